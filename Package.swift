@@ -1,0 +1,90 @@
+// swift-tools-version: 6.2
+// Modules and the arrows between them, in the order of the data flow:
+//
+//     text → Tokenize → LMData (shards, batches) → Model (logits, loss, gradients) → Eval, Train → commands
+//
+// Tensor holds memory and kernels and knows nothing of language; Storage holds files and checksums.
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+  .treatAllWarnings(as: .error),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+// Kernels are written with SIMD8<Float>: without AVX2 and FMA every fused multiply-add becomes a
+// library call. Only Tensor is compiled this way, so that a command can look at the processor
+// before the first such instruction runs.
+#if arch(x86_64)
+  let simd = strict + [.unsafeFlags(["-Xcc", "-march=x86-64-v3"])]
+#else
+  let simd = strict
+#endif
+
+let argumentParser: Target.Dependency = .product(
+  name: "ArgumentParser", package: "swift-argument-parser")
+
+func command(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .executableTarget(
+    name: name, dependencies: dependencies + ["CommandSupport", argumentParser],
+    swiftSettings: strict)
+}
+
+func tests(
+  _ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []
+) -> Target {
+  .testTarget(
+    name: name, dependencies: dependencies + ["TestSupport"], resources: resources,
+    swiftSettings: strict)
+}
+
+let package = Package(
+  name: "billion-word-trainer",
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0")
+  ],
+  targets: [
+    .systemLibrary(name: "CBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+    .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+    .target(
+      name: "CSentencePiece",
+      linkerSettings: [.linkedLibrary("sentencepiece"), .linkedLibrary("sentencepiece_train")]),
+
+    .target(name: "Storage", swiftSettings: strict),
+    .target(name: "Tensor", dependencies: ["CBLAS"], swiftSettings: simd),
+    .target(
+      name: "LMData", dependencies: ["CZstd", "Storage"], path: "Sources/Data",
+      swiftSettings: strict),
+    .target(
+      name: "Tokenize", dependencies: ["CSentencePiece", "CZstd", "LMData", "Storage"],
+      swiftSettings: strict),
+    .target(name: "Model", dependencies: ["Tensor", "Storage"], swiftSettings: strict),
+    .target(
+      name: "Eval", dependencies: ["Model", "Tensor", "LMData", "Storage"], swiftSettings: strict),
+    .target(
+      name: "Train", dependencies: ["Eval", "Model", "Tensor", "LMData", "Storage"],
+      swiftSettings: strict),
+    .target(name: "CommandSupport", dependencies: [argumentParser], swiftSettings: strict),
+
+    command("lm-tokenize", ["Tokenize", "LMData", "Storage"]),
+    command("lm-train", ["Train", "Eval", "Model", "Tensor", "LMData", "Tokenize", "Storage"]),
+    command("lm-eval", ["Eval", "Model", "Tensor", "LMData", "Tokenize", "Storage"]),
+    command("lm-sample", ["Eval", "Model", "Tensor", "LMData", "Tokenize", "Storage"]),
+    command("lm-bench", ["Model", "Tensor"]),
+
+    .target(
+      name: "TestSupport", dependencies: ["Tensor"], path: "Tests/TestSupport",
+      swiftSettings: strict),
+    tests("StorageTests", ["Storage"]),
+    tests("TensorTests", ["Tensor"], resources: [.copy("Fixtures")]),
+    tests("LMDataTests", ["LMData", "Storage"]),
+    tests("TokenizeTests", ["Tokenize", "LMData", "Storage"]),
+    tests("ModelTests", ["Model", "Tensor", "Storage"]),
+    tests("EvalTests", ["Eval", "Model", "Tensor", "LMData", "Storage"]),
+    tests("TrainTests", ["Train", "Eval", "Model", "Tensor", "LMData", "Storage"]),
+    tests("CommandTests", ["CommandSupport"]),
+  ],
+  swiftLanguageModes: [.v6],
+  cxxLanguageStandard: .cxx17
+)

@@ -1,0 +1,60 @@
+#if canImport(Glibc)
+  import Glibc
+#endif
+
+/// The only owner of float memory: one aligned, zeroed allocation.
+///
+/// Parameters, gradients, moments and activations are each one buffer, carved into views, so that
+/// zeroing, norms, updates and saving are single loops over contiguous memory.
+///
+/// `@unchecked Sendable`: the address never changes after `init`. Which thread writes which part
+/// is decided by `parallelFor`, whose chunks never overlap.
+package final class Buffer: @unchecked Sendable {
+  package let base: UnsafeMutablePointer<Float>
+  package let count: Int
+  private let mappedBytes: Int
+  private let release: (@Sendable () -> Void)?
+
+  /// Allocates `count` zeroed floats on a page boundary.
+  ///
+  /// Anonymous memory costs nothing until it is touched and huge pages are asked for, which spares
+  /// the matrix products most of their address translation misses.
+  package init(count: Int) {
+    precondition(count >= 0, "buffer of \(count) floats")
+    self.count = count
+    self.release = nil
+    let hugePage = 2 << 20
+    let bytes = max(count, 1) * MemoryLayout<Float>.stride
+    mappedBytes = (bytes + hugePage - 1) / hugePage * hugePage
+    let address = mmap(
+      nil, mappedBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+    guard let address, address != MAP_FAILED else {
+      fatalError("out of memory: \(bytes) bytes were refused by the system")
+    }
+    madvise(address, mappedBytes, 14 /* MADV_HUGEPAGE */)
+    base = address.bindMemory(to: Float.self, capacity: count)
+  }
+
+  /// Borrows memory that somebody else owns, for example a mapped file.
+  ///
+  /// - Parameter release: Called once when the last view is gone; it keeps the owner alive.
+  package init(
+    borrowing base: UnsafeMutablePointer<Float>, count: Int, release: @escaping @Sendable () -> Void
+  ) {
+    self.base = base
+    self.count = count
+    self.release = release
+    mappedBytes = 0
+  }
+
+  deinit {
+    if let release {
+      release()
+    } else {
+      munmap(base, mappedBytes)
+    }
+  }
+
+  /// The whole buffer as one row.
+  package var view: View { View(self, offset: 0, rows: 1, columns: count) }
+}

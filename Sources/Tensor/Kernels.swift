@@ -1,0 +1,124 @@
+/// Every operation of the model, one forward and backward pair each; a back end implements it.
+///
+/// Gradients: `dx` is the gradient of `x` and has its shape. Gradients of parameters accumulate
+/// (`+=`); gradients of activations overwrite (`=`) unless the comment says otherwise. Sequences
+/// of a batch lie end to end: sequence `s` is the positions `starts[s]..<starts[s + 1]`.
+package protocol Kernels: Sendable {
+  // MARK: Embedding
+
+  /// Looks rows up: `y[n] = table[ids[n]]`. `y [N, C]`, `table [V, C]`.
+  func embeddingForward(y: View, ids: [Int32], table: View)
+  /// Scatters: `dTable[ids[n]] += dy[n]`.
+  func embeddingBackward(dTable: View, dy: View, ids: [Int32])
+
+  // MARK: Linear
+
+  /// `y (+)= x wᵀ`. `y [N, O]`, `x [N, I]`, `w [O, I]`.
+  ///
+  /// A row of `y` depends on its row of `x` and on `w` alone, bit for bit, whatever rows are
+  /// computed with it, provided `rowCapacity(N)` rows of `x` and `y` may be read and written: rows
+  /// from N up to there hold undefined values afterwards.
+  func linearForward(y: View, x: View, w: View, accumulate: Bool)
+  /// `dx (+)= dy w`; `accumulate` chooses `+=`. `dx [N, I]`, `dy [N, O]`, `w [O, I]`.
+  func linearBackwardInput(dx: View, dy: View, w: View, accumulate: Bool)
+  /// `dw += dyᵀ x`. `dw [O, I]`.
+  func linearBackwardWeight(dw: View, dy: View, x: View)
+
+  // MARK: RMSNorm
+
+  /// `y = x · rstd · gain`, `rstd = 1 / sqrt(mean(x²) + epsilon)`. `rstd [1, N]`, `gain [1, C]`.
+  func rmsNormForward(y: View, rstd: View, x: View, gain: View, epsilon: Float)
+  /// `dx += …` (residual stream), `dGain += …`.
+  func rmsNormBackward(dx: View, dGain: View, dy: View, x: View, gain: View, rstd: View)
+
+  // MARK: Rotary position (two-halves convention, as in Llama)
+
+  /// Rotates every head of `x [N, H·D]` in place by the position of its row.
+  ///
+  /// - Parameters:
+  ///   - positions: Position of each row inside its sequence, `[N]`.
+  ///   - inverse: Rotates back, which is the backward pass.
+  func rotary(x: View, positions: [Int32], headWidth: Int, theta: Double, inverse: Bool)
+
+  // MARK: SwiGLU
+
+  /// `y = silu(gate) · up`. `y [N, F]`, `gateUp [N, 2F]` with the gate in the first F columns.
+  func swiGLUForward(y: View, gateUp: View)
+  /// `dGateUp = …`.
+  func swiGLUBackward(dGateUp: View, dy: View, gateUp: View)
+
+  // MARK: Residual and dropout
+
+  /// `x += y`.
+  func residualAdd(x: View, y: View)
+  /// Zeroes each element with the given probability and divides the rest by `1 - probability`, in
+  /// place; the mask is a function of `random` and (`rowOffset` + row, column). Forward and
+  /// backward are the same call.
+  func dropout(x: View, probability: Float, random: CounterRandom, rowOffset: Int)
+
+  // MARK: Head, softmax and cross-entropy
+
+  /// `nllNats[n] = -ln softmax(hidden wᵀ)[n, targets[n]]`, without ever holding `[N, V]`.
+  /// `nllNats [1, N]`, `hidden [N, C]`, `w [V, C]`.
+  func crossEntropyForward(nllNats: View, hidden: View, w: View, targets: [Int32])
+  /// Forward and backward in one pass: also `dHidden = …`, `dw += …`, both multiplied by
+  /// `gradientScale` (1 / pieces of the whole step).
+  func crossEntropyForwardBackward(
+    nllNats: View, dHidden: View, dw: View, hidden: View, w: View, targets: [Int32],
+    gradientScale: Float)
+
+  // MARK: Attention (per sequence and head; never an L×L buffer)
+
+  /// Causal softmax attention.
+  ///
+  ///     o_i = Σ_{j<=i} softmax_j(scale · <q_i, k_j> + bias[h][min(i-j, columns-1)]) v_j
+  ///
+  /// `q, k [N, H·D]`, `v, o [N, H·E]`, usually columns of one matrix; `lse [H, N]` is the natural
+  /// log of each softmax denominator; `bias [H, B]` or nil.
+  func softmaxAttentionForward(
+    o: View, lse: View, q: View, k: View, v: View, bias: View?, starts: [Int], heads: Int,
+    scale: Float)
+  /// `dq, dk, dv = …`, `dBias += …`.
+  func softmaxAttentionBackward(
+    dq: View, dk: View, dv: View, dBias: View?, dO: View, o: View, lse: View, q: View, k: View,
+    v: View, bias: View?, starts: [Int], heads: Int, scale: Float)
+
+  /// Causal hierarchical attention of H-Transformer-1D (Zhu and Soricut, 2021, arXiv 2107.11906).
+  ///
+  /// Same shapes; `bias [H, 2·blockSize]`. `fineQuery` gives every token its own query at every
+  /// level; otherwise a group asks with the query of its first token, as the published decoder.
+  func hierarchicalAttentionForward(
+    o: View, lse: View, q: View, k: View, v: View, bias: View, starts: [Int], heads: Int,
+    scale: Float, blockSize: Int, fineQuery: Bool)
+  /// `dq, dk, dv = …`, `dBias += …`; the pyramid is recomputed.
+  func hierarchicalAttentionBackward(
+    dq: View, dk: View, dv: View, dBias: View, dO: View, o: View, lse: View, q: View, k: View,
+    v: View, bias: View, starts: [Int], heads: Int, scale: Float, blockSize: Int, fineQuery: Bool)
+
+  // MARK: Optimizer
+
+  /// One step of AdamW (Loshchilov and Hutter, 2019, algorithm 2) over contiguous memory.
+  ///
+  ///     m = b1 m + (1-b1) g,  v = b2 v + (1-b2) g²
+  ///     p -= rate · (m / (1-b1^t) / (sqrt(v / (1-b2^t)) + epsilon) + decay · p)
+  ///
+  /// - Parameter gradientScale: Multiplies every gradient first (clipping).
+  func adamW(
+    parameters: View, gradients: View, firstMoment: View, secondMoment: View, rate: Float,
+    beta1: Float, beta2: Float, epsilon: Float, decay: Float, step: Int, gradientScale: Float)
+  /// Sum of squares of contiguous elements, in Double, by fixed chunks in chunk order.
+  func sumOfSquares(_ x: View) -> Double
+}
+
+/// Rows are given to the matrix product in multiples of this many.
+///
+/// OpenBLAS computes the rows of its full tiles alike and those of a ragged edge by other code,
+/// which rounds differently. With whole multiples of 24 (two tiles of 12 on AVX2, six of 4 on
+/// AVX-512) a row gets the same bits whatever else is in the batch: decoding equals the full
+/// forward pass and perplexity cannot depend on batch size.
+package let rowQuantum = 24
+
+/// Rows that must be allocated for a matrix with `rows` positions.
+package func rowCapacity(_ rows: Int) -> Int {
+  (rows + rowQuantum - 1) / rowQuantum * rowQuantum
+}

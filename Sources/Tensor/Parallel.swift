@@ -1,0 +1,68 @@
+import CBLAS
+import Dispatch
+import Foundation
+import Synchronization
+
+/// How many threads kernels may use; the only knob, set once at the start of a command.
+///
+/// Results never depend on it: work is cut into chunks whose boundaries follow from the shapes
+/// alone, every chunk is computed by one thread, and partial sums are added in chunk order.
+/// OpenBLAS is held at one thread for the same reason; its products run inside our chunks.
+package enum Parallel {
+  private static let threadCount = Atomic<Int>(0)
+
+  /// Threads in use; until set, the number of processors.
+  package static var threads: Int {
+    get {
+      let set = threadCount.load(ordering: .relaxed)
+      return set > 0 ? set : processorCount
+    }
+    set {
+      precondition(newValue >= 1, "\(newValue) threads")
+      threadCount.store(newValue, ordering: .relaxed)
+    }
+  }
+
+  /// Processors this process may run on.
+  package static let processorCount = max(1, ProcessInfo.processInfo.activeProcessorCount)
+
+  /// Holds OpenBLAS at one thread; called by every matrix product before the first call.
+  package static let singleThreadedBLAS: Void = openblas_set_num_threads(1)
+
+  @TaskLocal fileprivate static var inside = false
+}
+
+/// Runs `body(index)` for every index below `count`, several at a time.
+///
+/// Calls nest: inside a body, an inner loop runs on the calling thread.
+///
+/// - Parameters:
+///   - count: Number of independent pieces of work; choose it from shapes, never from threads.
+///   - body: Must write only what belongs to its index.
+package func parallelFor(_ count: Int, _ body: @Sendable (Int) -> Void) {
+  let workers = min(Parallel.threads, count)
+  if workers <= 1 || Parallel.inside {
+    for index in 0..<count { body(index) }
+    return
+  }
+  let next = Atomic<Int>(0)
+  DispatchQueue.concurrentPerform(iterations: workers) { _ in
+    Parallel.$inside.withValue(true) {
+      while true {
+        let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
+        if index >= count { break }
+        body(index)
+      }
+    }
+  }
+}
+
+/// Runs `body(range)` over `0..<count` cut into pieces of `grain`, the last one shorter.
+package func parallelFor(
+  _ count: Int, grain: Int, _ body: @Sendable (Range<Int>) -> Void
+) {
+  precondition(grain > 0)
+  parallelFor((count + grain - 1) / grain) { index in
+    body(index * grain..<min(count, (index + 1) * grain))
+  }
+}

@@ -1,0 +1,76 @@
+/// The vector every kernel is written with: eight floats, one AVX2 register.
+package typealias Lanes = SIMD8<Float>
+
+/// Integer lanes of the same width, for bit casts.
+package typealias IntLanes = SIMD8<Int32>
+
+/// Loads eight floats from any address.
+@inline(__always)
+package func load(_ pointer: UnsafePointer<Float>) -> Lanes {
+  UnsafeRawPointer(pointer).loadUnaligned(as: Lanes.self)
+}
+
+/// Stores eight floats at any address.
+@inline(__always)
+package func store(_ value: Lanes, _ pointer: UnsafeMutablePointer<Float>) {
+  UnsafeMutableRawPointer(pointer).storeBytes(of: value, as: Lanes.self)
+}
+
+/// Sum of the lanes by halves: three additions instead of a chain of seven.
+@inline(__always)
+package func horizontalSum(_ value: Lanes) -> Float {
+  let four = value.lowHalf + value.highHalf
+  let two = four.lowHalf + four.highHalf
+  return two.x + two.y
+}
+
+/// Lane-wise maximum; `pointwiseMax` compiles to scalar code.
+@inline(__always)
+package func maximum(_ a: Lanes, _ b: Lanes) -> Lanes {
+  a.replacing(with: b, where: b .> a)
+}
+
+/// Largest lane.
+@inline(__always)
+package func horizontalMax(_ value: Lanes) -> Float {
+  let high = value.highHalf
+  let low = value.lowHalf
+  let four = low.replacing(with: high, where: high .> low)
+  let two = four.lowHalf.replacing(with: four.highHalf, where: four.highHalf .> four.lowHalf)
+  return two.x > two.y ? two.x : two.y
+}
+
+/// e to the power of every lane, relative error below 2e-7.
+///
+/// Range reduction `x = n ln 2 + r` by the magic-number rounding, a polynomial of degree 6 for
+/// `e^r` (Cephes `expf`), then n added into the exponent field. Below -87.33 the result is exactly
+/// 0, so that masked scores of -infinity vanish; above 88.37 it stays at the value there. NaN
+/// stays NaN.
+@inline(__always)
+package func exponential(_ x: Lanes) -> Lanes {
+  let high: Float = 88.376_26
+  let low: Float = -87.336_54
+  let clamped = x.replacing(with: high, where: x .> high)
+  let safe = clamped.replacing(with: low, where: clamped .< low)
+  let magic = Lanes(repeating: 12_582_912)  // 1.5 · 2^23: the integer lands in the low bits
+  let shifted = magic.addingProduct(safe, Lanes(repeating: 1.442_695_04))
+  let n = shifted - magic
+  let r = safe.addingProduct(n, Lanes(repeating: -0.693_359_375))
+    .addingProduct(n, Lanes(repeating: 2.121_944_4e-4))
+  var p = Lanes(repeating: 1.398_199_95e-3).addingProduct(r, Lanes(repeating: 1.987_569_15e-4))
+  p = Lanes(repeating: 8.333_451_9e-3).addingProduct(p, r)
+  p = Lanes(repeating: 4.166_579_6e-2).addingProduct(p, r)
+  p = Lanes(repeating: 1.666_666_55e-1).addingProduct(p, r)
+  p = Lanes(repeating: 5.000_000_1e-1).addingProduct(p, r)
+  let y = (r + 1).addingProduct(p, r * r)
+  let exponent = (unsafeBitCast(shifted, to: IntLanes.self) &<< 23) &+ 0x3F80_0000
+  let result = y * unsafeBitCast(exponent, to: Lanes.self)
+  return result.replacing(with: 0, where: x .< low)
+}
+
+/// e to the power of one number, by the same steps as the lanes, so that a tail element gets the
+/// same bits as it would in a vector.
+@inline(__always)
+package func exponential(_ x: Float) -> Float {
+  exponential(Lanes(repeating: x))[0]
+}

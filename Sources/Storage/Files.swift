@@ -1,0 +1,117 @@
+import Foundation
+
+/// Plain questions to the file system, with errors that name the path.
+package enum Files {
+  /// All the bytes of a file.
+  package static func contents(of path: String) throws(StorageError) -> [UInt8] {
+    let file = try MappedFile(path: path)
+    return [UInt8](file.bytes)
+  }
+
+  /// Size in bytes of a regular file.
+  package static func size(of path: String) throws(StorageError) -> Int {
+    try Descriptor(reading: path).regularFileSize()
+  }
+
+  /// Whether anything has this name, a dangling link included.
+  package static func exists(_ path: String) -> Bool {
+    var status = stat()
+    return lstat(path, &status) == 0
+  }
+
+  /// Whether the path leads to a folder.
+  package static func isDirectory(_ path: String) -> Bool {
+    var status = stat()
+    return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+  }
+
+  /// Names in a folder, in order of their bytes, without `.` and `..`.
+  package static func entries(of path: String) throws(StorageError) -> [String] {
+    guard let directory = opendir(path) else { throw .last("list", path) }
+    defer { closedir(directory) }
+    var names: [String] = []
+    errno = 0
+    while let entry = readdir(directory) {
+      let name = withUnsafePointer(to: &entry.pointee.d_name) {
+        $0.withMemoryRebound(to: CChar.self, capacity: Int(NAME_MAX) + 1) { String(cString: $0) }
+      }
+      if name != "." && name != ".." { names.append(name) }
+      errno = 0
+    }
+    if errno != 0 { throw .last("list", path) }
+    return names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+  }
+
+  /// Creates a folder and those above it; one that exists is left as it is.
+  package static func createDirectory(_ path: String) throws(StorageError) {
+    if isDirectory(path) { return }
+    let parent = Self.parent(of: path)
+    if parent != path && !isDirectory(parent) { try createDirectory(parent) }
+    if mkdir(path, 0o777) != 0 && !(errno == EEXIST && isDirectory(path)) {
+      throw .last("create the folder", path)
+    }
+  }
+
+  /// Removes a file, a link, or a folder with all it holds; nothing there is no error.
+  package static func remove(_ path: String) throws(StorageError) {
+    var status = stat()
+    if lstat(path, &status) != 0 {
+      if errno == ENOENT { return }
+      throw .last("remove", path)
+    }
+    if status.st_mode & S_IFMT == S_IFDIR {
+      for name in try entries(of: path) { try remove(path + "/" + name) }
+      if rmdir(path) != 0 { throw .last("remove", path) }
+    } else if unlink(path) != 0 {
+      throw .last("remove", path)
+    }
+  }
+
+  /// Gives a file or folder another name on the same disk, then flushes the folder it is in.
+  package static func rename(_ path: String, to target: String) throws(StorageError) {
+    if Foundation.rename(path, target) != 0 {
+      throw .last("rename \(path) to", target)
+    }
+    try synchronizeDirectory(parent(of: target))
+  }
+
+  /// Waits until the disk knows the names in a folder.
+  package static func synchronizeDirectory(_ path: String) throws(StorageError) {
+    try Descriptor(reading: path).synchronize()
+  }
+
+  /// Waits until the disk holds a folder with all the files and folders in it.
+  package static func synchronizeTree(_ path: String) throws(StorageError) {
+    for name in try entries(of: path) {
+      let inner = path + "/" + name
+      if isDirectory(inner) {
+        try synchronizeTree(inner)
+      } else {
+        try Descriptor(reading: inner).synchronize()
+      }
+    }
+    try synchronizeDirectory(path)
+  }
+
+  /// The folder that a path is in: `.` for a bare name.
+  package static func parent(of path: String) -> String {
+    let (folder, _) = split(path)
+    return folder
+  }
+
+  /// The last component of a path.
+  package static func name(of path: String) -> String {
+    let (_, name) = split(path)
+    return name
+  }
+
+  private static func split(_ path: String) -> (folder: String, name: String) {
+    var trimmed = Substring(path)
+    while trimmed.count > 1 && trimmed.hasSuffix("/") { trimmed.removeLast() }
+    guard let slash = trimmed.lastIndex(of: "/") else { return (".", String(trimmed)) }
+    let name = String(trimmed[trimmed.index(after: slash)...])
+    var folder = trimmed[..<slash]
+    while folder.hasSuffix("/") { folder.removeLast() }
+    return (folder.isEmpty ? "/" : String(folder), name)
+  }
+}

@@ -1,0 +1,188 @@
+import Foundation
+import Storage
+import Testing
+
+@Suite struct FilesTests {
+  @Test func atomicWriteReplacesAndLeavesNothingBeside() throws {
+    let folder = try TemporaryFolder()
+    let path = folder.path + "/value"
+    for bytes: [UInt8] in [[], [1], Array(repeating: 9, count: 3 << 20)] {
+      try AtomicFile.write(bytes, to: path)
+      #expect(try Files.contents(of: path) == bytes)
+      #expect(try Files.size(of: path) == bytes.count)
+      #expect(try Files.entries(of: folder.path) == ["value"])
+    }
+  }
+
+  @Test func aFailedWriteKeepsTheOldFile() throws {
+    let folder = try TemporaryFolder()
+    // A folder in the way of the rename makes the last step fail.
+    let path = folder.path + "/taken"
+    try Files.createDirectory(path + "/inside")
+    #expect(throws: StorageError.self) { try AtomicFile.write([1, 2], to: path) }
+    #expect(try Files.entries(of: folder.path) == ["taken"])
+    #expect(Files.isDirectory(path + "/inside"))
+  }
+
+  @Test(.enabled(if: Files.exists("/dev/full")))
+  func aFullDiskIsSaidInWords() throws {
+    let error = #expect(throws: StorageError.self) {
+      let writer = try FileWriter(path: "/dev/full")
+      try writer.append([1, 2, 3])
+    }
+    #expect(error == .system(path: "/dev/full", doing: "write", code: ENOSPC))
+    let words = try #require(error).description
+    #expect(words.contains("could not write /dev/full: No space left on device"))
+    #expect(words.contains("free some space"))
+  }
+
+  @Test func errorsNameThePathAndTheReason() {
+    let error = #expect(throws: StorageError.self) { try MappedFile(path: "/nonexistent/a") }
+    #expect(error?.description == "could not open /nonexistent/a: No such file or directory")
+    #expect(throws: StorageError.notAFile(path: "/")) { try MappedFile(path: "/") }
+    #expect(throws: StorageError.self) { try FileWriter(path: "/nonexistent/a") }
+    #expect(throws: StorageError.self) { try Files.entries(of: "/nonexistent") }
+    #expect(throws: StorageError.self) { try AtomicFile.write([1], to: "/nonexistent/a") }
+  }
+
+  @Test func streamedFileHoldsEveryAppend() throws {
+    let folder = try TemporaryFolder()
+    let writer = try FileWriter(path: folder.path + "/stream")
+    var expected: [UInt8] = []
+    for size in [0, 1, 17, 70_000] {
+      let piece = [UInt8](repeating: UInt8(size & 255), count: size)
+      try writer.append(piece)
+      expected += piece
+    }
+    #expect(writer.byteCount == expected.count)
+    try writer.finish()
+    let mapped = try MappedFile(path: writer.path)
+    #expect([UInt8](mapped.bytes) == expected)
+  }
+
+  @Test func anEmptyFileMapsToNothing() throws {
+    let folder = try TemporaryFolder()
+    try AtomicFile.write([], to: folder.path + "/empty")
+    #expect(try MappedFile(path: folder.path + "/empty").bytes.isEmpty)
+  }
+
+  @Test func removeOfNothingIsNoErrorAndLinksAreNotFollowed() throws {
+    let folder = try TemporaryFolder()
+    try Files.remove(folder.path + "/nothing")
+    try Files.createDirectory(folder.path + "/a/b/c")
+    try AtomicFile.write([1], to: folder.path + "/kept")
+    try FileManager.default.createSymbolicLink(
+      atPath: folder.path + "/a/link", withDestinationPath: folder.path + "/kept")
+    try Files.remove(folder.path + "/a")
+    #expect(try Files.entries(of: folder.path) == ["kept"])
+  }
+
+  @Test(arguments: [
+    ("/a/b", "/a", "b"), ("a", ".", "a"), ("/a", "/", "a"), ("a/b/", "a", "b"), ("/", "/", ""),
+    ("a//b", "a", "b"),
+  ])
+  func pathsAreCutAtTheLastSlash(path: String, parent: String, name: String) {
+    #expect(Files.parent(of: path) == parent)
+    #expect(Files.name(of: path) == name)
+  }
+}
+
+@Suite struct AtomicDirectoryTests {
+  @Test func appearsOnlyWithCommit() throws {
+    let folder = try TemporaryFolder()
+    let target = folder.path + "/run/step-1"
+    let directory = try AtomicDirectory(target: target)
+    try AtomicFile.write([1], to: directory.path + "/a")
+    try Files.createDirectory(directory.path + "/deep")
+    try AtomicFile.write([2], to: directory.path + "/deep/b")
+    #expect(!Files.exists(target))
+    try directory.commit()
+    #expect(try Files.contents(of: target + "/a") == [1])
+    #expect(try Files.contents(of: target + "/deep/b") == [2])
+    #expect(try Files.entries(of: folder.path + "/run") == ["step-1"])
+  }
+
+  @Test func withoutCommitNothingStays() throws {
+    let folder = try TemporaryFolder()
+    do {
+      let directory = try AtomicDirectory(target: folder.path + "/x")
+      try AtomicFile.write([1], to: directory.path + "/a")
+    }
+    #expect(try Files.entries(of: folder.path) == [])
+    let directory = try AtomicDirectory(target: folder.path + "/x")
+    try directory.discard()
+    try directory.discard()
+    #expect(try Files.entries(of: folder.path) == [])
+  }
+
+  @Test func anExistingFolderIsReplacedOnlyWhenAsked() throws {
+    let folder = try TemporaryFolder()
+    let target = folder.path + "/x"
+    try Files.createDirectory(target)
+    try AtomicFile.write([1], to: target + "/old")
+    let refused = try AtomicDirectory(target: target)
+    #expect(throws: StorageError.exists(path: target)) { try refused.commit() }
+    #expect(try Files.entries(of: target) == ["old"])
+    try AtomicFile.write([2], to: refused.path + "/new")
+    try refused.commit(replacing: true)
+    #expect(try Files.entries(of: target) == ["new"])
+    #expect(try Files.entries(of: folder.path) == ["x"])
+  }
+
+  @Test func onlyLeftoversOfDeadProcessesAreRemoved() throws {
+    let folder = try TemporaryFolder()
+    let target = folder.path + "/x"
+    let alive = try AtomicDirectory(target: target)
+    // No process has the largest number there is.
+    let dead = folder.path + "/.x.partial-\(Int32.max)-0"
+    try Files.createDirectory(dead)
+    try Files.createDirectory(folder.path + "/.y.partial-\(Int32.max)-0")
+    #expect(try AtomicDirectory.removeAbandoned(besides: target) == [dead])
+    #expect(Files.isDirectory(alive.path))
+    #expect(Files.exists(folder.path + "/.y.partial-\(Int32.max)-0"))
+  }
+}
+
+@Suite struct JSONFileTests {
+  private struct Inner: Codable, Equatable { var b: Double }
+  private struct Value: Codable, Equatable {
+    var z: Int
+    var a: [Inner]
+  }
+
+  @Test func keysAreSortedAndValuesComeBack() throws {
+    let folder = try TemporaryFolder()
+    let path = folder.path + "/value.json"
+    let value = Value(z: 3, a: [Inner(b: 0.1), Inner(b: 1e-300)])
+    try JSONFile.write(value, to: path)
+    #expect(try JSONFile.read(Value.self, from: path) == value)
+    let text = String(decoding: try Files.contents(of: path), as: UTF8.self)
+    let a = try #require(text.range(of: "\"a\"")).lowerBound
+    let z = try #require(text.range(of: "\"z\"")).lowerBound
+    #expect(a < z)
+    #expect(text.hasSuffix("}\n"))
+  }
+
+  @Test(arguments: [
+    ("{\"a\": []}", "z is missing"),
+    ("{\"a\": [{\"b\": 1}, {\"b\": \"x\"}], \"z\": 1}", "a.[1].b"),
+    ("{\"a\": [", "top level"),
+    ("", "top level"),
+  ])
+  func errorsNameTheFileAndTheKey(text: String, part: String) {
+    let error = #expect(throws: StorageError.self) {
+      try JSONFile.decode(Value.self, from: Array(text.utf8), path: "some.json")
+    }
+    #expect(error?.description.contains("some.json") == true)
+    #expect(error?.description.contains(part) == true, "\(String(describing: error))")
+  }
+
+  @Test func numbersThatAreNotFiniteAreRefused() throws {
+    let folder = try TemporaryFolder()
+    let path = folder.path + "/value.json"
+    #expect(throws: StorageError.self) {
+      try JSONFile.write(Value(z: 1, a: [Inner(b: .nan)]), to: path)
+    }
+    #expect(!Files.exists(path))
+  }
+}

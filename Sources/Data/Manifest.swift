@@ -1,0 +1,141 @@
+package import Storage
+
+/// What a shard file holds: the counts are those of its text, never estimates.
+package struct ShardInfo: Codable, Equatable, Sendable {
+  /// Path of the shard relative to the data set.
+  package var file: String
+
+  /// Name of the text file it was made from.
+  package var source: String
+  package var sentences: Int
+
+  /// Pieces of all sentences, without the `</s>` of each.
+  package var pieces: Int
+  package var words: Int
+
+  /// UTF-8 bytes of the text, one newline per sentence included.
+  package var bytes: Int
+  package var compressedBytes: Int
+
+  /// Pieces of the longest sentence, without `</s>`.
+  package var longestSentence: Int
+
+  /// Checksum of the shard file, 64 hexadecimal digits.
+  package var sha256: String
+
+  package init(
+    file: String, source: String, sentences: Int, pieces: Int, words: Int, bytes: Int,
+    compressedBytes: Int, longestSentence: Int, sha256: String
+  ) {
+    self.file = file
+    self.source = source
+    self.sentences = sentences
+    self.pieces = pieces
+    self.words = words
+    self.bytes = bytes
+    self.compressedBytes = compressedBytes
+    self.longestSentence = longestSentence
+    self.sha256 = sha256
+  }
+
+  /// Ids in the file: the pieces and one `</s>` per sentence.
+  package var ids: Int { pieces + sentences }
+}
+
+/// The ids that stand for no text.
+package struct SpecialIDs: Codable, Equatable, Sendable {
+  package var bos: Int32
+  package var eos: Int32
+  package var unk: Int32
+
+  package init(bos: Int32, eos: Int32, unk: Int32) {
+    self.bos = bos
+    self.eos = eos
+    self.unk = unk
+  }
+}
+
+/// The tokenizer that made the ids; its model file is part of the data set.
+package struct TokenizerInfo: Codable, Equatable, Sendable {
+  /// Path of the model relative to the data set, as a rule `tokenizer.model`.
+  package var file: String
+  package var sha256: String
+
+  /// `unigram` or `bpe`.
+  package var modelType: String
+
+  /// Number of pieces; every id is below it.
+  package var vocabularySize: Int
+
+  package init(
+    file: String = "tokenizer.model", sha256: String, modelType: String, vocabularySize: Int
+  ) {
+    self.file = file
+    self.sha256 = sha256
+    self.modelType = modelType
+    self.vocabularySize = vocabularySize
+  }
+}
+
+/// Sums over shards.
+package struct Totals: Equatable, Sendable {
+  package var shards = 0
+  package var sentences = 0
+  package var pieces = 0
+  package var words = 0
+  package var bytes = 0
+  package var compressedBytes = 0
+  package var longestSentence = 0
+
+  package init() {}
+
+  package mutating func add(_ shard: ShardInfo) {
+    shards += 1
+    sentences += shard.sentences
+    pieces += shard.pieces
+    words += shard.words
+    bytes += shard.bytes
+    compressedBytes += shard.compressedBytes
+    longestSentence = max(longestSentence, shard.longestSentence)
+  }
+}
+
+/// The table of contents of a data set, written last: without it, a folder is not a data set.
+package struct Manifest: Codable, Equatable, Sendable {
+  package static let currentVersion = 1
+  package static let fileName = "manifest.json"
+
+  package var formatVersion: Int
+  package var tokenizer: TokenizerInfo
+  package var special: SpecialIDs
+
+  /// Shards by split (`train`, `valid`, `test`, `heldout`), in the order of their source files.
+  package var splits: [String: [ShardInfo]]
+
+  package init(
+    tokenizer: TokenizerInfo, special: SpecialIDs, splits: [String: [ShardInfo]]
+  ) {
+    formatVersion = Self.currentVersion
+    self.tokenizer = tokenizer
+    self.special = special
+    self.splits = splits
+  }
+
+  /// Bytes of one id in the shards: 2, or 4 where the vocabulary is past 65,535 pieces.
+  package var idBytes: Int { Self.idBytes(vocabularySize: tokenizer.vocabularySize) }
+
+  /// Bytes of one id for a vocabulary.
+  package static func idBytes(vocabularySize: Int) -> Int { vocabularySize > 65_535 ? 4 : 2 }
+
+  /// Sums over the shards of a split; all zero for a split that does not exist.
+  package func totals(of split: String) -> Totals {
+    var totals = Totals()
+    for shard in splits[split] ?? [] { totals.add(shard) }
+    return totals
+  }
+
+  /// Writes `manifest.json`, whole or not at all.
+  package func write(to directory: String) throws(StorageError) {
+    try JSONFile.write(self, to: directory + "/" + Self.fileName)
+  }
+}

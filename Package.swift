@@ -74,7 +74,7 @@ let package = Package(
     command("lm-bench", ["Model", "Tensor"]),
 
     .target(
-      name: "TestSupport", dependencies: ["Tensor"], path: "Tests/TestSupport",
+      name: "TestSupport", dependencies: ["Tensor", "LMData", "Storage"], path: "Tests/TestSupport",
       swiftSettings: strict),
     tests("StorageTests", ["Storage"]),
     tests("TensorTests", ["Tensor"], resources: [.copy("Fixtures")]),

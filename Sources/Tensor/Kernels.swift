@@ -40,6 +40,11 @@ package protocol Kernels: Sendable {
   ///   - inverse: Rotates back, which is the backward pass.
   func rotary(x: View, positions: [Int32], headWidth: Int, theta: Double, inverse: Bool)
 
+  // MARK: Sinusoidal position
+
+  /// Adds sines and cosines of the position to every row, in place; it has no gradient of its own.
+  func addSinusoidal(x: View, positions: [Int32])
+
   // MARK: SwiGLU
 
   /// `y = silu(gate) · up`. `y [N, F]`, `gateUp [N, 2F]` with the gate in the first F columns.
@@ -82,6 +87,11 @@ package protocol Kernels: Sendable {
   func softmaxAttentionBackward(
     dq: View, dk: View, dv: View, dBias: View?, dO: View, o: View, lse: View, q: View, k: View,
     v: View, bias: View?, starts: [Int], heads: Int, scale: Float)
+
+  /// The last position of a stream against all `length` of it, the same bits as the full pass.
+  /// `o, q [1, C]`, `keys, values [>= length, C]` with the newest position already stored.
+  func softmaxAttentionDecode(
+    o: View, q: View, keys: View, values: View, bias: View?, length: Int, heads: Int, scale: Float)
 
   /// Causal hierarchical attention of H-Transformer-1D (Zhu and Soricut, 2021, arXiv 2107.11906).
   ///

@@ -1,0 +1,83 @@
+/// Sequences laid end to end, without padding.
+///
+/// Position `n` reads `ids[n]` and is to predict `targets[n]`. Sequence `s` is the positions
+/// `starts[s]..<starts[s + 1]`, and nothing crosses from one sequence to the next.
+package struct Batch: Equatable, Sendable {
+  /// Inputs, `[N]`: `<s>` and the pieces of each sentence.
+  package private(set) var ids: [Int32] = []
+
+  /// What is to be predicted, `[N]`: the pieces and `</s>` of each sentence.
+  package private(set) var targets: [Int32] = []
+
+  /// Where the sequences begin, and `N` at the end: `[S + 1]`.
+  package private(set) var starts: [Int] = [0]
+
+  package init() {}
+
+  /// A batch of given sequences.
+  ///
+  /// - Precondition: `starts` rises from 0 to the number of ids, which is that of targets.
+  package init(ids: [Int32], targets: [Int32], starts: [Int]) {
+    precondition(
+      ids.count == targets.count && starts.first == 0 && starts.last == ids.count
+        && zip(starts, starts.dropFirst()).allSatisfy(<),
+      "\(ids.count) ids, \(targets.count) targets, starts \(starts)")
+    self.ids = ids
+    self.targets = targets
+    self.starts = starts
+  }
+
+  /// Positions, `N`: the terms of the loss.
+  package var positions: Int { ids.count }
+
+  /// Sequences, `S`.
+  package var sequences: Int { starts.count - 1 }
+
+  /// The positions of a sequence.
+  package func range(of sequence: Int) -> Range<Int> { starts[sequence]..<starts[sequence + 1] }
+
+  /// What a sequence reads.
+  package func inputs(of sequence: Int) -> ArraySlice<Int32> { ids[range(of: sequence)] }
+
+  /// What a sequence is to predict; for a whole sentence, its pieces and `</s>`.
+  package func targets(of sequence: Int) -> ArraySlice<Int32> { targets[range(of: sequence)] }
+
+  /// The same sequences in batches of at most so many positions, cut between sequences.
+  ///
+  /// A sequence longer than the maximum stands alone: nothing is dropped or cut short.
+  package func split(maximumPositions: Int) -> [Batch] {
+    precondition(maximumPositions > 0)
+    if positions <= maximumPositions { return sequences == 0 ? [] : [self] }
+    var batches: [Batch] = []
+    var first = 0
+    for sequence in 0..<sequences {
+      let isLast = sequence + 1 == sequences
+      if isLast || starts[sequence + 2] - starts[first] > maximumPositions {
+        batches.append(slice(first...sequence))
+        first = sequence + 1
+      }
+    }
+    return batches
+  }
+
+  private func slice(_ sequences: ClosedRange<Int>) -> Batch {
+    let start = starts[sequences.lowerBound]
+    let range = start..<starts[sequences.upperBound + 1]
+    return Batch(
+      ids: Array(ids[range]), targets: Array(targets[range]),
+      starts: starts[sequences.lowerBound...sequences.upperBound + 1].map { $0 - start })
+  }
+
+  mutating func reserve(positions: Int) {
+    ids.reserveCapacity(positions)
+    targets.reserveCapacity(positions)
+  }
+
+  /// Adds a sequence that reads `previous` and then all its targets but the last.
+  mutating func append(previous: Int32, targets sequence: ArraySlice<Int32>) {
+    ids.append(previous)
+    ids.append(contentsOf: sequence.dropLast())
+    targets.append(contentsOf: sequence)
+    starts.append(targets.count)
+  }
+}

@@ -1,0 +1,101 @@
+/// The bytes of every id, to turn ids into text and to count words and bytes without the text.
+///
+/// The pieces come as they decode: the leading `▁` is a space, a byte piece is its byte, and a
+/// control piece is empty.
+package struct PieceTable: Sendable {
+  private let bytes: [UInt8]
+  private let starts: [Int]
+  private let shapes: [Shape]
+
+  /// What counting needs to know of a piece.
+  private struct Shape: Sendable {
+    var bytes: Int32
+    /// Maximal runs of bytes that are not white space.
+    var runs: Int32
+    var beginsWithWord: Bool
+    var endsWithWord: Bool
+    var beginsWithSpace: Bool
+  }
+
+  /// A table of the bytes of each id, in order of the ids.
+  package init(_ pieces: [[UInt8]]) {
+    var bytes: [UInt8] = []
+    var starts = [0]
+    for piece in pieces {
+      bytes += piece
+      starts.append(bytes.count)
+    }
+    self.bytes = bytes
+    self.starts = starts
+    shapes = pieces.map(Self.shape)
+  }
+
+  /// Number of ids.
+  package var count: Int { shapes.count }
+
+  /// The bytes of one id.
+  package subscript(id: Int32) -> ArraySlice<UInt8> { bytes[starts[Int(id)]..<starts[Int(id) + 1]] }
+
+  /// The text of a sequence: all pieces in a row, less one leading space.
+  ///
+  /// The tokenizer puts that space before every line, so that a word has the same pieces wherever
+  /// it stands.
+  package func decode(_ ids: some Sequence<Int32>) -> [UInt8] {
+    var text: [UInt8] = []
+    for id in ids { text += self[id] }
+    if text.first == UInt8(ascii: " ") { text.removeFirst() }
+    return text
+  }
+
+  /// Words and bytes of the text of a sequence, its newline included; nothing is allocated.
+  ///
+  /// - Parameter ids: As for ``decode(_:)``.
+  /// - Returns: Maximal runs of bytes other than ASCII white space, and bytes with one newline.
+  package func measure(_ ids: UnsafeBufferPointer<Int32>) -> (words: Int, bytes: Int) {
+    var words = 0
+    var bytes = 0
+    var isFirst = true
+    var insideWord = false
+    for id in ids {
+      let shape = shapes[Int(id)]
+      if shape.bytes == 0 { continue }
+      if isFirst && shape.beginsWithSpace { bytes -= 1 }
+      isFirst = false
+      bytes += Int(shape.bytes)
+      words += Int(shape.runs)
+      // A run that goes on over the border of two pieces was counted in both.
+      if insideWord && shape.beginsWithWord { words -= 1 }
+      insideWord = shape.endsWithWord
+    }
+    return (words, bytes + 1)
+  }
+
+  /// Words and bytes of the text of a sequence, its newline included.
+  package func measure(_ ids: [Int32]) -> (words: Int, bytes: Int) {
+    ids.withUnsafeBufferPointer { measure($0) }
+  }
+
+  /// Words and bytes of the text of a sequence, its newline included.
+  package func measure(_ ids: ArraySlice<Int32>) -> (words: Int, bytes: Int) {
+    ids.withUnsafeBufferPointer { measure($0) }
+  }
+
+  private static func shape(_ piece: [UInt8]) -> Shape {
+    var runs: Int32 = 0
+    var insideWord = false
+    for byte in piece {
+      let isWord = !isSpace(byte)
+      if isWord && !insideWord { runs += 1 }
+      insideWord = isWord
+    }
+    return Shape(
+      bytes: Int32(piece.count), runs: runs,
+      beginsWithWord: piece.first.map { !isSpace($0) } ?? false, endsWithWord: insideWord,
+      beginsWithSpace: piece.first == UInt8(ascii: " "))
+  }
+
+  /// Space, tab, line feed, vertical tab, form feed and carriage return.
+  private static func isSpace(_ byte: UInt8) -> Bool {
+    byte == 0x20 || (0x09...0x0D).contains(byte)
+  }
+}

@@ -1,0 +1,34 @@
+/// Orders that are pure functions of a seed and a few words.
+///
+/// Numbers come from SplitMix64 (Steele, Lea and Flood, OOPSLA 2014) run as a counter.
+struct SeededOrder {
+  private let key: UInt64
+
+  /// The orders named by a seed and any number of words, for example an epoch and a shard.
+  init(seed: UInt64, _ words: UInt64...) {
+    var key = Self.mix(seed)
+    for word in words { key = Self.mix(key ^ word) }
+    self.key = key
+  }
+
+  /// A permutation of `0..<count` (Fisher and Yates).
+  ///
+  /// Index `i` is drawn as the high word of `random · (i + 1)`; the bias, below `count / 2⁶⁴`, is
+  /// the price of one draw for each place.
+  func permutation(_ count: Int) -> [UInt32] {
+    precondition(count <= Int(UInt32.max), "\(count) sequences in one shard")
+    var order = Array(0..<UInt32(count))
+    for i in stride(from: count - 1, to: 0, by: -1) {
+      let random = Self.mix(key &+ UInt64(i) &* 0x9E37_79B9_7F4A_7C15)
+      order.swapAt(i, Int(random.multipliedFullWidth(by: UInt64(i + 1)).high))
+    }
+    return order
+  }
+
+  private static func mix(_ value: UInt64) -> UInt64 {
+    var z = value &+ 0x9E37_79B9_7F4A_7C15
+    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+    return z ^ (z >> 31)
+  }
+}

@@ -1,4 +1,4 @@
-package import Tensor
+import Tensor
 
 /// Dropout of one pass: probability and the stream its masks come from.
 package struct Dropout: Sendable {

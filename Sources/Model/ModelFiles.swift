@@ -1,5 +1,5 @@
 package import Storage
-package import Tensor
+import Tensor
 
 /// The weights of a checkpoint on disk: `config.json` and `model.safetensors`.
 package enum ModelFiles {

@@ -1,5 +1,5 @@
 package import Model
-package import Storage
+import Storage
 
 /// The checkpoints of one run folder: written whole, verified before use, rotated.
 package struct CheckpointStore: Sendable {

@@ -1,4 +1,4 @@
-import Model
+package import Model
 package import Tensor
 
 /// AdamW over all weights: clipping, decay groups and both moments.

@@ -1,5 +1,5 @@
 package import LMData
-package import Model
+import Model
 
 /// What a run will need, known before its first step.
 package struct TrainingPlan: Sendable {

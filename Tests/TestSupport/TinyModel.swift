@@ -1,4 +1,4 @@
-package import Tensor
+import Tensor
 
 /// Seeded ids of ragged sequences, as the model reads them: `<s>` (1) in, `</s>` (2) last.
 package struct TinySequences: Sendable {

@@ -2,6 +2,7 @@ import Foundation
 import LMData
 import Model
 import Storage
+import Tensor
 import TestSupport
 import Testing
 import Train

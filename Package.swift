@@ -71,7 +71,7 @@ let package = Package(
     command("lm-train", ["Train", "Eval", "Model", "Tensor", "LMData", "Tokenize", "Storage"]),
     command("lm-eval", ["Eval", "Model", "Tensor", "LMData", "Tokenize", "Storage"]),
     command("lm-sample", ["Eval", "Model", "Tensor", "LMData", "Tokenize", "Storage"]),
-    command("lm-bench", ["Model", "Tensor"]),
+    command("lm-bench", ["Train", "Eval", "Model", "Tensor", "LMData", "Storage"]),
 
     .target(
       name: "TestSupport", dependencies: ["Tensor", "LMData", "Storage"], path: "Tests/TestSupport",

@@ -99,8 +99,9 @@ package struct Preset: Sendable {
     var run = RunConfig(
       preset: name, model: model, steps: steps, batchPieces: 32_768,
       schedule: .inverseSquareRoot(warmup: 1_000))
-    run.optimizer = OptimizerConfig(
-      rate: 1.6e-3, beta1: 0.9, beta2: 0.98, epsilon: 1e-9, weightDecay: 0.1, clipNorm: 1)
+    run.optimizer.rate = 1.6e-3
+    run.optimizer.beta2 = 0.98
+    run.optimizer.epsilon = 1e-9
     run.dropout = 0.1
     run.report.validateEvery = 1_000
     run.report.checkpointEvery = 1_000

@@ -91,6 +91,8 @@ package struct OptimizerConfig: Codable, Sendable, Equatable {
   package var weightDecay = 0.1
   /// Largest norm of the whole gradient; 0 leaves it alone.
   package var clipNorm = 1.0
+
+  package init() {}
 }
 
 /// When the run says and saves something; it never changes the weights.

@@ -41,7 +41,7 @@ extension CPUKernels {
         + " \(targets.count) targets, \(nllNats.count) results")
     guard hidden.rows > 0 else { return }
     let plan = CrossEntropyPlan(vocabulary: w.rows)
-    Scratch.borrow(plan.floats) { scratch in
+    ScratchPool.borrow(plan.floats) { scratch in
       for start in Swift.stride(from: 0, to: hidden.rows, by: plan.blockRows) {
         let block = start..<min(hidden.rows, start + plan.blockRows)
         let logits = View(

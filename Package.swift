@@ -17,7 +17,11 @@ let strict: [SwiftSetting] = [
 // library call. Only Tensor is compiled this way, so that a command can look at the processor
 // before the first such instruction runs.
 #if arch(x86_64)
-  let simd = strict + [.unsafeFlags(["-Xcc", "-march=x86-64-v3"])]
+  let simd = strict + [
+    .unsafeFlags(["-Xcc", "-march=x86-64-v3"]),
+    // Unoptimised vectors are a hundred times slower: debug tests would spend minutes in kernels.
+    .unsafeFlags(["-O"], .when(configuration: .debug)),
+  ]
 #else
   let simd = strict
 #endif

@@ -1,4 +1,5 @@
 import CommandSupport
+import Eval
 import Train
 
 /// Turns the events of a run into lines: steps redrawn on a terminal, plain lines elsewhere.

@@ -7,8 +7,6 @@ import Foundation
 /// bit for bit, and are the same with and without gradients.
 extension CPUKernels {
   /// `nllNats[n] = -ln softmax(hidden wᵀ)[n, targets[n]]`.
-  ///
-  /// - Precondition: `rowCapacity(N)` rows of `hidden` may be read, as in `linearForward`.
   package func crossEntropyForward(nllNats: View, hidden: View, w: View, targets: [Int32]) {
     crossEntropy(nllNats: nllNats, hidden: hidden, w: w, targets: targets, gradient: nil)
   }
@@ -16,8 +14,6 @@ extension CPUKernels {
   /// Also `dHidden = …`, `dw += …`, both multiplied by `gradientScale`.
   ///
   ///     dLogits = gradientScale · (softmax - onehot),  dHidden = dLogits w,  dw += dLogitsᵀ hidden
-  ///
-  /// - Precondition: `rowCapacity(N)` rows of `hidden` may be read, as in `linearForward`.
   package func crossEntropyForwardBackward(
     nllNats: View, dHidden: View, dw: View, hidden: View, w: View, targets: [Int32],
     gradientScale: Float
@@ -41,7 +37,7 @@ extension CPUKernels {
         + " \(targets.count) targets, \(nllNats.count) results")
     guard hidden.rows > 0 else { return }
     let plan = CrossEntropyPlan(vocabulary: w.rows)
-    Scratch.borrow(plan.floats) { scratch in
+    ScratchPool.borrow(plan.floats) { scratch in
       for start in Swift.stride(from: 0, to: hidden.rows, by: plan.blockRows) {
         let block = start..<min(hidden.rows, start + plan.blockRows)
         let logits = View(
@@ -65,8 +61,8 @@ extension CPUKernels {
   }
 }
 
-/// Floats of working memory that cross-entropy keeps between calls: at most 32 MiB, unless 24 rows
-/// of logits, the least that can be computed at once, need more.
+/// Floats of working memory that cross-entropy keeps between calls: at most 32 MiB, unless 16 rows
+/// of logits, one tile, need more.
 package func crossEntropyScratchFloats(vocabulary: Int) -> Int {
   CrossEntropyPlan(vocabulary: vocabulary).floats
 }
@@ -81,8 +77,8 @@ private struct CrossEntropyPlan {
   init(vocabulary: Int) {
     let even = (vocabulary + 7) & ~7
     stride = even % 1024 == 0 ? even + 16 : even
-    let fitting = (8 << 20) / stride / rowQuantum * rowQuantum
-    blockRows = min(32 * rowQuantum, max(rowQuantum, fitting))
+    let fitting = (8 << 20) / stride / 16 * 16
+    blockRows = min(768, max(16, fitting))
   }
 
   var floats: Int { blockRows * stride }

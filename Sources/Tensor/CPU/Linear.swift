@@ -3,28 +3,12 @@
 /// Parameters accumulate (`dw +=`); `accumulate` chooses for activations, so that the branches of
 /// a residual stream can add up without a buffer in between.
 extension CPUKernels {
-  /// `y (+)= x wᵀ`, every row's bits independent of the rows beside it.
-  ///
-  /// OpenBLAS rounds rows of full tiles and of ragged edges differently, so the row count is
-  /// raised to `rowCapacity(N)`; the edges between output columns also matter (another kernel
-  /// serves narrow products), so columns are cut at places that follow from O alone.
-  ///
-  /// - Precondition: The buffers of `x` and `y` hold `rowCapacity(N)` rows from the first row of
-  ///   the view on. Rows past N of `x` are read, those of `y` hold undefined values afterwards.
+  /// `y (+)= x wᵀ`; the bits of a row depend on its row of `x` and on `w` alone.
   package func linearForward(y: View, x: View, w: View, accumulate: Bool) {
     precondition(
       y.rows == x.rows && x.columns == w.columns && y.columns == w.rows,
       "y [\(y.rows), \(y.columns)], x [\(x.rows), \(x.columns)], w [\(w.rows), \(w.columns)]")
-    guard y.count > 0 else { return }
-    let rows = rowCapacity(y.rows)
-    // Below 64 outputs OpenBLAS takes its small-matrix kernel or not depending on the number of
-    // rows (interface/gemm.c, rows · outputs <= 1200), so that number must not vary.
-    let narrow = w.rows < 64
-    matrixProduct(
-      y: y.extended(toRows: rows), a: x.extended(toRows: rows), b: w, transposedB: true,
-      accumulate: accumulate,
-      rowBlocks: Blocks(rows, near: narrow ? rowQuantum : 8 * rowQuantum, multipleOf: rowQuantum),
-      columnBlocks: Blocks(w.rows, near: min(768, max(128, w.rows / 2)), multipleOf: 64))
+    rowProduct(y: y, x: x, w: w, accumulate: accumulate)
   }
 
   /// `dx (+)= dy w`; `accumulate` chooses `+=`.
@@ -41,12 +25,5 @@ extension CPUKernels {
       y: dw, a: dy, transposedA: true, b: x, accumulate: true,
       rowBlocks: Blocks(dw.rows, near: 256, multipleOf: 16),
       columnBlocks: Blocks(dw.columns, near: 512, multipleOf: 64))
-  }
-}
-
-extension View {
-  /// The same matrix with more rows; traps where the buffer has no room for them.
-  func extended(toRows rows: Int) -> View {
-    View(buffer, offset: offset, rows: rows, columns: columns, stride: stride)
   }
 }

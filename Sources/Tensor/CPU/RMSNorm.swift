@@ -37,7 +37,7 @@ extension CPUKernels {
     let grain = 2 * rowGrain(columns: columns)
     let chunks = (x.rows + grain - 1) / grain
     // Every chunk of rows sums its own share of the gain's gradient; the shares are added in order.
-    Scratch.borrow(chunks * columns) { scratch in
+    ScratchPool.borrow(chunks * columns) { scratch in
       parallelFor(chunks) { chunk in
         let share = scratch.base + chunk * columns
         share.update(repeating: 0, count: columns)

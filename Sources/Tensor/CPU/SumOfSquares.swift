@@ -9,7 +9,7 @@ extension CPUKernels {
     let grain = 1 << 16
     let run = 512
     let chunks = (x.count + grain - 1) / grain
-    let partial = PartialSums(count: chunks)
+    let partial = ChunkSums(count: chunks)
     parallelFor(x.count, grain: grain) { range in
       let base = x.base
       var sum = 0.0
@@ -28,7 +28,7 @@ extension CPUKernels {
 /// One Double for every chunk of a sum, added in chunk order at the end.
 ///
 /// `@unchecked Sendable`: each chunk writes its own element, and the sum is taken after the last.
-private final class PartialSums: @unchecked Sendable {
+private final class ChunkSums: @unchecked Sendable {
   let base: UnsafeMutablePointer<Double>
   private let count: Int
 

@@ -3,7 +3,7 @@ import Synchronization
 /// Working memory that outlives a call, so that a training step allocates nothing.
 ///
 /// A buffer is out of the pool while a kernel uses it: concurrent calls get different ones.
-enum Scratch {
+enum ScratchPool {
   private static let idle = Mutex<[Buffer]>([])
 
   /// Lends a buffer of at least `count` floats with undefined contents for the time of `body`.

@@ -17,7 +17,11 @@ let strict: [SwiftSetting] = [
 // library call. Only Tensor is compiled this way, so that a command can look at the processor
 // before the first such instruction runs.
 #if arch(x86_64)
-  let simd = strict + [.unsafeFlags(["-Xcc", "-march=x86-64-v3"])]
+  let simd = strict + [
+    .unsafeFlags(["-Xcc", "-march=x86-64-v3"]),
+    // Unoptimised vectors are a hundred times slower: debug tests would spend minutes in kernels.
+    .unsafeFlags(["-O"], .when(configuration: .debug)),
+  ]
 #else
   let simd = strict
 #endif
@@ -71,10 +75,10 @@ let package = Package(
     command("lm-train", ["Train", "Eval", "Model", "Tensor", "LMData", "Tokenize", "Storage"]),
     command("lm-eval", ["Eval", "Model", "Tensor", "LMData", "Tokenize", "Storage"]),
     command("lm-sample", ["Eval", "Model", "Tensor", "LMData", "Tokenize", "Storage"]),
-    command("lm-bench", ["Model", "Tensor"]),
+    command("lm-bench", ["Train", "Eval", "Model", "Tensor", "LMData", "Storage"]),
 
     .target(
-      name: "TestSupport", dependencies: ["Tensor"], path: "Tests/TestSupport",
+      name: "TestSupport", dependencies: ["Tensor", "LMData", "Storage"], path: "Tests/TestSupport",
       swiftSettings: strict),
     tests("StorageTests", ["Storage"]),
     tests("TensorTests", ["Tensor"], resources: [.copy("Fixtures")]),

@@ -16,8 +16,8 @@ package protocol Kernels: Sendable {
   /// `y (+)= x wᵀ`. `y [N, O]`, `x [N, I]`, `w [O, I]`.
   ///
   /// A row of `y` depends on its row of `x` and on `w` alone, bit for bit, whatever rows are
-  /// computed with it, provided `rowCapacity(N)` rows of `x` and `y` may be read and written: rows
-  /// from N up to there hold undefined values afterwards.
+  /// computed with it: decoding equals the full forward pass and perplexity cannot depend on batch
+  /// size.
   func linearForward(y: View, x: View, w: View, accumulate: Bool)
   /// `dx (+)= dy w`; `accumulate` chooses `+=`. `dx [N, I]`, `dy [N, O]`, `w [O, I]`.
   func linearBackwardInput(dx: View, dy: View, w: View, accumulate: Bool)
@@ -39,6 +39,11 @@ package protocol Kernels: Sendable {
   ///   - positions: Position of each row inside its sequence, `[N]`.
   ///   - inverse: Rotates back, which is the backward pass.
   func rotary(x: View, positions: [Int32], headWidth: Int, theta: Double, inverse: Bool)
+
+  // MARK: Sinusoidal position
+
+  /// Adds sines and cosines of the position to every row, in place; it has no gradient of its own.
+  func addSinusoidal(x: View, positions: [Int32])
 
   // MARK: SwiGLU
 
@@ -83,6 +88,11 @@ package protocol Kernels: Sendable {
     dq: View, dk: View, dv: View, dBias: View?, dO: View, o: View, lse: View, q: View, k: View,
     v: View, bias: View?, starts: [Int], heads: Int, scale: Float)
 
+  /// The last position of a stream against all `length` of it, the same bits as the full pass.
+  /// `o, q [1, C]`, `keys, values [>= length, C]` with the newest position already stored.
+  func softmaxAttentionDecode(
+    o: View, q: View, keys: View, values: View, bias: View?, length: Int, heads: Int, scale: Float)
+
   /// Causal hierarchical attention of H-Transformer-1D (Zhu and Soricut, 2021, arXiv 2107.11906).
   ///
   /// Same shapes; `bias [H, 2·blockSize]`. `fineQuery` gives every token its own query at every
@@ -108,17 +118,4 @@ package protocol Kernels: Sendable {
     beta1: Float, beta2: Float, epsilon: Float, decay: Float, step: Int, gradientScale: Float)
   /// Sum of squares of contiguous elements, in Double, by fixed chunks in chunk order.
   func sumOfSquares(_ x: View) -> Double
-}
-
-/// Rows are given to the matrix product in multiples of this many.
-///
-/// OpenBLAS computes the rows of its full tiles alike and those of a ragged edge by other code,
-/// which rounds differently. With whole multiples of 24 (two tiles of 12 on AVX2, six of 4 on
-/// AVX-512) a row gets the same bits whatever else is in the batch: decoding equals the full
-/// forward pass and perplexity cannot depend on batch size.
-package let rowQuantum = 24
-
-/// Rows that must be allocated for a matrix with `rows` positions.
-package func rowCapacity(_ rows: Int) -> Int {
-  (rows + rowQuantum - 1) / rowQuantum * rowQuantum
 }

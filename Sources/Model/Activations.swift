@@ -1,0 +1,112 @@
+package import Tensor
+
+/// Everything the forward pass writes, planned for a number of positions before the first step.
+///
+/// For training every layer keeps what its backward pass reads; normalised inputs and the SwiGLU
+/// product are cheaper to compute again than to keep. For scoring all layers share one set.
+package struct Activations: Sendable {
+  /// What one layer keeps.
+  package struct Layer: Sendable {
+    package let input: View  // [N, C] residual stream before the layer
+    package let inputRstd: View  // [1, N]
+    package let qkv: View  // [N, 3C] after the rotation
+    package let attended: View  // [N, C]
+    package let lse: View  // [H, N]
+    package let middle: View  // [N, C] residual stream between attention and feed-forward
+    package let middleRstd: View  // [1, N]
+    package let gateUp: View  // [N, 2F]
+  }
+
+  package let capacity: Int
+  package let layers: [Layer]
+  package let output: View  // [N, C] residual stream after the last layer
+  package let outputRstd: View  // [1, N]
+  package let normed: View  // [N, C] scratch: normalised input of whatever runs
+  package let product: View  // [N, F] scratch: SwiGLU output, and its gradient in place of it
+  package let branch: View  // [N, C] scratch: a branch before it joins the residual stream
+  package let nllNats: View  // [1, N]
+  package let gradients: Gradients?
+  private let buffer: Buffer
+
+  /// Scratch of the backward pass, shared by all layers.
+  package struct Gradients: Sendable {
+    package let residual: View  // [N, C]
+    package let normed: View  // [N, C]
+    package let branch: View  // [N, C]
+    package let attended: View  // [N, C]
+    package let qkv: View  // [N, 3C]
+    package let product: View  // [N, F]
+    package let gateUp: View  // [N, 2F]
+  }
+
+  /// Bytes that `init` allocates.
+  package static func bytes(_ config: ModelConfig, positions: Int, training: Bool) -> Int {
+    var walk = Walk(buffer: nil)
+    _ = Self.carve(config, positions: positions, training: training, &walk)
+    return walk.offset * MemoryLayout<Float>.stride
+  }
+
+  package init(_ config: ModelConfig, positions: Int, training: Bool) {
+    var plan = Walk(buffer: nil)
+    _ = Self.carve(config, positions: positions, training: training, &plan)
+    buffer = Buffer(count: plan.offset)
+    var walk = Walk(buffer: buffer)
+    (layers, output, outputRstd, normed, product, branch, nllNats, gradients) =
+      Self.carve(config, positions: positions, training: training, &walk)
+    capacity = positions
+  }
+
+  /// Hands out views one after the other; without a buffer it only counts.
+  private struct Walk {
+    let buffer: Buffer?
+    var offset = 0
+    static let nothing = Buffer(count: 0)
+
+    mutating func take(_ rows: Int, _ columns: Int) -> View {
+      defer { offset += (rows * columns + 15) / 16 * 16 }
+      guard let buffer else { return View(Self.nothing, offset: 0, rows: 0, columns: 0) }
+      return View(buffer, offset: offset, rows: rows, columns: columns)
+    }
+  }
+
+  private static func carve(
+    _ config: ModelConfig, positions: Int, training: Bool, _ walk: inout Walk
+  ) -> ([Layer], View, View, View, View, View, View, Gradients?) {
+    let rows = positions
+    let width = config.width
+    func layer(input: View, middle: View) -> Layer {
+      Layer(
+        input: input, inputRstd: walk.take(1, rows), qkv: walk.take(rows, 3 * width),
+        attended: walk.take(rows, width), lse: walk.take(config.heads, rows), middle: middle,
+        middleRstd: walk.take(1, rows), gateUp: walk.take(rows, 2 * config.hidden))
+    }
+    var layers: [Layer] = []
+    let output: View
+    if training {
+      var input = walk.take(rows, width)
+      for _ in 0..<config.layers {
+        layers.append(layer(input: input, middle: walk.take(rows, width)))
+        input = walk.take(rows, width)
+      }
+      output = input
+    } else {
+      // One residual stream, added to in place.
+      output = walk.take(rows, width)
+      layers = Array(repeating: layer(input: output, middle: output), count: config.layers)
+    }
+    let outputRstd = walk.take(1, rows)
+    let normed = walk.take(rows, width)
+    let product = walk.take(rows, config.hidden)
+    let branch = walk.take(rows, width)
+    let nllNats = walk.take(1, rows)
+    guard training else {
+      return (layers, output, outputRstd, normed, product, branch, nllNats, nil)
+    }
+    let gradients = Gradients(
+      residual: walk.take(rows, width), normed: walk.take(rows, width),
+      branch: walk.take(rows, width), attended: walk.take(rows, width),
+      qkv: walk.take(rows, 3 * width), product: walk.take(rows, config.hidden),
+      gateUp: walk.take(rows, 2 * config.hidden))
+    return (layers, output, outputRstd, normed, product, branch, nllNats, gradients)
+  }
+}

@@ -1,0 +1,182 @@
+import Tensor
+
+/// Dropout of one pass: probability and the stream its masks come from.
+package struct Dropout: Sendable {
+  /// 0 turns it off.
+  package var probability: Float
+  package var seed: UInt64
+  /// Optimizer step, so that every step draws new masks.
+  package var step: Int
+  /// Positions of the step that earlier micro-batches held: accumulated micro-batches get the
+  /// masks that the whole batch would have.
+  package var rowOffset: Int
+
+  package init(probability: Float, seed: UInt64, step: Int, rowOffset: Int) {
+    self.probability = probability
+    self.seed = seed
+    self.step = step
+    self.rowOffset = rowOffset
+  }
+
+  /// The mask of one site; forward and backward call it alike.
+  func apply(to x: View, layer: Int, site: UInt64, kernels: any Kernels) {
+    guard probability > 0 else { return }
+    kernels.dropout(
+      x: x, probability: probability,
+      random: CounterRandom(seed: seed, UInt64(step), UInt64(layer), site), rowOffset: rowOffset)
+  }
+}
+
+/// The places in a layer where dropout acts.
+enum DropoutSite {
+  static let attention: UInt64 = 1
+  static let feedForward: UInt64 = 2
+  static let embedding: UInt64 = 3
+}
+
+/// One layer of the decoder on a batch of `N` positions, forward and backward.
+///
+///     middle = input + Wo attention(rotate(Wqkv rmsnorm(input)))
+///     output = middle + Wdown swiglu(Wgu rmsnorm(middle))
+struct Block {
+  let config: ModelConfig
+  let mechanism: any AttentionMechanism
+  let kernels: any Kernels
+  let index: Int
+  let weights: LayerParameters
+  /// Views cut to the N rows of this batch.
+  let kept: Activations.Layer
+  let output: View  // [N, C]
+  let scratch: Scratch
+
+  /// Views of the shared scratch memory, cut to N rows.
+  struct Scratch {
+    let normed: View  // [N, C]
+    let product: View  // [N, F]
+    let branch: View  // [N, C]
+  }
+
+  private var width: Int { config.width }
+
+  private func tensors() -> AttentionTensors {
+    AttentionTensors(
+      q: kept.qkv.columns(0..<width), k: kept.qkv.columns(width..<2 * width),
+      v: kept.qkv.columns(2 * width..<3 * width), bias: weights.bias, o: kept.attended,
+      lse: kept.lse)
+  }
+
+  /// Rotates queries and keys, which stand side by side: `2H` heads in one call.
+  private func rotate(_ qkv: View, positions: [Int32], inverse: Bool) {
+    guard config.position == .rotary else { return }
+    kernels.rotary(
+      x: qkv.columns(0..<2 * width), positions: positions, headWidth: config.headWidth,
+      theta: config.rotaryTheta, inverse: inverse)
+  }
+
+  func forward(positions: [Int32], starts: [Int], dropout: Dropout?) {
+    projectQKV(positions: positions)
+    mechanism.forward(tensors(), starts: starts, kernels: kernels)
+    finish(dropout: dropout)
+  }
+
+  /// First part: queries, keys and values of every position.
+  func projectQKV(positions: [Int32]) {
+    kernels.rmsNormForward(
+      y: scratch.normed, rstd: kept.inputRstd, x: kept.input, gain: weights.inputNorm,
+      epsilon: config.normEpsilon)
+    kernels.linearForward(y: kept.qkv, x: scratch.normed, w: weights.qkv, accumulate: false)
+    rotate(kept.qkv, positions: positions, inverse: false)
+  }
+
+  /// Attention of consecutive positions of streams, one by one through their caches.
+  func attend(caches: [any AttentionCache]) {
+    let t = tensors()
+    for (row, cache) in caches.enumerated() {
+      let range = row..<row + 1
+      cache.step(
+        o: t.o.rows(range), q: t.q.rows(range), k: t.k.rows(range), v: t.v.rows(range),
+        bias: t.bias, kernels: kernels)
+    }
+  }
+
+  /// Last part: output projection and feed-forward layer, each joining the residual stream.
+  func finish(dropout: Dropout?) {
+    join(
+      kept.middle, from: kept.input, branch: kept.attended, weights: weights.output,
+      site: DropoutSite.attention, dropout: dropout)
+    kernels.rmsNormForward(
+      y: scratch.normed, rstd: kept.middleRstd, x: kept.middle, gain: weights.feedForwardNorm,
+      epsilon: config.normEpsilon)
+    kernels.linearForward(y: kept.gateUp, x: scratch.normed, w: weights.gateUp, accumulate: false)
+    kernels.swiGLUForward(y: scratch.product, gateUp: kept.gateUp)
+    join(
+      output, from: kept.middle, branch: scratch.product, weights: weights.down,
+      site: DropoutSite.feedForward, dropout: dropout)
+  }
+
+  /// `sum = residual + dropout(branch wᵀ)`; the product adds onto the stream where it can.
+  private func join(
+    _ sum: View, from residual: View, branch: View, weights: View, site: UInt64, dropout: Dropout?
+  ) {
+    if sum.offset != residual.offset || sum.buffer !== residual.buffer { sum.copy(from: residual) }
+    guard let dropout, dropout.probability > 0 else {
+      kernels.linearForward(y: sum, x: branch, w: weights, accumulate: true)
+      return
+    }
+    kernels.linearForward(y: scratch.branch, x: branch, w: weights, accumulate: false)
+    dropout.apply(to: scratch.branch, layer: index, site: site, kernels: kernels)
+    kernels.residualAdd(x: sum, y: scratch.branch)
+  }
+
+  /// Turns the gradient of the layer's output into that of its input, in place in `d.residual`,
+  /// and adds to the gradients of its weights.
+  func backward(
+    d: Activations.Gradients, dWeights: LayerParameters, positions: [Int32], starts: [Int],
+    dropout: Dropout?
+  ) {
+    let dFeedForward = branchGradient(d, site: DropoutSite.feedForward, dropout: dropout)
+    kernels.swiGLUForward(y: scratch.product, gateUp: kept.gateUp)
+    kernels.linearBackwardWeight(dw: dWeights.down, dy: dFeedForward, x: scratch.product)
+    kernels.linearBackwardInput(
+      dx: d.product, dy: dFeedForward, w: weights.down, accumulate: false)
+    kernels.swiGLUBackward(dGateUp: d.gateUp, dy: d.product, gateUp: kept.gateUp)
+    kernels.rmsNormForward(
+      y: scratch.normed, rstd: kept.middleRstd, x: kept.middle, gain: weights.feedForwardNorm,
+      epsilon: config.normEpsilon)
+    kernels.linearBackwardWeight(dw: dWeights.gateUp, dy: d.gateUp, x: scratch.normed)
+    kernels.linearBackwardInput(dx: d.normed, dy: d.gateUp, w: weights.gateUp, accumulate: false)
+    kernels.rmsNormBackward(
+      dx: d.residual, dGain: dWeights.feedForwardNorm, dy: d.normed, x: kept.middle,
+      gain: weights.feedForwardNorm, rstd: kept.middleRstd)
+
+    let dAttention = branchGradient(d, site: DropoutSite.attention, dropout: dropout)
+    kernels.linearBackwardWeight(dw: dWeights.output, dy: dAttention, x: kept.attended)
+    kernels.linearBackwardInput(
+      dx: d.attended, dy: dAttention, w: weights.output, accumulate: false)
+    mechanism.backward(
+      tensors(),
+      AttentionGradients(
+        dO: d.attended, dq: d.qkv.columns(0..<width), dk: d.qkv.columns(width..<2 * width),
+        dv: d.qkv.columns(2 * width..<3 * width), dBias: dWeights.bias),
+      starts: starts, kernels: kernels)
+    rotate(d.qkv, positions: positions, inverse: true)
+    kernels.rmsNormForward(
+      y: scratch.normed, rstd: kept.inputRstd, x: kept.input, gain: weights.inputNorm,
+      epsilon: config.normEpsilon)
+    kernels.linearBackwardWeight(dw: dWeights.qkv, dy: d.qkv, x: scratch.normed)
+    kernels.linearBackwardInput(dx: d.normed, dy: d.qkv, w: weights.qkv, accumulate: false)
+    kernels.rmsNormBackward(
+      dx: d.residual, dGain: dWeights.inputNorm, dy: d.normed, x: kept.input,
+      gain: weights.inputNorm, rstd: kept.inputRstd)
+  }
+
+  /// The gradient that reaches a branch: that of the stream, through the branch's dropout mask.
+  private func branchGradient(
+    _ d: Activations.Gradients, site: UInt64, dropout: Dropout?
+  ) -> View {
+    guard let dropout, dropout.probability > 0 else { return d.residual }
+    d.branch.copy(from: d.residual)
+    dropout.apply(to: d.branch, layer: index, site: site, kernels: kernels)
+    return d.branch
+  }
+}

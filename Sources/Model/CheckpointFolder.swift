@@ -1,0 +1,79 @@
+import Foundation
+import Storage
+
+/// Why a checkpoint cannot be used.
+package enum CheckpointError: Error, CustomStringConvertible, Equatable {
+  case notFound(path: String)
+  case damaged(path: String, problem: String)
+
+  package var description: String {
+    switch self {
+    case .notFound(let path):
+      "\(path) is neither a run with checkpoints nor a checkpoint; expected a folder with "
+        + "\(CheckpointFolder.latestName) or \(ModelFiles.configName)"
+    case .damaged(let path, let problem): "\(path) is damaged: \(problem)"
+    }
+  }
+}
+
+/// The files of one checkpoint and where checkpoints of a run stand.
+package enum CheckpointFolder {
+  package static let latestName = "latest"
+  package static let stateName = "state.json"
+  package static let optimizerName = "optimizer.safetensors"
+  package static let tokenizerName = "tokenizer.model"
+  package static let sumsName = "SHA256SUMS"
+
+  /// `step-00001000`.
+  package static func name(step: Int) -> String {
+    let digits = String(step)
+    return "step-" + String(repeating: "0", count: max(0, 8 - digits.count)) + digits
+  }
+
+  /// Steps of a run that have a complete folder, oldest first.
+  package static func steps(ofRun run: String) -> [Int] {
+    let entries = (try? Files.entries(of: run)) ?? []
+    return entries.compactMap { entry in
+      guard entry.hasPrefix("step-"), let step = Int(entry.dropFirst(5)) else { return nil }
+      return entry == Self.name(step: step) ? step : nil
+    }.sorted()
+  }
+
+  /// Compares every file of a checkpoint with its sum.
+  package static func verify(_ path: String) throws {
+    let sumsPath = path + "/" + sumsName
+    let text = String(decoding: try Files.contents(of: sumsPath), as: UTF8.self)
+    var names: Set<String> = []
+    for line in text.split(separator: "\n") {
+      let parts = line.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: false)
+      let name = parts.count == 2 ? String(parts[1].drop { $0 == " " }) : ""
+      guard parts[0].count == 64, !name.isEmpty, !name.contains("/") else {
+        throw CheckpointError.damaged(path: sumsPath, problem: "a line is not a sum and a name")
+      }
+      names.insert(name)
+      let found = try SHA256.hexDigest(ofFile: path + "/" + name)
+      guard found == parts[0] else {
+        throw CheckpointError.damaged(
+          path: path + "/" + name, problem: "its SHA-256 is \(found), expected \(parts[0])")
+      }
+    }
+    for name in [
+      ModelFiles.configName, ModelFiles.weightsName, optimizerName, stateName, tokenizerName,
+    ] where !names.contains(name) {
+      throw CheckpointError.damaged(path: sumsPath, problem: "it has no sum for \(name)")
+    }
+  }
+
+  /// The checkpoint folder that a user's path means: a checkpoint itself, or the newest of a run.
+  package static func resolve(_ path: String) throws -> String {
+    if Files.exists(path + "/" + ModelFiles.weightsName) { return path }
+    if let bytes = try? Files.contents(of: path + "/" + latestName) {
+      let name = String(decoding: bytes, as: UTF8.self).trimmingCharacters(in: .newlines)
+      if !name.contains("/"), Files.isDirectory(path + "/" + name) { return path + "/" + name }
+    }
+    guard let newest = steps(ofRun: path).last else {
+      throw CheckpointError.notFound(path: path)
+    }
+    return path + "/" + name(step: newest)
+  }
+}

@@ -1,0 +1,83 @@
+package import Tensor
+
+/// Streams that grow one piece at a time, each with a cache per layer.
+///
+/// A step gives the same bits as the full forward pass over the stream: a row of a product does not
+/// depend on the rows beside it, and every attention cache repeats the order of its full pass.
+package final class DecodeSession {
+  private let model: Transformer
+  private var caches: [[any AttentionCache]]  // [layer][stream]
+  private var lengths: [Int]
+
+  /// Positions given to the matrix products at a time while reading a prompt.
+  private static let prefillRows = 192
+
+  /// One empty stream.
+  package init(_ model: Transformer) {
+    self.model = model
+    let mechanism = model.config.mechanism
+    caches = (0..<model.config.layers).map { _ in [mechanism.makeCache()] }
+    lengths = [0]
+  }
+
+  private init(_ model: Transformer, caches: [[any AttentionCache]], lengths: [Int]) {
+    self.model = model
+    self.caches = caches
+    self.lengths = lengths
+  }
+
+  /// Streams of this session.
+  package var streams: Int { lengths.count }
+
+  /// Pieces that stream 0 has taken in.
+  package var length: Int { lengths[0] }
+
+  /// Memory of all caches, in bytes.
+  package var bytes: Int { caches.joined().reduce(0) { $0 + $1.bytes } }
+
+  /// Reads pieces into the only stream.
+  ///
+  /// - Returns: Logits after the last of them, `[1, V]`.
+  package func read(_ ids: [Int32]) -> View {
+    precondition(streams == 1 && !ids.isEmpty, "a prompt is read before the session is forked")
+    var first = 0
+    while true {
+      let chunk = Array(ids[first..<min(ids.count, first + Self.prefillRows)])
+      let positions = chunk.indices.map { Int32(lengths[0] + $0) }
+      let hidden = model.continued(
+        ids: chunk, positions: positions,
+        caches: caches.map { Array(repeating: $0[0], count: chunk.count) })
+      lengths[0] += chunk.count
+      first += chunk.count
+      if first == ids.count {
+        return model.project(hidden.rows(chunk.count - 1..<chunk.count))
+      }
+    }
+  }
+
+  /// The same past continued by `count` independent streams.
+  package func forked(_ count: Int) -> DecodeSession {
+    precondition(streams == 1 && count >= 1)
+    return DecodeSession(
+      model, caches: caches.map { layer in (0..<count).map { _ in layer[0].copy() } },
+      lengths: Array(repeating: lengths[0], count: count))
+  }
+
+  /// Takes one piece into every stream.
+  ///
+  /// - Parameter ids: One piece a stream.
+  /// - Returns: Logits of the next piece of every stream, `[streams, V]`.
+  package func step(_ ids: [Int32]) -> View {
+    precondition(ids.count == streams, "\(ids.count) pieces for \(streams) streams")
+    let hidden = model.continued(
+      ids: ids, positions: lengths.map(Int32.init), caches: caches)
+    for stream in lengths.indices { lengths[stream] += 1 }
+    return model.project(hidden)
+  }
+
+  /// Drops streams that have ended.
+  package func keep(_ kept: [Int]) {
+    caches = caches.map { layer in kept.map { layer[$0] } }
+    lengths = kept.map { lengths[$0] }
+  }
+}

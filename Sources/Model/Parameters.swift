@@ -1,0 +1,144 @@
+package import Tensor
+
+/// One weight: its name in the checkpoint, its shape, and its place in the buffer.
+package struct ParameterSlot: Sendable, Equatable {
+  /// Hugging Face's Llama name, or our own for what Llama does not have.
+  package let name: String
+  /// `[rows, columns]` of a matrix; a vector has one row.
+  package let rows: Int
+  package let columns: Int
+  package let isVector: Bool
+  /// First float inside the buffer.
+  package let offset: Int
+  /// Standard deviation of the initial values; nil for gains, which start at 1.
+  package let initialDeviation: Double?
+
+  package var count: Int { rows * columns }
+  /// Shape as a checkpoint states it.
+  package var shape: [Int] { isVector ? [columns] : [rows, columns] }
+  /// Whether AdamW decays it: matrices yes, gains and bias tables no.
+  package var decays: Bool { !isVector && !name.hasSuffix("relative_bias") }
+}
+
+/// The order of all weights in one buffer.
+///
+/// Weights that are multiplied by the same input stand side by side: query, key and value are one
+/// matrix `[3C, C]`, gate and up another `[2F, C]`, without a copy and under their usual names.
+package struct ParameterLayout: Sendable {
+  package let slots: [ParameterSlot]
+  package let count: Int
+  private let indexByName: [String: Int]
+
+  package init(_ config: ModelConfig) {
+    var slots: [ParameterSlot] = []
+    var offset = 0
+    func add(_ name: String, _ rows: Int, _ columns: Int, deviation: Double?, vector: Bool = false)
+    {
+      slots.append(
+        ParameterSlot(
+          name: name, rows: rows, columns: columns, isVector: vector, offset: offset,
+          initialDeviation: deviation))
+      offset += rows * columns
+    }
+    let width = config.width
+    let deviation = config.initialDeviation
+    // Outputs onto the residual stream start smaller by the number of additions (Radford et al.,
+    // 2019), so that its variance does not grow with depth.
+    let residualDeviation = deviation / (2 * Double(config.layers)).squareRoot()
+    add("model.embed_tokens.weight", config.vocabularySize, width, deviation: deviation)
+    for layer in 0..<config.layers {
+      let prefix = "model.layers.\(layer)."
+      add(prefix + "input_layernorm.weight", 1, width, deviation: nil, vector: true)
+      for name in ["q", "k", "v"] {
+        add(prefix + "self_attn.\(name)_proj.weight", width, width, deviation: deviation)
+      }
+      if let biasLength = config.mechanism.biasLength {
+        // Deviation 0.1 as in the authors' decoder.
+        add(prefix + "self_attn.relative_bias", config.heads, biasLength, deviation: 0.1)
+      }
+      add(prefix + "self_attn.o_proj.weight", width, width, deviation: residualDeviation)
+      add(prefix + "post_attention_layernorm.weight", 1, width, deviation: nil, vector: true)
+      add(prefix + "mlp.gate_proj.weight", config.hidden, width, deviation: deviation)
+      add(prefix + "mlp.up_proj.weight", config.hidden, width, deviation: deviation)
+      add(prefix + "mlp.down_proj.weight", width, config.hidden, deviation: residualDeviation)
+    }
+    add("model.norm.weight", 1, width, deviation: nil, vector: true)
+    if !config.tiedHead {
+      add("lm_head.weight", config.vocabularySize, width, deviation: deviation)
+    }
+    self.slots = slots
+    count = offset
+    indexByName = Dictionary(uniqueKeysWithValues: slots.enumerated().map { ($1.name, $0) })
+  }
+
+  /// The slot of that name, if the model has it.
+  package func slot(_ name: String) -> ParameterSlot? { indexByName[name].map { slots[$0] } }
+}
+
+/// Weights, gradients or moments: one buffer in the order of the layout.
+package struct Parameters: Sendable {
+  package let layout: ParameterLayout
+  package let buffer: Buffer
+  package let embedding: View  // [V, C]
+  package let layers: [LayerParameters]
+  package let finalNorm: View  // [1, C]
+  package let head: View  // [V, C]; the embedding itself if tied
+
+  /// Zeroed, or over memory that is already filled in layout order.
+  package init(_ config: ModelConfig, buffer: Buffer? = nil) {
+    let layout = ParameterLayout(config)
+    let buffer = buffer ?? Buffer(count: layout.count)
+    precondition(buffer.count >= layout.count)
+    func view(_ name: String, rows: Int? = nil) -> View {
+      guard let slot = layout.slot(name) else { preconditionFailure("no parameter \(name)") }
+      return View(buffer, offset: slot.offset, rows: rows ?? slot.rows, columns: slot.columns)
+    }
+    self.layout = layout
+    self.buffer = buffer
+    embedding = view("model.embed_tokens.weight")
+    layers = (0..<config.layers).map { layer in
+      let prefix = "model.layers.\(layer)."
+      return LayerParameters(
+        inputNorm: view(prefix + "input_layernorm.weight"),
+        qkv: view(prefix + "self_attn.q_proj.weight", rows: 3 * config.width),
+        bias: layout.slot(prefix + "self_attn.relative_bias").map { view($0.name) },
+        output: view(prefix + "self_attn.o_proj.weight"),
+        feedForwardNorm: view(prefix + "post_attention_layernorm.weight"),
+        gateUp: view(prefix + "mlp.gate_proj.weight", rows: 2 * config.hidden),
+        down: view(prefix + "mlp.down_proj.weight"))
+    }
+    finalNorm = view("model.norm.weight")
+    head = config.tiedHead ? embedding : view("lm_head.weight")
+  }
+
+  /// The view of one slot.
+  package func view(_ slot: ParameterSlot) -> View {
+    View(buffer, offset: slot.offset, rows: slot.rows, columns: slot.columns)
+  }
+
+  /// All weights as one row.
+  package var all: View { View(buffer, offset: 0, rows: 1, columns: layout.count) }
+
+  /// Draws the initial weights: normal numbers from (seed, position in the layout), gains 1.
+  package func initialize(seed: UInt64) {
+    for (index, slot) in layout.slots.enumerated() {
+      if let deviation = slot.initialDeviation {
+        view(slot).fillGaussian(
+          deviation: deviation, from: CounterRandom(seed: seed, 0x1417, UInt64(index)))
+      } else {
+        view(slot).fill(1)
+      }
+    }
+  }
+}
+
+/// The weights of one layer.
+package struct LayerParameters: Sendable {
+  package let inputNorm: View  // [1, C]
+  package let qkv: View  // [3C, C]
+  package let bias: View?  // [H, B]
+  package let output: View  // [C, C]
+  package let feedForwardNorm: View  // [1, C]
+  package let gateUp: View  // [2F, C]
+  package let down: View  // [C, F]
+}

@@ -1,0 +1,202 @@
+package import Tensor
+
+/// The causal decoder: embedding, layers, norm, head; forward, backward and scoring.
+///
+/// Reads ids and targets of ragged sequences laid end to end, knows nothing of text. Activations
+/// grow to the largest batch seen and are reused.
+package final class Transformer {
+  package let config: ModelConfig
+  package let parameters: Parameters
+  package let kernels: any Kernels
+  private let mechanism: any AttentionMechanism
+  private var activations: Activations?
+  private var trainingActivations: Activations?
+
+  /// - Parameter parameters: Filled weights of the same configuration.
+  /// - Throws: `ModelError` if the configuration is no model.
+  package init(
+    _ config: ModelConfig, parameters: Parameters, kernels: any Kernels = CPUKernels()
+  ) throws(ModelError) {
+    try config.validate()
+    self.config = config
+    self.parameters = parameters
+    self.kernels = kernels
+    mechanism = config.mechanism
+  }
+
+  // MARK: Scoring
+
+  /// The negative log-probability of every target, in nats, `[N]`.
+  ///
+  /// A position's figure depends on its own sequence up to it alone, bit for bit.
+  ///
+  /// - Parameters:
+  ///   - ids: Inputs, `[N]`; each sequence begins with `<s>` or the piece before its first target.
+  ///   - targets: The pieces that follow, `[N]`.
+  ///   - starts: First position of every sequence and, last, N.
+  package func nllNats(ids: [Int32], targets: [Int32], starts: [Int]) -> [Float] {
+    let hidden = hiddenStates(ids: ids, starts: starts)
+    let nll = reserve(ids.count).nllNats.columns(0..<ids.count)
+    kernels.crossEntropyForward(nllNats: nll, hidden: hidden, w: parameters.head, targets: targets)
+    return nll.elements
+  }
+
+  /// The logits of the next piece at every position, `[N, V]` in memory of their own.
+  package func logits(ids: [Int32], starts: [Int]) -> View {
+    project(hiddenStates(ids: ids, starts: starts))
+  }
+
+  /// Head of hidden states `[N, C]` → logits `[N, V]`.
+  func project(_ hidden: View) -> View {
+    let logits = View(rows: hidden.rows, columns: config.vocabularySize)
+    kernels.linearForward(y: logits, x: hidden, w: parameters.head, accumulate: false)
+    return logits
+  }
+
+  private func hiddenStates(ids: [Int32], starts: [Int]) -> View {
+    let a = reserve(ids.count)
+    run(a, ids: ids, positions: Self.positions(starts), dropout: nil) { block in
+      block.forward(positions: Self.positions(starts), starts: starts, dropout: nil)
+    }
+    return normalised(a, rows: ids.count)
+  }
+
+  /// Hidden states of positions that continue streams, one row after the other.
+  ///
+  /// - Parameters:
+  ///   - positions: Position of each row inside its stream.
+  ///   - caches: For every layer, the cache of the stream each row belongs to.
+  func continued(ids: [Int32], positions: [Int32], caches: [[any AttentionCache]]) -> View {
+    let a = reserve(ids.count)
+    run(a, ids: ids, positions: positions, dropout: nil) { block in
+      block.projectQKV(positions: positions)
+      block.attend(caches: caches[block.index])
+      block.finish(dropout: nil)
+    }
+    return normalised(a, rows: ids.count)
+  }
+
+  // MARK: Training
+
+  /// Forward and backward of one micro-batch; adds to `gradients`.
+  ///
+  /// - Parameters:
+  ///   - gradientScale: 1 / targets of the whole step, so that micro-batches add up to the mean.
+  ///   - gradients: The gradient of every weight, accumulated.
+  /// - Returns: Sum of the targets' negative log-probabilities in nats, dropout included.
+  package func accumulateGradients(
+    ids: [Int32], targets: [Int32], starts: [Int], gradientScale: Float, dropout: Dropout?,
+    into gradients: Parameters
+  ) -> Double {
+    let rows = ids.count
+    let a = reserveTraining(rows)
+    guard let all = a.gradients else { preconditionFailure("activations without gradients") }
+    let positions = Self.positions(starts)
+    run(a, ids: ids, positions: positions, dropout: dropout) { block in
+      block.forward(positions: positions, starts: starts, dropout: dropout)
+    }
+    let hidden = normalised(a, rows: rows)
+    let d = all.cut(rows)
+    let nll = a.nllNats.columns(0..<rows)
+    kernels.crossEntropyForwardBackward(
+      nllNats: nll, dHidden: d.normed, dw: gradients.head, hidden: hidden, w: parameters.head,
+      targets: targets, gradientScale: gradientScale)
+    d.residual.fill(0)
+    kernels.rmsNormBackward(
+      dx: d.residual, dGain: gradients.finalNorm, dy: d.normed, x: a.output.rows(0..<rows),
+      gain: parameters.finalNorm, rstd: a.outputRstd.columns(0..<rows))
+    for layer in (0..<config.layers).reversed() {
+      block(a, layer, rows: rows).backward(
+        d: d, dWeights: gradients.layers[layer], positions: positions, starts: starts,
+        dropout: dropout)
+    }
+    dropout?.apply(to: d.residual, layer: 0, site: DropoutSite.embedding, kernels: kernels)
+    kernels.embeddingBackward(dTable: gradients.embedding, dy: d.residual, ids: ids)
+    return nll.elements.reduce(0) { $0 + Double($1) }
+  }
+
+  // MARK: Shared
+
+  private func run(
+    _ a: Activations, ids: [Int32], positions: [Int32], dropout: Dropout?, _ body: (Block) -> Void
+  ) {
+    let rows = ids.count
+    let input = a.layers[0].input.rows(0..<rows)
+    kernels.embeddingForward(y: input, ids: ids, table: parameters.embedding)
+    if config.position == .sinusoidal {
+      kernels.addSinusoidal(x: input, positions: positions)
+    }
+    dropout?.apply(to: input, layer: 0, site: DropoutSite.embedding, kernels: kernels)
+    for layer in 0..<config.layers { body(block(a, layer, rows: rows)) }
+  }
+
+  private func normalised(_ a: Activations, rows: Int) -> View {
+    let hidden = a.normed.rows(0..<rows)
+    kernels.rmsNormForward(
+      y: hidden, rstd: a.outputRstd.columns(0..<rows), x: a.output.rows(0..<rows),
+      gain: parameters.finalNorm, epsilon: config.normEpsilon)
+    return hidden
+  }
+
+  private func block(_ a: Activations, _ layer: Int, rows: Int) -> Block {
+    let next = layer + 1 < config.layers ? a.layers[layer + 1].input : a.output
+    return Block(
+      config: config, mechanism: mechanism, kernels: kernels, index: layer,
+      weights: parameters.layers[layer], kept: a.layers[layer].cut(rows),
+      output: next.rows(0..<rows),
+      scratch: Block.Scratch(
+        normed: a.normed.rows(0..<rows), product: a.product.rows(0..<rows),
+        branch: a.branch.rows(0..<rows)))
+  }
+
+  private func reserve(_ rows: Int) -> Activations {
+    if let activations, activations.capacity >= rows { return activations }
+    activations = nil
+    let grown = Activations(config, positions: rows, training: false)
+    activations = grown
+    return grown
+  }
+
+  /// Allocates the training activations for batches of up to `positions`.
+  @discardableResult
+  package func reserveTraining(_ positions: Int) -> Activations {
+    if let trainingActivations, trainingActivations.capacity >= positions {
+      return trainingActivations
+    }
+    trainingActivations = nil
+    let grown = Activations(config, positions: positions, training: true)
+    trainingActivations = grown
+    return grown
+  }
+
+  /// Position of every row inside its sequence.
+  static func positions(_ starts: [Int]) -> [Int32] {
+    var positions: [Int32] = []
+    positions.reserveCapacity(starts.last ?? 0)
+    for (start, end) in zip(starts, starts.dropFirst()) {
+      for position in 0..<(end - start) { positions.append(Int32(position)) }
+    }
+    return positions
+  }
+}
+
+extension Activations.Layer {
+  /// The first `rows` positions of every view.
+  func cut(_ rows: Int) -> Self {
+    Self(
+      input: input.rows(0..<rows), inputRstd: inputRstd.columns(0..<rows),
+      qkv: qkv.rows(0..<rows), attended: attended.rows(0..<rows), lse: lse.columns(0..<rows),
+      middle: middle.rows(0..<rows), middleRstd: middleRstd.columns(0..<rows),
+      gateUp: gateUp.rows(0..<rows))
+  }
+}
+
+extension Activations.Gradients {
+  /// The first `rows` positions of every view.
+  func cut(_ rows: Int) -> Self {
+    Self(
+      residual: residual.rows(0..<rows), normed: normed.rows(0..<rows),
+      branch: branch.rows(0..<rows), attended: attended.rows(0..<rows), qkv: qkv.rows(0..<rows),
+      product: product.rows(0..<rows), gateUp: gateUp.rows(0..<rows))
+  }
+}

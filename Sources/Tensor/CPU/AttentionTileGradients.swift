@@ -1,0 +1,136 @@
+/// Packed rows of one sequence and head for the backward pass.
+struct AttentionGradients {
+  let shape: HeadShape
+  let queries: UnsafeMutablePointer<Float>  // [L, padded D], times the scale
+  let keys: UnsafeMutablePointer<Float>  // [L, padded D]
+  let values: UnsafeMutablePointer<Float>  // [L, padded E]
+  let gradients: UnsafeMutablePointer<Float>  // [L, padded E], dO
+  let lse: UnsafeMutablePointer<Float>  // [L]
+  let dots: UnsafeMutablePointer<Float>  // [L], <dO, o>
+  let queryGradients: UnsafeMutablePointer<Float>
+  let keyGradients: UnsafeMutablePointer<Float>
+  let valueGradients: UnsafeMutablePointer<Float>
+
+  /// - Parameter keyRows: Rows of keys and values, more than `longest` where a pyramid follows.
+  static func floats(_ shape: HeadShape, longest: Int, keyRows: Int? = nil) -> Int {
+    let keyRows = keyRows ?? longest
+    return longest * (2 * shape.keyStride + shape.valueStride) + 2 * Scratch.rounded(longest)
+      + keyRows * 2 * (shape.keyStride + shape.valueStride)
+  }
+
+  init(_ shape: HeadShape, longest: Int, keyRows: Int? = nil, _ scratch: inout Scratch) {
+    let keyRows = keyRows ?? longest
+    self.shape = shape
+    queries = scratch.take(longest * shape.keyStride)
+    keys = scratch.take(keyRows * shape.keyStride)
+    values = scratch.take(keyRows * shape.valueStride)
+    gradients = scratch.take(longest * shape.valueStride)
+    lse = scratch.take(longest)
+    dots = scratch.take(longest)
+    queryGradients = scratch.take(longest * shape.keyStride)
+    keyGradients = scratch.take(keyRows * shape.keyStride)
+    valueGradients = scratch.take(keyRows * shape.valueStride)
+  }
+
+  /// Gathers the rows of a sequence and clears `keyRows` rows of gradients.
+  func pack(
+    _ q: View, _ k: View, _ v: View, _ dO: View, _ o: View, _ lse: View, head: Int, first: Int,
+    length: Int, keyRows: Int? = nil, scale: Float
+  ) {
+    let keyColumn = head * shape.keyWidth
+    let valueColumn = head * shape.valueWidth
+    packRows(
+      queries, stride: shape.keyStride, q.base + first * q.stride + keyColumn,
+      sourceStride: q.stride, rows: length, width: shape.keyWidth, scale: scale)
+    packRows(
+      keys, stride: shape.keyStride, k.base + first * k.stride + keyColumn,
+      sourceStride: k.stride, rows: length, width: shape.keyWidth)
+    packRows(
+      values, stride: shape.valueStride, v.base + first * v.stride + valueColumn,
+      sourceStride: v.stride, rows: length, width: shape.valueWidth)
+    let gradientStart = dO.base + first * dO.stride + valueColumn
+    packRows(
+      gradients, stride: shape.valueStride, gradientStart, sourceStride: dO.stride, rows: length,
+      width: shape.valueWidth)
+    self.lse.update(from: lse.base + head * lse.stride + first, count: length)
+    rowDots(
+      dots, gradientStart, strideDO: dO.stride, o.base + first * o.stride + valueColumn,
+      strideO: o.stride, rows: length, width: shape.valueWidth)
+    queryGradients.update(repeating: 0, count: length * shape.keyStride)
+    let keyRows = keyRows ?? length
+    keyGradients.update(repeating: 0, count: keyRows * shape.keyStride)
+    valueGradients.update(repeating: 0, count: keyRows * shape.valueStride)
+  }
+
+  /// Query rows `row..<row + count`, or every `1 << level`-th row from `row << level` on.
+  func rows(from row: Int, count: Int) -> AttentionBackwardTile.Rows {
+    AttentionBackwardTile.Rows(
+      count: count, queries: queries + row * shape.keyStride, queryStride: shape.keyStride,
+      gradients: gradients + row * shape.valueStride, gradientStride: shape.valueStride,
+      lse: lse + row, dots: dots + row, queryGradients: queryGradients + row * shape.keyStride)
+  }
+
+  /// Key rows `row..<row + count`.
+  func range(from row: Int, count: Int) -> AttentionBackwardTile.Range {
+    AttentionBackwardTile.Range(
+      count: count, keys: keys + row * shape.keyStride, values: values + row * shape.valueStride,
+      keyGradients: keyGradients + row * shape.keyStride,
+      valueGradients: valueGradients + row * shape.valueStride)
+  }
+
+  /// Writes the finished gradients of the sequence.
+  func write(
+    _ dq: View, _ dk: View, _ dv: View, head: Int, first: Int, length: Int, scale: Float
+  ) {
+    unpackRows(
+      dq.base + first * dq.stride + head * shape.keyWidth, stride: dq.stride, queryGradients,
+      sourceStride: shape.keyStride, rows: length, width: shape.keyWidth, scale: scale)
+    unpackRows(
+      dk.base + first * dk.stride + head * shape.keyWidth, stride: dk.stride, keyGradients,
+      sourceStride: shape.keyStride, rows: length, width: shape.keyWidth, scale: 1)
+    unpackRows(
+      dv.base + first * dv.stride + head * shape.valueWidth, stride: dv.stride, valueGradients,
+      sourceStride: shape.valueStride, rows: length, width: shape.valueWidth, scale: 1)
+  }
+
+  private func unpackRows(
+    _ destination: UnsafeMutablePointer<Float>, stride: Int, _ source: UnsafePointer<Float>,
+    sourceStride: Int, rows: Int, width: Int, scale: Float
+  ) {
+    let whole = width / 8 * 8
+    for row in 0..<rows {
+      let from = source + row * sourceStride
+      let to = destination + row * stride
+      var column = 0
+      while column < whole {
+        store(load(from + column) * scale, to + column)
+        column += 8
+      }
+      while column < width {
+        to[column] = from[column] * scale
+        column += 1
+      }
+    }
+  }
+}
+
+/// One row of partial sums per task, added in task order so that threads cannot matter.
+struct PartialSums: Sendable {
+  private let sums: View  // [tasks, width]
+
+  /// Zeroed rows in scratch memory.
+  init(count: Int, width: Int, _ scratch: inout Scratch) {
+    scratch.take(count * width).update(repeating: 0, count: count * width)
+    sums = View(scratch.buffer, offset: 0, rows: count, columns: width)
+  }
+
+  subscript(task: Int) -> UnsafeMutablePointer<Float> { sums.base + task * sums.columns }
+
+  /// Adds every row to the row of its head; task numbers run fastest over heads.
+  func add(to destination: View, heads: Int) {
+    for task in 0..<sums.rows {
+      let row = destination.base + task % heads * destination.stride
+      for column in 0..<sums.columns { row[column] += self[task][column] }
+    }
+  }
+}

@@ -1,0 +1,27 @@
+import Synchronization
+
+/// Working memory that outlives a call, so that a training step allocates nothing.
+///
+/// A buffer is out of the pool while a kernel uses it: concurrent calls get different ones.
+enum ScratchPool {
+  private static let idle = Mutex<[Buffer]>([])
+
+  /// Lends a buffer of at least `count` floats with undefined contents for the time of `body`.
+  static func borrow(_ count: Int, _ body: (Buffer) -> Void) {
+    let found: Buffer? = idle.withLock { buffers in
+      let fitting = buffers.indices.filter { buffers[$0].count >= count }
+      let best = fitting.min { buffers[$0].count < buffers[$1].count }
+      return best.map { buffers.remove(at: $0) }
+    }
+    let buffer = found ?? Buffer(count: count)
+    body(buffer)
+    idle.withLock { buffers in
+      buffers.append(buffer)
+      // Sizes vary with the batch: without a bound every larger request would leave one behind.
+      if buffers.count > 8 {
+        let smallest = buffers.indices.min { buffers[$0].count < buffers[$1].count }
+        if let smallest { buffers.remove(at: smallest) }
+      }
+    }
+  }
+}

@@ -1,0 +1,105 @@
+package import Model
+import Storage
+
+/// The checkpoints of one run folder: written whole, verified before use, rotated.
+package struct CheckpointStore: Sendable {
+  /// The run folder.
+  package let run: String
+
+  package init(run: String) {
+    self.run = run
+  }
+
+  /// Steps with a complete folder, oldest first.
+  package func steps() -> [Int] { CheckpointFolder.steps(ofRun: run) }
+
+  /// Path of one checkpoint.
+  package func path(step: Int) -> String { run + "/" + CheckpointFolder.name(step: step) }
+
+  // MARK: Saving
+
+  /// Writes a checkpoint beside its name, flushes it, renames it, and last replaces `latest`.
+  package func save(
+    _ state: TrainState, model: ModelConfig, parameters: Parameters, optimizer: Optimizer,
+    tokenizer: [UInt8]
+  ) throws {
+    let directory = try AtomicDirectory(target: path(step: state.step))
+    let path = directory.path
+    try ModelFiles.write(model, parameters, directory: path)
+    try ModelFiles.writeTensors(
+      Self.momentGroups(optimizer), to: path + "/" + CheckpointFolder.optimizerName)
+    try JSONFile.write(state, to: path + "/" + CheckpointFolder.stateName)
+    try AtomicFile.write(tokenizer, to: path + "/" + CheckpointFolder.tokenizerName)
+    var sums = ""
+    for name in try Files.entries(of: path).sorted() {
+      sums += try SHA256.hexDigest(ofFile: path + "/" + name) + "  " + name + "\n"
+    }
+    try AtomicFile.write(Array(sums.utf8), to: path + "/" + CheckpointFolder.sumsName)
+    // A folder of this step can only be a damaged one that resume has passed over.
+    try directory.commit(replacing: true)
+    try AtomicFile.write(
+      Array((CheckpointFolder.name(step: state.step) + "\n").utf8),
+      to: run + "/" + CheckpointFolder.latestName)
+  }
+
+  private static func momentGroups(
+    _ optimizer: Optimizer
+  ) -> [(prefix: String, parameters: Parameters)] {
+    [("first_moment.", optimizer.firstMoment), ("second_moment.", optimizer.secondMoment)]
+  }
+
+  /// Removes checkpoints that no rule keeps: the newest `keepLast`, multiples of `keepEvery`, the
+  /// best.
+  package func rotate(keepLast: Int, keepEvery: Int, best: Int?) throws {
+    let steps = steps()
+    for step in steps.dropLast(keepLast)
+    where step != best && (keepEvery == 0 || step % keepEvery != 0) {
+      try Files.remove(path(step: step))
+    }
+  }
+
+  // MARK: Reading
+
+  /// The newest checkpoint whose sums hold.
+  ///
+  /// - Parameter skipped: Told of every newer one that was passed over, and why.
+  /// - Returns: Its step, or nil if the run has no checkpoint at all.
+  package func newestGood(skipped: (String) -> Void) throws -> Int? {
+    var reasons: [String] = []
+    for step in steps().reversed() {
+      do {
+        try CheckpointFolder.verify(path(step: step))
+        return step
+      } catch {
+        reasons.append("\(error)")
+        skipped("\(error)")
+      }
+    }
+    guard reasons.isEmpty else { throw TrainingError.nothingToResume(run: run, reasons: reasons) }
+    return nil
+  }
+
+  /// Reads state, weights and moments of one checkpoint.
+  package func load(
+    step: Int, model: ModelConfig, parameters: Parameters, optimizer: Optimizer
+  ) throws -> TrainState {
+    let path = path(step: step)
+    let stored = try ModelFiles.readConfig(directory: path)
+    guard stored == model else {
+      throw CheckpointError.damaged(
+        path: path + "/" + ModelFiles.configName,
+        problem: "its model is not the one the run's configuration describes")
+    }
+    let state = try JSONFile.read(TrainState.self, from: path + "/" + CheckpointFolder.stateName)
+    guard state.formatVersion == TrainState.currentVersion, state.step == step else {
+      throw CheckpointError.damaged(
+        path: path + "/" + CheckpointFolder.stateName,
+        problem: "it is version \(state.formatVersion) of step \(state.step), expected version "
+          + "\(TrainState.currentVersion) of step \(step)")
+    }
+    try ModelFiles.readWeights(into: parameters, model, directory: path)
+    try ModelFiles.readTensors(
+      Self.momentGroups(optimizer), from: path + "/" + CheckpointFolder.optimizerName)
+    return state
+  }
+}

@@ -1,0 +1,43 @@
+package import Model
+package import Tensor
+
+/// AdamW over all weights: clipping, decay groups and both moments.
+package struct Optimizer {
+  package let config: OptimizerConfig
+  package let firstMoment: Parameters
+  package let secondMoment: Parameters
+
+  /// Moments of zero.
+  package init(_ config: OptimizerConfig, model: ModelConfig) {
+    self.config = config
+    firstMoment = Parameters(model)
+    secondMoment = Parameters(model)
+  }
+
+  /// The Euclidean norm of a whole gradient.
+  package static func norm(_ gradients: Parameters, kernels: any Kernels) -> Double {
+    kernels.sumOfSquares(gradients.all).squareRoot()
+  }
+
+  /// Moves the weights against the gradient.
+  ///
+  /// - Parameters:
+  ///   - step: The step being taken, from 1.
+  ///   - rate: Its learning rate.
+  ///   - gradientNorm: Norm of `gradients`; where it passes `clipNorm` the gradient is scaled
+  ///     down to it (Pascanu et al., 2013).
+  package func update(
+    _ parameters: Parameters, gradients: Parameters, step: Int, rate: Double,
+    gradientNorm: Double, kernels: any Kernels
+  ) {
+    let clip = config.clipNorm > 0 ? min(1, config.clipNorm / max(gradientNorm, 1e-30)) : 1
+    for slot in parameters.layout.slots {
+      kernels.adamW(
+        parameters: parameters.view(slot), gradients: gradients.view(slot),
+        firstMoment: firstMoment.view(slot), secondMoment: secondMoment.view(slot),
+        rate: Float(rate), beta1: Float(config.beta1), beta2: Float(config.beta2),
+        epsilon: Float(config.epsilon), decay: slot.decays ? Float(config.weightDecay) : 0,
+        step: step, gradientScale: Float(clip))
+    }
+  }
+}

@@ -1,0 +1,123 @@
+package import Model
+
+/// A named run: everything but the vocabulary, which the data decides.
+package struct Preset: Sendable {
+  package let name: String
+  /// One line for `--list-presets`.
+  package let summary: String
+  private let make: @Sendable (Int) -> RunConfig
+
+  /// The run for a vocabulary of that many pieces.
+  package func config(vocabularySize: Int) -> RunConfig { make(vocabularySize) }
+
+  /// The preset of that name.
+  package static func named(_ name: String) throws(TrainingError) -> Preset {
+    guard let preset = all.first(where: { $0.name == name }) else {
+      throw .invalid(
+        "there is no preset \"\(name)\"; choose one of "
+          + all.map(\.name).joined(separator: ", "))
+    }
+    return preset
+  }
+
+  package static let all = [quickstart, news, flaxLM1B, t2t50M, h1d53M, h1d144M]
+
+  /// Minutes on two cores: the main job on a small book.
+  package static let quickstart = Preset(
+    name: "quickstart", summary: "2 M parameters, minutes on two cores, for a few MB of text"
+  ) { vocabulary in
+    let model = ModelConfig(
+      vocabularySize: vocabulary, width: 192, layers: 4, heads: 4, hidden: 512)
+    var run = RunConfig(
+      preset: "quickstart", model: model, steps: 700, batchPieces: 2_048,
+      schedule: .warmupStableDecay(warmup: 40, decay: 0.5))
+    run.optimizer.rate = 4e-3
+    run.microBatchPieces = 2_048
+    run.dropout = 0.05
+    run.report.validateEvery = 100
+    run.report.validationSequences = 500
+    run.report.checkpointEvery = 200
+    return run
+  }
+
+  /// An hour or so on two cores, for tens of millions of words.
+  package static let news = Preset(
+    name: "news", summary: "7 M parameters, an hour on two cores, for 20 M words of news"
+  ) { vocabulary in
+    let model = ModelConfig(
+      vocabularySize: vocabulary, width: 256, layers: 4, heads: 4, hidden: 704)
+    var run = RunConfig(
+      preset: "news", model: model, steps: 3_000, batchPieces: 4_096,
+      schedule: .warmupStableDecay(warmup: 100, decay: 0.6))
+    run.optimizer.rate = 3e-3
+    run.report.validateEvery = 250
+    return run
+  }
+
+  /// The public recipe of flax `examples/lm1b`, with SwiGLU of the same size in place of its MLP.
+  package static let flaxLM1B = Preset(
+    name: "flax-lm1b", summary: "flax examples/lm1b: 6 layers of 512, 32,768 pieces a step"
+  ) { vocabulary in
+    literature("flax-lm1b", vocabulary, width: 512, hidden: 1_368, steps: 500_000)
+  }
+
+  /// Tensor2Tensor's 50 M model, 32k pieces a step.
+  package static let t2t50M = Preset(
+    name: "t2t-50m", summary: "Tensor2Tensor's size and budget: 300k steps of 32,768 pieces"
+  ) { vocabulary in
+    literature("t2t-50m", vocabulary, width: 512, hidden: 1_368, steps: 300_000)
+  }
+
+  /// The size of the H-Transformer-1D paper's smaller model: 53.0 M with 33.3k pieces.
+  package static let h1d53M = Preset(
+    name: "h1d-53m", summary: "H-Transformer-1D, 53 M parameters, blocks of 16, untied head"
+  ) { vocabulary in
+    var run = literature("h1d-53m", vocabulary, width: 512, hidden: 1_368, steps: 500_000)
+    run.useAttention(.hierarchical(blockSize: 16, query: .coarse))
+    return run
+  }
+
+  /// Twice the width: 143.8 M.
+  package static let h1d144M = Preset(
+    name: "h1d-144m", summary: "H-Transformer-1D, 144 M parameters, blocks of 16, untied head"
+  ) { vocabulary in
+    var run = literature("h1d-144m", vocabulary, width: 1_024, hidden: 2_736, steps: 500_000)
+    run.useAttention(.hierarchical(blockSize: 16, query: .coarse))
+    return run
+  }
+
+  /// What the recipes of the literature share.
+  ///
+  /// Their MLP of 4C is a SwiGLU of 8/3 C here, which has the same number of weights and FLOPs;
+  /// hidden is rounded up to a multiple of 8.
+  private static func literature(
+    _ name: String, _ vocabulary: Int, width: Int, hidden: Int, steps: Int
+  ) -> RunConfig {
+    var model = ModelConfig(
+      vocabularySize: vocabulary, width: width, layers: 6, heads: 8, hidden: hidden)
+    model.tiedHead = false
+    var run = RunConfig(
+      preset: name, model: model, steps: steps, batchPieces: 32_768,
+      schedule: .inverseSquareRoot(warmup: 1_000))
+    run.optimizer.rate = 1.6e-3
+    run.optimizer.beta2 = 0.98
+    run.optimizer.epsilon = 1e-9
+    run.dropout = 0.1
+    run.report.validateEvery = 1_000
+    run.report.checkpointEvery = 1_000
+    run.report.keepLast = 3
+    run.report.keepEvery = 50_000
+    return run
+  }
+}
+
+extension RunConfig {
+  /// Changes the attention and takes the positions that go with it.
+  package mutating func useAttention(_ attention: AttentionConfig) {
+    model.attention = attention
+    model.position = attention.defaultPosition
+    if case .hierarchical(let blockSize, _) = attention {
+      model.relativeBiasLength = 2 * blockSize
+    }
+  }
+}

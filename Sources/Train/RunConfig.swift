@@ -1,0 +1,112 @@
+package import LMData
+package import Model
+
+/// Everything that decides the result of a run; written as JSON beside its checkpoints.
+package struct RunConfig: Codable, Sendable, Equatable {
+  /// Name of the preset it began as; for reports only.
+  package var preset: String
+  /// Initial weights, order of the data and dropout follow from it.
+  package var seed: UInt64 = 1
+  package var model: ModelConfig
+  package var data = DataConfig()
+  /// Optimizer steps of the whole run.
+  package var steps: Int
+  /// Targets of one optimizer step, in pieces; a step takes whole sentences up to it.
+  package var batchPieces: Int
+  /// Targets computed at a time; it bounds memory and changes nothing else.
+  package var microBatchPieces: Int = 4_096
+  package var optimizer = OptimizerConfig()
+  package var schedule: Schedule
+  /// Probability on embeddings and on the output of every branch.
+  package var dropout: Float = 0
+  package var report = ReportConfig()
+
+  package init(
+    preset: String, model: ModelConfig, steps: Int, batchPieces: Int, schedule: Schedule
+  ) {
+    self.preset = preset
+    self.model = model
+    self.steps = steps
+    self.batchPieces = batchPieces
+    self.schedule = schedule
+  }
+
+  /// Throws the first thing that is wrong, before any work.
+  package func validate() throws {
+    try model.validate()
+    try schedule.validate()
+    func require(_ condition: Bool, _ problem: String) throws {
+      guard condition else { throw TrainingError.invalid(problem) }
+    }
+    try require(steps >= 1, "steps is \(steps), expected 1 or more")
+    try require(batchPieces >= 1, "batchPieces is \(batchPieces), expected 1 or more")
+    try require(
+      microBatchPieces >= 1, "microBatchPieces is \(microBatchPieces), expected 1 or more")
+    try require(
+      dropout >= 0 && dropout < 1, "dropout is \(dropout), expected 0 or more and less than 1")
+    try require(
+      optimizer.rate > 0 && optimizer.rate.isFinite,
+      "the learning rate is \(optimizer.rate), expected a positive number")
+    try require(
+      (0..<1).contains(optimizer.beta1) && (0..<1).contains(optimizer.beta2),
+      "beta1 and beta2 are \(optimizer.beta1) and \(optimizer.beta2), expected 0 or more and "
+        + "less than 1")
+    try require(
+      optimizer.epsilon > 0 && optimizer.weightDecay >= 0 && optimizer.clipNorm >= 0,
+      "epsilon must be positive, weightDecay and clipNorm must not be negative")
+    try require(
+      report.logEvery >= 1 && report.validateEvery >= 0 && report.checkpointEvery >= 0
+        && report.keepLast >= 1 && report.keepEvery >= 0,
+      "logEvery and keepLast must be 1 or more, the other intervals 0 (never) or more")
+    if let length = data.streamLength {
+      try require(length >= 1, "streamLength is \(length), expected 1 or more")
+    }
+  }
+}
+
+/// What the run reads.
+package struct DataConfig: Codable, Sendable, Equatable {
+  /// Window of stream mode in pieces, or nil for sentence mode.
+  ///
+  /// In sentence mode every sentence is a sequence; in stream mode the text is one stream, cut into
+  /// windows of this length.
+  package var streamLength: Int?
+  package var trainSplit = "train"
+  package var validSplit = "valid"
+
+  /// How batches are cut.
+  package var mode: SequenceMode {
+    streamLength.map { .stream(length: $0) } ?? .sentences
+  }
+}
+
+/// AdamW.
+package struct OptimizerConfig: Codable, Sendable, Equatable {
+  /// Peak learning rate.
+  package var rate = 1e-3
+  package var beta1 = 0.9
+  package var beta2 = 0.95
+  package var epsilon = 1e-8
+  /// Decay of matrices; gains and bias tables have none.
+  package var weightDecay = 0.1
+  /// Largest norm of the whole gradient; 0 leaves it alone.
+  package var clipNorm = 1.0
+
+  package init() {}
+}
+
+/// When the run says and saves something; it never changes the weights.
+package struct ReportConfig: Codable, Sendable, Equatable {
+  /// Steps between progress lines and metrics.
+  package var logEvery = 10
+  /// Steps between validations; 0 for the last step only.
+  package var validateEvery = 250
+  /// Sequences of the validation split that are scored each time, from its start; 0 for all.
+  package var validationSequences = 2_000
+  /// Steps between checkpoints; 0 for the last step only.
+  package var checkpointEvery = 250
+  /// Newest checkpoints that stay.
+  package var keepLast = 2
+  /// Every checkpoint whose step is a multiple of this stays; 0 for none.
+  package var keepEvery = 0
+}

@@ -1,0 +1,10 @@
+import ArgumentParser
+
+/// Measures this machine and this program on it.
+@main
+struct LMBench: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "lm-bench",
+    abstract: "Measure the speed of training and scoring on this machine.",
+    subcommands: [TrainCommand.self, TwinCommand.self])
+}

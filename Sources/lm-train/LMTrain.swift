@@ -1,0 +1,202 @@
+import ArgumentParser
+import CommandSupport
+import LMData
+import Model
+import Storage
+import Tensor
+import Tokenize
+import Train
+
+@main
+struct LMTrain: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "lm-train",
+    abstract: "Train a causal decoder on shards made by lm-tokenize.",
+    discussion: """
+      EXAMPLES
+        lm-train --data data --output checkpoints/first --preset quickstart
+        lm-train --data data --output checkpoints/h16 --preset news \\
+          --attention hierarchical --block-size 16
+        lm-train --data data --output checkpoints/first --resume
+        lm-train --data data --preset h1d-53m --dry-run
+
+      SIGINT (Ctrl-C) and SIGTERM save a checkpoint and end the run; --resume takes it up with the
+      same bits as if it had never stopped.
+      """)
+
+  @Option(help: "Folder of shards made by lm-tokenize.")
+  var data: String?
+
+  @Option(help: "Run folder for configuration, metrics and checkpoints.")
+  var output: String?
+
+  @Flag(help: "Continue the run in --output from its newest good checkpoint.")
+  var resume = false
+
+  @Flag(help: "Print parameters, memory, FLOPs and estimated time, then stop.")
+  var dryRun = false
+
+  @Flag(help: "List the presets, then stop.")
+  var listPresets = false
+
+  @Option(help: "Threads; results do not depend on them (all processors).")
+  var threads: Int?
+
+  @OptionGroup(title: "What people change")
+  var options: RunOptions
+
+  static func main() { runCommand() }
+
+  func validate() throws {
+    if listPresets { return }
+    if data == nil { throw ValidationError("give the shards with --data DIR") }
+    if output == nil, !dryRun { throw ValidationError("give the run folder with --output RUN") }
+    if let threads, threads < 1 {
+      throw ValidationError("--threads is \(threads), expected 1 or more")
+    }
+    if options.preset != nil, options.config != nil {
+      throw ValidationError("give --preset or --config, not both")
+    }
+  }
+
+  func run() throws {
+    if listPresets {
+      print(Format.table(Preset.all.map { [$0.name, "  " + $0.summary] }))
+      return
+    }
+    if let threads { Parallel.threads = threads }
+    let dataSet = try DataSet(directory: data ?? "")
+    let config = try runConfig(dataSet.manifest)
+    try config.validate()
+    let peak = MatrixPeak.measure()
+    let plan = TrainingPlan(config, manifest: dataSet.manifest)
+    print(Self.describe(config, plan, peak: peak, data: dataSet))
+    if dryRun { return }
+    try train(config, dataSet, plan, peak: peak, run: output ?? "")
+  }
+
+  // MARK: Configuration
+
+  private func configPath(_ run: String) -> String { run + "/config.json" }
+
+  /// The configuration of the run: its own if it goes on, otherwise preset or file with changes.
+  private func runConfig(_ manifest: Manifest) throws -> RunConfig {
+    if resume, let output, Files.exists(configPath(output)) {
+      let stored = try JSONFile.read(RunConfig.self, from: configPath(output))
+      var changed = stored
+      if options.preset.map({ $0 != stored.preset }) ?? false || options.config != nil {
+        throw TrainingError.invalid(
+          "--resume goes on with \(configPath(output)), preset \(stored.preset); leave out "
+            + "--preset and --config")
+      }
+      try options.apply(to: &changed, manifest: manifest)
+      // What is reported when may change; what is computed may not.
+      var comparable = changed
+      comparable.report = stored.report
+      guard comparable == stored else {
+        throw TrainingError.invalid(
+          "--resume goes on with \(configPath(output)) exactly; leave out the options that differ "
+            + "from it, or start another run")
+      }
+      return changed
+    }
+    var config: RunConfig
+    if let path = options.config {
+      config = try JSONFile.read(RunConfig.self, from: path)
+    } else {
+      config = try Preset.named(options.preset ?? "quickstart")
+        .config(vocabularySize: manifest.tokenizer.vocabularySize)
+    }
+    try options.apply(to: &config, manifest: manifest)
+    return config
+  }
+
+  private static func describe(
+    _ config: RunConfig, _ plan: TrainingPlan, peak: Double, data: DataSet
+  ) -> String {
+    let model = config.model
+    let totals = data.manifest.totals(of: config.data.trainSplit)
+    var attention = model.attention.kind
+    if case .hierarchical(let blockSize, let query) = model.attention {
+      attention += ", blocks of \(blockSize), \(query.rawValue) query"
+    }
+    let epochs = Double(plan.pieces) / Double(max(1, plan.piecesPerEpoch))
+    return Format.table(
+      [
+        ["preset", config.preset],
+        [
+          "model",
+          "\(model.layers) layers of \(model.width), \(model.heads) heads, hidden \(model.hidden), "
+            + "\(Format.count(model.vocabularySize)) pieces, head \(model.tiedHead ? "tied" : "untied")",
+        ],
+        ["attention", "\(attention), \(model.position.rawValue) positions"],
+        ["parameters", Format.count(plan.parameters)],
+        [
+          "data",
+          "\(Format.count(totals.sentences)) sentences, \(Format.count(totals.words)) words, "
+            + "\(Format.count(plan.piecesPerEpoch)) pieces an epoch",
+        ],
+        [
+          "run",
+          "\(Format.count(config.steps)) steps of up to \(Format.count(config.batchPieces)) pieces, "
+            + "about \(Format.decimal(epochs, epochs < 10 ? 2 : 0)) epochs",
+        ],
+        [
+          "memory",
+          "\(Format.bytes(plan.bytes)): weights, gradients and moments "
+            + "\(Format.bytes(plan.parameterBytes)), activations of \(Format.count(plan.positions)) "
+            + "positions \(Format.bytes(plan.activationBytes))",
+        ],
+        [
+          "work",
+          "\(Format.short(plan.trainingFlopsPerPiece))FLOP a piece in training, "
+            + "\(Format.short(plan.forwardFlopsPerPiece))FLOP in scoring",
+        ],
+        [
+          "machine",
+          "\(Format.short(peak))FLOP/s in matrix products on \(Parallel.threads) threads; "
+            + "about \(Format.duration(plan.seconds(at: 0.65 * peak))) at 65 % of that",
+        ],
+      ].map { [$0[0], "  " + $0[1]] }.map(Self.leftAligned))
+  }
+
+  /// Both columns to the left: the second is text.
+  private static func leftAligned(_ row: [String]) -> [String] {
+    [row[0].padding(to: 12) + row[1]]
+  }
+
+  // MARK: Training
+
+  private func train(
+    _ config: RunConfig, _ dataSet: DataSet, _ plan: TrainingPlan, peak: Double, run: String
+  ) throws {
+    let tokenizer = try Files.contents(of: dataSet.tokenizerPath)
+    let pieces = try SentencePieceModel(bytes: tokenizer, path: dataSet.tokenizerPath).pieceTable()
+    if !resume, Files.exists(configPath(run)) { throw TrainingError.exists(run: run) }
+    Interrupt.handle(message: "lm-train: saving a checkpoint; once more ends at once, unsaved")
+    let printer = ProgressPrinter(steps: config.steps, plan: plan)
+    let trainer = try Trainer(
+      config: config, dataSet: dataSet, pieceTable: pieces, tokenizer: tokenizer, run: run,
+      resume: resume, report: { printer.show($0) })
+    trainer.peak = peak
+    trainer.shouldStop = { Interrupt.isRequested }
+    try JSONFile.write(config, to: configPath(run))
+    switch try trainer.train() {
+    case .finished:
+      Terminal.note(
+        "finished \(Format.count(config.steps)) steps; next: lm-eval --perplexity "
+          + "--checkpoint \(run) --data \(dataSet.directory) --split test")
+    case .interrupted(let step):
+      Terminal.note(
+        "stopped after step \(Format.count(step)), all of it saved; go on with: "
+          + "lm-train --data \(dataSet.directory) --output \(run) --resume")
+      throw ExitCode(130)
+    }
+  }
+}
+
+extension String {
+  fileprivate func padding(to width: Int) -> String {
+    self + String(repeating: " ", count: max(0, width - count))
+  }
+}

@@ -1,0 +1,51 @@
+import CommandSupport
+import Eval
+import Train
+
+/// Turns the events of a run into lines: steps redrawn on a terminal, plain lines elsewhere.
+final class ProgressPrinter {
+  private let steps: Int
+  private let plan: TrainingPlan
+
+  init(steps: Int, plan: TrainingPlan) {
+    self.steps = steps
+    self.plan = plan
+  }
+
+  func show(_ event: TrainingEvent) {
+    switch event {
+    case .resumed(let step):
+      Terminal.note("resumed after step \(Format.count(step))")
+    case .skippedCheckpoint(let reason):
+      Terminal.note("passed over a checkpoint: \(reason)")
+    case .step(let metrics):
+      let line = describe(metrics)
+      if Terminal.isInteractive { StatusLine.shared.show(line) } else { Terminal.note(line) }
+    case .validated(let validation, let isBest):
+      let tally = validation.tally
+      Terminal.note(
+        "step \(Format.count(validation.step))  validation: "
+          + "\(Format.decimal(tally.natsPerPiece, 4)) nats/piece, word perplexity "
+          + "\(Format.decimal(tally.wordPerplexity, 2)) over "
+          + "\(Format.count(tally.words + tally.sentences)) words\(isBest ? ", the best so far" : "")"
+      )
+    case .saved(let path):
+      if !Terminal.isInteractive { Terminal.note("saved \(path)") }
+    }
+  }
+
+  private func describe(_ metrics: Metrics) -> String {
+    var parts = [
+      "step \(Format.count(metrics.step))/\(Format.count(steps))",
+      "\(Format.decimal(metrics.natsPerPiece, 4)) nats/piece",
+      "word ppl \(Format.decimal(metrics.wordPerplexity, 1))",
+    ]
+    if let speed = metrics.piecesPerSecond {
+      parts.append("\(Format.count(Int(speed))) pieces/s")
+    }
+    if let peak = metrics.peakFraction { parts.append("\(Int(peak * 100)) % of peak") }
+    let left = Double(steps - metrics.step) * metrics.trainedSeconds / Double(max(1, metrics.step))
+    parts.append("\(Format.duration(left)) left")
+    return parts.joined(separator: "  ")
+  }
+}

@@ -1,0 +1,185 @@
+import ArgumentParser
+import LMData
+import Model
+import Train
+
+/// The few things people change about a preset or a configuration file.
+struct RunOptions: ParsableArguments {
+  @Option(help: "Preset to begin with; --list-presets shows them.")
+  var preset: String?
+
+  @Option(help: "JSON file with a whole run configuration, as a run folder holds it.")
+  var config: String?
+
+  @Option(help: "Attention of every layer: \(AttentionConfig.kinds.joined(separator: ", ")).")
+  var attention: String?
+
+  @Option(help: "Block size Nr of hierarchical attention, even (16).")
+  var blockSize: Int?
+
+  @Option(help: "Query of coarse levels of hierarchical attention: coarse or fine (coarse).")
+  var query: QueryResolution?
+
+  @Option(help: "Positions: rotary, relativeBias or sinusoidal (the attention's own default).")
+  var position: Position?
+
+  @Option(help: "Distances of softmax's relative bias (32).")
+  var relativeBiasLength: Int?
+
+  @Option(help: "Layers.")
+  var layers: Int?
+
+  @Option(help: "Model width.")
+  var width: Int?
+
+  @Option(help: "Attention heads.")
+  var heads: Int?
+
+  @Option(help: "Feed-forward width (SwiGLU).")
+  var hidden: Int?
+
+  @Flag(inversion: .prefixedNo, help: "Whether the head shares the embedding table.")
+  var tiedHead: Bool?
+
+  @Option(help: "Optimizer steps of the run.")
+  var steps: Int?
+
+  @Option(help: "Pieces of one optimizer step.")
+  var batchPieces: Int?
+
+  @Option(help: "Pieces computed at a time; bounds memory.")
+  var microBatchPieces: Int?
+
+  @Option(help: "Window of stream mode in pieces; without it every sentence stands alone.")
+  var streamLength: Int?
+
+  @Option(help: "Peak learning rate.")
+  var rate: Double?
+
+  @Option(help: "Schedule: \(Schedule.kinds.joined(separator: ", ")).")
+  var schedule: String?
+
+  @Option(help: "Warm-up in steps.")
+  var warmup: Int?
+
+  @Option(help: "Weight decay of matrices.")
+  var weightDecay: Double?
+
+  @Option(help: "Dropout probability.")
+  var dropout: Float?
+
+  @Option(help: "Seed of initial weights, order and dropout.")
+  var seed: UInt64?
+
+  @Option(help: "Steps between progress lines.")
+  var logEvery: Int?
+
+  @Option(help: "Steps between validations; 0 for the end only.")
+  var validateEvery: Int?
+
+  @Option(help: "Sequences of each validation; 0 for the whole split.")
+  var validationSequences: Int?
+
+  @Option(help: "Steps between checkpoints; 0 for the end only.")
+  var checkpointEvery: Int?
+
+  @Option(help: "Newest checkpoints to keep.")
+  var keepLast: Int?
+
+  @Option(help: "Keep every checkpoint whose step is a multiple of this; 0 for none.")
+  var keepEvery: Int?
+
+  /// Applies the options to a configuration and fits it to a data set.
+  func apply(to config: inout RunConfig, manifest: Manifest) throws {
+    try applyModel(to: &config)
+    set(&config.steps, steps)
+    set(&config.batchPieces, batchPieces)
+    set(&config.microBatchPieces, microBatchPieces)
+    if let streamLength { config.data.streamLength = streamLength }
+    set(&config.optimizer.rate, rate)
+    set(&config.optimizer.weightDecay, weightDecay)
+    set(&config.dropout, dropout)
+    set(&config.seed, seed)
+    try applySchedule(to: &config)
+    set(&config.report.logEvery, logEvery)
+    set(&config.report.validateEvery, validateEvery)
+    set(&config.report.validationSequences, validationSequences)
+    set(&config.report.checkpointEvery, checkpointEvery)
+    set(&config.report.keepLast, keepLast)
+    set(&config.report.keepEvery, keepEvery)
+    guard config.model.vocabularySize == manifest.tokenizer.vocabularySize else {
+      throw TrainingError.invalid(
+        "the configuration is for \(config.model.vocabularySize) pieces, the data has "
+          + "\(manifest.tokenizer.vocabularySize); use the data it was made for, or a preset")
+    }
+    config.model.bosID = manifest.special.bos
+    config.model.eosID = manifest.special.eos
+  }
+
+  private func applyModel(to config: inout RunConfig) throws {
+    set(&config.model.layers, layers)
+    set(&config.model.width, width)
+    set(&config.model.heads, heads)
+    set(&config.model.hidden, hidden)
+    set(&config.model.tiedHead, tiedHead)
+    if let attention = try chosenAttention(config.model.attention) {
+      config.useAttention(attention)
+    }
+    if let position { config.model.position = position }
+    if let relativeBiasLength { config.model.relativeBiasLength = relativeBiasLength }
+  }
+
+  /// The attention the options ask for, or nil if they say nothing about it.
+  private func chosenAttention(_ current: AttentionConfig) throws -> AttentionConfig? {
+    let kind = attention ?? current.kind
+    guard AttentionConfig.kinds.contains(kind) else {
+      throw TrainingError.invalid(
+        "there is no attention \"\(kind)\"; choose one of "
+          + AttentionConfig.kinds.joined(separator: ", "))
+    }
+    guard kind == "hierarchical" else {
+      if blockSize != nil || query != nil {
+        throw TrainingError.invalid(
+          "--block-size and --query belong to --attention hierarchical, not to \(kind)")
+      }
+      return attention == nil ? nil : .softmax
+    }
+    var size = 16
+    var resolution = QueryResolution.coarse
+    if case .hierarchical(let oldSize, let oldQuery) = current {
+      (size, resolution) = (oldSize, oldQuery)
+    }
+    if attention == nil && blockSize == nil && query == nil { return nil }
+    return .hierarchical(blockSize: blockSize ?? size, query: query ?? resolution)
+  }
+
+  private func applySchedule(to config: inout RunConfig) throws {
+    let warmup = warmup ?? config.schedule.warmup
+    switch schedule ?? config.schedule.kind {
+    case "cosine":
+      guard case .cosine(_, let floor) = config.schedule else {
+        config.schedule = .cosine(warmup: warmup, floor: 0.1)
+        return
+      }
+      config.schedule = .cosine(warmup: warmup, floor: floor)
+    case "inverseSquareRoot": config.schedule = .inverseSquareRoot(warmup: warmup)
+    case "warmupStableDecay":
+      guard case .warmupStableDecay(_, let decay) = config.schedule else {
+        config.schedule = .warmupStableDecay(warmup: warmup, decay: 0.4)
+        return
+      }
+      config.schedule = .warmupStableDecay(warmup: warmup, decay: decay)
+    case let name:
+      throw TrainingError.invalid(
+        "there is no schedule \"\(name)\"; choose one of "
+          + Schedule.kinds.joined(separator: ", "))
+    }
+  }
+
+  private func set<T>(_ target: inout T, _ value: T?) {
+    if let value { target = value }
+  }
+}
+
+extension QueryResolution: ExpressibleByArgument {}
+extension Position: ExpressibleByArgument {}

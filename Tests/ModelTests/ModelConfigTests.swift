@@ -1,0 +1,82 @@
+import Foundation
+import Model
+import Storage
+import TestSupport
+import Testing
+
+struct ModelConfigTests {
+  @Test(arguments: Variant.all) func survivesJSON(variant: Variant) throws {
+    let bytes = try JSONFile.encode(variant.config)
+    let back = try JSONFile.decode(ModelConfig.self, from: bytes, path: "config.json")
+    #expect(back == variant.config)
+  }
+
+  @Test func onlyALlamaCallsItselfOne() throws {
+    for variant in Variant.all {
+      let text = String(decoding: try JSONFile.encode(variant.config), as: UTF8.self)
+      #expect(text.contains("LlamaForCausalLM") == (variant.testDescription == "softmax rotary"))
+    }
+  }
+
+  @Test func refusesWhatItWouldComputeWrongly() throws {
+    let text = String(decoding: try JSONFile.encode(Variant.all[0].config), as: UTF8.self)
+    for (old, new, word) in [
+      ("\"num_key_value_heads\" : 3", "\"num_key_value_heads\" : 1", "num_key_value_heads"),
+      ("\"hidden_act\" : \"silu\"", "\"hidden_act\" : \"gelu\"", "hidden_act"),
+      ("\"model_type\" : \"llama\"", "\"model_type\" : \"gpt2\"", "gpt2"),
+      ("\"mlp_bias\" : false", "\"mlp_bias\" : true", "biases"),
+    ] {
+      #expect(text.contains(old))
+      let changed = text.replacingOccurrences(of: old, with: new)
+      let error = #expect(throws: (any Error).self) {
+        try JSONFile.decode(ModelConfig.self, from: Array(changed.utf8), path: "config.json")
+      }
+      #expect(error.map { "\($0)" }?.contains(word) == true)
+    }
+  }
+
+  @Test func refusesImpossibleModels() {
+    var config = Variant.all[3].config
+    config.attention = .hierarchical(blockSize: 5, query: .coarse)
+    #expect(throws: ModelError.self) { try config.validate() }
+    config = Variant.all[3].config
+    config.relativeBiasLength = 10
+    #expect(throws: ModelError.self) { try config.validate() }
+    config = Variant.all[3].config
+    config.position = .rotary
+    #expect(throws: ModelError.self) { try config.validate() }
+    config = Variant.all[0].config
+    config.heads = 5
+    #expect(throws: ModelError.self) { try config.validate() }
+    config = Variant.all[0].config
+    config.vocabularySize = 0
+    #expect(throws: ModelError.self) { try config.validate() }
+  }
+
+  /// The counted pairs against the sets of the specification, token by token.
+  @Test func hierarchicalPairsAreCountedExactly() {
+    for blockSize in [2, 4, 6, 16] {
+      for fine in [false, true] {
+        var config = Variant.all[3].config
+        config.attention = .hierarchical(blockSize: blockSize, query: fine ? .fine : .coarse)
+        for length in [1, 2, 3, 7, 16, 33, 64, 100, 257] {
+          var pairs = 0
+          for i in 0..<length {
+            let block = i / blockSize
+            pairs += i + 1 - max(0, block - 1) * blockSize
+            var level = 1
+            while block >> level >= 1 {
+              if fine || i % (1 << level) == 0 {
+                pairs += (block >> (level - 1)) & 1 == 1 ? blockSize : blockSize / 2
+              }
+              level += 1
+            }
+          }
+          #expect(
+            config.mechanism.scoredPairs(length: length) == Double(pairs),
+            "blocks of \(blockSize), length \(length), fine \(fine)")
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,30 @@
+import Model
+import Testing
+
+/// Small models of every attention and position that the tests run through.
+struct Variant: Sendable, CustomTestStringConvertible {
+  let testDescription: String
+  let config: ModelConfig
+
+  static let all: [Variant] = [
+    make("softmax rotary", .softmax, .rotary),
+    make("softmax relative bias", .softmax, .relativeBias),
+    make("softmax sinusoidal", .softmax, .sinusoidal),
+    make("hierarchical coarse", .hierarchical(blockSize: 4, query: .coarse), .relativeBias),
+    make("hierarchical fine", .hierarchical(blockSize: 4, query: .fine), .relativeBias),
+    make("hierarchical sinusoidal", .hierarchical(blockSize: 4, query: .coarse), .sinusoidal),
+  ]
+
+  static func make(
+    _ name: String, _ attention: AttentionConfig, _ position: Position, layers: Int = 2
+  ) -> Variant {
+    var config = ModelConfig(
+      vocabularySize: 61, width: 24, layers: layers, heads: 3, hidden: 40)
+    config.attention = attention
+    config.position = position
+    config.relativeBiasLength = 8
+    config.tiedHead = layers == 2
+    config.initialDeviation = 0.15
+    return Variant(testDescription: name, config: config)
+  }
+}

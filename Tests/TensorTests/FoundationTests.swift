@@ -1,0 +1,109 @@
+import Foundation
+import Tensor
+import TestSupport
+import Testing
+
+@Suite struct CounterRandomTests {
+  /// The first numbers of SplitMix64 seeded with 0 and with 1234567, as published.
+  @Test func mixIsSplitMix64() {
+    #expect(CounterRandom.mix(0) == 0xE220_A839_7B1D_CDAF)
+    #expect(CounterRandom.mix(0x9E37_79B9_7F4A_7C15) == 0x6E78_9E6A_A1B9_65F4)
+    #expect(CounterRandom.mix(1_234_567) == 6_457_827_717_110_365_317)
+    #expect(
+      CounterRandom.mix(1_234_567 &+ 0x9E37_79B9_7F4A_7C15) == 3_203_168_211_198_807_973)
+  }
+
+  @Test func streamsAreNamedBySeedAndWords() {
+    let keys = [
+      CounterRandom(seed: 1).key, CounterRandom(seed: 2).key, CounterRandom(seed: 1, 0).key,
+      CounterRandom(seed: 1, 1).key, CounterRandom(seed: 1, 0, 1).key,
+      CounterRandom(seed: 1, 1, 0).key,
+    ]
+    #expect(Set(keys).count == keys.count)
+    #expect(CounterRandom(seed: 5, 6, 7).key == CounterRandom(seed: 5, 6, 7).key)
+  }
+
+  @Test func uniformFillsTheUnitInterval() {
+    let random = CounterRandom(seed: 3)
+    let count = 100_000
+    var cells = [Int](repeating: 0, count: 10)
+    for index in 0..<count {
+      let value = random.uniform(UInt64(index))
+      #expect(value >= 0 && value < 1)
+      cells[Int(value * 10)] += 1
+    }
+    // 5 deviations of a binomial with p = 0.1.
+    for cell in cells { #expect(abs(cell - count / 10) < 475) }
+  }
+
+  @Test func gaussianMoments() {
+    let random = CounterRandom(seed: 4)
+    let count = 200_000
+    var power = [Double](repeating: 0, count: 5)
+    for index in 0..<count {
+      let value = random.gaussian(UInt64(index))
+      for exponent in 1...4 { power[exponent] += pow(value, Double(exponent)) / Double(count) }
+    }
+    #expect(abs(power[1]) < 0.012)
+    #expect(abs(power[2] - 1) < 0.016)
+    #expect(abs(power[3]) < 0.045)
+    #expect(abs(power[4] - 3) < 0.11)
+  }
+
+  @Test func fillDoesNotDependOnThreads() {
+    expectThreadIndependence {
+      let view = View(rows: 30, columns: 2_001)
+      view.fillGaussian(deviation: 0.02, from: CounterRandom(seed: 5))
+      return [view]
+    }
+  }
+}
+
+@Suite struct ExponentialTests {
+  @Test func relativeErrorOverTheRange() {
+    var worst = 0.0
+    for step in 0..<200_000 {
+      let x = Float(-87.3 + 175.6 * Double(step) / 200_000)
+      let expected = exp(Double(x))
+      worst = max(worst, abs(Double(exponential(x)) - expected) / expected)
+    }
+    #expect(worst < 2e-7)
+  }
+
+  @Test func edges() {
+    #expect(exponential(Float(0)) == 1)
+    #expect(exponential(-Float.infinity) == 0)
+    #expect(exponential(Float(-88)) == 0)
+    #expect(exponential(Float(-1e30)) == 0)
+    #expect(exponential(Float(1e30)).isFinite)
+    #expect(exponential(Float.infinity).isFinite)
+    #expect(exponential(Float.nan).isNaN)
+  }
+
+  @Test func horizontalReductions() {
+    for place in 0..<8 {
+      var lanes = Lanes(-9, -8, -7, -6, -5, -4, -3, -2)
+      lanes[place] = 4
+      #expect(horizontalMax(lanes) == 4)
+      #expect(horizontalSum(lanes) == (0..<8).reduce(0) { $0 + lanes[$1] })
+    }
+    #expect(
+      maximum(Lanes(repeating: 1), Lanes(0, 2, 0, 2, 0, 2, 0, 2)) == [1, 2, 1, 2, 1, 2, 1, 2])
+  }
+}
+
+@Suite struct ParallelTests {
+  @Test func everyIndexOnceAndNested() {
+    for threads in [1, 2, 3] {
+      withThreads(threads) {
+        let seen = View(rows: 100, columns: 50)
+        parallelFor(100) { row in
+          parallelFor(50, grain: 7) { range in
+            for column in range { seen[row, column] += 1 }
+          }
+        }
+        #expect(seen.elements.allSatisfy { $0 == 1 })
+      }
+    }
+  }
+}

@@ -1,0 +1,52 @@
+package import Tensor
+
+/// A matrix of Doubles with value semantics, for the slow twins.
+package struct Matrix: Sendable {
+  package let rows: Int
+  package let columns: Int
+  package var values: [Double]
+
+  /// A matrix of zeros.
+  package init(rows: Int, columns: Int) {
+    self.rows = rows
+    self.columns = columns
+    values = [Double](repeating: 0, count: rows * columns)
+  }
+
+  /// The elements of a view, widened.
+  package init(_ view: View) {
+    rows = view.rows
+    columns = view.columns
+    values = view.elements.map(Double.init)
+  }
+
+  /// A matrix of seeded normal numbers.
+  package init(rows: Int, columns: Int, seed: UInt64, deviation: Double = 1) {
+    self.init(rows: rows, columns: columns)
+    let random = CounterRandom(seed: seed)
+    for index in values.indices {
+      values[index] = deviation * random.gaussian(UInt64(index))
+    }
+  }
+
+  package subscript(row: Int, column: Int) -> Double {
+    get { values[row * columns + column] }
+    set { values[row * columns + column] = newValue }
+  }
+
+  /// Largest magnitude, 0 for an empty matrix.
+  package var largest: Double { values.reduce(0) { max($0, abs($1)) } }
+
+  /// `Σ a·b` over all elements.
+  package func dot(_ other: Matrix) -> Double {
+    var sum = 0.0
+    for index in values.indices { sum += values[index] * other.values[index] }
+    return sum
+  }
+
+  package static func + (a: Matrix, b: Matrix) -> Matrix {
+    var sum = a
+    for index in sum.values.indices { sum.values[index] += b.values[index] }
+    return sum
+  }
+}

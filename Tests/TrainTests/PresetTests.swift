@@ -1,0 +1,45 @@
+import Model
+import Storage
+import Testing
+import Train
+
+struct PresetTests {
+  @Test(arguments: Preset.all.map(\.name)) func isARunThatSurvivesJSON(name: String) throws {
+    let config = try Preset.named(name).config(vocabularySize: 8_000)
+    try config.validate()
+    #expect(config.preset == name)
+    let bytes = try JSONFile.encode(config)
+    #expect(try JSONFile.decode(RunConfig.self, from: bytes, path: "config.json") == config)
+  }
+
+  @Test func sizesAreThoseOfTheLiterature() throws {
+    func millions(_ name: String, _ vocabulary: Int) throws -> Double {
+      let config = try Preset.named(name).config(vocabularySize: vocabulary)
+      return Double(ParameterLayout(config.model).count) / 1e6
+    }
+    #expect(abs(try millions("h1d-53m", 33_300) - 53.0) < 0.1)
+    #expect(abs(try millions("h1d-144m", 33_300) - 143.8) < 0.2)
+    #expect(abs(try millions("flax-lm1b", 30_000) - 49.7) < 0.2)
+  }
+
+  @Test func unknownNamesListTheKnown() {
+    let error = #expect(throws: TrainingError.self) { try Preset.named("huge") }
+    let text = error?.description ?? ""
+    #expect(text.contains("huge") && Preset.all.allSatisfy { text.contains($0.name) })
+  }
+
+  @Test func impossibleRunsAreRefused() throws {
+    let good = try Preset.named("quickstart").config(vocabularySize: 500)
+    let changes: [(inout RunConfig) -> Void] = [
+      { $0.steps = 0 }, { $0.batchPieces = 0 }, { $0.dropout = 1 }, { $0.dropout = -0.1 },
+      { $0.optimizer.rate = 0 }, { $0.optimizer.rate = .nan }, { $0.optimizer.beta2 = 1 },
+      { $0.optimizer.epsilon = 0 }, { $0.report.keepLast = 0 }, { $0.data.streamLength = 0 },
+      { $0.schedule = .cosine(warmup: -1, floor: 0) }, { $0.model.heads = 7 },
+    ]
+    for change in changes {
+      var config = good
+      change(&config)
+      #expect(throws: (any Error).self) { try config.validate() }
+    }
+  }
+}

@@ -1,0 +1,216 @@
+import Foundation
+import LMData
+import Model
+import Storage
+import Tensor
+import TestSupport
+import Testing
+import Train
+
+/// Whole runs on a tiny data set.
+@Suite(.serialized) struct TrainerTests {
+  private static func config(_ attention: AttentionConfig = .softmax) -> RunConfig {
+    var model = ModelConfig(
+      vocabularySize: TinyDataSet.vocabulary, width: 24, layers: 2, heads: 3, hidden: 40)
+    model.initialDeviation = 0.1
+    var config = RunConfig(
+      preset: "test", model: model, steps: 24, batchPieces: 200,
+      schedule: .warmupStableDecay(warmup: 4, decay: 0.5))
+    config.useAttention(attention)
+    config.optimizer.rate = 1e-2
+    config.microBatchPieces = 80
+    config.dropout = 0.1
+    config.report.logEvery = 5
+    config.report.validateEvery = 8
+    config.report.checkpointEvery = 8
+    return config
+  }
+
+  private static func trainer(
+    _ config: RunConfig, _ data: DataSet, run: String, resume: Bool = false
+  ) throws -> Trainer {
+    try Trainer(
+      config: config, dataSet: data, pieceTable: TinyDataSet.pieceTable,
+      tokenizer: TinyDataSet.tokenizer, run: run, resume: resume)
+  }
+
+  /// Interrupted at a step, resumed from the disk, as often as asked.
+  private static func interrupted(
+    _ config: RunConfig, _ data: DataSet, run: String, at steps: [Int]
+  ) throws -> Trainer {
+    for (index, step) in steps.enumerated() {
+      let trainer = try trainer(config, data, run: run, resume: index > 0)
+      trainer.shouldStop = { trainer.step == step }
+      #expect(try trainer.train() == .interrupted(step: step))
+    }
+    let trainer = try trainer(config, data, run: run, resume: true)
+    #expect(trainer.step == steps.last)
+    #expect(try trainer.train() == .finished)
+    return trainer
+  }
+
+  @Test(arguments: [
+    AttentionConfig.softmax, .hierarchical(blockSize: 4, query: .coarse),
+    .hierarchical(blockSize: 4, query: .fine),
+  ])
+  func resumingChangesNoBit(attention: AttentionConfig) throws {
+    try withTemporaryDirectory { directory in
+      let data = try TinyDataSet.write(to: directory + "/data")
+      let config = Self.config(attention)
+      let whole = try Self.trainer(config, data, run: directory + "/whole")
+      #expect(try whole.train() == .finished)
+      let parts = try Self.interrupted(config, data, run: directory + "/parts", at: [1, 7, 8, 17])
+      #expect(parts.weights.all.elements == whole.weights.all.elements)
+      for name in ["model.safetensors", "optimizer.safetensors", "config.json", "tokenizer.model"] {
+        let path = "/" + CheckpointFolder.name(step: 24) + "/" + name
+        #expect(
+          try Files.contents(of: directory + "/whole" + path)
+            == Files.contents(of: directory + "/parts" + path), "\(name)")
+      }
+      let losses = try ["whole", "parts"].map { run in
+        try Self.metrics(directory + "/" + run).filter { $0.kind == "valid" }.map(\.natsPerPiece)
+      }
+      #expect(losses[0].count == 3 && losses[0] == losses[1])
+    }
+  }
+
+  private static func metrics(_ run: String) throws -> [Metrics] {
+    try Files.contents(of: run + "/" + MetricsLog.name).split(separator: 10).map {
+      try JSONDecoder().decode(Metrics.self, from: Data($0))
+    }
+  }
+
+  @Test func threadsChangeNoBit() throws {
+    try withTemporaryDirectory { directory in
+      let data = try TinyDataSet.write(to: directory + "/data")
+      var config = Self.config()
+      config.steps = 6
+      let weights = try [1, 2, 3].map { threads in
+        try withThreads(threads) {
+          let trainer = try Self.trainer(config, data, run: directory + "/run\(threads)")
+          _ = try trainer.train()
+          return trainer.weights.all.elements
+        }
+      }
+      #expect(weights[0] == weights[1] && weights[0] == weights[2])
+    }
+  }
+
+  @Test func lossFallsAndIsReported() throws {
+    try withTemporaryDirectory { directory in
+      let data = try TinyDataSet.write(to: directory + "/data", sentences: 150)
+      var config = Self.config()
+      config.steps = 60
+      config.dropout = 0
+      let run = directory + "/run"
+      let trainer = try Self.trainer(config, data, run: run)
+      var events: [TrainingEvent] = []
+      trainer.report = { events.append($0) }
+      _ = try trainer.train()
+      let metrics = try Self.metrics(run)
+      let train = metrics.filter { $0.kind == "train" }
+      #expect(train.map(\.step) == Array(stride(from: 5, through: 60, by: 5)))
+      #expect(train.allSatisfy { $0.natsPerPiece.isFinite && $0.gradientNorm ?? 0 > 0 })
+      // Uniform guessing costs ln 61 = 4.11 nats.
+      #expect(train[0].natsPerPiece < 4.6)
+      let valid = metrics.filter { $0.kind == "valid" }
+      #expect(valid.last.map { $0.natsPerPiece < 2.6 } == true, "\(valid.map(\.natsPerPiece))")
+      let validated = events.count { if case .validated = $0 { true } else { false } }
+      #expect(validated == valid.count)
+    }
+  }
+
+  @Test func microBatchesAddUpToTheBatch() throws {
+    try withTemporaryDirectory { directory in
+      let data = try TinyDataSet.write(to: directory + "/data")
+      var config = Self.config()
+      config.steps = 1
+      config.dropout = 0
+      // Plain gradient descent: with epsilon this large AdamW does not amplify rounding.
+      config.optimizer.epsilon = 1e6
+      config.optimizer.rate = 1e6
+      config.optimizer.weightDecay = 0
+      config.optimizer.clipNorm = 0
+      let weights = try [25, 80, 10_000].map { positions in
+        config.microBatchPieces = positions
+        let trainer = try Self.trainer(config, data, run: directory + "/run\(positions)")
+        _ = try trainer.train()
+        return trainer.weights.all.elements
+      }
+      for other in weights.dropFirst() {
+        let largest = zip(weights[0], other).map { abs($0 - $1) }.max() ?? .infinity
+        #expect(largest < 2e-6)
+      }
+    }
+  }
+
+  @Test func damagedCheckpointsAreSkipped() throws {
+    try withTemporaryDirectory { directory in
+      let data = try TinyDataSet.write(to: directory + "/data")
+      let config = Self.config()
+      let run = directory + "/run"
+      _ = try Self.trainer(config, data, run: run).train()
+      let newest = run + "/" + CheckpointFolder.name(step: 24) + "/model.safetensors"
+      var bytes = try Files.contents(of: newest)
+      bytes[bytes.count / 2] ^= 4
+      try AtomicFile.write(bytes, to: newest)
+      var skipped: [String] = []
+      let trainer = try Trainer(
+        config: config, dataSet: data, pieceTable: TinyDataSet.pieceTable,
+        tokenizer: TinyDataSet.tokenizer, run: run, resume: true
+      ) { if case .skippedCheckpoint(let reason) = $0 { skipped.append(reason) } }
+      #expect(trainer.step == 16)
+      #expect(skipped.count == 1 && skipped[0].contains(newest))
+      #expect(try trainer.train() == .finished)
+      try CheckpointFolder.verify(run + "/" + CheckpointFolder.name(step: 24))
+    }
+  }
+
+  @Test func rotationKeepsNewestBestAndMultiples() throws {
+    try withTemporaryDirectory { directory in
+      let data = try TinyDataSet.write(to: directory + "/data")
+      var config = Self.config()
+      config.report.validateEvery = 0
+      config.report.checkpointEvery = 2
+      config.report.keepLast = 2
+      config.report.keepEvery = 10
+      let run = directory + "/run"
+      _ = try Self.trainer(config, data, run: run).train()
+      #expect(CheckpointFolder.steps(ofRun: run) == [10, 20, 22, 24])
+      #expect(try CheckpointFolder.resolve(run) == run + "/" + CheckpointFolder.name(step: 24))
+    }
+  }
+
+  @Test func otherDataAndOccupiedFoldersAreRefused() throws {
+    try withTemporaryDirectory { directory in
+      let data = try TinyDataSet.write(to: directory + "/data")
+      let other = try TinyDataSet.write(to: directory + "/other", seed: 2)
+      var config = Self.config()
+      config.steps = 8
+      let run = directory + "/run"
+      _ = try Self.trainer(config, data, run: run).train()
+      #expect(throws: TrainingError.exists(run: run)) { try Self.trainer(config, data, run: run) }
+      let error = #expect(throws: TrainingError.self) {
+        try Self.trainer(config, other, run: run, resume: true)
+      }
+      #expect(error?.description.contains("other shards") == true)
+    }
+  }
+
+  @Test func divergenceLeavesTheWeights() throws {
+    try withTemporaryDirectory { directory in
+      let data = try TinyDataSet.write(to: directory + "/data")
+      let config = Self.config()
+      let trainer = try Self.trainer(config, data, run: directory + "/run")
+      let gains = trainer.weights.finalNorm
+      gains.fill(.nan)
+      let before = trainer.weights.embedding.elements
+      let error = #expect(throws: TrainingError.self) { try trainer.train() }
+      guard case .diverged(step: 1, _, _) = error else {
+        Issue.record("expected a divergence, found \(String(describing: error))")
+        return
+      }
+      #expect(trainer.weights.embedding.elements == before)
+    }
+  }
+}

@@ -53,7 +53,7 @@ package struct Activations: Sendable {
     var walk = Walk(buffer: buffer)
     (layers, output, outputRstd, normed, product, branch, nllNats, gradients) =
       Self.carve(config, positions: positions, training: training, &walk)
-    capacity = rowCapacity(positions)
+    capacity = positions
   }
 
   /// Hands out views one after the other; without a buffer it only counts.
@@ -72,7 +72,7 @@ package struct Activations: Sendable {
   private static func carve(
     _ config: ModelConfig, positions: Int, training: Bool, _ walk: inout Walk
   ) -> ([Layer], View, View, View, View, View, View, Gradients?) {
-    let rows = rowCapacity(positions)
+    let rows = positions
     let width = config.width
     func layer(input: View, middle: View) -> Layer {
       Layer(

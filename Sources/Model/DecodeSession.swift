@@ -2,8 +2,8 @@ package import Tensor
 
 /// Streams that grow one piece at a time, each with a cache per layer.
 ///
-/// A step gives the same bits as the full forward pass over the stream: products run on whole row
-/// tiles (`rowQuantum`) and every attention cache repeats the order of its full pass.
+/// A step gives the same bits as the full forward pass over the stream: a row of a product does not
+/// depend on the rows beside it, and every attention cache repeats the order of its full pass.
 package final class DecodeSession {
   private let model: Transformer
   private var caches: [[any AttentionCache]]  // [layer][stream]
@@ -50,10 +50,7 @@ package final class DecodeSession {
       lengths[0] += chunk.count
       first += chunk.count
       if first == ids.count {
-        // The head reads whole row tiles, so the last row is moved to the front of its own.
-        let last = View(rows: rowCapacity(1), columns: hidden.columns).rows(0..<1)
-        last.copy(from: hidden.rows(chunk.count - 1..<chunk.count))
-        return model.project(last)
+        return model.project(hidden.rows(chunk.count - 1..<chunk.count))
       }
     }
   }

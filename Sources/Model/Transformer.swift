@@ -48,8 +48,7 @@ package final class Transformer {
 
   /// Head of hidden states `[N, C]` → logits `[N, V]`.
   func project(_ hidden: View) -> View {
-    let rows = hidden.rows
-    let logits = View(rows: rowCapacity(rows), columns: config.vocabularySize).rows(0..<rows)
+    let logits = View(rows: hidden.rows, columns: config.vocabularySize)
     kernels.linearForward(y: logits, x: hidden, w: parameters.head, accumulate: false)
     return logits
   }

@@ -16,8 +16,8 @@ package protocol Kernels: Sendable {
   /// `y (+)= x wᵀ`. `y [N, O]`, `x [N, I]`, `w [O, I]`.
   ///
   /// A row of `y` depends on its row of `x` and on `w` alone, bit for bit, whatever rows are
-  /// computed with it, provided `rowCapacity(N)` rows of `x` and `y` may be read and written: rows
-  /// from N up to there hold undefined values afterwards.
+  /// computed with it: decoding equals the full forward pass and perplexity cannot depend on batch
+  /// size.
   func linearForward(y: View, x: View, w: View, accumulate: Bool)
   /// `dx (+)= dy w`; `accumulate` chooses `+=`. `dx [N, I]`, `dy [N, O]`, `w [O, I]`.
   func linearBackwardInput(dx: View, dy: View, w: View, accumulate: Bool)
@@ -118,17 +118,4 @@ package protocol Kernels: Sendable {
     beta1: Float, beta2: Float, epsilon: Float, decay: Float, step: Int, gradientScale: Float)
   /// Sum of squares of contiguous elements, in Double, by fixed chunks in chunk order.
   func sumOfSquares(_ x: View) -> Double
-}
-
-/// Rows are given to the matrix product in multiples of this many.
-///
-/// OpenBLAS computes the rows of its full tiles alike and those of a ragged edge by other code,
-/// which rounds differently. With whole multiples of 24 (two tiles of 12 on AVX2, six of 4 on
-/// AVX-512) a row gets the same bits whatever else is in the batch: decoding equals the full
-/// forward pass and perplexity cannot depend on batch size.
-package let rowQuantum = 24
-
-/// Rows that must be allocated for a matrix with `rows` positions.
-package func rowCapacity(_ rows: Int) -> Int {
-  (rows + rowQuantum - 1) / rowQuantum * rowQuantum
 }

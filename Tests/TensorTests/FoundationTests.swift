@@ -106,8 +106,4 @@ import Testing
       }
     }
   }
-
-  @Test func rowCapacityIsTheNextWholeQuantum() {
-    #expect([0, 1, 24, 25, 48].map(rowCapacity) == [0, 24, 24, 48, 48])
-  }
 }

@@ -6,7 +6,7 @@ package struct AttentionCase {
   package let heads: Int
   package let keyWidth: Int
   package let valueWidth: Int
-  package let scale: Float
+  package var scale: Float
   package let q: View
   package let k: View
   package let v: View
@@ -35,6 +35,20 @@ package struct AttentionCase {
     scale = Float(gain / Double(keyWidth).squareRoot())
     bias = distances.map { View(rows: heads, columns: $0) }
     bias?.fillGaussian(deviation: 0.3, from: CounterRandom(seed: seed, 3))
+  }
+
+  /// The given rows of another case as one sequence, in the same memory.
+  package init(_ other: AttentionCase, rows: Range<Int>) {
+    starts = [0, rows.count]
+    heads = other.heads
+    keyWidth = other.keyWidth
+    valueWidth = other.valueWidth
+    scale = other.scale
+    q = other.q.rows(rows)
+    k = other.k.rows(rows)
+    v = other.v.rows(rows)
+    dO = other.dO.rows(rows)
+    bias = other.bias
   }
 
   package var positions: Int { starts.last ?? 0 }

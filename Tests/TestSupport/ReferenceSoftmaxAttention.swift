@@ -2,11 +2,10 @@
   import Glibc
 #endif
 
-/// Plain loops in Double for one sequence and one head: the twin of every attention kernel.
+/// Causal softmax attention of one sequence and one head by plain loops in Double.
 ///
-/// Rows are arrays; `q, k [L][D]`, `v, o [L][E]`. A visibility function gives the logit's bias, or
-/// nil where a key is hidden.
-package struct ReferenceAttention {
+/// Rows are arrays: `q, k [L][D]`, `v, o [L][E]`; the bias goes by distance, clipped.
+package struct ReferenceSoftmaxAttention {
   package var q: [[Double]]
   package var k: [[Double]]
   package var v: [[Double]]

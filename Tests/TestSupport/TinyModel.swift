@@ -33,11 +33,3 @@ package struct TinySequences: Sendable {
     return (Array(ids[range]), Array(targets[range]))
   }
 }
-
-/// Runs a body with a number of threads and restores the old number.
-package func withThreads<T>(_ threads: Int, _ body: () throws -> T) rethrows -> T {
-  let old = Parallel.threads
-  Parallel.threads = threads
-  defer { Parallel.threads = old }
-  return try body()
-}

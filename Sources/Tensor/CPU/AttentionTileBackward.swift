@@ -198,15 +198,15 @@ struct AttentionBackwardTile {
 
 /// Adds a gradient table `[16 + count, 16]`, distances from -16 on, to the bias gradient.
 ///
-/// Lane `r` of distance `x` belongs to `bias[min(x + (r >> shift), count - 1)]`; entries of
-/// negative distance were masked.
+/// Lane `r` of distance `x` belongs to `bias[x + ((phase + r) >> shift) - (phase >> shift)]`, clipped
+/// at the last entry; entries of negative distance were masked.
 func foldBiasGradient(
   _ destination: UnsafeMutablePointer<Float>, _ table: UnsafePointer<Float>, count: Int,
-  shift: Int = 0
+  shift: Int = 0, phase: Int = 0
 ) {
   for distance in -15..<count {
     for lane in 0..<16 {
-      let delta = distance + (lane >> shift)
+      let delta = distance + ((phase + lane) >> shift) - (phase >> shift)
       if delta >= 0 {
         destination[min(delta, count - 1)] += table[16 * (16 + distance) + lane]
       }

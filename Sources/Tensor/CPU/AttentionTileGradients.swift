@@ -62,12 +62,13 @@ struct AttentionGradients {
     valueGradients.update(repeating: 0, count: keyRows * shape.valueStride)
   }
 
-  /// Query rows `row..<row + count`, or every `1 << level`-th row from `row << level` on.
-  func rows(from row: Int, count: Int) -> AttentionBackwardTile.Rows {
-    AttentionBackwardTile.Rows(
-      count: count, queries: queries + row * shape.keyStride, queryStride: shape.keyStride,
+  /// Query rows `row..<row + count` of a level: every 2^level-th query, but gradients row by row.
+  func rows(from row: Int, count: Int, level: Int = 0) -> AttentionBackwardTile.Rows {
+    let query = (row << level) * shape.keyStride
+    return AttentionBackwardTile.Rows(
+      count: count, queries: queries + query, queryStride: shape.keyStride << level,
       gradients: gradients + row * shape.valueStride, gradientStride: shape.valueStride,
-      lse: lse + row, dots: dots + row, queryGradients: queryGradients + row * shape.keyStride)
+      lse: lse + row, dots: dots + row, queryGradients: queryGradients + query)
   }
 
   /// Key rows `row..<row + count`.

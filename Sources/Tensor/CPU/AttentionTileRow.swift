@@ -39,11 +39,13 @@ struct AttentionRow {
   /// - Parameters:
   ///   - keyStride: Floats from one key to the next.
   ///   - valueStride: Floats from one value to the next.
+  ///   - valuesArePacked: Whether values are padded with zeros to whole panels.
   ///   - bias: Table by distance, or nil; key `m` takes entry `min(distance - m, last)`.
   ///   - offset: Added to the bias: the logarithm of the multiplicity of a key row.
   mutating func attend(
     keys: UnsafePointer<Float>, keyStride: Int, valueRows: UnsafePointer<Float>, valueStride: Int,
-    count: Int, bias: UnsafePointer<Float>?, distance: Int, last: Int, offset: Float
+    valuesArePacked: Bool, count: Int, bias: UnsafePointer<Float>?, distance: Int, last: Int,
+    offset: Float
   ) {
     var start = 0
     while start < count {
@@ -54,7 +56,8 @@ struct AttentionRow {
           scores[key] += bias[min(distance - start - key, last)] + offset
         }
       }
-      accumulate(valueRows + start * valueStride, valueStride, count: cut)
+      accumulate(
+        valueRows + start * valueStride, valueStride, isPacked: valuesArePacked, count: cut)
       start += cut
     }
   }
@@ -75,7 +78,7 @@ struct AttentionRow {
   }
 
   private mutating func accumulate(
-    _ valueRows: UnsafePointer<Float>, _ valueStride: Int, count: Int
+    _ valueRows: UnsafePointer<Float>, _ valueStride: Int, isPacked: Bool, count: Int
   ) {
     var m = maximum
     for key in 0..<count where scores[key] > m { m = scores[key] }
@@ -92,7 +95,7 @@ struct AttentionRow {
     for column in 0..<shape.valueStride { values[column] *= alpha }
     var rows = valueRows
     var stride = valueStride
-    if shape.valueStride != shape.valueWidth {
+    if !isPacked && shape.valueStride != shape.valueWidth {
       packRows(
         packedValues, stride: shape.valueStride, valueRows, sourceStride: valueStride, rows: count,
         width: shape.valueWidth)

@@ -22,7 +22,7 @@ func rowProduct(y: View, x: View, w: View, accumulate: Bool) {
     let rows = rowBlocks[index % rowBlocks.count]
     let outputs = columnBlocks[index / rowBlocks.count]
     let capacity = (rows.count + tileRows - 1) / tileRows * tileRows
-    Scratch.borrow(capacity * innerBlock) { packed in
+    ScratchPool.borrow(capacity * innerBlock) { packed in
       rowProduct(
         y: y.rows(rows).columns(outputs), x: x.rows(rows), w: w.rows(outputs),
         accumulate: accumulate, packed: packed.base)

@@ -29,7 +29,8 @@ extension CPUKernels {
           row.attend(
             keys: keys.base + head * shape.keyWidth, keyStride: keys.stride,
             valueRows: values.base + head * shape.valueWidth, valueStride: values.stride,
-            count: length, bias: bias.map { UnsafePointer($0.base + head * $0.stride) },
+            valuesArePacked: false, count: length,
+            bias: bias.map { UnsafePointer($0.base + head * $0.stride) },
             distance: length - 1, last: (bias?.columns ?? 1) - 1, offset: 0)
           row.finish(o.base + head * shape.valueWidth)
         }

@@ -1,0 +1,130 @@
+import Foundation
+
+/// A run of whole lines of a text file, in memory that is used again.
+final class TextBlock {
+  /// Place of the block in its file, from 0.
+  var number = 0
+
+  /// Number of its first line, from 0.
+  var firstLine = 0
+  private(set) var count = 0
+  fileprivate var base: UnsafeMutablePointer<UInt8>
+  fileprivate var capacity: Int
+
+  init(capacity: Int = BlockReader.blockBytes) {
+    self.capacity = capacity
+    base = .allocate(capacity: capacity + LineEncoder.padding)
+    base.initialize(repeating: 0, count: capacity + LineEncoder.padding)
+  }
+
+  deinit { base.deallocate() }
+
+  /// The lines, each closed by a newline but perhaps the last of the file; ``LineEncoder/padding``
+  /// more bytes are readable.
+  var bytes: UnsafeBufferPointer<UInt8> { UnsafeBufferPointer(start: base, count: count) }
+
+  fileprivate func end(at count: Int) { self.count = count }
+
+  fileprivate func grow(to capacity: Int) {
+    let larger = UnsafeMutablePointer<UInt8>.allocate(capacity: capacity + LineEncoder.padding)
+    larger.initialize(repeating: 0, count: capacity + LineEncoder.padding)
+    memcpy(larger, base, self.capacity)
+    base.deallocate()
+    base = larger
+    self.capacity = capacity
+  }
+}
+
+/// Cuts a text file into blocks of whole lines; where the cuts are follows from the text alone.
+final class BlockReader {
+  /// Most bytes of a block, unless one line is longer.
+  static let blockBytes = 1 << 20
+
+  /// Longest line in bytes.
+  static let longestLine = 1 << 28
+
+  private let source: ByteSource
+  private var rest: [UInt8] = []
+  private var nextNumber = 0
+  private var nextLine = 0
+  private var isAtEnd = false
+
+  init(path: String) throws(TokenizerError) {
+    source = try ByteSource.open(path)
+  }
+
+  /// Bytes of the file on the disk that have been read so far.
+  var diskBytes: Int { source.diskBytes }
+
+  /// Reads the next block, or returns false at the end.
+  ///
+  /// - Throws: ``TokenizerError/emptyText(path:)`` if there is not one byte in the file.
+  func next(into block: TextBlock) throws(TokenizerError) -> Bool {
+    if isAtEnd && rest.isEmpty { return false }
+    if block.capacity < rest.count { block.grow(to: rest.count) }
+    memcpy(block.base, rest, rest.count)
+    var filled = rest.count
+    rest.removeAll(keepingCapacity: true)
+    // A block filled up to the same size always ends at the same newline.
+    var limit = max(Self.blockBytes, filled)
+    var cut = 0
+    while true {
+      if block.capacity < limit { block.grow(to: limit) }
+      filled = try fill(block, from: filled, to: limit)
+      if isAtEnd {
+        cut = filled
+        break
+      }
+      if let newline = memrchr(block.base, 0x0A, filled) {
+        cut = UnsafeMutableRawPointer(newline) - UnsafeMutableRawPointer(block.base) + 1
+        break
+      }
+      if limit >= Self.longestLine {
+        throw .lineTooLong(path: source.path, limit: Self.longestLine)
+      }
+      limit *= 2
+    }
+    if cut == 0 {
+      if nextNumber == 0 { throw .emptyText(path: source.path) }
+      return false
+    }
+    rest.append(contentsOf: UnsafeBufferPointer(start: block.base + cut, count: filled - cut))
+    block.end(at: cut)
+    block.number = nextNumber
+    block.firstLine = nextLine
+    nextNumber += 1
+    nextLine += Self.newlines(in: block.bytes)
+    return true
+  }
+
+  private func fill(
+    _ block: TextBlock, from start: Int, to limit: Int
+  ) throws(TokenizerError) -> Int {
+    var filled = start
+    while filled < limit && !isAtEnd {
+      let count = try source.read(
+        into: UnsafeMutableRawBufferPointer(start: block.base + filled, count: limit - filled))
+      if count == 0 { isAtEnd = true }
+      filled += count
+    }
+    return filled
+  }
+
+  private static func newlines(in bytes: UnsafeBufferPointer<UInt8>) -> Int {
+    var total = 0
+    for byte in bytes { total &+= byte == 0x0A ? 1 : 0 }
+    return total
+  }
+}
+
+/// The place of the last such byte; Foundation does not offer the GNU function.
+private func memrchr(
+  _ base: UnsafeMutablePointer<UInt8>, _ byte: UInt8, _ count: Int
+) -> UnsafeMutablePointer<UInt8>? {
+  var index = count
+  while index > 0 {
+    index -= 1
+    if base[index] == byte { return base + index }
+  }
+  return nil
+}

@@ -1,0 +1,113 @@
+import Foundation
+package import LMData
+import Storage
+
+/// Turns a corpus into a data set: tokenizer, shards and manifest in one folder.
+package struct DataSetBuilder: Sendable {
+  /// Where the tokenizer comes from.
+  package enum Tokenizer: Equatable, Sendable {
+    /// Trained on a sample of the training text.
+    case train(TokenizerRecipe, SampleLimits)
+
+    /// A model file, copied as it is.
+    case file(String)
+  }
+
+  /// What is being done.
+  package enum Phase: Equatable, Sendable {
+    case sampling(CorpusProgress)
+    case training(sentences: Int)
+    case encoding(CorpusProgress)
+  }
+
+  package var corpus: Corpus
+  package var output: String
+  package var tokenizer: Tokenizer
+
+  /// Deals out the lines of the `train` files, if set.
+  package var rule: SplitRule?
+  package var seed: UInt64 = 1
+  package var threads = 1
+
+  /// Whether an existing output folder is replaced, once the new one is complete.
+  package var overwrite = false
+
+  /// Bytes of text after which a shard is closed.
+  package var shardBytes = 64 << 20
+
+  package init(corpus: Corpus, output: String, tokenizer: Tokenizer) {
+    self.corpus = corpus
+    self.output = output
+    self.tokenizer = tokenizer
+  }
+
+  /// Builds the data set; the output folder appears complete or not at all.
+  ///
+  /// The files depend on the text, the tokenizer's options and the seed, never on the number of
+  /// threads.
+  ///
+  /// - Parameters:
+  ///   - isCancelled: Asked now and then; true ends the work with an error.
+  ///   - report: Told of progress, from several threads.
+  package func build(
+    isCancelled: @escaping @Sendable () -> Bool = { false },
+    report: @escaping @Sendable (Phase) -> Void = { _ in }
+  ) throws(TokenizerError) -> Manifest {
+    if Files.exists(output) && !overwrite {
+      throw .options("\(output) exists already; choose another --output or give --overwrite")
+    }
+    if rule != nil && corpus.files.contains(where: { $0.split != "train" }) {
+      throw .options("lines can be dealt out to splits only where all the text is for training")
+    }
+    do {
+      try AtomicDirectory.removeAbandoned(besides: output)
+      let directory = try AtomicDirectory(target: output)
+      let model = try makeModel(isCancelled, report)
+      try AtomicFile.write(model.serialized, to: directory.path + "/tokenizer.model")
+      let task = ShardTask(
+        model: model, files: corpus.files, rule: rule, folder: directory.path,
+        shardBytes: shardBytes)
+      try BlockPipeline(
+        task: task, paths: corpus.files.map(\.path), threads: threads, isCancelled: isCancelled,
+        report: { report(.encoding($0)) }
+      ).run()
+      let manifest = Manifest(
+        tokenizer: TokenizerInfo(
+          sha256: SHA256.hexDigest(of: model.serialized), modelType: model.modelType.rawValue,
+          vocabularySize: model.vocabularySize),
+        special: model.special, splits: try task.takeShards())
+      try manifest.write(to: directory.path)
+      if isCancelled() { throw TokenizerError.interrupted }
+      try directory.commit(replacing: overwrite)
+      return manifest
+    } catch let error as StorageError {
+      throw .storage(error)
+    } catch let error as TokenizerError {
+      throw error
+    } catch {
+      throw .shard("\(error)")
+    }
+  }
+
+  private func makeModel(
+    _ isCancelled: @escaping @Sendable () -> Bool, _ report: @escaping @Sendable (Phase) -> Void
+  ) throws(TokenizerError) -> SentencePieceModel {
+    switch tokenizer {
+    case .file(let path):
+      return try SentencePieceModel(path: path)
+    case .train(let recipe, let limits):
+      let paths = corpus.files(of: "train").map(\.path)
+      if paths.isEmpty {
+        throw .options("there is no training text to train a tokenizer on; give --tokenizer FILE")
+      }
+      let sample = SentenceSample(limits: limits, seed: seed, rule: rule, paths: paths)
+      try BlockPipeline(
+        task: sample, paths: paths, threads: threads, isCancelled: isCancelled,
+        report: { report(.sampling($0)) }
+      ).run()
+      let sentences = sample.sentences()
+      report(.training(sentences: sentences.count))
+      return try TokenizerTrainer.train(recipe, sentences: sentences)
+    }
+  }
+}

@@ -1,0 +1,133 @@
+import Foundation
+import LMData
+import Storage
+
+/// Encodes the lines of a corpus and writes them as shards into a folder.
+///
+/// A file gets one shard for each split that it has lines of, or several where it is large: a
+/// shard ends after the block that takes it to ``shardBytes`` of text, so its borders follow from
+/// the text alone.
+///
+/// Unchecked because of `outputs`: the pipeline gives each file to one thread at a time.
+final class ShardTask: BlockTask, @unchecked Sendable {
+  /// Encoded lines, and the split of each where a rule deals them out.
+  struct Product {
+    var lines: EncodedLines
+    var splits: [UInt8]?
+  }
+
+  private let model: SentencePieceModel
+  private let files: [CorpusFile]
+  private let rule: SplitRule?
+  private let folder: String
+  private let shardBytes: Int
+  private let outputs: [FileOutput]
+
+  /// The shards of one file.
+  private final class FileOutput {
+    var writers: [Int: Open] = [:]
+    var finished: [(split: Int, part: Int, info: ShardInfo)] = []
+
+    struct Open {
+      var part: Int
+      var writer: ShardWriter
+      var bytes = 0
+    }
+  }
+
+  init(
+    model: SentencePieceModel, files: [CorpusFile], rule: SplitRule?, folder: String,
+    shardBytes: Int
+  ) {
+    self.model = model
+    self.files = files
+    self.rule = rule
+    self.folder = folder
+    self.shardBytes = shardBytes
+    outputs = files.map { _ in FileOutput() }
+  }
+
+  func makeWorker() throws(TokenizerError) -> LineEncoder { try LineEncoder(model: model) }
+
+  func process(
+    _ block: TextBlock, ofFile index: Int, with encoder: LineEncoder
+  ) throws(TokenizerError) -> Product {
+    let lines = EncodedLines(idCapacity: block.count / 3 + 64)
+    if try !encoder.encodeBlock(block.bytes, into: lines) {
+      throw .invalidUTF8(
+        path: files[index].path, line: block.firstLine + lines.lines.count + 1)
+    }
+    let splits = rule.map { rule in
+      (0..<lines.lines.count).map { line in
+        UInt8(rule.split(file: index, line: block.firstLine + line))
+      }
+    }
+    return Product(lines: lines, splits: splits)
+  }
+
+  func consume(_ product: Product, ofFile index: Int) throws(TokenizerError) {
+    let output = outputs[index]
+    let fixed = Corpus.splits.firstIndex(of: files[index].split) ?? 0
+    let lines = product.lines
+    do {
+      for (number, line) in lines.lines.enumerated() {
+        let split = product.splits.map { Int($0[number]) } ?? fixed
+        if output.writers[split] == nil { try open(split, ofFile: index) }
+        output.writers[split]?.bytes += Int(line.bytes)
+        try output.writers[split]?.writer.append(
+          lines[number], words: Int(line.words), bytes: Int(line.bytes))
+      }
+      for (split, open) in output.writers where open.bytes >= shardBytes {
+        try close(split, ofFile: index)
+      }
+    } catch {
+      throw .shard("\(error)")
+    }
+  }
+
+  func finish(file index: Int) throws(TokenizerError) {
+    for split in outputs[index].writers.keys.sorted() {
+      do { try close(split, ofFile: index) } catch { throw .shard("\(error)") }
+    }
+  }
+
+  /// Gives the shards their final names; called once everything is written.
+  ///
+  /// - Returns: The shards by split, in the order of the files.
+  func takeShards() throws(TokenizerError) -> [String: [ShardInfo]] {
+    var shards: [String: [ShardInfo]] = [:]
+    for output in outputs {
+      let ordered = output.finished.sorted { ($0.split, $0.part) < ($1.split, $1.part) }
+      for (split, _, found) in ordered {
+        let name = Corpus.splits[split]
+        var info = found
+        let number = String(shards[name]?.count ?? 0)
+        let padded = String(repeating: "0", count: max(0, 5 - number.count)) + number
+        info.file = "\(name)-\(padded).zst"
+        do {
+          try Files.rename(folder + "/" + found.file, to: folder + "/" + info.file)
+        } catch {
+          throw .storage(error)
+        }
+        shards[name, default: []].append(info)
+      }
+    }
+    return shards
+  }
+
+  private func open(_ split: Int, ofFile index: Int) throws(ShardError) {
+    let output = outputs[index]
+    let part = output.finished.count { $0.split == split }
+    let writer = try ShardWriter(
+      path: "\(folder)/working-\(index)-\(split)-\(part)",
+      idBytes: Manifest.idBytes(vocabularySize: model.vocabularySize), eos: model.special.eos,
+      source: files[index].name)
+    output.writers[split] = FileOutput.Open(part: part, writer: writer)
+  }
+
+  private func close(_ split: Int, ofFile index: Int) throws(ShardError) {
+    let output = outputs[index]
+    guard let open = output.writers.removeValue(forKey: split) else { return }
+    output.finished.append((split, open.part, try open.writer.finish()))
+  }
+}

@@ -1,0 +1,128 @@
+import CSentencePiece
+import Foundation
+
+/// What kind of tokenizer to train.
+package struct TokenizerRecipe: Equatable, Sendable {
+  package var modelType: ModelType
+
+  /// Pieces, with `<unk>`, `<s>`, `</s>` and 256 bytes among them.
+  package var vocabularySize: Int
+
+  /// Share of the characters of the text that become pieces; bytes spell the others.
+  package var characterCoverage = 0.9995
+
+  package init(modelType: ModelType = .bpe, vocabularySize: Int = 16_000) {
+    self.modelType = modelType
+    self.vocabularySize = vocabularySize
+  }
+}
+
+/// Trains SentencePiece models that spell every text exactly.
+package enum TokenizerTrainer {
+  /// Longest sentence in bytes that the library is given.
+  static let longestSentence = 1 << 14
+
+  /// Threads of the library; a constant, since the sums of the unigram trainer depend on it.
+  private static let threads = 16
+
+  /// Markers and bytes, which every vocabulary holds.
+  private static let fixedPieces = 3 + 256
+
+  /// Trains a model: the same sentences in the same order give the same bytes.
+  ///
+  /// - Throws: ``TokenizerError/vocabularyTooLarge(asked:possible:)`` where the text is too
+  ///   small: a vocabulary is never smaller than asked for.
+  package static func train(
+    _ recipe: TokenizerRecipe, sentences: [[UInt8]]
+  ) throws(TokenizerError) -> SentencePieceModel {
+    guard recipe.vocabularySize > fixedPieces else {
+      throw .vocabularyTooSmall(
+        asked: recipe.vocabularySize,
+        reason: "\(fixedPieces) are taken by bytes and markers")
+    }
+    guard sentences.contains(where: { $0.contains { $0 != 0x20 } }) else {
+      throw .training(reason: "no sentence to train on")
+    }
+    let cursor = SentenceCursor(sentences)
+    var model = csp_bytes()
+    defer { free(model.items) }
+    let failure = csp_train(
+      arguments(for: recipe),
+      { context, text, count in
+        guard let context else { return false }
+        return Unmanaged<SentenceCursor>.fromOpaque(context).takeUnretainedValue()
+          .next(text, count)
+      }, Unmanaged.passUnretained(cursor).toOpaque(), &model)
+    withExtendedLifetime(cursor) {}
+    if let reason = takeMessage(failure) { throw error(for: reason, recipe) }
+    let bytes = UnsafeBufferPointer(start: model.items, count: model.count)
+    return try SentencePieceModel(
+      serialized: bytes.map { UInt8(bitPattern: $0) }, path: "the trained model")
+  }
+
+  private static func arguments(for recipe: TokenizerRecipe) -> String {
+    let arguments = [
+      ("model_type", recipe.modelType.rawValue),
+      ("vocab_size", "\(recipe.vocabularySize)"),
+      ("character_coverage", "\(recipe.characterCoverage)"),
+      ("byte_fallback", "true"),
+      ("normalization_rule_name", "identity"),
+      ("remove_extra_whitespaces", "false"),
+      ("add_dummy_prefix", "true"),
+      ("unk_id", "0"), ("bos_id", "1"), ("eos_id", "2"), ("pad_id", "-1"),
+      ("max_sentence_length", "\(longestSentence)"),
+      ("num_threads", "\(threads)"),
+      // Only fatal errors: the library otherwise writes its progress to standard error.
+      ("minloglevel", "3"),
+    ]
+    return arguments.map { "--\($0)=\($1)" }.joined(separator: " ")
+  }
+
+  private static func error(for reason: String, _ recipe: TokenizerRecipe) -> TokenizerError {
+    if reason.contains("Vocabulary size too high") {
+      let limit = reason.components(separatedBy: "<= ").last
+      let digits = limit?.prefix { $0.isNumber }
+      return .vocabularyTooLarge(asked: recipe.vocabularySize, possible: digits.flatMap { Int($0) })
+    }
+    if reason.contains("smaller than required_chars") {
+      return .vocabularyTooSmall(asked: recipe.vocabularySize, reason: reason)
+    }
+    return .training(reason: reason)
+  }
+}
+
+/// Hands sentences to the library one after the other.
+private final class SentenceCursor {
+  private let sentences: [[UInt8]]
+  private var index = 0
+  private var buffer: UnsafeMutablePointer<CChar>
+  private var capacity = TokenizerTrainer.longestSentence
+
+  init(_ sentences: [[UInt8]]) {
+    self.sentences = sentences
+    buffer = .allocate(capacity: capacity)
+  }
+
+  deinit { buffer.deallocate() }
+
+  /// Points at the next sentence that is not empty; the bytes are valid until the next call.
+  func next(
+    _ text: UnsafeMutablePointer<UnsafePointer<CChar>?>?, _ count: UnsafeMutablePointer<Int>?
+  ) -> Bool {
+    while index < sentences.count && sentences[index].isEmpty { index += 1 }
+    guard index < sentences.count else { return false }
+    let sentence = sentences[index]
+    index += 1
+    if sentence.count > capacity {
+      buffer.deallocate()
+      capacity = sentence.count
+      buffer = .allocate(capacity: capacity)
+    }
+    sentence.withUnsafeBytes { bytes in
+      if let base = bytes.baseAddress { memcpy(buffer, base, bytes.count) }
+    }
+    text?.pointee = UnsafePointer(buffer)
+    count?.pointee = sentence.count
+    return true
+  }
+}

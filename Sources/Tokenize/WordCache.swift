@@ -1,0 +1,130 @@
+import Foundation
+
+/// A bounded table from the bytes of words to their ids; the property of one worker.
+///
+/// Open addressing in slots of 32 bytes. Words of up to 16 bytes lie in their slot, the rest of
+/// the longer ones in an arena. When it is full everything is forgotten: that costs a moment and
+/// follows a corpus that changes.
+final class WordCache {
+  /// What is known of a word, and 16 of its bytes.
+  struct Slot {
+    var head: UInt64 = 0
+    var tail: UInt64 = 0
+    var ids: UInt32 = 0
+    var bytes: UInt32 = 0
+    /// Zero where the slot is free: even the empty word has a piece.
+    var idCount: UInt16 = 0
+    var length: UInt8 = 0
+    /// Runs of bytes that are no white space; more than one if the word holds a tab, say.
+    var runs: UInt8 = 0
+    var slack: Float = 0
+  }
+
+  /// Longest word that is remembered, in bytes.
+  static let longestWord = 96
+
+  /// Places where `ids` may be read past the last id.
+  static let idPadding = 4
+
+  let slots: UnsafeMutablePointer<Slot>
+  let mask: Int
+  let ids: UnsafeMutablePointer<Int32>
+  let bytes: UnsafeMutablePointer<UInt8>
+  private let idCapacity: Int
+  private let byteCapacity: Int
+  private let wordLimit: Int
+  private var words = 0
+  private var idCount = 0
+  private var byteCount = 0
+
+  /// - Parameter capacity: Number of slots, a power of two; three quarters of them are used.
+  init(capacity: Int) {
+    precondition(capacity >= 16 && capacity & (capacity - 1) == 0)
+    mask = capacity - 1
+    wordLimit = capacity / 4 * 3
+    idCapacity = 4 * capacity + 4 * Self.longestWord
+    byteCapacity = 8 * capacity + 4 * Self.longestWord
+    slots = .allocate(capacity: capacity)
+    slots.initialize(repeating: Slot(), count: capacity)
+    ids = .allocate(capacity: idCapacity + Self.idPadding)
+    ids.initialize(repeating: 0, count: idCapacity + Self.idPadding)
+    bytes = .allocate(capacity: byteCapacity)
+  }
+
+  deinit {
+    slots.deallocate()
+    ids.deallocate()
+    bytes.deallocate()
+  }
+
+  /// Remembers a word that is not in the table.
+  func insert(
+    _ word: UnsafeBufferPointer<UInt8>, key: WordKey, ids newIDs: [Int32], runs: Int, slack: Float
+  ) {
+    precondition(word.count <= Self.longestWord && !newIDs.isEmpty)
+    let extra = word.count > 16 ? word.count : 0
+    if words == wordLimit || idCount + newIDs.count > idCapacity
+      || byteCount + extra > byteCapacity
+    {
+      forget()
+    }
+    var index = Int(truncatingIfNeeded: key.hash) & mask
+    while slots[index].idCount != 0 { index = (index + 1) & mask }
+    slots[index] = Slot(
+      head: key.head, tail: key.tail, ids: UInt32(idCount), bytes: UInt32(byteCount),
+      idCount: UInt16(newIDs.count), length: UInt8(word.count), runs: UInt8(runs), slack: slack)
+    for id in newIDs {
+      ids[idCount] = id
+      idCount += 1
+    }
+    if extra > 0, let source = word.baseAddress {
+      memcpy(bytes + byteCount, source, extra)
+      byteCount += extra
+    }
+    words += 1
+  }
+
+  private func forget() {
+    slots.update(repeating: Slot(), count: mask + 1)
+    words = 0
+    idCount = 0
+    byteCount = 0
+  }
+}
+
+/// A word's first and last eight bytes and its hash.
+struct WordKey {
+  var head: UInt64
+  var tail: UInt64
+  var hash: UInt64
+
+  /// The key of a word; eight bytes may be read from its start whatever its length.
+  @inline(__always)
+  init(_ word: UnsafePointer<UInt8>, count: Int) {
+    let raw = UnsafeRawPointer(word)
+    let first = UInt64(littleEndian: raw.loadUnaligned(as: UInt64.self))
+    if count <= 8 {
+      head = count == 8 ? first : first & ((1 << UInt64(count &* 8)) &- 1)
+      tail = 0
+    } else {
+      head = first
+      tail = UInt64(littleEndian: raw.loadUnaligned(fromByteOffset: count &- 8, as: UInt64.self))
+    }
+    var state = Self.fold(
+      head ^ 0x9E37_79B9_7F4A_7C15,
+      tail ^ (UInt64(truncatingIfNeeded: count) &* 0xE703_7ED1_A0B4_28DB))
+    var offset = 8
+    while offset &+ 8 < count {
+      let middle = UInt64(littleEndian: raw.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+      state = Self.fold(state ^ middle, 0x8EBC_6AF0_9C88_C6E3)
+      offset &+= 8
+    }
+    hash = state ^ (state >> 32)
+  }
+
+  @inline(__always)
+  private static func fold(_ a: UInt64, _ b: UInt64) -> UInt64 {
+    let product = a.multipliedFullWidth(by: b | 1)
+    return product.high ^ product.low
+  }
+}

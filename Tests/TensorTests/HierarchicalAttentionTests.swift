@@ -1,0 +1,109 @@
+import Tensor
+import TestSupport
+import Testing
+
+@Suite struct HierarchicalAttentionTests {
+  /// Block size and lengths: one token, less than a block, whole blocks, one more, odd, deep.
+  static let cases: [(blockSize: Int, lengths: [Int])] = [
+    (2, [1, 2, 3, 4, 5, 0, 67]),
+    (4, [1, 3, 4, 8, 9, 64, 101]),
+    (6, [5, 6, 12, 13, 100]),
+    (16, [15, 16, 32, 33, 177, 256]),
+    (48, [47, 96, 97, 301]),
+    (64, [63, 128, 129, 259]),
+    (160, [333, 643]),
+  ]
+
+  @Test(arguments: cases.indices, [false, true])
+  func equalsDenseDefinition(index: Int, fineQuery: Bool) {
+    let (blockSize, lengths) = Self.cases[index]
+    let shape = AttentionShape(lengths: lengths, heads: 2, keyWidth: 8, valueWidth: 8)
+    expectTwin(.hierarchical(blockSize: blockSize, fineQuery: fineQuery), shape)
+  }
+
+  @Test(arguments: [(1, 1), (3, 5), (64, 64), (17, 40), (24, 8)], [false, true])
+  func anyWidth(widths: (Int, Int), fineQuery: Bool) {
+    let shape = AttentionShape(
+      lengths: [150, 31], heads: 2, keyWidth: widths.0, valueWidth: widths.1)
+    expectTwin(.hierarchical(blockSize: 16, fineQuery: fineQuery), shape)
+  }
+
+  @Test func lengthOneThousand() {
+    let shape = AttentionShape(lengths: [1000], heads: 1, keyWidth: 8, valueWidth: 8)
+    expectTwin(.hierarchical(blockSize: 16, fineQuery: false), shape)
+    expectTwin(.hierarchical(blockSize: 2, fineQuery: true), shape)
+  }
+
+  @Test(arguments: [2, 4, 6, 16, 64, 96], [false, true])
+  func firstTwoBlocksAreSoftmaxAttention(blockSize: Int, fineQuery: Bool) {
+    let variant = AttentionVariant.hierarchical(blockSize: blockSize, fineQuery: fineQuery)
+    let problem = variant.problem(
+      lengths: [4 * blockSize + 1], heads: 2, keyWidth: 16, valueWidth: 16)
+    let hierarchical = AttentionResult(problem)
+    variant.forward(problem, hierarchical)
+    let softmax = AttentionResult(problem)
+    AttentionVariant.softmax(distances: 2 * blockSize).forward(problem, softmax)
+    let exact = 0..<2 * blockSize
+    #expect(hierarchical.o.rows(exact).elements == softmax.o.rows(exact).elements)
+    #expect(hierarchical.lse.columns(exact).elements == softmax.lse.columns(exact).elements)
+    #expect(hierarchical.o.elements != softmax.o.elements)
+  }
+
+  @Test(arguments: [2, 4, 16], [false, true])
+  func flatScoresGiveTheRunningMean(blockSize: Int, fineQuery: Bool) {
+    let variant = AttentionVariant.hierarchical(blockSize: blockSize, fineQuery: fineQuery)
+    let problem = variant.problem(lengths: [300], heads: 1, keyWidth: 4, valueWidth: 3)
+    problem.k.fill(0)
+    problem.bias?.fill(0)
+    let result = AttentionResult(problem)
+    variant.forward(problem, result)
+    var sums = [Double](repeating: 0, count: 3)
+    for row in 0..<300 {
+      for column in 0..<3 {
+        sums[column] += Double(problem.v[row, column])
+        let mean = sums[column] / Double(row + 1)
+        #expect(abs(Double(result.o[row, column]) - mean) < 2e-6)
+      }
+    }
+  }
+
+  @Test func decodeStateGrowsWithTheLogarithm() {
+    let variant = AttentionVariant.hierarchical(blockSize: 4, fineQuery: false)
+    let problem = variant.problem(lengths: [1], heads: 1, keyWidth: 16, valueWidth: 16)
+    guard let bias = problem.bias else { return }
+    var state = HierarchicalDecodeState(
+      heads: 1, keyWidth: 16, valueWidth: 16, blockSize: 4, fineQuery: false)
+    let o = View(rows: 1, columns: 16)
+    var bytes = [Int]()
+    for position in 1...1024 {
+      state.step(o: o, q: problem.q, k: problem.k, v: problem.v, bias: bias, scale: 1)
+      if position.nonzeroBitCount == 1 { bytes.append(state.bytes) }
+    }
+    // 1024 tokens are 256 blocks: levels 0...7.
+    #expect(state.bytes == 8 * bytes[0])
+    #expect(bytes == bytes.sorted())
+  }
+
+  @Test(arguments: [false, true])
+  func copiesOfADecodeStateGoTheirOwnWays(fineQuery: Bool) {
+    let variant = AttentionVariant.hierarchical(blockSize: 4, fineQuery: fineQuery)
+    let problem = variant.problem(lengths: [60], heads: 2, keyWidth: 8, valueWidth: 8)
+    guard let bias = problem.bias else { return }
+    let expected = variant.decode(problem).elements
+    var state = HierarchicalDecodeState(
+      heads: 2, keyWidth: 8, valueWidth: 8, blockSize: 4, fineQuery: fineQuery)
+    let o = View(rows: 60, columns: 16)
+    func step(_ state: inout HierarchicalDecodeState, _ position: Int, into row: Int) {
+      state.step(
+        o: o.rows(row..<row + 1), q: problem.q.rows(position..<position + 1),
+        k: problem.k.rows(position..<position + 1), v: problem.v.rows(position..<position + 1),
+        bias: bias, scale: problem.scale)
+    }
+    for position in 0..<40 { step(&state, position, into: position) }
+    var other = state.copy()
+    for position in 0..<15 { step(&other, position, into: 59) }
+    for position in 40..<60 { step(&state, position, into: position) }
+    #expect(o.elements == expected)
+    #expect(state.length == 60 && other.length == 55)
+  }
+}

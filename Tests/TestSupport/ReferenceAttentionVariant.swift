@@ -1,0 +1,141 @@
+package import Tensor
+
+/// One attention and its parameters, for properties that all of them share.
+package enum AttentionVariant: Sendable, CustomStringConvertible {
+  case softmax(distances: Int?)
+  case hierarchical(blockSize: Int, fineQuery: Bool)
+
+  package var description: String {
+    switch self {
+    case .softmax(let distances): "softmax, bias \(distances ?? 0)"
+    case .hierarchical(let blockSize, let fineQuery):
+      "hierarchical \(blockSize) \(fineQuery ? "fine" : "coarse")"
+    }
+  }
+
+  /// Columns of the bias table.
+  package var distances: Int? {
+    switch self {
+    case .softmax(let distances): distances
+    case .hierarchical(let blockSize, _): 2 * blockSize
+    }
+  }
+
+  /// Seeded inputs.
+  package func problem(
+    lengths: [Int], heads: Int, keyWidth: Int, valueWidth: Int, seed: UInt64 = 1, gain: Double = 1
+  ) -> AttentionCase {
+    AttentionCase(
+      starts: lengths.reduce(into: [0]) { $0.append(($0.last ?? 0) + $1) }, heads: heads,
+      keyWidth: keyWidth, valueWidth: valueWidth, distances: distances, seed: seed, gain: gain)
+  }
+
+  /// Fills `o` and `lse`.
+  package func forward(_ problem: AttentionCase, _ result: AttentionResult) {
+    switch self {
+    case .softmax:
+      CPUKernels().softmaxAttentionForward(
+        o: result.o, lse: result.lse, q: problem.q, k: problem.k, v: problem.v,
+        bias: problem.bias, starts: problem.starts, heads: problem.heads, scale: problem.scale)
+    case .hierarchical(let blockSize, let fineQuery):
+      guard let bias = problem.bias else { preconditionFailure("no bias") }
+      CPUKernels().hierarchicalAttentionForward(
+        o: result.o, lse: result.lse, q: problem.q, k: problem.k, v: problem.v, bias: bias,
+        starts: problem.starts, heads: problem.heads, scale: problem.scale, blockSize: blockSize,
+        fineQuery: fineQuery)
+    }
+  }
+
+  /// Fills the gradients from `o` and `lse`.
+  package func backward(_ problem: AttentionCase, _ result: AttentionResult) {
+    switch self {
+    case .softmax:
+      CPUKernels().softmaxAttentionBackward(
+        dq: result.dq, dk: result.dk, dv: result.dv, dBias: result.dBias, dO: problem.dO,
+        o: result.o, lse: result.lse, q: problem.q, k: problem.k, v: problem.v,
+        bias: problem.bias, starts: problem.starts, heads: problem.heads, scale: problem.scale)
+    case .hierarchical(let blockSize, let fineQuery):
+      guard let bias = problem.bias, let dBias = result.dBias else {
+        preconditionFailure("no bias")
+      }
+      CPUKernels().hierarchicalAttentionBackward(
+        dq: result.dq, dk: result.dk, dv: result.dv, dBias: dBias, dO: problem.dO, o: result.o,
+        lse: result.lse, q: problem.q, k: problem.k, v: problem.v, bias: bias,
+        starts: problem.starts, heads: problem.heads, scale: problem.scale, blockSize: blockSize,
+        fineQuery: fineQuery)
+    }
+  }
+
+  /// Forward, then backward.
+  package func run(_ problem: AttentionCase) -> AttentionResult {
+    let result = AttentionResult(problem)
+    forward(problem, result)
+    backward(problem, result)
+    return result
+  }
+
+  /// Outputs of a single sequence, one position at a time.
+  package func decode(_ problem: AttentionCase) -> View {
+    let o = View(rows: problem.positions, columns: problem.v.columns)
+    switch self {
+    case .softmax:
+      for position in 0..<problem.positions {
+        CPUKernels().softmaxAttentionDecode(
+          o: o.rows(position..<position + 1), q: problem.q.rows(position..<position + 1),
+          keys: problem.k, values: problem.v, bias: problem.bias, length: position + 1,
+          heads: problem.heads, scale: problem.scale)
+      }
+    case .hierarchical(let blockSize, let fineQuery):
+      guard let bias = problem.bias else { preconditionFailure("no bias") }
+      var state = HierarchicalDecodeState(
+        heads: problem.heads, keyWidth: problem.keyWidth, valueWidth: problem.valueWidth,
+        blockSize: blockSize, fineQuery: fineQuery)
+      for position in 0..<problem.positions {
+        let row = position..<position + 1
+        state.step(
+          o: o.rows(row), q: problem.q.rows(row), k: problem.k.rows(row), v: problem.v.rows(row),
+          bias: bias, scale: problem.scale)
+      }
+    }
+    return o
+  }
+
+  /// The twin in Double: outputs, log-sum-exp and gradients of one sequence and head.
+  package func reference(
+    _ problem: AttentionCase, sequence: Int, head: Int
+  ) -> ReferenceAttentionResult {
+    func rows(_ view: View) -> [[Double]] { problem.rows(view, sequence: sequence, head: head) }
+    let bias = problem.bias?.rows(head..<head + 1).elements.map(Double.init)
+    let dO = rows(problem.dO)
+    switch self {
+    case .softmax:
+      let twin = ReferenceSoftmaxAttention(
+        q: rows(problem.q), k: rows(problem.k), v: rows(problem.v), bias: bias,
+        scale: Double(problem.scale))
+      return ReferenceAttentionResult(twin.forward(), twin.backward(dO: dO))
+    case .hierarchical(let blockSize, let fineQuery):
+      let twin = ReferenceHierarchicalAttention(
+        q: rows(problem.q), k: rows(problem.k), v: rows(problem.v), bias: bias ?? [],
+        scale: Double(problem.scale), blockSize: blockSize, fineQuery: fineQuery)
+      return ReferenceAttentionResult(twin.forward(), twin.backward(dO: dO))
+    }
+  }
+}
+
+/// What a twin computes.
+package struct ReferenceAttentionResult {
+  package let o: [[Double]]
+  package let lse: [Double]
+  package let dq: [[Double]]
+  package let dk: [[Double]]
+  package let dv: [[Double]]
+  package let dBias: [Double]
+
+  init(
+    _ forward: (o: [[Double]], lse: [Double]),
+    _ backward: (dq: [[Double]], dk: [[Double]], dv: [[Double]], dBias: [Double])
+  ) {
+    (o, lse) = forward
+    (dq, dk, dv, dBias) = backward
+  }
+}

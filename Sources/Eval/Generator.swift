@@ -46,6 +46,11 @@ package struct Generator {
     return longest + 1 - prompt
   }
 
+  /// Throws if a prompt is longer than the model can continue.
+  package func check(prompt: [Int32]) throws(EvaluationError) {
+    _ = try Self.room(after: prompt.count, in: model.config)
+  }
+
   /// Continues a prompt `count` times; sample `n` depends on the seed and `n` alone.
   ///
   /// - Parameters:

@@ -13,43 +13,6 @@ package struct PerplexityReport: Sendable, Equatable {
     self.tally = tally
     self.standardError = standardError
   }
-
-  /// A figure and what it is an average over.
-  package struct Figure: Sendable, Equatable {
-    package let name: String
-    package let value: Double
-    package let count: String
-  }
-
-  /// Each figure with its count.
-  package var figures: [Figure] {
-    func counts(_ what: String, _ count: Int) -> String {
-      "over \(Self.grouped(count + tally.sentences)) \(what) "
-        + "(\(Self.grouped(count)) + \(Self.grouped(tally.sentences)) </s>)"
-    }
-    return [
-      Figure(
-        name: "word perplexity", value: tally.wordPerplexity, count: counts("words", tally.words)),
-      Figure(
-        name: "piece perplexity", value: tally.piecePerplexity,
-        count: counts("pieces", tally.pieces)),
-      Figure(
-        name: "bits per byte", value: tally.bitsPerByte,
-        count: "over \(Self.grouped(tally.bytes)) bytes "
-          + "(\(Self.grouped(tally.sentences)) newlines included)"),
-    ]
-  }
-
-  /// `159658` as `159,658`.
-  package static func grouped(_ count: Int) -> String {
-    let digits = String(count.magnitude)
-    var text = count < 0 ? "-" : ""
-    for (index, digit) in digits.enumerated() {
-      if index > 0 && (digits.count - index) % 3 == 0 { text += "," }
-      text.append(digit)
-    }
-    return text
-  }
 }
 
 extension PerplexityReport: Encodable {

@@ -42,8 +42,8 @@ package struct PerplexityScorer {
   private let pieceTable: PieceTable
   private let positions: Int
 
-  /// Told how many sentences (windows in stream mode) have been scored.
-  package var progress: (Int) -> Void = { _ in }
+  /// Told after every batch what has been scored so far; may throw to stop.
+  package var progress: (Tally) throws -> Void = { _ in }
   /// Takes every scored sentence in the order of the text; stream mode has none.
   package var sink: ((ScoredSentence) throws -> Void)?
 
@@ -83,7 +83,7 @@ package struct PerplexityScorer {
         let text = pieceTable.decode(score.targets.dropLast())
         try sink(ScoredSentence(score: score, text: text, words: tally.words))
       }
-      progress(sums.count)
+      try progress(total)
       return true
     }
     try Self.compare(total, with: dataSet.manifest.totals(of: split), split: split)
@@ -136,7 +136,7 @@ package struct PerplexityScorer {
         sums.append(SentenceSum(nats: score.nats, units: words + 1))
         try sink?(ScoredSentence(score: score, text: sentence.text, words: words))
       }
-      progress(sums.count)
+      try progress(total)
       waiting.removeAll(keepingCapacity: true)
       filled = 0
     }

@@ -74,7 +74,7 @@ package struct HierarchicalAttention: AttentionMechanism {
 }
 
 private final class HierarchicalCache: AttentionCache {
-  private let state: HierarchicalDecodeState
+  private var state: HierarchicalDecodeState
   private let scale: Float
   private let zeroBias: View
 

@@ -1,6 +1,6 @@
 /// The kernels of this processor: OpenBLAS for matrix products, `SIMD8<Float>` for the rest.
 ///
 /// One op per file in this folder, forward and backward side by side.
-package struct CPUKernels: Sendable {
+package struct CPUKernels: Kernels {
   package init() {}
 }

@@ -14,6 +14,8 @@ package struct Continuation: Sendable, Equatable {
   /// The pieces that follow the prompt, without `</s>`.
   package var ids: [Int32] = []
   package var end = End.length
+
+  package init() {}
 }
 
 /// Continues a prompt, several samples in step.
@@ -110,6 +112,7 @@ package struct Generator {
     samples: [Int], step: Int, logits: @Sendable (Int) -> [Float]
   ) throws -> [Int32] {
     var pieces = [Int32](repeating: -1, count: samples.count)
+    let sampler = sampler
     pieces.withUnsafeMutableBufferPointer { buffer in
       nonisolated(unsafe) let pieces = buffer
       parallelFor(samples.count) { stream in

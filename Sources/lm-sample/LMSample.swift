@@ -101,7 +101,7 @@ struct LMSample: ParsableCommand {
       Terminal.note("lm-sample: the prompt ends with a space, which the next word brings itself")
     }
     let sampler = try Sampler(
-      options, seed: seed, vocabulary: trained.config.vocabularySize,
+      options, seed: seed, vocabulary: tokenizer.vocabularySize,
       excluded: Prompt.neverSampled(pieces, special: tokenizer.special))
     let generator = Generator(model: trained.model, sampler: sampler, maximumPieces: maxPieces)
     if stream {

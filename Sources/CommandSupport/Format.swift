@@ -61,10 +61,11 @@ package enum Format {
       rows.map { column < $0.count ? $0[column].count : 0 }.max() ?? 0
     }
     return rows.map { row in
-      row.enumerated().map { column, cell in
+      let line = row.enumerated().map { column, cell in
         let pad = String(repeating: " ", count: widths[column] - cell.count)
         return column == 0 ? cell + pad : pad + cell
       }.joined(separator: "  ")
+      return String(line.reversed().drop { $0 == " " }.reversed())
     }.joined(separator: "\n")
   }
 }

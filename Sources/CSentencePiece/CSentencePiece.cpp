@@ -8,7 +8,9 @@
 #include <exception>
 #include <memory>
 #include <new>
+#include <sstream>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 struct csp_model {
@@ -55,6 +57,20 @@ char *assign(Buffer *buffer, const Item *items, size_t count) {
   if (count > 0) std::memcpy(buffer->items, items, count * sizeof(Item));
   buffer->count = count;
   return nullptr;
+}
+
+// Splits "--key=value --key=value"; given as a map, the library does not print the arguments.
+std::unordered_map<std::string, std::string> parse(const char *arguments) {
+  std::unordered_map<std::string, std::string> values;
+  std::istringstream stream(arguments);
+  for (std::string item; stream >> item;) {
+    size_t start = item.rfind("--", 0) == 0 ? 2 : 0;
+    size_t equals = item.find('=', start);
+    if (equals == std::string::npos) equals = item.size();
+    values[item.substr(start, equals - start)] =
+        equals < item.size() ? item.substr(equals + 1) : std::string("true");
+  }
+  return values;
 }
 
 class CallbackIterator : public sentencepiece::SentenceIterator {
@@ -133,7 +149,8 @@ char *csp_train(const char *arguments, csp_next_sentence next, void *context, cs
     CallbackIterator sentences(next, context);
     std::string serialized;
     char *failure =
-        message(sentencepiece::SentencePieceTrainer::Train(arguments, &sentences, &serialized));
+        message(sentencepiece::SentencePieceTrainer::Train(
+        parse(arguments), &sentences, &serialized));
     return failure != nullptr ? failure : assign(model, serialized.data(), serialized.size());
   });
 }

@@ -8,6 +8,8 @@ package struct CorpusProgress: Equatable, Sendable {
   /// Bytes on the disk read, of all the files.
   package var diskBytes = 0
   package var totalDiskBytes = 0
+
+  package init() {}
 }
 
 /// What is done with the blocks of a corpus.

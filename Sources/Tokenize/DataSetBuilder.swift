@@ -61,8 +61,9 @@ package struct DataSetBuilder: Sendable {
     }
     do {
       try AtomicDirectory.removeAbandoned(besides: output)
-      let directory = try AtomicDirectory(target: output)
+      // The folder comes after the training, which cannot be interrupted but by force.
       let model = try makeModel(isCancelled, report)
+      let directory = try AtomicDirectory(target: output)
       try AtomicFile.write(model.serialized, to: directory.path + "/tokenizer.model")
       let task = ShardTask(
         model: model, files: corpus.files, rule: rule, folder: directory.path,

@@ -13,6 +13,7 @@ package final class LineEncoder {
   private let model: SentencePieceModel
   private let cache: WordCache
   private let unigram: UnigramWords?
+  private let merges: MergeWords?
 
   /// For each id, the byte that it stands for, or -1.
   private let byteOf: [Int16]
@@ -25,6 +26,7 @@ package final class LineEncoder {
     self.model = model
     cache = WordCache(capacity: cacheSlots)
     unigram = model.modelType == .unigram ? UnigramWords(model: model) : nil
+    merges = model.modelType == .bpe ? MergeWords(model: model) : nil
     var byteOf = [Int16](repeating: -1, count: model.vocabularySize)
     for (byte, id) in model.byteIDs.enumerated() { byteOf[Int(id)] = Int16(byte) }
     self.byteOf = byteOf
@@ -153,6 +155,8 @@ package final class LineEncoder {
       let path = unigram.bestPath(word)
       ids = path.ids
       slack = path.slack
+    } else if let merges, word.count <= MergeWords.longestWord {
+      ids = merges.path(word)
     } else {
       ids = try model.encode(word)
     }

@@ -21,7 +21,9 @@ final class UnigramWords {
   private let scores: [Float]
   private let byteIDs: [Int32]
   private let unknownScore: Float
-  private var ends: [End] = []
+  private var ends: UnsafeMutablePointer<End>
+  private var text: UnsafeMutablePointer<UInt8>
+  private var capacity = 256
 
   /// The best and second-best paths that end at a byte of the word.
   private struct End {
@@ -41,33 +43,39 @@ final class UnigramWords {
     // As in the library: ten below the least probable piece.
     unknownScore = (textScores.min() ?? 0) - 10
     largestScore = max(-unknownScore, textScores.map(\.magnitude).max() ?? 0)
+    ends = .allocate(capacity: capacity + 1)
+    text = .allocate(capacity: capacity)
+  }
+
+  deinit {
+    ends.deallocate()
+    text.deallocate()
   }
 
   /// Pieces of a word with the space before it, whatever comes before that.
   func bestPath(_ word: UnsafeBufferPointer<UInt8>) -> Path {
-    let text = WordMarker.bytes + word
-    prepare(text.count)
+    let count = prepare(word)
+    let ends = self.ends
     var additions = 1
-    forEachStep(in: text) { start, end, id in
-      if start == 0 || ends[start].start >= 0 {
-        let score = Double(id >= 0 ? scores[Int(id)] : unknownScore)
-        offer(ends[start].best + score, from: start, id: id, to: end)
-        offer(ends[start].second + score, from: -1, id: id, to: end)
-      }
+    forEachStep(to: count) { start, end, id in
+      let score = Double(id >= 0 ? scores[Int(id)] : unknownScore)
+      Self.offer(ends[start].best + score, from: start, id: id, to: &ends[end])
+      // Only ever second: the best path to the same start has been offered just now.
+      ends[end].second = max(ends[end].second, ends[start].second + score)
     }
-    for byte in text where byte & 0xC0 != 0x80 { additions += 1 }
-    let margin = ends[text.count].best - ends[text.count].second
-    return Path(ids: trace(text), slack: Float(margin) / Float(2 * additions))
+    for index in 0..<count where text[index] & 0xC0 != 0x80 { additions += 1 }
+    let margin = ends[count].best - ends[count].second
+    return Path(ids: trace(count), slack: Float(margin) / Float(2 * additions))
   }
 
   /// Pieces of a word that follows pieces of the given total score, as the library rounds it.
   ///
   /// The library compares a sum in `Double` with a stored `Float`, except for unknown characters.
   func roundedPath(_ word: UnsafeBufferPointer<UInt8>, after score: Float) -> [Int32] {
-    let text = WordMarker.bytes + word
-    prepare(text.count)
+    let count = prepare(word)
+    let ends = self.ends
     ends[0].single = score
-    forEachStep(in: text) { start, end, id in
+    forEachStep(to: count) { start, end, id in
       let before = ends[start].single
       let candidate =
         id >= 0 ? Double(scores[Int(id)]) + Double(before) : Double(unknownScore + before)
@@ -77,7 +85,7 @@ final class UnigramWords {
         ends[end].id = id
       }
     }
-    return trace(text)
+    return trace(count)
   }
 
   /// The score that the library has after the given pieces of a line.
@@ -96,37 +104,47 @@ final class UnigramWords {
     return sum
   }
 
-  private func prepare(_ count: Int) {
-    if ends.count <= count {
-      ends = [End](repeating: End(), count: 2 * count + 16)
-    } else {
-      for index in 0...count { ends[index] = End() }
+  /// Lays out the space and the word, with no path yet, and returns their bytes.
+  private func prepare(_ word: UnsafeBufferPointer<UInt8>) -> Int {
+    let count = word.count + WordMarker.bytes.count
+    if count > capacity {
+      ends.deallocate()
+      text.deallocate()
+      capacity = 2 * count
+      ends = .allocate(capacity: capacity + 1)
+      text = .allocate(capacity: capacity)
     }
+    for (index, byte) in WordMarker.bytes.enumerated() { text[index] = byte }
+    for index in 0..<word.count { text[WordMarker.bytes.count + index] = word[index] }
+    ends.initialize(repeating: End(), count: count + 1)
     ends[0].best = 0
+    return count
   }
 
-  private func offer(_ score: Double, from start: Int, id: Int32, to end: Int) {
-    if score > ends[end].best && start >= 0 {
-      ends[end].second = ends[end].best
-      ends[end].best = score
-      ends[end].start = start
-      ends[end].id = id
-    } else if score > ends[end].second {
-      ends[end].second = score
+  @inline(__always)
+  private static func offer(_ score: Double, from start: Int, id: Int32, to end: inout End) {
+    if score > end.best {
+      end.second = end.best
+      end.best = score
+      end.start = start
+      end.id = id
+    } else if score > end.second {
+      end.second = score
     }
   }
 
   /// Calls `body(start, end, id)` for every piece at every character, in the library's order;
   /// the id is -1 for a character that is no piece.
-  private func forEachStep(in text: [UInt8], _ body: (Int, Int, Int32) -> Void) {
+  @inline(__always)
+  private func forEachStep(to count: Int, _ body: (Int, Int, Int32) -> Void) {
+    let text = self.text
+    let trie = self.trie
     var start = 0
-    while start < text.count {
-      let character = min(characterLength(text[start]), text.count - start)
+    while start < count {
+      let character = min(characterLength(text[start]), count - start)
       var isPiece = false
-      // A `▁` of the text itself must be spelled by its bytes, or it would decode as a space.
-      let isMarker = start > 0 && text[start...].starts(with: WordMarker.bytes)
-      if !isMarker {
-        trie.forEachPrefix(of: text, from: start) { end, id in
+      if start == 0 || !isMarker(at: start, count) {
+        trie.forEachPrefix(of: text, from: start, to: count) { end, id in
           if end - start == character { isPiece = true }
           body(start, end, id)
         }
@@ -136,68 +154,25 @@ final class UnigramWords {
     }
   }
 
-  private func trace(_ text: [UInt8]) -> [Int32] {
+  /// Whether a `▁` of the text itself stands here: it must be spelled by its bytes, or it would
+  /// decode as a space.
+  private func isMarker(at start: Int, _ count: Int) -> Bool {
+    text[start] == 0xE2 && start + 3 <= count && text[start + 1] == 0x96 && text[start + 2] == 0x81
+  }
+
+  private func trace(_ count: Int) -> [Int32] {
     var reversed: [Int32] = []
-    var end = text.count
+    var end = count
     while end > 0 {
       let step = ends[end]
       precondition(step.start >= 0 && step.start < end, "no path through the word")
       if step.id >= 0 {
         reversed.append(step.id)
       } else {
-        for byte in text[step.start..<end].reversed() { reversed.append(byteIDs[Int(byte)]) }
+        for index in (step.start..<end).reversed() { reversed.append(byteIDs[Int(text[index])]) }
       }
       end = step.start
     }
     return reversed.reversed()
-  }
-}
-
-/// Finds all pieces that begin at a place of a text.
-private struct PieceTrie {
-  /// Open addressing: key `node << 8 | byte` plus one, value the next node.
-  private var keys: [UInt32]
-  private var nodes: [UInt32]
-  private var ids: [Int32] = [-1]
-  private let mask: Int
-
-  init(_ pieces: [(id: Int32, bytes: [UInt8])]) {
-    let edges = pieces.reduce(1) { $0 + $1.bytes.count }
-    var capacity = 16
-    while capacity < 2 * edges { capacity *= 2 }
-    keys = [UInt32](repeating: 0, count: capacity)
-    nodes = keys
-    mask = capacity - 1
-    for (id, bytes) in pieces {
-      var node = 0
-      for byte in bytes {
-        let slot = slot(node, byte)
-        if keys[slot] == 0 {
-          keys[slot] = UInt32(node) << 8 + UInt32(byte) + 1
-          nodes[slot] = UInt32(ids.count)
-          ids.append(-1)
-        }
-        node = Int(nodes[slot])
-      }
-      ids[node] = id
-    }
-  }
-
-  func forEachPrefix(of text: [UInt8], from start: Int, _ body: (Int, Int32) -> Void) {
-    var node = 0
-    for end in start..<text.count {
-      let slot = slot(node, text[end])
-      if keys[slot] == 0 { return }
-      node = Int(nodes[slot])
-      if ids[node] >= 0 { body(end + 1, ids[node]) }
-    }
-  }
-
-  /// Where the edge is, or the free place where it would be.
-  private func slot(_ node: Int, _ byte: UInt8) -> Int {
-    let key = UInt32(node) << 8 + UInt32(byte) + 1
-    var slot = Int((key &* 0x9E37_79B1) >> 7) & mask
-    while keys[slot] != 0 && keys[slot] != key { slot = (slot + 1) & mask }
-    return slot
   }
 }

@@ -81,8 +81,15 @@ struct Scratch {
   private var next = 0
 
   /// Runs `body` with at least `count` floats whose contents are undefined.
+  ///
+  /// Takes the smallest kept buffer that is large enough; one that is too small makes room for a
+  /// new one, so no more buffers are kept than were ever in use at once.
   static func with(count: Int, _ body: (inout Scratch) -> Void) {
-    let kept = pool.withLock { $0.popLast() }
+    let kept = pool.withLock { pool in
+      let fitting = pool.indices.filter { pool[$0].count >= count }
+      let best = fitting.min { pool[$0].count < pool[$1].count }
+      return (best ?? pool.indices.last).map { pool.remove(at: $0) }
+    }
     var scratch: Scratch
     if let kept, kept.count >= count {
       scratch = Scratch(buffer: kept)

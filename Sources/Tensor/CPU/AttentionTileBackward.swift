@@ -129,34 +129,21 @@ struct AttentionBackwardTile {
   ) {
     let weights = weights + 16 * panel
     let slopes = slopes + 16 * panel
-    let (lse0, lse1) = loadPair(lse + 16 * panel)
-    let (dots0, dots1) = loadPair(dots + 16 * panel)
-    let table = bias.table
+    _ = addBias(
+      weights, stride: stride, count: count, panel: panel, bias: bias, mask: mask,
+      maximum: (.zero, .zero))
+    for half in Swift.stride(from: 0, to: 16, by: 8) {
+      weightsAndSlopes(
+        weights + half, slopes + half, stride: stride, count: count,
+        lse: Tensor.load(lse + 16 * panel + half), dots: Tensor.load(dots + 16 * panel + half))
+    }
+    guard let gradient = bias.gradient else { return }
     let first = bias.first(panel: panel)
-    let (hiddenKey, hiddenLanes, growth) = mask.hidden(panel: panel)
-    var lanes = hiddenLanes
     for key in 0..<count {
-      let distance = min(first - key, bias.last)
-      let (b0, b1) = loadPair(table + bias.step * distance)
-      var (s0, s1) = loadPair(weights + key * stride)
-      s0 += b0
-      s1 += b1
-      if key >= hiddenKey {
-        (s0, s1) = hide((s0, s1), lanes: lanes)
-        lanes += growth
-      }
-      let p0 = exponential(s0 - lse0)
-      let p1 = exponential(s1 - lse1)
-      storePair(p0, p1, weights + key * stride)
-      var (d0, d1) = loadPair(slopes + key * stride)
-      d0 = p0 * (d0 - dots0)
-      d1 = p1 * (d1 - dots1)
-      storePair(d0, d1, slopes + key * stride)
-      if let gradient = bias.gradient {
-        let row = gradient + 16 * distance
-        let (g0, g1) = loadPair(row)
-        storePair(g0 + d0, g1 + d1, row)
-      }
+      let row = gradient + 16 * min(first - key, bias.last)
+      let (g0, g1) = loadPair(row)
+      let (d0, d1) = loadPair(slopes + key * stride)
+      storePair(g0 + d0, g1 + d1, row)
     }
   }
 
@@ -193,6 +180,20 @@ struct AttentionBackwardTile {
         depth: rows.count - row, accumulate: true)
       key = visible
     }
+  }
+}
+
+/// `P = exp(s - lse)` and `dS = P · (<dO, v> - <dO, o>)`, in place, 8 rows by `count` keys.
+///
+/// A function of its own with one exponential: of two the compiler leaves one a call.
+private func weightsAndSlopes(
+  _ weights: UnsafeMutablePointer<Float>, _ slopes: UnsafeMutablePointer<Float>, stride: Int,
+  count: Int, lse: Lanes, dots: Lanes
+) {
+  for key in 0..<count {
+    let weight = exponential(load(weights + key * stride) - lse)
+    store(weight, weights + key * stride)
+    store(weight * (load(slopes + key * stride) - dots), slopes + key * stride)
   }
 }
 

@@ -72,17 +72,66 @@ enum LaneMask {
   }
 }
 
-let firstLaneNumbers = SIMD8<Int32>(0, 1, 2, 3, 4, 5, 6, 7)
-let lastLaneNumbers = SIMD8<Int32>(8, 9, 10, 11, 12, 13, 14, 15)
-
 /// Replaces the scores of the first `lanes` lanes by minus infinity.
 @inline(__always)
 func hide(_ pair: (Lanes, Lanes), lanes: Int) -> (Lanes, Lanes) {
-  let bound = SIMD8<Int32>(repeating: Int32(truncatingIfNeeded: lanes))
+  let bound = IntLanes(repeating: Int32(truncatingIfNeeded: lanes))
   return (
-    pair.0.replacing(with: -.infinity, where: firstLaneNumbers .< bound),
-    pair.1.replacing(with: -.infinity, where: lastLaneNumbers .< bound)
+    pair.0.replacing(with: -.infinity, where: IntLanes(0, 1, 2, 3, 4, 5, 6, 7) .< bound),
+    pair.1.replacing(with: -.infinity, where: IntLanes(8, 9, 10, 11, 12, 13, 14, 15) .< bound)
   )
+}
+
+/// Adds the bias to the scores of a panel and hides what the mask hides.
+///
+/// - Parameters:
+///   - stride: Floats from the scores of one key to those of the next.
+///   - maximum: Running maxima of the rows.
+/// - Returns: The maxima including these scores.
+func addBias(
+  _ scores: UnsafeMutablePointer<Float>, stride: Int, count: Int, panel: Int, bias: LaneBias,
+  mask: LaneMask, maximum: (Lanes, Lanes)
+) -> (Lanes, Lanes) {
+  var (m0, m1) = maximum
+  let table = bias.table
+  let first = bias.first(panel: panel)
+  let (hiddenKey, hiddenLanes, growth) = mask.hidden(panel: panel)
+  let open = min(count, hiddenKey)
+  for key in 0..<open {
+    let (b0, b1) = loadPair(table + bias.step * min(first - key, bias.last))
+    var (s0, s1) = loadPair(scores + stride * key)
+    s0 += b0
+    s1 += b1
+    storePair(s0, s1, scores + stride * key)
+    m0 = Tensor.maximum(m0, s0)
+    m1 = Tensor.maximum(m1, s1)
+  }
+  var lanes = hiddenLanes
+  for key in open..<count {
+    let (b0, b1) = loadPair(table + bias.step * min(first - key, bias.last))
+    let (s0, s1) = loadPair(scores + stride * key)
+    let (h0, h1) = hide((s0 + b0, s1 + b1), lanes: lanes)
+    storePair(h0, h1, scores + stride * key)
+    m0 = Tensor.maximum(m0, h0)
+    m1 = Tensor.maximum(m1, h1)
+    lanes += growth
+  }
+  return (m0, m1)
+}
+
+/// Replaces the scores of eight rows by `e^(s - m)` and adds them to the sums, key after key.
+///
+/// A function of its own with one exponential: of two the compiler leaves one a call.
+private func exponentiate(
+  _ scores: UnsafeMutablePointer<Float>, count: Int, maximum: Lanes, sum: Lanes
+) -> Lanes {
+  var sum = sum
+  for key in 0..<count {
+    let weight = exponential(load(scores + 16 * key) - maximum)
+    store(weight, scores + 16 * key)
+    sum += weight
+  }
+  return sum
 }
 
 /// 16 query rows and their running softmax: maximum m, sum z, weighted sum y.
@@ -153,23 +202,14 @@ struct AttentionPanel {
       TileRight(base: queries, panelStride: 0, stepStride: 16), rows: count, panels: 1,
       depth: shape.keyWidth, accumulate: false)
     let (old0, old1) = loadPair(maximum)
-    let (m0, m1) = biasAndMaximum(count: count, bias: bias, mask: mask)
+    let (m0, m1) = addBias(
+      scores, stride: 16, count: count, panel: 0, bias: bias, mask: mask, maximum: (old0, old1))
     // The exponential of -infinity is 0: a first tile drops the empty state.
-    let alpha0 = exponential(old0 - m0)
-    let alpha1 = exponential(old1 - m1)
+    let (alpha0, alpha1) = (exponential(old0 - m0), exponential(old1 - m1))
     storePair(m0, m1, maximum)
     var (z0, z1) = loadPair(sum)
-    z0 *= alpha0
-    z1 *= alpha1
-    let scores = scores
-    for key in 0..<count {
-      let (s0, s1) = loadPair(scores + 16 * key)
-      let p0 = exponential(s0 - m0)
-      let p1 = exponential(s1 - m1)
-      storePair(p0, p1, scores + 16 * key)
-      z0 += p0
-      z1 += p1
-    }
+    z0 = exponentiate(scores, count: count, maximum: m0, sum: z0 * alpha0)
+    z1 = exponentiate(scores + 8, count: count, maximum: m1, sum: z1 * alpha1)
     storePair(z0, z1, sum)
     rescale(alpha0, alpha1, rows: rows)
     tileProduct(
@@ -177,36 +217,6 @@ struct AttentionPanel {
       TileLeft(base: scores, rowStride: 1, stepStride: 16),
       TileRight(base: valueRows, panelStride: 16, stepStride: shape.valueStride), rows: rows,
       panels: shape.valueStride / 16, depth: count, accumulate: true)
-  }
-
-  /// Adds the bias, hides what the mask hides, returns the new maxima.
-  private func biasAndMaximum(count: Int, bias: LaneBias, mask: LaneMask) -> (Lanes, Lanes) {
-    var (m0, m1) = loadPair(maximum)
-    let scores = scores
-    let table = bias.table
-    let first = bias.first(panel: 0)
-    let (hiddenKey, hiddenLanes, growth) = mask.hidden(panel: 0)
-    let open = min(count, hiddenKey)
-    for key in 0..<open {
-      let (b0, b1) = loadPair(table + bias.step * min(first - key, bias.last))
-      var (s0, s1) = loadPair(scores + 16 * key)
-      s0 += b0
-      s1 += b1
-      storePair(s0, s1, scores + 16 * key)
-      m0 = Tensor.maximum(m0, s0)
-      m1 = Tensor.maximum(m1, s1)
-    }
-    var lanes = hiddenLanes
-    for key in open..<count {
-      let (b0, b1) = loadPair(table + bias.step * min(first - key, bias.last))
-      let (s0, s1) = loadPair(scores + 16 * key)
-      let (h0, h1) = hide((s0 + b0, s1 + b1), lanes: lanes)
-      storePair(h0, h1, scores + 16 * key)
-      m0 = Tensor.maximum(m0, h0)
-      m1 = Tensor.maximum(m1, h1)
-      lanes += growth
-    }
-    return (m0, m1)
   }
 
   private func rescale(_ alpha0: Lanes, _ alpha1: Lanes, rows: Int) {

@@ -1,0 +1,142 @@
+/// The pieces of one word under a byte-pair-encoding model.
+///
+/// From single characters on, the neighbours that make the piece of the highest score are merged,
+/// the leftmost first among equals, until none make a piece (`bpe::Model::Encode`). Not safe for
+/// use by several threads.
+final class MergeWords {
+  /// Longest word in bytes: each merge looks at all neighbours, so very long words are better
+  /// served by the library's heap.
+  static let longestWord = 256
+
+  private let trie: PieceTrie
+  private let byteIDs: [Int32]
+
+  /// Pairs of pieces that make a piece, by open addressing; a free place holds zero as its key.
+  private let pairs: UnsafeMutablePointer<Pair>
+  private let mask: Int
+  private let symbols = UnsafeMutablePointer<Symbol>.allocate(capacity: longestWord + 4)
+
+  private struct Pair {
+    var key: UInt64 = 0
+    var id: Int32 = -1
+    var score: Float = 0
+  }
+
+  private struct Symbol {
+    var id: Int32
+    var start: Int32
+    var end: Int32
+    /// What this symbol and the next one make, or -1.
+    var merged: Int32 = -1
+    var score: Float = 0
+  }
+
+  /// Nothing for a model with a piece some character of which is no piece.
+  init?(model: SentencePieceModel) {
+    let pieces = (0..<Int32(model.vocabularySize)).filter(model.isText).map {
+      (id: $0, bytes: model.piece($0))
+    }
+    let trie = PieceTrie(pieces)
+    self.trie = trie
+    byteIDs = model.byteIDs
+    var found: [Pair] = []
+    for (id, bytes) in pieces {
+      let score = model.score(id)
+      var cut = 0
+      while cut < bytes.count {
+        let next = cut + characterLength(bytes[cut])
+        if next > bytes.count || trie.id(of: bytes[cut..<next]) < 0 { return nil }
+        let left = trie.id(of: bytes[..<cut])
+        let right = trie.id(of: bytes[cut...])
+        if cut > 0 && left >= 0 && right >= 0 {
+          found.append(Pair(key: Self.key(left, right), id: id, score: score))
+        }
+        cut = next
+      }
+    }
+    var capacity = 16
+    while capacity < 2 * found.count { capacity *= 2 }
+    mask = capacity - 1
+    pairs = .allocate(capacity: capacity)
+    pairs.initialize(repeating: Pair(), count: capacity)
+    for pair in found { pairs[place(of: pair.key)] = pair }
+  }
+
+  deinit {
+    pairs.deallocate()
+    symbols.deallocate()
+  }
+
+  /// Pieces of a word with the space before it.
+  func path(_ word: UnsafeBufferPointer<UInt8>) -> [Int32] {
+    precondition(word.count <= Self.longestWord)
+    var count = split(word)
+    let symbols = self.symbols
+    for index in 0..<(count - 1) { match(index) }
+    while true {
+      var best = -1
+      for index in 0..<(count - 1) where symbols[index].merged >= 0 {
+        if best < 0 || symbols[index].score > symbols[best].score { best = index }
+      }
+      if best < 0 { break }
+      symbols[best].id = symbols[best].merged
+      symbols[best].end = symbols[best + 1].end
+      symbols[best].merged = -1
+      count -= 1
+      for index in (best + 1)..<max(best + 1, count) { symbols[index] = symbols[index + 1] }
+      if best + 1 < count { match(best) }
+      if best > 0 { match(best - 1) }
+    }
+    var ids: [Int32] = []
+    for index in 0..<count {
+      let symbol = symbols[index]
+      if symbol.id >= 0 {
+        ids.append(symbol.id)
+      } else if symbol.start < 0 {
+        ids += WordMarker.bytes.map { byteIDs[Int($0)] }
+      } else {
+        for place in symbol.start..<symbol.end { ids.append(byteIDs[Int(word[Int(place)])]) }
+      }
+    }
+    return ids
+  }
+
+  /// Cuts a word into characters, the space before it being the first.
+  private func split(_ word: UnsafeBufferPointer<UInt8>) -> Int {
+    symbols[0] = Symbol(id: trie.id(of: WordMarker.bytes), start: -1, end: 0)
+    var count = 1
+    var start = 0
+    while start < word.count {
+      let end = min(word.count, start + characterLength(word[start]))
+      let bytes = word[start..<end]
+      // A `▁` of the text itself must be spelled by its bytes, or it would decode as a space.
+      let id = bytes.elementsEqual(WordMarker.bytes) ? -1 : trie.id(of: bytes)
+      symbols[count] = Symbol(id: id, start: Int32(start), end: Int32(end))
+      count += 1
+      start = end
+    }
+    return count
+  }
+
+  /// Looks up what a symbol makes with the next one.
+  @inline(__always)
+  private func match(_ index: Int) {
+    symbols[index].merged = -1
+    let (left, right) = (symbols[index].id, symbols[index + 1].id)
+    if left < 0 || right < 0 { return }
+    let pair = pairs[place(of: Self.key(left, right))]
+    symbols[index].merged = pair.id
+    symbols[index].score = pair.score
+  }
+
+  @inline(__always)
+  private func place(of key: UInt64) -> Int {
+    var place = Int(truncatingIfNeeded: (key &* 0x9E37_79B9_7F4A_7C15) >> 32) & mask
+    while pairs[place].key != 0 && pairs[place].key != key { place = (place &+ 1) & mask }
+    return place
+  }
+
+  private static func key(_ left: Int32, _ right: Int32) -> UInt64 {
+    UInt64(UInt32(bitPattern: left)) << 32 | UInt64(UInt32(bitPattern: right)) + 1
+  }
+}

@@ -1,0 +1,154 @@
+import ArgumentParser
+import CommandSupport
+import Foundation
+import LMData
+import Tokenize
+
+extension ModelType: ExpressibleByArgument {}
+
+@main
+struct LMTokenize: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "lm-tokenize",
+    abstract: "Turn text into a tokenizer and shards of piece ids, ready for training.",
+    discussion: """
+      Text has one sentence to a line and is UTF-8; files may end in .gz or .zst. The output
+      folder holds tokenizer.model, the shards and manifest.json. It appears once complete, and
+      the same text, options and seed give the same bytes whatever the number of threads.
+
+      EXAMPLES
+
+        The One Billion Word benchmark, as its archive unpacks:
+          lm-tokenize --corpus 1-billion-word-language-modeling-benchmark-r13output \\
+            --output data/1bw
+
+        Your own text, one line in a hundred held out for validation and for testing:
+          lm-tokenize --train corpus.txt.gz --split-valid 0.01 --split-test 0.01 \\
+            --vocab-size 8000 --output data/own
+
+        More text with a tokenizer made before:
+          lm-tokenize --train more/ --tokenizer data/own/tokenizer.model --output data/more
+      """)
+
+  @Option(help: ArgumentHelp("Folder in the layout of the benchmark.", valueName: "dir"))
+  var corpus: String?
+
+  @Option(
+    parsing: .upToNextOption,
+    help: ArgumentHelp("Training text: files or folders.", valueName: "path"))
+  var train: [String] = []
+
+  @Option(
+    parsing: .upToNextOption,
+    help: ArgumentHelp("Validation text: files or folders.", valueName: "path"))
+  var valid: [String] = []
+
+  @Option(
+    parsing: .upToNextOption, help: ArgumentHelp("Test text: files or folders.", valueName: "path"))
+  var test: [String] = []
+
+  @Option(help: ArgumentHelp("Folder to create.", valueName: "dir"))
+  var output: String
+
+  @Option(help: "Kind of tokenizer to train: unigram or bpe.")
+  var modelType = ModelType.bpe
+
+  @Option(help: "Pieces of the tokenizer to train.")
+  var vocabSize = 16_000
+
+  @Option(help: ArgumentHelp("Use this tokenizer instead of training one.", valueName: "file"))
+  var tokenizer: String?
+
+  @Option(help: "Lines to train the tokenizer on, drawn at random.")
+  var sampleSentences = 500_000
+
+  @Option(help: ArgumentHelp("Share of the training lines for validation.", valueName: "share"))
+  var splitValid: Double?
+
+  @Option(help: ArgumentHelp("Share of the training lines for testing.", valueName: "share"))
+  var splitTest: Double?
+
+  @Option(help: "Seed of the sample and of the split.")
+  var seed: UInt64 = 1
+
+  @Option(help: "Threads; by default, one for each processor.")
+  var threads: Int?
+
+  @Flag(help: "Replace the output folder if it exists, once the new one is complete.")
+  var overwrite = false
+
+  static func main() { runCommand() }
+
+  func validate() throws {
+    if corpus != nil && !(train + valid + test).isEmpty {
+      throw ValidationError("Give either --corpus or --train, --valid and --test.")
+    }
+    if corpus == nil && (train + valid + test).isEmpty {
+      throw ValidationError("Give --corpus, or --train with the text to encode.")
+    }
+    if splitValid != nil || splitTest != nil {
+      if train.isEmpty || !valid.isEmpty || !test.isEmpty {
+        throw ValidationError("--split-valid and --split-test go with --train alone.")
+      }
+    }
+    if sampleSentences < 1 { throw ValidationError("--sample-sentences must be at least 1.") }
+    if let threads, !(1...1024).contains(threads) {
+      throw ValidationError("--threads must be between 1 and 1024.")
+    }
+    if !(260...1_000_000).contains(vocabSize) {
+      throw ValidationError("--vocab-size must be between 260 and 1,000,000.")
+    }
+  }
+
+  func run() throws {
+    Interrupt.handle(message: "lm-tokenize: stopping; press Ctrl-C again to stop at once")
+    let corpus =
+      if let corpus = self.corpus {
+        try Corpus.billionWord(corpus)
+      } else {
+        try Corpus.plain(train: train, valid: valid, test: test)
+      }
+    for note in corpus.notes { Terminal.note("lm-tokenize: note: \(note)") }
+    let source: DataSetBuilder.Tokenizer =
+      if let tokenizer {
+        .file(tokenizer)
+      } else {
+        .train(
+          TokenizerRecipe(modelType: modelType, vocabularySize: vocabSize),
+          SampleLimits(sentences: sampleSentences))
+      }
+    var builder = DataSetBuilder(corpus: corpus, output: output, tokenizer: source)
+    if splitValid != nil || splitTest != nil {
+      builder.rule = try SplitRule(valid: splitValid ?? 0, test: splitTest ?? 0, seed: seed)
+    }
+    builder.seed = seed
+    builder.threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
+    builder.overwrite = overwrite
+    let display = TokenizeDisplay()
+    let manifest = try builder.build(
+      isCancelled: { Interrupt.isRequested }, report: { display.show($0) })
+    display.finish()
+    print(summary(of: manifest))
+  }
+
+  private func summary(of manifest: Manifest) -> String {
+    var rows = [
+      ["split", "shards", "sentences", "words", "pieces", "pieces/word", "text", "compressed"]
+    ]
+    for split in Corpus.splits where manifest.splits[split] != nil {
+      let totals = manifest.totals(of: split)
+      // Both count one </s> for each sentence.
+      let ratio =
+        Double(totals.pieces + totals.sentences) / Double(totals.words + totals.sentences)
+      rows.append([
+        split, Format.count(totals.shards), Format.count(totals.sentences),
+        Format.count(totals.words), Format.count(totals.pieces), Format.decimal(ratio, 4),
+        Format.bytes(totals.bytes), Format.bytes(totals.compressedBytes),
+      ])
+    }
+    let tokenizer = manifest.tokenizer
+    return Format.table(rows) + "\n"
+      + "pieces/word counts one </s> for each sentence on both sides\n"
+      + "\(output): \(tokenizer.modelType), \(Format.count(tokenizer.vocabularySize)) pieces"
+  }
+}

@@ -47,6 +47,9 @@ package struct Sampler: Sendable {
   private let seed: UInt64
   private let isExcluded: [Bool]
 
+  /// Pieces up to which sorting all is as quick as finding a bound first.
+  private static let sortedAtOnce = 2_048
+
   /// - Parameters:
   ///   - vocabulary: Number of pieces.
   ///   - excluded: Pieces that are never drawn.
@@ -108,7 +111,7 @@ package struct Sampler: Sendable {
 
   private func candidates(_ logits: [Float], largest: Float) -> [Candidate] {
     var least = -Float.infinity
-    if options.topK > 0 && options.topK < logits.count {
+    if options.topK > 0 && options.topK < logits.count && logits.count > Self.sortedAtOnce {
       least = leastKept(logits, count: options.topK)
     }
     var kept: [Candidate] = []

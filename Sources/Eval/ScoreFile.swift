@@ -34,7 +34,12 @@ package final class ScoreFile {
     self.path = path
     self.pieces = pieces
     temporary = "\(Files.parent(of: path))/.\(Files.name(of: path)).partial-\(getpid())"
-    writer = try FileWriter(path: temporary)
+    do {
+      writer = try FileWriter(path: temporary)
+    } catch StorageError.system(_, let doing, let code) {
+      // The name of the file that was asked for says more than that of the temporary one.
+      throw StorageError.system(path: path, doing: doing, code: code)
+    }
     let columns = ["nats", "pieces", "words", "text"] + (pieces == nil ? [] : ["piece:logprob"])
     buffer = Array("# \(columns.joined(separator: "\t"))\n".utf8)
   }
@@ -56,7 +61,7 @@ package final class ScoreFile {
         } else {
           Self.spell(pieces[id], into: &buffer)
         }
-        buffer += ":\(0 - nll)".utf8
+        buffer += ":\(0 - Double(nll))".utf8
       }
     }
     buffer.append(UInt8(ascii: "\n"))

@@ -12,39 +12,50 @@ struct LMEval: ParsableCommand {
     commandName: "lm-eval",
     abstract: "Measure the perplexity of a trained model on a text.",
     discussion: """
-      Every sentence is scored whole: its pieces and the </s> that closes it, given <s>. Word
-      perplexity divides by the words and one </s> a sentence, as the benchmark does; piece
-      perplexity by the pieces and one </s> a sentence; bits per byte by the UTF-8 bytes, one
-      newline a sentence included. The standard error is that of the word perplexity, by bootstrap
-      over sentences. No figure depends on --threads, --batch-pieces or the order of the lines.
+      Every sentence is scored whole: its pieces and the </s> that closes it,
+      given <s>. Word perplexity divides by the words and one </s> a sentence,
+      as the benchmark does; piece perplexity by the pieces and one </s> a
+      sentence; bits per byte by the UTF-8 bytes, one newline a sentence
+      included. The standard error is that of the word perplexity, by
+      bootstrap over sentences. No figure depends on --threads,
+      --batch-pieces or the order of the lines.
 
       EXAMPLES
+
         lm-eval --checkpoint checkpoints/first --data data --split test
-        lm-eval --checkpoint checkpoints/first/step-00001000 --text news.txt more.txt.zst
         lm-eval --checkpoint checkpoints/first --data data --json
-        lm-eval --checkpoint checkpoints/first --text news.txt --score scores.tsv --per-piece
+        lm-eval --checkpoint checkpoints/first/step-00001000 \\
+          --text news.txt more.txt.zst
+        lm-eval --checkpoint checkpoints/first --text news.txt \\
+          --score scores.tsv --per-piece
 
       JSON
-        --json prints one object with the keys word_perplexity, piece_perplexity, bits_per_byte,
-        nats, words, pieces, sentences, bytes and standard_error. words and pieces are those of
-        the text, WITHOUT </s>; sentences is the number of </s>. What is not defined is null.
+
+      --json prints one object with the keys word_perplexity,
+      piece_perplexity, bits_per_byte, nats, words, pieces, sentences, bytes
+      and standard_error. words and pieces are those of the text, WITHOUT
+      </s>; sentences is the number of </s>. What is not defined is null.
 
       SCORES
-        --score writes a header that begins with # and one line a sentence, columns separated by
-        tabs: nats, pieces, words (both without </s>), text. In the text \\t, \\r, \\n and \\\\ stand
-        for tab, carriage return, newline and backslash. --per-piece adds a fifth column with
-        piece:logprob for every piece and for </s>, separated by single spaces: the number is
-        in nats and begins after the last colon, ▁ stands for a space, and a byte that is no whole
-        character by itself is written as \\xE2.
+
+      --score writes a header that begins with # and one line a sentence, with
+      tabs between the columns: nats, pieces, words (both without </s>), text.
+      In the text \\t, \\r, \\n and \\\\ stand for tab, carriage return, newline
+      and backslash. --per-piece adds a fifth column with piece:logprob for
+      every piece and for </s>, separated by single spaces: the number is in
+      nats and begins after the last colon, ▁ stands for a space, and a byte
+      that is no whole character by itself is written as \\xE2.
       """)
 
   @Flag(help: "Measure perplexity (the default).")
   var perplexity = false
 
-  @Option(help: "Run folder, whose newest checkpoint is taken, or one checkpoint of it.")
+  @Option(
+    help: ArgumentHelp(
+      "Run folder, whose newest checkpoint is taken, or one checkpoint of it.", valueName: "run"))
   var checkpoint: String
 
-  @Option(help: "Folder of shards made by lm-tokenize.")
+  @Option(help: ArgumentHelp("Folder of shards made by lm-tokenize.", valueName: "dir"))
   var data: String?
 
   @Option(help: "Split of --data (test).")
@@ -52,7 +63,9 @@ struct LMEval: ParsableCommand {
 
   @Option(
     parsing: .upToNextOption,
-    help: "Text files instead of --data, one sentence a line; .gz and .zst are read as they are.")
+    help: ArgumentHelp(
+      "Text files instead of --data, one sentence a line; .gz and .zst are read as they are.",
+      valueName: "file"))
   var text: [String] = []
 
   @Option(help: "sentence: each alone; stream: windows on the running text, with --data only.")
@@ -64,7 +77,7 @@ struct LMEval: ParsableCommand {
   @Flag(help: "Print one JSON object instead of the table.")
   var json = false
 
-  @Option(help: "File for one line of scores a sentence.")
+  @Option(help: ArgumentHelp("File for one line of scores a sentence.", valueName: "file"))
   var score: String?
 
   @Flag(help: "Add the log-probability of every piece to --score.")
@@ -117,17 +130,22 @@ struct LMEval: ParsableCommand {
     let scores = try score.map { try ScoreFile(path: $0, pieces: perPiece ? pieces : nil) }
     if let scores { scorer.sink = { try scores.append($0) } }
     let source = try Source(self, trained: trained, tokenizer: tokenizer)
-    let progress = Progress("scoring \(source.name)", total: source.bytes) {
-      "\(Format.bytes(Int($0)))/s"
-    }
+    // Announced with the first result, so that a bad file is answered by one line.
+    var progress: Progress?
     var seen = 0
     scorer.progress = { tally in
       if Interrupt.isRequested { throw ExitCode(130) }
-      progress.advance(Double(tally.bytes - seen))
+      let begun =
+        progress
+        ?? Progress("scoring \(source.name)", total: source.bytes) {
+          "\(Format.bytes(Int($0)))/s"
+        }
+      progress = begun
+      begun.advance(Double(tally.bytes - seen))
       seen = tally.bytes
     }
     let report = try source.report(scorer)
-    progress.finish()
+    progress?.finish()
     try scores?.finish()
     if json {
       print(String(decoding: try JSONFile.encode(report), as: UTF8.self), terminator: "")

@@ -12,29 +12,39 @@ struct LMSample: ParsableCommand {
     commandName: "lm-sample",
     abstract: "Let a trained model continue a prompt, or write whole sentences.",
     discussion: """
-      Samples go to standard output, one a line, each the prompt and its continuation; everything
-      else goes to standard error. A sample ends where the model closes the sentence, or after
-      --max-pieces. The same seed gives the same text: sample n depends on --seed and n alone, not
+      Samples go to standard output, one a line, each the prompt and its
+      continuation; everything else goes to standard error. A sample ends
+      where the model closes the sentence, or after --max-pieces. The same
+      seed gives the same text: sample n depends on --seed and n alone, not
       on --count or --threads.
 
-      Without --prompt, a prompt is read from standard input if that is a pipe or a file. An empty
-      prompt samples whole sentences.
+      Without --prompt, a prompt is read from standard input if that is a pipe
+      or a file. An empty prompt samples whole sentences.
 
-      Sampling divides the logits by --temperature, then keeps the --top-k most probable pieces,
-      of these the fewest that together reach --top-p, and of these the ones at least --min-p
-      times as probable as the best. <s>, <unk> and line breaks are never sampled.
+      Sampling divides the logits by --temperature, then keeps the --top-k
+      most probable pieces, of these the fewest that together reach --top-p,
+      and of these the ones at least --min-p times as probable as the best.
+      <s>, <unk> and line breaks are never sampled.
 
       EXAMPLES
+
         lm-sample --checkpoint checkpoints/first --count 5
-        lm-sample --checkpoint checkpoints/first --prompt "The president said" --temperature 0.8
-        lm-sample --checkpoint checkpoints/first --prompt "The king" --temperature 0 --stream
-        echo "Shares of" | lm-sample --checkpoint checkpoints/first --top-p 0.95 --seed 7
+        lm-sample --checkpoint checkpoints/first --temperature 0.8 \\
+          --prompt "The president said"
+        lm-sample --checkpoint checkpoints/first --temperature 0 --stream \\
+          --prompt "The king"
+        echo "Shares of" | lm-sample --checkpoint checkpoints/first --top-p 0.9
       """)
 
-  @Option(help: "Run folder, whose newest checkpoint is taken, or one checkpoint of it.")
+  @Option(
+    help: ArgumentHelp(
+      "Run folder, whose newest checkpoint is taken, or one checkpoint of it.", valueName: "run"))
   var checkpoint: String
 
-  @Option(help: "One line of text to continue (standard input, if it is a pipe or a file).")
+  @Option(
+    help: ArgumentHelp(
+      "One line of text to continue (standard input, if it is a pipe or a file).",
+      valueName: "text"))
   var prompt: String?
 
   @Option(help: "Number of samples.")

@@ -63,9 +63,9 @@ struct ScoreFileTests {
           try ScoreFile(path: path, pieces: nil)
         }
       }
-      #expect(throws: StorageError.self) {
-        try ScoreFile(path: directory + "/missing/scores.tsv", pieces: nil)
-      }
+      let path = directory + "/missing/scores.tsv"
+      let error = #expect(throws: StorageError.self) { try ScoreFile(path: path, pieces: nil) }
+      #expect(error?.description.contains("create \(path):") == true)
     }
   }
 }

@@ -130,22 +130,17 @@ struct LMEval: ParsableCommand {
     let scores = try score.map { try ScoreFile(path: $0, pieces: perPiece ? pieces : nil) }
     if let scores { scorer.sink = { try scores.append($0) } }
     let source = try Source(self, trained: trained, tokenizer: tokenizer)
-    // Announced with the first result, so that a bad file is answered by one line.
-    var progress: Progress?
+    let progress = Progress("scoring \(source.name)", total: source.bytes) {
+      "\(Format.bytes(Int($0)))/s"
+    }
     var seen = 0
     scorer.progress = { tally in
       if Interrupt.isRequested { throw ExitCode(130) }
-      let begun =
-        progress
-        ?? Progress("scoring \(source.name)", total: source.bytes) {
-          "\(Format.bytes(Int($0)))/s"
-        }
-      progress = begun
-      begun.advance(Double(tally.bytes - seen))
+      progress.advance(Double(tally.bytes - seen))
       seen = tally.bytes
     }
     let report = try source.report(scorer)
-    progress?.finish()
+    progress.finish()
     try scores?.finish()
     if json {
       print(String(decoding: try JSONFile.encode(report), as: UTF8.self), terminator: "")

@@ -1,4 +1,5 @@
 import Eval
+import Foundation
 import LMData
 import Storage
 import Tokenize
@@ -30,21 +31,43 @@ struct Source {
       let isPlain = files.allSatisfy { !$0.hasSuffix(".gz") && !$0.hasSuffix(".zst") }
       let sizes = files.map { try? Files.size(of: $0) }
       bytes = isPlain && !sizes.contains(nil) ? Double(sizes.reduce(0) { $0 + ($1 ?? 0) }) : nil
-      run = { scorer in
-        let encoder = try LineEncoder(model: tokenizer)
-        var remaining = files[...]
-        var current: (path: String, lines: TextLines)?
-        return try scorer.report {
-          while true {
-            if let (path, lines) = current, let line = try lines.nextLine() {
-              return TextSentence(
-                text: line.text, ids: line.ids, place: "\(path), line \(line.number)")
-            }
-            guard let path = remaining.popFirst() else { return nil }
-            current = (path, try TextLines(path: path, encoder: encoder))
-          }
-        }
+      let lines = try FileLines(files, encoder: LineEncoder(model: tokenizer))
+      run = { try $0.report { try lines.next() } }
+    }
+  }
+}
+
+/// The lines of several files, one after the other.
+private final class FileLines {
+  private let encoder: LineEncoder
+  private var remaining: ArraySlice<String>
+  private var current: (path: String, lines: TextLines)?
+  private var first: TextSentence?
+
+  /// Reads the first line, so that what cannot be read is known before anything is scored.
+  init(_ files: [String], encoder: LineEncoder) throws {
+    self.encoder = encoder
+    remaining = files[...]
+    for path in files where !Files.exists(path) {
+      throw StorageError.system(path: path, doing: "open", code: ENOENT)
+    }
+    first = try read()
+  }
+
+  func next() throws -> TextSentence? {
+    guard let line = first else { return try read() }
+    first = nil
+    return line
+  }
+
+  private func read() throws -> TextSentence? {
+    while true {
+      if let (path, lines) = current, let line = try lines.nextLine() {
+        return TextSentence(
+          text: line.text, ids: line.ids, place: "\(path), line \(line.number)")
       }
+      guard let path = remaining.popFirst() else { return nil }
+      current = (path, try TextLines(path: path, encoder: encoder))
     }
   }
 }

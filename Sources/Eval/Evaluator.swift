@@ -9,6 +9,12 @@ package struct SequenceScore: Sendable {
   package let nllNats: [Float]
   /// Their sum in Float64.
   package let nats: Double
+
+  package init(targets: [Int32], nllNats: [Float]) {
+    self.targets = targets
+    self.nllNats = nllNats
+    nats = nllNats.reduce(0) { $0 + Double($1) }
+  }
 }
 
 /// Scores batches with a model.
@@ -30,10 +36,8 @@ package struct Evaluator {
     guard batch.positions > 0 else { return [] }
     let nll = model.nllNats(ids: batch.ids, targets: batch.targets, starts: batch.starts)
     return zip(batch.starts, batch.starts.dropFirst()).map { start, end in
-      let slice = Array(nll[start..<end])
-      return SequenceScore(
-        targets: Array(batch.targets[start..<end]), nllNats: slice,
-        nats: slice.reduce(0) { $0 + Double($1) })
+      SequenceScore(
+        targets: Array(batch.targets[start..<end]), nllNats: Array(nll[start..<end]))
     }
   }
 

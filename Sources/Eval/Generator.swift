@@ -1,0 +1,126 @@
+package import Model
+import Tensor
+
+/// What a prompt was continued with.
+package struct Continuation: Sendable, Equatable {
+  /// Why it ends.
+  package enum End: Sendable, Equatable {
+    /// The model closed the sentence.
+    case sentence
+    /// It has as many pieces as were asked for, or as the model takes.
+    case length
+  }
+
+  /// The pieces that follow the prompt, without `</s>`.
+  package var ids: [Int32] = []
+  package var end = End.length
+
+  package init() {}
+}
+
+/// Continues a prompt, several samples in step.
+package struct Generator {
+  private let model: Transformer
+  private let sampler: Sampler
+  private let maximumPieces: Int
+
+  /// Samples that advance together; it bounds memory and changes nothing else.
+  private static let streams = 64
+
+  /// - Parameter maximumPieces: Pieces after which a sample is cut off.
+  package init(model: Transformer, sampler: Sampler, maximumPieces: Int) {
+    precondition(maximumPieces >= 1, "samples of \(maximumPieces) pieces")
+    self.model = model
+    self.sampler = sampler
+    self.maximumPieces = maximumPieces
+  }
+
+  /// Pieces that can follow a prompt: what the model promises, less `<s>` and the prompt.
+  ///
+  /// - Throws: `EvaluationError.promptTooLong` if there is no room for one.
+  package static func room(
+    after prompt: Int, in config: ModelConfig
+  ) throws(EvaluationError) -> Int {
+    let longest = config.maximumLength - 2
+    guard prompt <= longest else {
+      throw .promptTooLong(pieces: prompt, longest: max(0, longest))
+    }
+    return longest + 1 - prompt
+  }
+
+  /// Throws if a prompt is longer than the model can continue.
+  package func check(prompt: [Int32]) throws(EvaluationError) {
+    _ = try Self.room(after: prompt.count, in: model.config)
+  }
+
+  /// Continues a prompt `count` times; sample `n` depends on the seed and `n` alone.
+  ///
+  /// - Parameters:
+  ///   - prompt: Pieces without markers; none samples a whole sentence.
+  ///   - onPiece: Told of every piece as it is drawn: number of the sample, piece.
+  package func continuations(
+    of prompt: [Int32], count: Int, onPiece: (Int, Int32) throws -> Void = { _, _ in }
+  ) throws -> [Continuation] {
+    let limit = min(maximumPieces, try Self.room(after: prompt.count, in: model.config))
+    let past = DecodeSession(model)
+    let first = past.read([model.config.bosID] + prompt).elements
+    var results: [Continuation] = []
+    for start in stride(from: 0, to: count, by: Self.streams) {
+      let samples = start..<min(count, start + Self.streams)
+      results += try advance(
+        past, samples: samples, first: first, limit: limit, onPiece: onPiece)
+    }
+    return results
+  }
+
+  private func advance(
+    _ past: DecodeSession, samples: Range<Int>, first: [Float], limit: Int,
+    onPiece: (Int, Int32) throws -> Void
+  ) throws -> [Continuation] {
+    var results = Array(repeating: Continuation(), count: samples.count)
+    var drawn = try draw(samples: Array(samples), step: 0) { _ in first }
+    var session: DecodeSession?
+    var open = Array(samples)
+    for step in 0..<limit {
+      var kept: [Int] = []
+      for (stream, sample) in open.enumerated() {
+        let piece = drawn[stream]
+        if piece == model.config.eosID {
+          results[sample - samples.lowerBound].end = .sentence
+        } else {
+          results[sample - samples.lowerBound].ids.append(piece)
+          try onPiece(sample, piece)
+          kept.append(stream)
+        }
+      }
+      if kept.isEmpty || step + 1 == limit { break }
+      let taken = kept.map { drawn[$0] }
+      if let session {
+        if kept.count < open.count { session.keep(kept) }
+      } else {
+        session = past.forked(kept.count)
+      }
+      guard let logits = session?.step(taken) else { preconditionFailure("no session") }
+      open = kept.map { open[$0] }
+      drawn = try draw(samples: open, step: step + 1) { logits.rows($0..<$0 + 1).elements }
+    }
+    return results
+  }
+
+  /// One piece for every sample.
+  private func draw(
+    samples: [Int], step: Int, logits: @Sendable (Int) -> [Float]
+  ) throws -> [Int32] {
+    var pieces = [Int32](repeating: -1, count: samples.count)
+    let sampler = sampler
+    pieces.withUnsafeMutableBufferPointer { buffer in
+      nonisolated(unsafe) let pieces = buffer
+      parallelFor(samples.count) { stream in
+        let piece = try? sampler.choose(logits(stream), sample: samples[stream], step: step)
+        pieces[stream] = piece ?? -1
+      }
+    }
+    guard !pieces.contains(-1) else { throw EvaluationError.noLogits(step: step) }
+    return pieces
+  }
+}

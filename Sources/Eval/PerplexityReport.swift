@@ -1,0 +1,42 @@
+import Foundation
+
+/// The figures of one evaluation, always printed together.
+///
+/// As JSON it is one object with the keys below; words and pieces are those of the text, without
+/// the `</s>` that is scored after every sentence.
+package struct PerplexityReport: Sendable, Equatable {
+  package let tally: Tally
+  /// Of the word perplexity, by bootstrap over sentences; nil where it is not defined.
+  package let standardError: Double?
+
+  package init(tally: Tally, standardError: Double?) {
+    self.tally = tally
+    self.standardError = standardError
+  }
+}
+
+extension PerplexityReport: Encodable {
+  private enum Key: String, CodingKey {
+    case wordPerplexity = "word_perplexity"
+    case piecePerplexity = "piece_perplexity"
+    case bitsPerByte = "bits_per_byte"
+    case nats, words, pieces, sentences, bytes
+    case standardError = "standard_error"
+  }
+
+  package func encode(to encoder: any Encoder) throws {
+    var fields = encoder.container(keyedBy: Key.self)
+    // JSON has no infinity: a perplexity past the largest Double is null, and so is an error that
+    // is not defined.
+    func finite(_ value: Double?) -> Double? { value.flatMap { $0.isFinite ? $0 : nil } }
+    try fields.encode(finite(tally.wordPerplexity), forKey: .wordPerplexity)
+    try fields.encode(finite(tally.piecePerplexity), forKey: .piecePerplexity)
+    try fields.encode(finite(tally.bitsPerByte), forKey: .bitsPerByte)
+    try fields.encode(tally.nats, forKey: .nats)
+    try fields.encode(tally.words, forKey: .words)
+    try fields.encode(tally.pieces, forKey: .pieces)
+    try fields.encode(tally.sentences, forKey: .sentences)
+    try fields.encode(tally.bytes, forKey: .bytes)
+    try fields.encode(finite(standardError), forKey: .standardError)
+  }
+}

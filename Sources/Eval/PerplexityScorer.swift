@@ -1,0 +1,182 @@
+package import LMData
+package import Model
+
+/// One line of text as the model is to predict it.
+package struct TextSentence: Sendable {
+  package let text: [UInt8]
+  /// Its pieces, without markers.
+  package let ids: [Int32]
+  /// Where it stands, for messages: a file and a line.
+  package let place: String
+
+  package init(text: [UInt8], ids: [Int32], place: String) {
+    self.text = text
+    self.ids = ids
+    self.place = place
+  }
+}
+
+/// One scored sentence.
+package struct ScoredSentence: Sendable {
+  package let score: SequenceScore
+  package let text: [UInt8]
+  package let words: Int
+
+  package init(score: SequenceScore, text: [UInt8], words: Int) {
+    self.score = score
+    self.text = text
+    self.words = words
+  }
+
+  /// Pieces without `</s>`.
+  package var pieces: Int { score.targets.count - 1 }
+}
+
+/// Scores whole texts; nothing is dropped or cut short.
+///
+/// No figure depends on the order of the sentences, the size of a batch or the number of threads:
+/// a sentence's nats are the same bits in any company, and sentences are sorted before their nats
+/// are added.
+package struct PerplexityScorer {
+  private let model: Transformer
+  private let pieceTable: PieceTable
+  private let positions: Int
+
+  /// Told after every batch what has been scored so far; may throw to stop.
+  package var progress: (Tally) throws -> Void = { _ in }
+  /// Takes every scored sentence in the order of the text; stream mode has none.
+  package var sink: ((ScoredSentence) throws -> Void)?
+
+  /// - Parameter positions: Positions scored at a time; it changes memory and nothing else.
+  package init(
+    model: Transformer, pieceTable: PieceTable, positions: Int = Evaluator.defaultPositions
+  ) {
+    precondition(positions > 0, "batches of \(positions) positions")
+    self.model = model
+    self.pieceTable = pieceTable
+    self.positions = positions
+  }
+
+  // MARK: Data sets
+
+  /// Scores a split and compares its counts with those of the manifest.
+  ///
+  /// - Throws: `EvaluationError.notFinite` with the number of the sentence, or `.miscounted`.
+  package func report(
+    dataSet: DataSet, split: String, mode: SequenceMode = .sentences
+  ) throws -> PerplexityReport {
+    let validator = Validator(
+      model: model, dataSet: dataSet, split: split, mode: mode, pieceTable: pieceTable,
+      positions: positions)
+    var total = Tally()
+    var sums: [SentenceSum] = []
+    var counter = StreamCounter(eos: dataSet.special.eos, pieces: pieceTable)
+    let unit = mode == .sentences ? "sentence" : "window"
+    try validator.forEachSequence { score in
+      guard score.nats.isFinite else {
+        throw EvaluationError.notFinite(place: "\(unit) \(sums.count + 1) of the split \(split)")
+      }
+      let tally = counter.add(score)
+      total += tally
+      sums.append(SentenceSum(nats: score.nats, units: tally.words + tally.sentences))
+      if mode == .sentences, let sink {
+        let text = pieceTable.decode(score.targets.dropLast())
+        try sink(ScoredSentence(score: score, text: text, words: tally.words))
+      }
+      try progress(total)
+      return true
+    }
+    try Self.compare(total, with: dataSet.manifest.totals(of: split), split: split)
+    return Self.report(total, sums, isSentences: mode == .sentences)
+  }
+
+  private static func compare(_ tally: Tally, with totals: Totals, split: String) throws {
+    for (what, found, expected) in [
+      ("sentences", tally.sentences, totals.sentences), ("pieces", tally.pieces, totals.pieces),
+      ("words", tally.words, totals.words), ("bytes", tally.bytes, totals.bytes),
+    ] where found != expected {
+      throw EvaluationError.miscounted(
+        split: split, what: what, expected: expected, found: found)
+    }
+  }
+
+  private static func report(
+    _ tally: Tally, _ sums: [SentenceSum], isSentences: Bool
+  ) -> PerplexityReport {
+    let sorted = SentenceSums(sums)
+    var tally = tally
+    tally.nats = sorted.nats
+    return PerplexityReport(
+      tally: tally, standardError: isSentences ? sorted.bootstrapStandardError() : nil)
+  }
+
+  // MARK: Text
+
+  /// Scores lines of text; words and bytes are counted in the text itself.
+  ///
+  /// - Parameter next: The next line, or nil after the last.
+  /// - Throws: `EvaluationError.notSpelled` or `.notFinite` with the place of the sentence.
+  package func report(_ next: () throws -> TextSentence?) throws -> PerplexityReport {
+    let evaluator = Evaluator(model)
+    var total = Tally()
+    var sums: [SentenceSum] = []
+    var waiting: [TextSentence] = []
+    var filled = 0
+
+    func flush() throws {
+      let scores = evaluator.score(batch(waiting))
+      for (sentence, score) in zip(waiting, scores) {
+        guard score.nats.isFinite else {
+          throw EvaluationError.notFinite(place: sentence.place)
+        }
+        let words = Self.words(sentence.text)
+        total += Tally(
+          nats: score.nats, pieces: sentence.ids.count, sentences: 1, words: words,
+          bytes: sentence.text.count + 1)
+        sums.append(SentenceSum(nats: score.nats, units: words + 1))
+        try sink?(ScoredSentence(score: score, text: sentence.text, words: words))
+      }
+      try progress(total)
+      waiting.removeAll(keepingCapacity: true)
+      filled = 0
+    }
+
+    while let sentence = try next() {
+      guard pieceTable.decode(sentence.ids) == sentence.text else {
+        throw EvaluationError.notSpelled(place: sentence.place)
+      }
+      if !waiting.isEmpty && filled + sentence.ids.count + 1 > positions { try flush() }
+      waiting.append(sentence)
+      filled += sentence.ids.count + 1
+    }
+    try flush()
+    guard total.sentences > 0 else { throw EvaluationError.nothingToScore }
+    return Self.report(total, sums, isSentences: true)
+  }
+
+  private func batch(_ sentences: [TextSentence]) -> Batch {
+    var ids: [Int32] = []
+    var targets: [Int32] = []
+    var starts = [0]
+    for sentence in sentences {
+      ids.append(model.config.bosID)
+      ids += sentence.ids
+      targets += sentence.ids
+      targets.append(model.config.eosID)
+      starts.append(ids.count)
+    }
+    return Batch(ids: ids, targets: targets, starts: starts)
+  }
+
+  /// Maximal runs of bytes other than ASCII white space.
+  package static func words(_ text: [UInt8]) -> Int {
+    var words = 0
+    var insideWord = false
+    for byte in text {
+      let isWord = byte != 0x20 && !(0x09...0x0D).contains(byte)
+      if isWord && !insideWord { words += 1 }
+      insideWord = isWord
+    }
+    return words
+  }
+}

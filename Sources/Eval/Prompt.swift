@@ -1,0 +1,30 @@
+package import LMData
+
+/// What a prompt may be, and what may follow it.
+package enum Prompt {
+  /// The one line of a prompt, without the line break that ends it.
+  ///
+  /// - Throws: `EvaluationError.promptOfManyLines` if there are more.
+  package static func line(of text: [UInt8]) throws(EvaluationError) -> [UInt8] {
+    let newline = UInt8(ascii: "\n")
+    var line = text[...]
+    if line.last == newline {
+      line.removeLast()
+      if line.last == UInt8(ascii: "\r") { line.removeLast() }
+    }
+    let breaks = line.count { $0 == newline }
+    guard breaks == 0 else { throw .promptOfManyLines(lines: breaks + 1) }
+    return Array(line)
+  }
+
+  /// Pieces that stand for no text or would break the line.
+  ///
+  /// The model was trained on lines, where none of them occurs.
+  package static func neverSampled(_ pieces: PieceTable, special: SpecialIDs) -> [Int32] {
+    (0..<Int32(pieces.count)).filter { id in
+      guard id != special.eos else { return false }
+      return id == special.bos || id == special.unk || pieces[id].isEmpty
+        || pieces[id].contains(UInt8(ascii: "\n"))
+    }
+  }
+}

@@ -1,0 +1,107 @@
+import Foundation
+package import LMData
+import Storage
+
+/// A text file with one line per scored sentence, seen whole or not at all.
+///
+/// The first line begins with `#` and names the columns, which are separated by tabs: nats, pieces,
+/// words, text, and on demand every piece with its log-probability. Nats and log-probabilities are
+/// written so that reading them gives the same number.
+///
+/// In the text, `\t`, `\r`, `\n` and `\\` stand for tab, carriage return, newline and backslash. The
+/// last column is `piece:logprob` for every piece and for the closing `</s>`, separated by single
+/// spaces; the number begins after the last colon. In a piece, `▁` stands for a space, and any byte
+/// that is no whole UTF-8 character by itself is written as `\xE2`.
+package final class ScoreFile {
+  private let path: String
+  private let temporary: String
+  private let writer: FileWriter
+  private let pieces: PieceTable?
+  private var buffer: [UInt8] = []
+  private var isPending = true
+
+  private static let bufferBytes = 1 << 18
+
+  /// Opens a file beside the target.
+  ///
+  /// - Parameter pieces: Spells the pieces of the last column, or nil to leave it out.
+  package init(path: String, pieces: PieceTable?) throws {
+    // A rename would put a file in the place of /dev/null or of a folder.
+    var status = stat()
+    if stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG {
+      throw EvaluationError.notAFile(path: path)
+    }
+    self.path = path
+    self.pieces = pieces
+    temporary = "\(Files.parent(of: path))/.\(Files.name(of: path)).partial-\(getpid())"
+    do {
+      writer = try FileWriter(path: temporary)
+    } catch StorageError.system(_, let doing, let code) {
+      // The name of the file that was asked for says more than that of the temporary one.
+      throw StorageError.system(path: path, doing: doing, code: code)
+    }
+    let columns = ["nats", "pieces", "words", "text"] + (pieces == nil ? [] : ["piece:logprob"])
+    buffer = Array("# \(columns.joined(separator: "\t"))\n".utf8)
+  }
+
+  deinit {
+    // Nobody is left to hear of a failure; what remains is recognisable by its name.
+    if isPending { try? Files.remove(temporary) }
+  }
+
+  /// Adds one sentence.
+  package func append(_ sentence: ScoredSentence) throws {
+    buffer += "\(sentence.score.nats)\t\(sentence.pieces)\t\(sentence.words)\t".utf8
+    Self.escape(sentence.text, into: &buffer)
+    if let pieces {
+      for (index, (id, nll)) in zip(sentence.score.targets, sentence.score.nllNats).enumerated() {
+        buffer.append(index == 0 ? UInt8(ascii: "\t") : UInt8(ascii: " "))
+        if index == sentence.pieces {
+          buffer += "</s>".utf8
+        } else {
+          Self.spell(pieces[id], into: &buffer)
+        }
+        buffer += ":\(0 - Double(nll))".utf8
+      }
+    }
+    buffer.append(UInt8(ascii: "\n"))
+    if buffer.count >= Self.bufferBytes { try flush() }
+  }
+
+  /// Flushes to the disk and gives the file its name.
+  package func finish() throws {
+    try flush()
+    try writer.finish()
+    try Files.rename(temporary, to: path)
+    isPending = false
+  }
+
+  private func flush() throws {
+    try writer.append(buffer)
+    buffer.removeAll(keepingCapacity: true)
+  }
+
+  private static func escape(_ text: some Sequence<UInt8>, into buffer: inout [UInt8]) {
+    for byte in text {
+      switch byte {
+      case UInt8(ascii: "\t"): buffer += "\\t".utf8
+      case UInt8(ascii: "\r"): buffer += "\\r".utf8
+      case UInt8(ascii: "\n"): buffer += "\\n".utf8
+      case UInt8(ascii: "\\"): buffer += "\\\\".utf8
+      default: buffer.append(byte)
+      }
+    }
+  }
+
+  private static func spell(_ piece: ArraySlice<UInt8>, into buffer: inout [UInt8]) {
+    guard let text = String(validating: piece, as: UTF8.self) else {
+      let digits = Array("0123456789ABCDEF".utf8)
+      for byte in piece {
+        buffer += "\\x".utf8
+        buffer += [digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+      }
+      return
+    }
+    escape(text.replacing(" ", with: "▁").utf8, into: &buffer)
+  }
+}

@@ -1,0 +1,156 @@
+import ArgumentParser
+import CommandSupport
+import Eval
+import LMData
+import Storage
+import Tensor
+import Tokenize
+
+@main
+struct LMEval: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "lm-eval",
+    abstract: "Measure the perplexity of a trained model on a text.",
+    discussion: """
+      Every sentence is scored whole: its pieces and the </s> that closes it,
+      given <s>. Word perplexity divides by the words and one </s> a sentence,
+      as the benchmark does; piece perplexity by the pieces and one </s> a
+      sentence; bits per byte by the UTF-8 bytes, one newline a sentence
+      included. The standard error is that of the word perplexity, by
+      bootstrap over sentences. No figure depends on --threads,
+      --batch-pieces or the order of the lines.
+
+      EXAMPLES
+
+        lm-eval --checkpoint checkpoints/first --data data --split test
+        lm-eval --checkpoint checkpoints/first --data data --json
+        lm-eval --checkpoint checkpoints/first/step-00001000 \\
+          --text news.txt more.txt.zst
+        lm-eval --checkpoint checkpoints/first --text news.txt \\
+          --score scores.tsv --per-piece
+
+      JSON
+
+      --json prints one object with the keys word_perplexity,
+      piece_perplexity, bits_per_byte, nats, words, pieces, sentences, bytes
+      and standard_error. words and pieces are those of the text, WITHOUT
+      </s>; sentences is the number of </s>. What is not defined is null.
+
+      SCORES
+
+      --score writes a header that begins with # and one line a sentence, with
+      tabs between the columns: nats, pieces, words (both without </s>), text.
+      In the text \\t, \\r, \\n and \\\\ stand for tab, carriage return, newline
+      and backslash. --per-piece adds a fifth column with piece:logprob for
+      every piece and for </s>, separated by single spaces: the number is in
+      nats and begins after the last colon, ▁ stands for a space, and a byte
+      that is no whole character by itself is written as \\xE2.
+      """)
+
+  @Flag(help: "Measure perplexity (the default).")
+  var perplexity = false
+
+  @Option(
+    help: ArgumentHelp(
+      "Run folder, whose newest checkpoint is taken, or one checkpoint of it.", valueName: "run"))
+  var checkpoint: String
+
+  @Option(help: ArgumentHelp("Folder of shards made by lm-tokenize.", valueName: "dir"))
+  var data: String?
+
+  @Option(help: "Split of --data (test).")
+  var split: String?
+
+  @Option(
+    parsing: .upToNextOption,
+    help: ArgumentHelp(
+      "Text files instead of --data, one sentence a line; .gz and .zst are read as they are.",
+      valueName: "file"))
+  var text: [String] = []
+
+  @Option(help: "sentence: each alone; stream: windows on the running text, with --data only.")
+  var context = Context.sentence
+
+  @Option(help: "Window of --context stream in pieces, </s> included.")
+  var length: Int?
+
+  @Flag(help: "Print one JSON object instead of the table.")
+  var json = false
+
+  @Option(help: ArgumentHelp("File for one line of scores a sentence.", valueName: "file"))
+  var score: String?
+
+  @Flag(help: "Add the log-probability of every piece to --score.")
+  var perPiece = false
+
+  @Option(help: "Threads; results do not depend on them (all processors).")
+  var threads: Int?
+
+  @Option(help: "Pieces scored at a time; bounds memory and changes nothing else.")
+  var batchPieces = Evaluator.defaultPositions
+
+  enum Context: String, ExpressibleByArgument, CaseIterable { case sentence, stream }
+
+  static func main() { runCommand() }
+
+  func validate() throws {
+    guard (data == nil) != text.isEmpty else {
+      throw ValidationError("give the text with either --data DIR or --text FILE")
+    }
+    if split != nil, data == nil { throw ValidationError("--split belongs to --data") }
+    if let threads, threads < 1 {
+      throw ValidationError("--threads is \(threads), expected 1 or more")
+    }
+    guard batchPieces >= 1 else {
+      throw ValidationError("--batch-pieces is \(batchPieces), expected 1 or more")
+    }
+    if perPiece, score == nil { throw ValidationError("--per-piece belongs to --score FILE") }
+    guard (context == .stream) == (length != nil) else {
+      throw ValidationError("--context stream and --length N belong together")
+    }
+    if let length, length < 1 { throw ValidationError("--length is \(length), expected 1 or more") }
+    if context == .stream, data == nil {
+      throw ValidationError("--context stream needs --data DIR")
+    }
+    if context == .stream, score != nil {
+      throw ValidationError("--score needs --context sentence: a window is no sentence")
+    }
+  }
+
+  func run() throws {
+    if let threads { Parallel.threads = threads }
+    let trained = try TrainedModel(checkpoint, verifyingWeights: true)
+    let tokenizer = try SentencePieceModel(
+      serialized: trained.tokenizer, path: trained.tokenizerPath)
+    try trained.check(vocabularySize: tokenizer.vocabularySize, special: tokenizer.special)
+    let pieces = tokenizer.pieceTable()
+    Interrupt.handle(message: "lm-eval: stopping; nothing is written")
+    var scorer = PerplexityScorer(
+      model: trained.model, pieceTable: pieces, positions: batchPieces)
+    let scores = try score.map { try ScoreFile(path: $0, pieces: perPiece ? pieces : nil) }
+    if let scores { scorer.sink = { try scores.append($0) } }
+    let source = try Source(self, trained: trained, tokenizer: tokenizer)
+    // Announced with the first result, so that a bad file is answered by one line.
+    var progress: Progress?
+    var seen = 0
+    scorer.progress = { tally in
+      if Interrupt.isRequested { throw ExitCode(130) }
+      let begun =
+        progress
+        ?? Progress("scoring \(source.name)", total: source.bytes) {
+          "\(Format.bytes(Int($0)))/s"
+        }
+      progress = begun
+      begun.advance(Double(tally.bytes - seen))
+      seen = tally.bytes
+    }
+    let report = try source.report(scorer)
+    progress?.finish()
+    try scores?.finish()
+    if json {
+      print(String(decoding: try JSONFile.encode(report), as: UTF8.self), terminator: "")
+    } else {
+      print(ReportTable.describe(report, checkpoint: trained.path, text: source.name))
+    }
+  }
+}

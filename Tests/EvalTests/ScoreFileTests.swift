@@ -1,0 +1,71 @@
+import Eval
+import Foundation
+import LMData
+import Storage
+import Testing
+import TestSupport
+
+struct ScoreFileTests {
+  private let table = PieceTable([
+    [], [], [], Array(" a".utf8), [0xE2], [0x96], Array("b\t\\".utf8), Array(":é".utf8),
+  ])
+
+  private func sentence(_ ids: [Int32], _ nll: [Float], _ text: String) -> ScoredSentence {
+    ScoredSentence(
+      score: SequenceScore(targets: ids + [2], nllNats: nll),
+      text: Array(text.utf8), words: 1)
+  }
+
+  private func lines(_ path: String) throws -> [String] {
+    String(decoding: try Files.contents(of: path), as: UTF8.self)
+      .split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+  }
+
+  @Test func columnsAreAsDocumented() throws {
+    try withTemporaryDirectory { directory in
+      let path = directory + "/scores.tsv"
+      for perPiece in [false, true] {
+        let file = try ScoreFile(path: path, pieces: perPiece ? table : nil)
+        try file.append(sentence([3, 4, 5, 6, 7], [1, 0.5, 0.25, 2, 0, 4], "a \t\\:é"))
+        try file.append(sentence([], [0.125], ""))
+        try file.finish()
+        let lines = try lines(path)
+        #expect(lines.count == 4 && lines[3].isEmpty)
+        #expect(lines[0] == "# nats\tpieces\twords\ttext" + (perPiece ? "\tpiece:logprob" : ""))
+        #expect(
+          lines[1] == #"7.75\#t5\#t1\#ta \t\\:é"#
+            + (perPiece
+              ? "\t▁a:-1.0 \\xE2:-0.5 \\x96:-0.25 b\\t\\\\:-2.0 :é:0.0 </s>:-4.0" : ""))
+        #expect(lines[2] == "0.125\t0\t1\t" + (perPiece ? "\t</s>:-0.125" : ""))
+      }
+      #expect(try Files.entries(of: directory) == ["scores.tsv"])
+    }
+  }
+
+  @Test func nothingIsSeenBeforeTheEnd() throws {
+    try withTemporaryDirectory { directory in
+      let path = directory + "/scores.tsv"
+      try AtomicFile.write([1], to: path)
+      do {
+        let file = try ScoreFile(path: path, pieces: nil)
+        for _ in 0..<20_000 { try file.append(sentence([3], [1, 2], "some text, so many times")) }
+        #expect(try Files.contents(of: path) == [1])
+      }
+      #expect(try Files.entries(of: directory) == ["scores.tsv"])
+      #expect(try Files.contents(of: path) == [1])
+    }
+  }
+
+  @Test func devicesAndFoldersAreNotReplaced() throws {
+    try withTemporaryDirectory { directory in
+      for path in [directory, "/dev/null"] {
+        #expect(throws: EvaluationError.notAFile(path: path)) {
+          try ScoreFile(path: path, pieces: nil)
+        }
+      }
+      let path = directory + "/missing/scores.tsv"
+      let error = #expect(throws: StorageError.self) { try ScoreFile(path: path, pieces: nil) }
+      #expect(error?.description.contains("create \(path):") == true)
+    }
+  }
+}

@@ -98,7 +98,7 @@ package final class LineEncoder {
     let slots = cache.slots
     let mask = cache.mask
     let cachedIDs = cache.ids
-    let tolerance = roundingTolerance(line.count)
+    unigram?.beginLine()
     var start = 0
     while start <= line.count {
       let count = Self.wordLength(base + start, limit: line.count - start)
@@ -118,7 +118,7 @@ package final class LineEncoder {
           }
           index = (index + 1) & mask
         }
-        if isKnown && slots[index].slack > tolerance {
+        if isKnown && Int(slots[index].safeIDs) >= idCount &- firstID {
           let known = Int(slots[index].idCount)
           Self.copy(known, from: cachedIDs + Int(slots[index].ids), to: output + idCount)
           idCount &+= known
@@ -129,7 +129,7 @@ package final class LineEncoder {
       result.idCount = idCount
       let runs = try encodeSlowly(
         UnsafeBufferPointer(start: word, count: count), isKnown: isKnown, firstID: firstID,
-        tolerance: tolerance, into: result)
+        into: result)
       guard let runs else { return nil }
       words += runs
       idCount = result.idCount
@@ -138,23 +138,26 @@ package final class LineEncoder {
     return words
   }
 
-  /// Encodes a word that the table does not have, or not for certain, and adds it to the table.
+  /// Encodes a word that the table does not have, or not for this place, and adds it to the table.
   ///
   /// - Returns: Its runs of bytes that are no white space, or `nil` if it is not UTF-8.
   private func encodeSlowly(
-    _ word: UnsafeBufferPointer<UInt8>, isKnown: Bool, firstID: Int, tolerance: Float,
-    into result: EncodedLines
+    _ word: UnsafeBufferPointer<UInt8>, isKnown: Bool, firstID: Int, into result: EncodedLines
   ) throws(TokenizerError) -> Int? {
-    if !isValidUTF8(word) { return nil }
+    if !isKnown && !isValidUTF8(word) { return nil }
     let runs = Self.runs(in: word)
-    var ids: [Int32]
-    var slack = Float.infinity
+    var ids: [Int32] = []
+    var safeIDs = Int32.max
     if word.isEmpty {
       ids = spaceIDs
     } else if let unigram {
-      let path = unigram.bestPath(word)
-      ids = path.ids
-      slack = path.slack
+      if isKnown {
+        safeIDs = -1
+      } else {
+        let path = unigram.bestPath(word)
+        ids = path.ids
+        safeIDs = path.safeIDs
+      }
     } else if let merges, word.count <= MergeWords.longestWord {
       ids = merges.path(word)
     } else {
@@ -162,12 +165,12 @@ package final class LineEncoder {
     }
     if !isKnown && word.count <= WordCache.longestWord, let base = word.baseAddress {
       let key = WordKey(base, count: word.count)
-      cache.insert(word, key: key, ids: ids, runs: runs, slack: slack)
+      cache.insert(word, key: key, ids: ids, runs: runs, safeIDs: safeIDs)
     }
-    if let unigram, slack <= tolerance {
+    if let unigram, Int(safeIDs) < result.idCount - firstID {
       let before = UnsafeBufferPointer(
         start: result.ids + firstID, count: result.idCount - firstID)
-      ids = unigram.roundedPath(word, after: unigram.accumulatedScore(before, byteOf: byteOf))
+      ids = unigram.roundedPath(word, after: unigram.accumulate(before, byteOf: byteOf))
     }
     result.append(ids)
     return runs
@@ -186,15 +189,6 @@ package final class LineEncoder {
       target.storeBytes(of: four, toByteOffset: 4 &* copied, as: SIMD4<Int32>.self)
       copied &+= 4
     }
-  }
-
-  /// The slack past which rounding in a line of this many bytes decides nothing.
-  ///
-  /// Sums stay below the number of bytes times the largest score, and one addition is off by at
-  /// most half the distance between two floats of that size.
-  private func roundingTolerance(_ bytes: Int) -> Float {
-    guard let unigram else { return -1 }
-    return (Float(bytes + 4) * 2 * unigram.largestScore).ulp
   }
 
   /// Bytes up to the next space or the limit.

@@ -2,16 +2,16 @@
 ///
 /// libsentencepiece finds the best path over a whole line in `Float`, so two paths of almost the
 /// same probability may be told apart by rounding alone, which depends on all the words before.
-/// Words where that may happen are recognised by their slack and settled in the same arithmetic
+/// Where that may happen is known from how far the two are apart; it is settled in the same arithmetic
 /// as the library's (`unigram::Model::EncodeOptimized`). Not safe for use by several threads.
 final class UnigramWords {
   /// The answer for a word.
   struct Path {
     var ids: [Int32]
 
-    /// Half the distance in log probability to the second-best path, per addition: rounding
-    /// errors below it cannot change the answer.
-    var slack: Float
+    /// Ids that may stand before the word in its line with no effect on the answer; past them,
+    /// rounding may decide otherwise. -1 where it always may.
+    var safeIDs: Int32
   }
 
   /// Largest magnitude of the score of one piece; unknown characters have it.
@@ -24,6 +24,8 @@ final class UnigramWords {
   private var ends: UnsafeMutablePointer<End>
   private var text: UnsafeMutablePointer<UInt8>
   private var capacity = 256
+  private var lineScore: Float = 0
+  private var scoredIDs = 0
 
   /// The best and second-best paths that end at a byte of the word.
   private struct End {
@@ -65,7 +67,7 @@ final class UnigramWords {
     }
     for index in 0..<count where text[index] & 0xC0 != 0x80 { additions += 1 }
     let margin = ends[count].best - ends[count].second
-    return Path(ids: trace(count), slack: Float(margin) / Float(2 * additions))
+    return Path(ids: trace(count), safeIDs: safeIDs(margin: margin, additions: additions))
   }
 
   /// Pieces of a word that follows pieces of the given total score, as the library rounds it.
@@ -88,20 +90,42 @@ final class UnigramWords {
     return trace(count)
   }
 
-  /// The score that the library has after the given pieces of a line.
+  /// Forgets the sum of ``accumulate(_:byteOf:)``, for a new line.
+  func beginLine() {
+    lineScore = 0
+    scoredIDs = 0
+  }
+
+  /// The score that the library has after the given pieces, which begin the line.
   ///
-  /// A character spelled by bytes counts once, at its first byte.
-  func accumulatedScore(_ ids: UnsafeBufferPointer<Int32>, byteOf: [Int16]) -> Float {
-    var sum: Float = 0
-    for id in ids {
+  /// Only those that have come since the last call are looked at. A character spelled by bytes
+  /// counts once, at its first byte.
+  func accumulate(_ ids: UnsafeBufferPointer<Int32>, byteOf: [Int16]) -> Float {
+    for id in ids[scoredIDs...] {
       let byte = byteOf[Int(id)]
       if byte < 0 {
-        sum += scores[Int(id)]
+        lineScore += scores[Int(id)]
       } else if byte & 0xC0 != 0x80 {
-        sum += unknownScore
+        lineScore += unknownScore
       }
     }
-    return sum
+    scoredIDs = ids.count
+    return lineScore
+  }
+
+  /// How many ids may come before a word without rounding deciding between its best two paths.
+  ///
+  /// One addition is off by at most half the distance `ulp(S)` between two floats of the size of
+  /// the sum `S`, and all additions of both paths together by less than `additions · ulp(S)`. Sums
+  /// stay below the largest score times the number of ids.
+  private func safeIDs(margin: Double, additions: Int) -> Int32 {
+    let slack = margin / Double(additions)
+    guard slack > 0 else { return -1 }
+    guard slack.isFinite else { return .max }
+    // Below this sum, ulp(S) is at most half of the power of two below the slack.
+    let largestSum = slack.binade * 0x1p23
+    let ids = largestSum / Double(largestScore) - Double(additions + 3)
+    return ids < 0 ? -1 : Int32(min(ids, Double(Int32.max)))
   }
 
   /// Lays out the space and the word, with no path yet, and returns their bytes.

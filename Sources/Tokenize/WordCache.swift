@@ -17,7 +17,8 @@ final class WordCache {
     var length: UInt8 = 0
     /// Runs of bytes that are no white space; more than one if the word holds a tab, say.
     var runs: UInt8 = 0
-    var slack: Float = 0
+    /// Ids before the word in its line up to which the ids here are certain.
+    var safeIDs: Int32 = 0
   }
 
   /// Longest word that is remembered, in bytes.
@@ -59,7 +60,8 @@ final class WordCache {
 
   /// Remembers a word that is not in the table.
   func insert(
-    _ word: UnsafeBufferPointer<UInt8>, key: WordKey, ids newIDs: [Int32], runs: Int, slack: Float
+    _ word: UnsafeBufferPointer<UInt8>, key: WordKey, ids newIDs: [Int32], runs: Int,
+    safeIDs: Int32
   ) {
     precondition(word.count <= Self.longestWord && !newIDs.isEmpty)
     let extra = word.count > 16 ? word.count : 0
@@ -72,7 +74,8 @@ final class WordCache {
     while slots[index].idCount != 0 { index = (index + 1) & mask }
     slots[index] = Slot(
       head: key.head, tail: key.tail, ids: UInt32(idCount), bytes: UInt32(byteCount),
-      idCount: UInt16(newIDs.count), length: UInt8(word.count), runs: UInt8(runs), slack: slack)
+      idCount: UInt16(newIDs.count), length: UInt8(word.count), runs: UInt8(runs),
+      safeIDs: safeIDs)
     for id in newIDs {
       ids[idCount] = id
       idCount += 1

@@ -28,7 +28,7 @@ package struct SentenceSums: Sendable {
   package var nats: Double { sentences.reduce(0) { $0 + $1.nats } }
 
   /// Standard error of exp(nats / units) by resampling sentences with replacement, or nil for
-  /// fewer than two sentences.
+  /// fewer than two sentences or a perplexity past the largest Double.
   ///
   /// Source: Efron, Bootstrap methods: another look at the jackknife, Annals of Statistics 7 (1979).
   ///
@@ -48,7 +48,8 @@ package struct SentenceSums: Sendable {
     }
     let mean = deviations.reduce(0, +) / Double(draws)
     let squares = deviations.reduce(0) { $0 + ($1 - mean) * ($1 - mean) }
-    return (squares / Double(draws - 1)).squareRoot()
+    let error = (squares / Double(draws - 1)).squareRoot()
+    return error.isFinite ? error : nil
   }
 
   /// The perplexity of as many sentences drawn with replacement.

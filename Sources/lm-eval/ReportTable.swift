@@ -1,5 +1,6 @@
 import CommandSupport
 import Eval
+import Foundation
 
 /// A report as a table of figures, each with what it is an average over.
 enum ReportTable {
@@ -35,7 +36,7 @@ enum ReportTable {
 
   /// A figure of an untrained model may be far past what decimals are good for.
   private static func number(_ value: Double, _ decimals: Int) -> String {
-    Format.decimal(value, decimals)
+    value < 1e12 ? Format.decimal(value, decimals) : String(format: "%.3e", value)
   }
 }
 

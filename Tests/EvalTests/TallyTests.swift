@@ -63,6 +63,8 @@ struct TallyTests {
   @Test func oneSentenceHasNoError() {
     #expect(SentenceSums(Self.sentences(1)).bootstrapStandardError() == nil)
     #expect(SentenceSums([]).bootstrapStandardError() == nil)
+    let hopeless = [SentenceSum(nats: 1e6, units: 3), SentenceSum(nats: 2e6, units: 4)]
+    #expect(SentenceSums(hopeless).bootstrapStandardError() == nil)
     let same = Array(repeating: SentenceSum(nats: 12, units: 4), count: 9)
     #expect(SentenceSums(same).bootstrapStandardError().map { $0 < 1e-12 } == true)
   }

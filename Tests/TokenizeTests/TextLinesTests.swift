@@ -1,3 +1,4 @@
+import LMData
 import Testing
 import Tokenize
 

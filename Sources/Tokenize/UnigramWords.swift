@@ -9,8 +9,9 @@ final class UnigramWords {
   struct Path {
     var ids: [Int32]
 
-    /// Ids that may stand before the word in its line with no effect on the answer; past them,
-    /// rounding may decide otherwise. -1 where it always may.
+    /// Ids that may stand before the word in its line with no effect on the answer.
+    ///
+    /// Past them, rounding may decide otherwise. -1 where it always may.
     var safeIDs: Int32
   }
 

@@ -133,15 +133,20 @@ struct LMTokenize: ParsableCommand {
 
   private func summary(of manifest: Manifest) -> String {
     var rows = [
-      ["split", "shards", "sentences", "words", "pieces", "pieces/word", "text", "compressed"]
+      [
+        "split", "files", "shards", "sentences", "words", "pieces", "pieces/word", "text",
+        "compressed",
+      ]
     ]
     for split in Corpus.splits where manifest.splits[split] != nil {
       let totals = manifest.totals(of: split)
+      let files = Set(manifest.splits[split]?.map(\.source) ?? [])
       // Both count one </s> for each sentence.
       let ratio =
         Double(totals.pieces + totals.sentences) / Double(totals.words + totals.sentences)
       rows.append([
-        split, Format.count(totals.shards), Format.count(totals.sentences),
+        split, Format.count(files.count), Format.count(totals.shards),
+        Format.count(totals.sentences),
         Format.count(totals.words), Format.count(totals.pieces), Format.decimal(ratio, 4),
         Format.bytes(totals.bytes), Format.bytes(totals.compressedBytes),
       ])

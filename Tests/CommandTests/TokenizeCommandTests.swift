@@ -1,0 +1,109 @@
+import Foundation
+import Testing
+
+/// The command as a user meets it: what it prints where, and with which status it ends.
+@Suite struct TokenizeCommandTests {
+  struct Outcome {
+    var status: Int32
+    var output: String
+    var errors: String
+  }
+
+  /// Runs lm-tokenize from the folder of the tests' own executable.
+  private func run(_ arguments: [String]) throws -> Outcome {
+    let tests = URL(fileURLWithPath: CommandLine.arguments[0]).resolvingSymlinksInPath()
+    let program = tests.deletingLastPathComponent().appendingPathComponent("lm-tokenize")
+    try #require(FileManager.default.isExecutableFile(atPath: program.path))
+    let process = Process()
+    let (output, errors) = (Pipe(), Pipe())
+    process.executableURL = program
+    process.arguments = arguments
+    process.standardOutput = output
+    process.standardError = errors
+    try process.run()
+    let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+    let messages = errors.fileHandleForReading.readDataToEndOfFile()
+    process.waitUntilExit()
+    return Outcome(
+      status: process.terminationStatus, output: text,
+      errors: String(decoding: messages, as: UTF8.self))
+  }
+
+  private func withFolder(_ body: (String) throws -> Void) throws {
+    let folder = NSTemporaryDirectory() + "command-tests-" + UUID().uuidString
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    try body(folder)
+  }
+
+  @Test func helpShowsExamples() throws {
+    let outcome = try run(["--help"])
+    #expect(outcome.status == 0)
+    #expect(outcome.output.contains("EXAMPLES") && outcome.output.contains("--split-valid"))
+    #expect(outcome.errors.isEmpty)
+  }
+
+  @Test func mistakesInOptionsEndWithTwo() throws {
+    for arguments in [
+      [], ["--output", "x"], ["--output", "x", "--train", "a", "--corpus", "b"],
+      ["--output", "x", "--train", "a", "--valid", "b", "--split-valid", "0.1"],
+      ["--output", "x", "--train", "a", "--vocab-size", "12"],
+      ["--output", "x", "--train", "a", "--model-type", "word"],
+      ["--output", "x", "--train", "a", "--threads", "0"],
+    ] {
+      let outcome = try run(arguments)
+      #expect(outcome.status == 2, "\(arguments)")
+      #expect(outcome.output.isEmpty)
+      #expect(outcome.errors.lowercased().contains("usage: lm-tokenize"), "\(arguments)")
+    }
+  }
+
+  @Test func otherErrorsAreOneSentence() throws {
+    try withFolder { folder in
+      try Data([0x61, 0xFF, 0x0A]).write(to: URL(fileURLWithPath: folder + "/bad.txt"))
+      try Data().write(to: URL(fileURLWithPath: folder + "/empty.txt"))
+      for (arguments, part) in [
+        (["--corpus", folder + "/missing"], "/missing"),
+        (["--corpus", folder], "training-monolingual.tokenized.shuffled"),
+        (["--train", folder + "/missing.txt"], "/missing.txt"),
+        (["--train", folder + "/bad.txt"], "/bad.txt, line 1: not valid UTF-8"),
+        (["--train", folder + "/empty.txt"], "/empty.txt is empty"),
+        (["--train", folder + "/bad.txt", "--tokenizer", folder + "/bad.txt"], "/bad.txt is not"),
+        (["--train", folder + "/bad.txt", "--split-valid", "1"], "leave something for training"),
+        (["--test", folder + "/bad.txt"], "no training text"),
+      ] {
+        let outcome = try run(arguments + ["--output", folder + "/out"])
+        #expect(outcome.status == 1, "\(arguments)")
+        #expect(outcome.output.isEmpty)
+        let last = outcome.errors.split(separator: "\n").last ?? ""
+        #expect(last.hasPrefix("lm-tokenize: error: "), "\(outcome.errors)")
+        #expect(last.contains(part), "\(outcome.errors)")
+        #expect(!FileManager.default.fileExists(atPath: folder + "/out"))
+      }
+    }
+  }
+
+  @Test func aDataSetIsBuiltAndSummedUp() throws {
+    try withFolder { folder in
+      let line = "one two three four five six seven eight nine ten eleven twelve thirteen\n"
+      let text = String(repeating: line, count: 400)
+      try Data(text.utf8).write(to: URL(fileURLWithPath: folder + "/text"))
+      let arguments = [
+        "--train", folder + "/text", "--output", folder + "/out", "--vocab-size", "290",
+        "--split-valid", "0.1", "--split-test", "0.1", "--threads", "2",
+      ]
+      let first = try run(arguments)
+      #expect(first.status == 0, "\(first.errors)")
+      let rows = first.output.split(separator: "\n").map { $0.split(separator: " ") }
+      #expect(rows[0].first == "split")
+      #expect(rows[1...3].map(\.first) == ["train", "valid", "test"])
+      let sentences = rows[1...3].compactMap { Int($0[3]) }
+      #expect(sentences.reduce(0, +) == 400)
+      #expect(!first.errors.contains("sentencepiece") && !first.errors.contains("LOG("))
+      let second = try run(arguments)
+      #expect(second.status == 1)
+      #expect(second.errors.contains("exists already"))
+      #expect(try run(arguments + ["--overwrite"]).status == 0)
+    }
+  }
+}

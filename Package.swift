@@ -17,11 +17,12 @@ let strict: [SwiftSetting] = [
 // library call. Only Tensor is compiled this way, so that a command can look at the processor
 // before the first such instruction runs.
 #if arch(x86_64)
-  let simd = strict + [
-    .unsafeFlags(["-Xcc", "-march=x86-64-v3"]),
-    // Unoptimised vectors are a hundred times slower: debug tests would spend minutes in kernels.
-    .unsafeFlags(["-O"], .when(configuration: .debug)),
-  ]
+  let simd =
+    strict + [
+      .unsafeFlags(["-Xcc", "-march=x86-64-v3"]),
+      // Unoptimised vectors are a hundred times slower: debug tests would spend minutes in kernels.
+      .unsafeFlags(["-O"], .when(configuration: .debug)),
+    ]
 #else
   let simd = strict
 #endif
@@ -87,7 +88,8 @@ let package = Package(
     tests("ModelTests", ["Model", "Tensor", "Storage"]),
     tests("EvalTests", ["Eval", "Model", "Tensor", "LMData", "Storage"]),
     tests("TrainTests", ["Train", "Eval", "Model", "Tensor", "LMData", "Storage"]),
-    tests("CommandTests", ["CommandSupport"]),
+    tests(
+      "CommandTests", ["CommandSupport", "lm-tokenize", "lm-train", "lm-eval", "lm-sample"]),
   ],
   swiftLanguageModes: [.v6],
   cxxLanguageStandard: .cxx17

@@ -171,7 +171,8 @@ struct LMTrain: ParsableCommand {
     _ config: RunConfig, _ dataSet: DataSet, _ plan: TrainingPlan, peak: Double, run: String
   ) throws {
     let tokenizer = try Files.contents(of: dataSet.tokenizerPath)
-    let pieces = try SentencePieceModel(serialized: tokenizer, path: dataSet.tokenizerPath).pieceTable()
+    let pieces = try SentencePieceModel(serialized: tokenizer, path: dataSet.tokenizerPath)
+      .pieceTable()
     if !resume, Files.exists(configPath(run)) { throw TrainingError.exists(run: run) }
     Interrupt.handle(message: "lm-train: saving a checkpoint; once more ends at once, unsaved")
     let printer = ProgressPrinter(steps: config.steps, plan: plan)

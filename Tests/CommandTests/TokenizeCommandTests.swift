@@ -1,39 +1,11 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// The command as a user meets it: what it prints where, and with which status it ends.
 @Suite struct TokenizeCommandTests {
-  struct Outcome {
-    var status: Int32
-    var output: String
-    var errors: String
-  }
-
-  /// Runs lm-tokenize from the folder of the tests' own executable.
-  private func run(_ arguments: [String]) throws -> Outcome {
-    let tests = URL(fileURLWithPath: CommandLine.arguments[0]).resolvingSymlinksInPath()
-    let program = tests.deletingLastPathComponent().appendingPathComponent("lm-tokenize")
-    try #require(FileManager.default.isExecutableFile(atPath: program.path))
-    let process = Process()
-    let (output, errors) = (Pipe(), Pipe())
-    process.executableURL = program
-    process.arguments = arguments
-    process.standardOutput = output
-    process.standardError = errors
-    try process.run()
-    let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-    let messages = errors.fileHandleForReading.readDataToEndOfFile()
-    process.waitUntilExit()
-    return Outcome(
-      status: process.terminationStatus, output: text,
-      errors: String(decoding: messages, as: UTF8.self))
-  }
-
-  private func withFolder(_ body: (String) throws -> Void) throws {
-    let folder = NSTemporaryDirectory() + "command-tests-" + UUID().uuidString
-    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(atPath: folder) }
-    try body(folder)
+  private func run(_ arguments: [String]) throws -> ProgramOutcome {
+    try runProgram("lm-tokenize", arguments)
   }
 
   @Test func helpShowsExamples() throws {
@@ -59,7 +31,7 @@ import Testing
   }
 
   @Test func otherErrorsAreOneSentence() throws {
-    try withFolder { folder in
+    try withTemporaryDirectory { folder in
       try Data([0x61, 0xFF, 0x0A]).write(to: URL(fileURLWithPath: folder + "/bad.txt"))
       try Data().write(to: URL(fileURLWithPath: folder + "/empty.txt"))
       for (arguments, part) in [
@@ -84,7 +56,7 @@ import Testing
   }
 
   @Test func aDataSetIsBuiltAndSummedUp() throws {
-    try withFolder { folder in
+    try withTemporaryDirectory { folder in
       let line = "one two three four five six seven eight nine ten eleven twelve thirteen\n"
       let text = String(repeating: line, count: 400)
       try Data(text.utf8).write(to: URL(fileURLWithPath: folder + "/text"))

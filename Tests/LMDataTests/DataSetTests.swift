@@ -1,6 +1,7 @@
 import Foundation
 import LMData
 import Storage
+import TestSupport
 import Testing
 
 @Suite struct DataSetTests {

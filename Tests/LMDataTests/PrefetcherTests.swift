@@ -1,5 +1,6 @@
 import LMData
 import Synchronization
+import TestSupport
 import Testing
 
 @Suite struct PrefetcherTests {

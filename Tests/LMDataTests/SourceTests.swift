@@ -1,5 +1,6 @@
 import LMData
 import Storage
+import TestSupport
 import Testing
 
 @Suite struct TrainingSourceTests {

@@ -15,18 +15,6 @@ struct Seeded: RandomNumberGenerator {
   }
 }
 
-/// A folder of one test, removed with the last reference.
-final class TemporaryFolder {
-  let path: String
-
-  init() throws {
-    path = NSTemporaryDirectory() + "data-tests-" + UUID().uuidString
-    try Files.createDirectory(path)
-  }
-
-  deinit { try? Files.remove(path) }
-}
-
 let bos: Int32 = 1
 let eos: Int32 = 2
 

@@ -1,10 +1,46 @@
 import Foundation
 import Storage
 
+/// A folder of one test, removed with the last reference.
+package final class TemporaryFolder {
+  package let path: String
+
+  package init() throws {
+    path = NSTemporaryDirectory() + "/billion-word-tests-\(UUID().uuidString)"
+    try Files.createDirectory(path)
+  }
+
+  deinit { try? Files.remove(path) }
+
+  /// Writes a file, with the folders above it, and returns its path.
+  @discardableResult
+  package func write(_ bytes: [UInt8], to name: String) throws -> String {
+    let file = path + "/" + name
+    try Files.createDirectory(Files.parent(of: file))
+    let writer = try FileWriter(path: file)
+    try writer.append(bytes)
+    try writer.finish()
+    return file
+  }
+
+  /// Writes a text file and returns its path.
+  @discardableResult
+  package func write(_ text: String, to name: String) throws -> String {
+    try write(Array(text.utf8), to: name)
+  }
+
+  /// All files of a folder, by name.
+  package func contents(of folder: String) throws -> [String: [UInt8]] {
+    var contents: [String: [UInt8]] = [:]
+    for name in try Files.entries(of: path + "/" + folder) {
+      contents[name] = try Files.contents(of: path + "/" + folder + "/" + name)
+    }
+    return contents
+  }
+}
+
 /// Runs a body with an empty folder that is removed afterwards.
 package func withTemporaryDirectory<T>(_ body: (String) throws -> T) throws -> T {
-  let path = NSTemporaryDirectory() + "/billion-word-tests-\(UUID().uuidString)"
-  try Files.createDirectory(path)
-  defer { try? Files.remove(path) }
-  return try body(path)
+  let folder = try TemporaryFolder()
+  return try withExtendedLifetime(folder) { try body(folder.path) }
 }

@@ -2,6 +2,7 @@ import Foundation
 import LMData
 import Storage
 import Synchronization
+import TestSupport
 import Testing
 import Tokenize
 

@@ -1,4 +1,5 @@
 import LMData
+import TestSupport
 import Testing
 import Tokenize
 

@@ -1,0 +1,44 @@
+import Foundation
+
+/// What a program left behind.
+package struct ProgramOutcome: Sendable {
+  package var status: Int32
+  package var output: String
+  package var errors: String
+}
+
+/// Runs one of the commands from the folder of the tests' own executable, where it was built.
+///
+/// - Parameter signal: A signal to send once standard error holds a text, for example after the
+///   first step of training.
+package func runProgram(
+  _ name: String, _ arguments: [String], input: String = "",
+  signal: (number: Int32, after: String)? = nil
+) throws -> ProgramOutcome {
+  let tests = URL(fileURLWithPath: CommandLine.arguments[0]).resolvingSymlinksInPath()
+  let process = Process()
+  process.executableURL = tests.deletingLastPathComponent().appendingPathComponent(name)
+  process.arguments = arguments
+  let (standardInput, output, errors) = (Pipe(), Pipe(), Pipe())
+  process.standardInput = standardInput
+  process.standardOutput = output
+  process.standardError = errors
+  try process.run()
+  standardInput.fileHandleForWriting.write(Data(input.utf8))
+  try standardInput.fileHandleForWriting.close()
+  var messages = Data()
+  var pending = signal
+  while case let part = errors.fileHandleForReading.availableData, !part.isEmpty {
+    messages += part
+    if let waiting = pending, String(decoding: messages, as: UTF8.self).contains(waiting.after) {
+      kill(process.processIdentifier, waiting.number)
+      pending = nil
+    }
+  }
+  // Outputs here are far below what a pipe holds, so nothing waits for this read.
+  let text = output.fileHandleForReading.readDataToEndOfFile()
+  process.waitUntilExit()
+  return ProgramOutcome(
+    status: process.terminationStatus, output: String(decoding: text, as: UTF8.self),
+    errors: String(decoding: messages, as: UTF8.self))
+}

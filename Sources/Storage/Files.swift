@@ -25,6 +25,19 @@ package enum Files {
     return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
   }
 
+  /// What a path leads to, the same for every spelling of the path and for every link to it.
+  package struct Identity: Hashable, Sendable {
+    let device: UInt64
+    let inode: UInt64
+  }
+
+  /// The identity of a file or folder; links are followed.
+  package static func identity(of path: String) throws(StorageError) -> Identity {
+    var status = stat()
+    if stat(path, &status) != 0 { throw .last("open", path) }
+    return Identity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
+  }
+
   /// Names in a folder, in order of their bytes, without `.` and `..`.
   package static func entries(of path: String) throws(StorageError) -> [String] {
     guard let directory = opendir(path) else { throw .last("list", path) }

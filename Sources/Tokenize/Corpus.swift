@@ -76,12 +76,48 @@ package struct Corpus: Equatable, Sendable {
     for (split, paths) in [("train", train), ("valid", valid), ("test", test)] {
       for path in paths { try corpus.add(path, to: split) }
     }
-    var seen: [String: CorpusFile] = [:]
-    for file in corpus.files {
-      if let other = seen[file.path] { throw .duplicate(first: other.path, second: file.path) }
-      seen[file.path] = file
-    }
+    try corpus.refuseRepeatedFiles()
+    corpus.nameApart()
     return corpus
+  }
+
+  /// Throws if a file would be read twice, by whatever names and links: text of one split must not
+  /// leak into another.
+  private func refuseRepeatedFiles() throws(TokenizerError) {
+    var seen: [Files.Identity: String] = [:]
+    for file in files {
+      let identity: Files.Identity
+      do { identity = try Files.identity(of: file.path) } catch { throw .storage(error) }
+      if let other = seen.updateValue(file.path, forKey: identity) {
+        throw .duplicate(first: other, second: file.path)
+      }
+    }
+  }
+
+  /// Lengthens names that occur twice in a split by the folders above, until all are different.
+  ///
+  /// `x/a.txt` and `y/a.txt` given as two files would both be `a.txt`.
+  private mutating func nameApart() {
+    // One text in two forms in a folder keeps its endings; there they are the difference.
+    let forms = Dictionary(grouping: files, by: { Self.plainName($0.path) })
+    let paths = files.map { file in
+      let plain = Self.plainName(file.path)
+      let path = forms[plain, default: []].count > 1 ? file.path : plain
+      return path.split(separator: "/").filter { $0 != "." }
+    }
+    let deepest = paths.map(\.count).max() ?? 0
+    for depth in 1...deepest + 1 {
+      let bySplitAndName = Dictionary(grouping: files.indices) {
+        [files[$0].split, files[$0].name]
+      }
+      let repeated = bySplitAndName.values.filter { $0.count > 1 }.joined()
+      if repeated.isEmpty { return }
+      for index in repeated {
+        let isWhole = paths[index].count < depth
+        files[index].name =
+          isWhole ? files[index].path : paths[index].suffix(depth).joined(separator: "/")
+      }
+    }
   }
 
   private mutating func add(folder: String, of root: String) throws(TokenizerError) {

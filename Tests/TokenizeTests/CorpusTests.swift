@@ -1,3 +1,4 @@
+import Foundation
 import Storage
 import TestSupport
 import Testing
@@ -94,5 +95,39 @@ import Tokenize
     #expect(throws: TokenizerError.duplicate(first: file, second: file)) {
       try Corpus.plain(train: [file], test: [file])
     }
+  }
+
+  @Test func oneFileUnderTwoNamesIsAnError() throws {
+    let folder = try TemporaryFolder()
+    let root = folder.path
+    let file = try folder.write("a\n", to: "in/text")
+    try FileManager.default.createSymbolicLink(
+      atPath: root + "/soft", withDestinationPath: file)
+    try FileManager.default.linkItem(atPath: file, toPath: root + "/hard")
+    for other in [root + "//in/./text", root + "/in", root + "/soft", root + "/hard"] {
+      let error = #expect(throws: TokenizerError.self) {
+        try Corpus.plain(train: [other], test: [file])
+      }
+      guard case .duplicate = error else {
+        Issue.record("\(other): \(String(describing: error))")
+        continue
+      }
+    }
+    try FileManager.default.copyItem(atPath: file, toPath: root + "/copy")
+    #expect(try Corpus.plain(train: [root + "/copy"], test: [file]).files.count == 2)
+  }
+
+  @Test func equalNamesInASplitAreToldApart() throws {
+    let folder = try TemporaryFolder()
+    for name in ["x/a.txt", "y/a.txt.gz", "y/b", "z/deep/a.txt", "z/c", "z/c.gz", "v/b"] {
+      try folder.write("a\n", to: name)
+    }
+    let root = folder.path
+    let corpus = try Corpus.plain(
+      train: [root + "/x/a.txt", root + "/y", root + "/z/deep/a.txt", root + "/z/c"],
+      valid: [root + "/v/b"])
+    #expect(corpus.files.map(\.name) == ["x/a.txt", "y/a.txt", "b", "deep/a.txt", "c", "b"])
+    let forms = try Corpus.plain(train: [root + "/z"])
+    #expect(forms.files.map(\.name) == ["c", "c.gz", "deep/a.txt"])
   }
 }

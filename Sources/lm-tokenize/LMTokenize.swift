@@ -50,17 +50,17 @@ struct LMTokenize: ParsableCommand {
   @Option(help: ArgumentHelp("Folder to create.", valueName: "dir"))
   var output: String
 
-  @Option(help: "Kind of tokenizer to train: unigram or bpe.")
-  var modelType = ModelType.bpe
+  @Option(help: "Kind of tokenizer to train. (default: bpe)")
+  var modelType: ModelType?
 
-  @Option(help: "Pieces of the tokenizer to train.")
-  var vocabSize = 16_000
+  @Option(help: "Pieces of the tokenizer to train. (default: 16000)")
+  var vocabSize: Int?
 
   @Option(help: ArgumentHelp("Use this tokenizer instead of training one.", valueName: "file"))
   var tokenizer: String?
 
-  @Option(help: "Lines to train the tokenizer on, drawn at random.")
-  var sampleSentences = 500_000
+  @Option(help: "Lines to train the tokenizer on, drawn at random. (default: 500000)")
+  var sampleSentences: Int?
 
   @Option(help: ArgumentHelp("Share of the training lines for validation.", valueName: "share"))
   var splitValid: Double?
@@ -91,11 +91,18 @@ struct LMTokenize: ParsableCommand {
         throw ValidationError("--split-valid and --split-test go with --train alone.")
       }
     }
-    if sampleSentences < 1 { throw ValidationError("--sample-sentences must be at least 1.") }
+    if tokenizer != nil && (modelType != nil || vocabSize != nil || sampleSentences != nil) {
+      throw ValidationError(
+        "--tokenizer uses a tokenizer as it is; leave out --model-type, --vocab-size and "
+          + "--sample-sentences, which are for training one.")
+    }
+    if let sampleSentences, sampleSentences < 1 {
+      throw ValidationError("--sample-sentences must be at least 1.")
+    }
     if let threads, !(1...1024).contains(threads) {
       throw ValidationError("--threads must be between 1 and 1024.")
     }
-    if !(260...1_000_000).contains(vocabSize) {
+    if let vocabSize, !(260...1_000_000).contains(vocabSize) {
       throw ValidationError("--vocab-size must be between 260 and 1,000,000.")
     }
   }
@@ -114,8 +121,8 @@ struct LMTokenize: ParsableCommand {
         .file(tokenizer)
       } else {
         .train(
-          TokenizerRecipe(modelType: modelType, vocabularySize: vocabSize),
-          SampleLimits(sentences: sampleSentences))
+          TokenizerRecipe(modelType: modelType ?? .bpe, vocabularySize: vocabSize ?? 16_000),
+          SampleLimits(sentences: sampleSentences ?? 500_000))
       }
     var builder = DataSetBuilder(corpus: corpus, output: output, tokenizer: source)
     if splitValid != nil || splitTest != nil {
@@ -140,6 +147,7 @@ struct LMTokenize: ParsableCommand {
     ]
     for split in Corpus.splits where manifest.splits[split] != nil {
       let totals = manifest.totals(of: split)
+      // No two files of a split have the same name.
       let files = Set(manifest.splits[split]?.map(\.source) ?? [])
       // Both count one </s> for each sentence.
       let ratio =

@@ -96,6 +96,23 @@ package struct ModelConfig: Sendable, Equatable {
         "special ids \(bosID) and \(eosID) lie outside the vocabulary of \(vocabularySize) pieces")
     }
     try attention.validate(self)
+    guard approximateParameters <= Double(Self.mostParameters) else {
+      throw .invalid(
+        "the dimensions make a model of \(approximateParameters) weights, expected at most "
+          + "\(Self.mostParameters); choose a smaller vocabulary, width or number of layers")
+    }
+  }
+
+  /// Far above any machine this runs on, and low enough that no product of shapes overflows.
+  private static let mostParameters = 1 << 40
+
+  /// The number of weights in floating point, where it cannot overflow.
+  private var approximateParameters: Double {
+    let (width, hidden) = (Double(width), Double(hidden))
+    let bias = attention == .softmax && position != .relativeBias ? 0 : relativeBiasLength
+    let layer = 4 * width * width + 3 * width * hidden + 2 * width + Double(heads) * Double(bias)
+    let tables = (tiedHead ? 1 : 2) * Double(vocabularySize) * width
+    return tables + Double(layers) * layer + width
   }
 }
 
@@ -159,6 +176,7 @@ extension ModelConfig: Codable {
 
   package init(from decoder: any Decoder) throws {
     let fields = try decoder.container(keyedBy: Key.self)
+    try Self.rejectForeignType(fields)
     func value<T: Decodable>(_ key: Key, _ fallback: T) throws -> T {
       try fields.decodeIfPresent(T.self, forKey: key) ?? fallback
     }
@@ -179,17 +197,22 @@ extension ModelConfig: Codable {
     initialDeviation = try value(.initialDeviation, initialDeviation)
     bosID = try value(.bosID, bosID)
     eosID = try value(.eosID, eosID)
-    try rejectForeignFeatures(fields)
+    // First of all, so that no arithmetic below meets a number of heads such as 0.
     try validate()
+    try rejectForeignFeatures(fields)
   }
 
-  /// Refuses a Llama variant that this decoder would compute wrongly.
-  private func rejectForeignFeatures(_ fields: KeyedDecodingContainer<Key>) throws {
-    let type = try fields.decodeIfPresent(String.self, forKey: .modelType) ?? Self.ownType
-    guard type == "llama" || type == Self.ownType else {
+  /// Refuses a model of another family.
+  private static func rejectForeignType(_ fields: KeyedDecodingContainer<Key>) throws {
+    let type = try fields.decodeIfPresent(String.self, forKey: .modelType) ?? ownType
+    guard type == "llama" || type == ownType else {
       throw ModelError.invalid(
-        "model_type is \"\(type)\", expected \"llama\" or \"\(Self.ownType)\"")
+        "model_type is \"\(type)\", expected \"llama\" or \"\(ownType)\"")
     }
+  }
+
+  /// Refuses a Llama variant that this decoder would compute wrongly; dimensions are valid.
+  private func rejectForeignFeatures(_ fields: KeyedDecodingContainer<Key>) throws {
     let keyValueHeads = try fields.decodeIfPresent(Int.self, forKey: .keyValueHeads) ?? heads
     guard keyValueHeads == heads else {
       throw ModelError.invalid(

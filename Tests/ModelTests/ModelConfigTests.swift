@@ -35,6 +35,35 @@ struct ModelConfigTests {
     }
   }
 
+  @Test(arguments: ["num_attention_heads", "hidden_size", "vocab_size", "num_hidden_layers"])
+  func nothingIsComputedWithImpossibleDimensions(key: String) throws {
+    let text = String(decoding: try JSONFile.encode(Variant.all[0].config), as: UTF8.self)
+    for value in ["0", "-1", "\(Int.max)"] {
+      let changed = text.replacing(try Regex("\"\(key)\" : [0-9]+"), with: "\"\(key)\" : \(value)")
+      #expect(changed != text)
+      let error = #expect(throws: (any Error).self) {
+        try JSONFile.decode(ModelConfig.self, from: Array(changed.utf8), path: "config.json")
+      }
+      #expect(error.map { "\($0)" }?.contains("\(key) is \(value)") == true)
+    }
+  }
+
+  @Test func refusesMoreWeightsThanCanBeCounted() throws {
+    var config = Variant.all[0].config
+    config.width = 1 << 24
+    config.heads = 1
+    config.hidden = 1 << 24
+    config.layers = 1 << 24
+    let error = #expect(throws: ModelError.self) { try config.validate() }
+    #expect(error?.description.contains("weights, expected at most 1099511627776") == true)
+    // Every dimension is within its own bounds; 2⁴⁰ weights in all are just not exceeded.
+    config = ModelConfig(vocabularySize: 1 << 23, width: 1 << 16, layers: 1, heads: 1, hidden: 1)
+    config.tiedHead = true
+    try config.validate()
+    config.tiedHead = false
+    #expect(throws: ModelError.self) { try config.validate() }
+  }
+
   @Test func refusesImpossibleModels() {
     var config = Variant.all[3].config
     config.attention = .hierarchical(blockSize: 5, query: .coarse)

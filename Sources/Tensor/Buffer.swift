@@ -17,21 +17,23 @@ package final class Buffer: @unchecked Sendable {
 
   /// Allocates `count` zeroed floats on a page boundary.
   ///
-  /// Anonymous memory costs nothing until it is touched and huge pages are asked for, which spares
-  /// the matrix products most of their address translation misses.
+  /// Anonymous memory costs nothing until it is touched. From the size of a huge page on, huge
+  /// pages are asked for, which spares the matrix products most of their address translation
+  /// misses; smaller buffers, such as the caches of decoding, take the pages they need.
   package init(count: Int) {
     precondition(count >= 0, "buffer of \(count) floats")
     self.count = count
     self.release = nil
     let hugePage = 2 << 20
     let bytes = max(count, 1) * MemoryLayout<Float>.stride
-    mappedBytes = (bytes + hugePage - 1) / hugePage * hugePage
+    let page = bytes < hugePage ? Int(sysconf(Int32(_SC_PAGESIZE))) : hugePage
+    mappedBytes = (bytes + page - 1) / page * page
     let address = mmap(
       nil, mappedBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
     guard let address, address != MAP_FAILED else {
       fatalError("out of memory: \(bytes) bytes were refused by the system")
     }
-    madvise(address, mappedBytes, 14 /* MADV_HUGEPAGE */)
+    if page == hugePage { madvise(address, mappedBytes, 14 /* MADV_HUGEPAGE */) }
     base = address.bindMemory(to: Float.self, capacity: count)
   }
 
@@ -54,7 +56,4 @@ package final class Buffer: @unchecked Sendable {
       munmap(base, mappedBytes)
     }
   }
-
-  /// The whole buffer as one row.
-  package var view: View { View(self, offset: 0, rows: 1, columns: count) }
 }

@@ -14,7 +14,7 @@ package func randomView(
   let offset = padding > 0 ? 3 : 0
   let stride = columns + padding
   let buffer = Buffer(count: offset + (rows + 2) * stride)
-  buffer.view.fill(gapSentinel)
+  whole(buffer).fill(gapSentinel)
   let view = View(buffer, offset: offset, rows: rows, columns: columns, stride: stride)
   let random = CounterRandom(seed: seed)
   for row in 0..<rows {
@@ -36,22 +36,27 @@ package func filledView(rows: Int, columns: Int, value: Float, padding: Int = 0)
 /// A copy with the same stride and room, gaps included.
 package func duplicate(_ view: View) -> View {
   let buffer = Buffer(count: view.buffer.count)
-  buffer.view.copy(from: view.buffer.view)
+  whole(buffer).copy(from: whole(view.buffer))
   return View(
     buffer, offset: view.offset, rows: view.rows, columns: view.columns, stride: view.stride)
 }
 
 /// Whether everything in the buffer outside a view made by `randomView` is as it was.
 package func gapsUntouched(_ view: View) -> Bool {
-  let whole = view.buffer.view
+  let all = whole(view.buffer)
   for index in 0..<view.buffer.count {
     let place = index - view.offset
     let row = place / view.stride
     let inside =
       place >= 0 && row < view.rows && place % view.stride < view.columns
-    if !inside, whole[0, index] != gapSentinel { return false }
+    if !inside, all[0, index] != gapSentinel { return false }
   }
   return true
+}
+
+/// The floats of a buffer as one row.
+private func whole(_ buffer: Buffer) -> View {
+  View(buffer, offset: 0, rows: 1, columns: buffer.count)
 }
 
 /// Seeded ids below `bound`.

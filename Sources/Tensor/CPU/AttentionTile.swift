@@ -1,5 +1,3 @@
-import Synchronization
-
 /// Sizes shared by all attention kernels.
 ///
 /// The lanes of a vector are queries: scores are computed as `[keys, 16 queries]`, so that maxima,
@@ -71,47 +69,6 @@ struct AttentionTasks: Sendable {
 
   func group(_ task: Int) -> Range<Int> { groups[task / heads] }
   func head(_ task: Int) -> Int { task % heads }
-}
-
-/// Working memory of one task, carved from a buffer that is kept for the next task.
-struct Scratch {
-  private static let pool = Mutex<[Buffer]>([])
-
-  let buffer: Buffer
-  private var next = 0
-
-  /// Runs `body` with at least `count` floats whose contents are undefined.
-  ///
-  /// Takes the smallest kept buffer that is large enough; one that is too small makes room for a
-  /// new one, so no more buffers are kept than were ever in use at once.
-  static func with(count: Int, _ body: (inout Scratch) -> Void) {
-    let kept = pool.withLock { pool in
-      let fitting = pool.indices.filter { pool[$0].count >= count }
-      let best = fitting.min { pool[$0].count < pool[$1].count }
-      return (best ?? pool.indices.last).map { pool.remove(at: $0) }
-    }
-    var scratch: Scratch
-    if let kept, kept.count >= count {
-      scratch = Scratch(buffer: kept)
-    } else {
-      scratch = Scratch(buffer: Buffer(count: count))
-    }
-    body(&scratch)
-    pool.withLock { $0.append(scratch.buffer) }
-  }
-
-  private init(buffer: Buffer) { self.buffer = buffer }
-
-  /// Hands out `count` floats on a cache line.
-  mutating func take(_ count: Int) -> UnsafeMutablePointer<Float> {
-    let start = next
-    next += Scratch.rounded(count)
-    precondition(next <= buffer.count, "scratch of \(buffer.count) floats is too small")
-    return buffer.base + start
-  }
-
-  /// Floats that `take(count)` uses up.
-  static func rounded(_ count: Int) -> Int { (count + 15) / 16 * 16 }
 }
 
 /// Copies rows of a strided matrix into packed rows, multiplied by `scale` and padded with zeros.

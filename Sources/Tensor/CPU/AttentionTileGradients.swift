@@ -121,8 +121,10 @@ struct PartialSums: Sendable {
 
   /// Zeroed rows in scratch memory.
   init(count: Int, width: Int, _ scratch: inout Scratch) {
-    scratch.take(count * width).update(repeating: 0, count: count * width)
-    sums = View(scratch.buffer, offset: 0, rows: count, columns: width)
+    let start = scratch.take(count * width)
+    start.update(repeating: 0, count: count * width)
+    sums = View(
+      scratch.buffer, offset: start - scratch.buffer.base, rows: count, columns: width)
   }
 
   subscript(task: Int) -> UnsafeMutablePointer<Float> { sums.base + task * sums.columns }

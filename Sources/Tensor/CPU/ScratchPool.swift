@@ -4,6 +4,12 @@ import Synchronization
 ///
 /// A buffer is out of the pool while a kernel uses it: concurrent calls get different ones.
 enum ScratchPool {
+  /// Buffers kept while nobody uses them.
+  ///
+  /// Attention lends one to every thread and one to them all, a matrix product inside a task
+  /// another; a few more are of other sizes.
+  private static var mostIdle: Int { 4 + 2 * Parallel.threads }
+
   private static let idle = Mutex<[Buffer]>([])
 
   /// Lends a buffer of at least `count` floats with undefined contents for the time of `body`.
@@ -18,7 +24,7 @@ enum ScratchPool {
     idle.withLock { buffers in
       buffers.append(buffer)
       // Sizes vary with the batch: without a bound every larger request would leave one behind.
-      if buffers.count > 8 {
+      if buffers.count > mostIdle {
         let smallest = buffers.indices.min { buffers[$0].count < buffers[$1].count }
         if let smallest { buffers.remove(at: smallest) }
       }

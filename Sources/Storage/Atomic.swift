@@ -2,19 +2,52 @@ import Foundation
 import Synchronization
 
 /// Names for work in progress: hidden, beside the target, and never used twice.
-enum Partial {
+///
+/// `.NAME.partial-PID-N` is not complete, or no longer wanted; `.NAME.replaced-PID-N` is the
+/// complete old folder while a new one takes its place.
+struct Leftover {
+  enum Kind: String, CaseIterable { case partial, replaced }
+
+  /// Name of the file or folder that it was to become, or was.
+  let target: String
+  let kind: Kind
+  let process: Int32
+
   private static let counter = Atomic<Int>(0)
 
-  /// `.NAME.partial-PID-N` in the folder of the target, so that a rename stays on one disk.
-  static func sibling(of target: String) -> String {
-    let number = counter.wrappingAdd(1, ordering: .relaxed).oldValue
-    let name = prefix(of: target) + "\(getpid())-\(number)"
-    return Files.parent(of: target) + "/" + name
+  /// A new name in the folder of the target, so that a rename stays on one disk.
+  static func sibling(of target: String, _ kind: Kind) -> String {
+    while true {
+      let number = counter.wrappingAdd(1, ordering: .relaxed).oldValue
+      let name = ".\(Files.name(of: target)).\(kind.rawValue)-\(getpid())-\(number)"
+      let path = Files.parent(of: target) + "/" + name
+      // In a container every run may have the same process number.
+      if !Files.exists(path) { return path }
+    }
   }
 
-  static func prefix(of target: String) -> String {
-    "." + Files.name(of: target) + ".partial-"
+  /// Reads a name made by `sibling`; nil for any other.
+  init?(name: String) {
+    for kind in Kind.allCases {
+      guard name.hasPrefix("."),
+        let mark = name.range(of: ".\(kind.rawValue)-", options: .backwards)
+      else { continue }
+      let numbers = name[mark.upperBound...].split(separator: "-", omittingEmptySubsequences: false)
+      guard (1...2).contains(numbers.count), numbers.allSatisfy({ Int32($0) ?? -1 >= 0 }),
+        let process = Int32(numbers[0])
+      else { continue }
+      let target = name[..<mark.lowerBound].dropFirst()
+      guard !target.isEmpty else { continue }
+      self.target = String(target)
+      self.kind = kind
+      self.process = process
+      return
+    }
+    return nil
   }
+
+  /// Whether the process that made it no longer runs.
+  var isAbandoned: Bool { kill(process, 0) != 0 && errno == ESRCH }
 }
 
 /// Files that are seen whole or not at all, whenever the power fails.
@@ -23,7 +56,7 @@ package enum AtomicFile {
   package static func write(
     _ bytes: UnsafeRawBufferPointer, to path: String
   ) throws(StorageError) {
-    let temporary = Partial.sibling(of: path)
+    let temporary = Leftover.sibling(of: path, .partial)
     do {
       let writer = try FileWriter(path: temporary)
       try writer.append(bytes)
@@ -57,7 +90,7 @@ package final class AtomicDirectory {
   /// Creates the temporary folder beside the target, and the folders above it.
   package init(target: String) throws(StorageError) {
     self.target = target
-    path = Partial.sibling(of: target)
+    path = Leftover.sibling(of: target, .partial)
     try Files.createDirectory(Files.parent(of: target))
     if mkdir(path, 0o777) != 0 { throw .last("create the folder", path) }
   }
@@ -70,7 +103,8 @@ package final class AtomicDirectory {
   /// Flushes every file and the folder, and gives it its final name.
   ///
   /// - Parameter replacing: Whether a folder of that name may be replaced; the old one keeps its
-  ///   name until the new one is flushed, and is removed last.
+  ///   name until the new one is flushed, and is removed last. If the process dies while neither
+  ///   has the name, `removeAbandoned` gives it back to the old one.
   package func commit(replacing: Bool = false) throws(StorageError) {
     precondition(isPending, "\(target) was committed or discarded before")
     try Files.synchronizeTree(path)
@@ -80,7 +114,7 @@ package final class AtomicDirectory {
       return
     }
     guard replacing else { throw .exists(path: target) }
-    let old = Partial.sibling(of: target)
+    let old = Leftover.sibling(of: target, .replaced)
     try Files.rename(target, to: old)
     do {
       try Files.rename(path, to: target)
@@ -104,15 +138,33 @@ package final class AtomicDirectory {
   /// - Returns: The paths removed.
   @discardableResult
   package static func removeAbandoned(besides target: String) throws(StorageError) -> [String] {
-    let folder = Files.parent(of: target)
+    let name = Files.name(of: target)
+    return try removeAbandoned(in: Files.parent(of: target)) { $0 == name }
+  }
+
+  /// Removes what processes that no longer run have left in a folder.
+  ///
+  /// An old folder that was being replaced gets its name back if nothing has it now.
+  ///
+  /// - Parameter isTarget: Whether to look after leftovers of the file or folder of this name.
+  /// - Returns: The paths removed.
+  @discardableResult
+  package static func removeAbandoned(
+    in folder: String, ofTargets isTarget: (String) -> Bool
+  ) throws(StorageError) -> [String] {
     guard Files.isDirectory(folder) else { return [] }
-    let prefix = Partial.prefix(of: target)
     var removed: [String] = []
-    for name in try Files.entries(of: folder) where name.hasPrefix(prefix) {
-      let process = name.dropFirst(prefix.count).prefix { $0 != "-" }
-      guard let number = Int32(process), kill(number, 0) != 0, errno == ESRCH else { continue }
-      try Files.remove(folder + "/" + name)
-      removed.append(folder + "/" + name)
+    for name in try Files.entries(of: folder) {
+      guard let leftover = Leftover(name: name), isTarget(leftover.target), leftover.isAbandoned
+      else { continue }
+      let path = folder + "/" + name
+      let target = folder + "/" + leftover.target
+      if leftover.kind == .replaced && !Files.exists(target) {
+        try Files.rename(path, to: target)
+      } else {
+        try Files.remove(path)
+        removed.append(path)
+      }
     }
     return removed
   }

@@ -53,6 +53,8 @@ package struct DataSetBuilder: Sendable {
     isCancelled: @escaping @Sendable () -> Bool = { false },
     report: @escaping @Sendable (Phase) -> Void = { _ in }
   ) throws(TokenizerError) -> Manifest {
+    // First of all: it may give an old folder its name back.
+    do { try AtomicDirectory.removeAbandoned(besides: output) } catch { throw .storage(error) }
     if Files.exists(output) && !overwrite {
       throw .options("\(output) exists already; choose another --output or give --overwrite")
     }
@@ -60,7 +62,6 @@ package struct DataSetBuilder: Sendable {
       throw .options("lines can be dealt out to splits only where all the text is for training")
     }
     do {
-      try AtomicDirectory.removeAbandoned(besides: output)
       // The folder comes after the training, which cannot be interrupted but by force.
       let model = try makeModel(isCancelled, report)
       let directory = try AtomicDirectory(target: output)

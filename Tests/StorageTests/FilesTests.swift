@@ -142,6 +142,40 @@ import Testing
     #expect(Files.isDirectory(alive.path))
     #expect(Files.exists(folder.path + "/.y.partial-\(Int32.max)-0"))
   }
+
+  @Test func aFolderHalfReplacedComesBack() throws {
+    let folder = try TemporaryFolder()
+    let target = folder.path + "/x"
+    let old = folder.path + "/.x.replaced-\(Int32.max)-1"
+    let new = folder.path + "/.x.partial-\(Int32.max)-0"
+    // As a process leaves them that dies between the two renames.
+    try AtomicFile.write([1], to: folder.write("", to: ".x.replaced-\(Int32.max)-1/a"))
+    try Files.createDirectory(new)
+    #expect(try AtomicDirectory.removeAbandoned(besides: target) == [new])
+    #expect(try Files.contents(of: target + "/a") == [1])
+    // Once the new one has the name, the old one may go.
+    try Files.createDirectory(old)
+    #expect(try AtomicDirectory.removeAbandoned(besides: target) == [old])
+    #expect(try Files.entries(of: folder.path) == ["x"])
+  }
+
+  @Test func leftoversOfManyTargetsAreSwept() throws {
+    let folder = try TemporaryFolder()
+    let dead = Int32.max
+    let names = [
+      ".latest.partial-\(dead)-3", ".step-1.partial-\(dead)-0", ".step-2.partial-\(dead)",
+    ]
+    let kept = [
+      ".other.partial-\(dead)-0", ".step-1.partial-\(dead)-x", ".step-1.partial-",
+      ".step-3.partial-\(getpid())-0", "step-1", "step-1.partial-\(dead)-0",
+    ]
+    for name in names + kept { try Files.createDirectory(folder.path + "/" + name) }
+    let removed = try AtomicDirectory.removeAbandoned(in: folder.path) {
+      $0.hasPrefix("step-") || $0 == "latest"
+    }
+    #expect(removed == names.map { folder.path + "/" + $0 })
+    #expect(try Set(Files.entries(of: folder.path)) == Set(kept))
+  }
 }
 
 @Suite struct JSONFileTests {

@@ -10,7 +10,7 @@ package struct PieceTable: Sendable {
   /// What counting needs to know of a piece.
   private struct Shape: Sendable {
     var bytes: Int32
-    /// Maximal runs of bytes that are not white space.
+    /// Words of the piece by itself.
     var runs: Int32
     var beginsWithWord: Bool
     var endsWithWord: Bool
@@ -50,7 +50,7 @@ package struct PieceTable: Sendable {
   /// Words and bytes of the text of a sequence, its newline included; nothing is allocated.
   ///
   /// - Parameter ids: As for ``decode(_:)``.
-  /// - Returns: Maximal runs of bytes other than ASCII white space, and bytes with one newline.
+  /// - Returns: ``Words`` of the text, and bytes with one newline.
   package func measure(_ ids: UnsafeBufferPointer<Int32>) -> (words: Int, bytes: Int) {
     var words = 0
     var bytes = 0
@@ -81,21 +81,10 @@ package struct PieceTable: Sendable {
   }
 
   private static func shape(_ piece: [UInt8]) -> Shape {
-    var runs: Int32 = 0
-    var insideWord = false
-    for byte in piece {
-      let isWord = !isSpace(byte)
-      if isWord && !insideWord { runs += 1 }
-      insideWord = isWord
-    }
-    return Shape(
-      bytes: Int32(piece.count), runs: runs,
-      beginsWithWord: piece.first.map { !isSpace($0) } ?? false, endsWithWord: insideWord,
+    Shape(
+      bytes: Int32(piece.count), runs: Int32(Words.count(in: piece)),
+      beginsWithWord: piece.first.map { !Words.isSpace($0) } ?? false,
+      endsWithWord: piece.last.map { !Words.isSpace($0) } ?? false,
       beginsWithSpace: piece.first == UInt8(ascii: " "))
-  }
-
-  /// Space, tab, line feed, vertical tab, form feed and carriage return.
-  private static func isSpace(_ byte: UInt8) -> Bool {
-    byte == 0x20 || (0x09...0x0D).contains(byte)
   }
 }

@@ -1,13 +1,13 @@
 /// Orders that are pure functions of a seed and a few words.
 ///
-/// Numbers come from SplitMix64 (Steele, Lea and Flood, OOPSLA 2014) run as a counter.
+/// Numbers come from SplitMix64 run as a counter.
 struct SeededOrder {
   private let key: UInt64
 
   /// The orders named by a seed and any number of words, for example an epoch and a shard.
   init(seed: UInt64, _ words: UInt64...) {
-    var key = Self.mix(seed)
-    for word in words { key = Self.mix(key ^ word) }
+    var key = SplitMix64.mix(seed)
+    for word in words { key = SplitMix64.mix(key ^ word) }
     self.key = key
   }
 
@@ -19,16 +19,9 @@ struct SeededOrder {
     precondition(count <= Int(UInt32.max), "\(count) sequences in one shard")
     var order = Array(0..<UInt32(count))
     for i in stride(from: count - 1, to: 0, by: -1) {
-      let random = Self.mix(key &+ UInt64(i) &* 0x9E37_79B9_7F4A_7C15)
+      let random = SplitMix64.mix(key &+ UInt64(i) &* SplitMix64.increment)
       order.swapAt(i, Int(random.multipliedFullWidth(by: UInt64(i + 1)).high))
     }
     return order
-  }
-
-  private static func mix(_ value: UInt64) -> UInt64 {
-    var z = value &+ 0x9E37_79B9_7F4A_7C15
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
   }
 }

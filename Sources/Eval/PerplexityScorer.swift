@@ -129,7 +129,7 @@ package struct PerplexityScorer {
         guard score.nats.isFinite else {
           throw EvaluationError.notFinite(place: sentence.place)
         }
-        let words = Self.words(sentence.text)
+        let words = Words.count(in: sentence.text)
         total += Tally(
           nats: score.nats, pieces: sentence.ids.count, sentences: 1, words: words,
           bytes: sentence.text.count + 1)
@@ -166,17 +166,5 @@ package struct PerplexityScorer {
       starts.append(ids.count)
     }
     return Batch(ids: ids, targets: targets, starts: starts)
-  }
-
-  /// Maximal runs of bytes other than ASCII white space.
-  package static func words(_ text: [UInt8]) -> Int {
-    var words = 0
-    var insideWord = false
-    for byte in text {
-      let isWord = byte != 0x20 && !(0x09...0x0D).contains(byte)
-      if isWord && !insideWord { words += 1 }
-      insideWord = isWord
-    }
-    return words
   }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import LMData
 
 /// Encodes lines word by word with a table of words; the ids are libsentencepiece's own.
 ///
@@ -77,7 +78,7 @@ package final class LineEncoder {
       } else {
         if model.wordsAreIndependent || !isValidUTF8(line) { return false }
         result.append(try model.encode(line))
-        result.endLine(words: Self.runs(in: line), bytes: line.count + 1)
+        result.endLine(words: Words.count(in: line), bytes: line.count + 1)
       }
       position = end + 1
     }
@@ -140,12 +141,12 @@ package final class LineEncoder {
 
   /// Encodes a word that the table does not have, or not for this place, and adds it to the table.
   ///
-  /// - Returns: Its runs of bytes that are no white space, or `nil` if it is not UTF-8.
+  /// - Returns: Its ``Words``, which may be several, or `nil` if it is not UTF-8.
   private func encodeSlowly(
     _ word: UnsafeBufferPointer<UInt8>, isKnown: Bool, firstID: Int, into result: EncodedLines
   ) throws(TokenizerError) -> Int? {
     if !isKnown && !isValidUTF8(word) { return nil }
-    let runs = Self.runs(in: word)
+    let runs = Words.count(in: word)
     var ids: [Int32] = []
     var safeIDs = Int32.max
     if word.isEmpty {
@@ -204,17 +205,5 @@ package final class LineEncoder {
       offset &+= 8
     }
     return limit
-  }
-
-  /// Maximal runs of bytes that are no ASCII white space.
-  static func runs(in text: UnsafeBufferPointer<UInt8>) -> Int {
-    var runs = 0
-    var isInside = false
-    for byte in text {
-      let isWord = byte != 0x20 && !(0x09...0x0D).contains(byte)
-      if isWord && !isInside { runs += 1 }
-      isInside = isWord
-    }
-    return runs
   }
 }

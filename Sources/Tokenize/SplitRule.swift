@@ -1,3 +1,5 @@
+import LMData
+
 /// Sends each line of a text to `train`, `valid` or `test` by chance.
 ///
 /// Where a line goes follows from the seed, its file and its number alone.
@@ -30,16 +32,10 @@ package struct SplitRule: Equatable, Sendable {
   }
 }
 
-/// A random number for every line of a corpus (finaliser of SplitMix64).
+/// A random number for every line of a corpus.
 enum LineHash {
   static func bits(seed: UInt64, file: Int, line: Int) -> UInt64 {
-    mix(mix(mix(seed) ^ UInt64(file)) ^ UInt64(line))
-  }
-
-  private static func mix(_ value: UInt64) -> UInt64 {
-    var z = value &+ 0x9E37_79B9_7F4A_7C15
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
+    let key = SplitMix64.mix(SplitMix64.mix(seed) ^ UInt64(file))
+    return SplitMix64.mix(key ^ UInt64(line))
   }
 }

@@ -63,10 +63,4 @@ struct TextTests {
     let special = SpecialIDs(bos: 1, eos: 2, unk: 0)
     #expect(Prompt.neverSampled(table, special: special) == [0, 1, 4, 5, 7])
   }
-
-  @Test func wordsAreRunsOfNoWhiteSpace() {
-    for (text, words) in [("", 0), (" ", 0), ("a", 1), (" a  b\tc\u{B}d ", 4), ("a\u{A0}b", 1)] {
-      #expect(PerplexityScorer.words(Array(text.utf8)) == words)
-    }
-  }
 }

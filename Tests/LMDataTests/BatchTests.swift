@@ -68,4 +68,17 @@ import Testing
     #expect(table.count == Self.pieces.count)
     #expect(Array(table[4]) == Array(" cat".utf8))
   }
+
+  @Test func wordsAreRunsOfNoWhiteSpace() {
+    for (text, words) in [("", 0), (" ", 0), ("a", 1), (" a  b\tc\u{B}d ", 4), ("a\u{A0}b", 1)] {
+      #expect(Words.count(in: Array(text.utf8)) == words)
+    }
+  }
+
+  /// The first numbers of the reference implementation, seeds 0 and 1,234,567.
+  @Test func splitMixIsThePublishedOne() {
+    #expect(SplitMix64.mix(0) == 0xE220_A839_7B1D_CDAF)
+    #expect(SplitMix64.mix(1_234_567) == 6_457_827_717_110_365_317)
+    #expect(SplitMix64.mix(1_234_567 &+ SplitMix64.increment) == 3_203_168_211_198_807_973)
+  }
 }

@@ -61,16 +61,24 @@ package struct Generator {
   package func continuations(
     of prompt: [Int32], count: Int, onPiece: (Int, Int32) throws -> Void = { _, _ in }
   ) throws -> [Continuation] {
+    var results: [Continuation] = []
+    try forEachGroup(of: prompt, count: count, onPiece: onPiece) { results += $0 }
+    return results
+  }
+
+  /// As `continuations`, but hands over each group of samples, in their order, as it finishes.
+  package func forEachGroup(
+    of prompt: [Int32], count: Int, onPiece: (Int, Int32) throws -> Void = { _, _ in },
+    _ body: ([Continuation]) throws -> Void
+  ) throws {
     let limit = min(maximumPieces, try Self.room(after: prompt.count, in: model.config))
     let past = DecodeSession(model)
     let first = past.read([model.config.bosID] + prompt).elements
-    var results: [Continuation] = []
     for start in stride(from: 0, to: count, by: Self.streams) {
       let samples = start..<min(count, start + Self.streams)
-      results += try advance(
-        past, samples: samples, first: first, limit: limit, onPiece: onPiece)
+      try body(
+        try advance(past, samples: samples, first: first, limit: limit, onPiece: onPiece))
     }
-    return results
   }
 
   private func advance(

@@ -117,9 +117,11 @@ struct LMSample: ParsableCommand {
     if stream {
       try printAsSampled(generator, prompt: ids, pieces: pieces)
     } else {
-      for sample in try generator.continuations(of: ids, count: count) {
-        let text = pieces.decode(ids + sample.ids)
-        try Self.put(String(decoding: text, as: UTF8.self) + "\n")
+      try generator.forEachGroup(of: ids, count: count) { samples in
+        for sample in samples {
+          let text = pieces.decode(ids + sample.ids)
+          try Self.put(String(decoding: text, as: UTF8.self) + "\n")
+        }
       }
     }
   }

@@ -75,7 +75,25 @@ import TestSupport
     var told: [[Int32]] = [[], [], []]
     let results = try Self.generator(model).continuations(of: [], count: 3) { told[$0].append($1) }
     #expect(told == results.map(\.ids))
-    #expect(results.joined().allSatisfy { $0 > 2 })
+    #expect(results.allPieces.allSatisfy { $0 > 2 })
+  }
+
+  @Test func groupsAreHandedOverAsTheyFinish() throws {
+    let model = try SmallModel.make()
+    let generator = try Self.generator(model, pieces: 3)
+    var groups: [[Continuation]] = []
+    try generator.forEachGroup(of: Self.prompt, count: 70) { groups.append($0) }
+    #expect(groups.map(\.count) == [64, 6])
+    #expect(try groups.flatMap { $0 } == generator.continuations(of: Self.prompt, count: 70))
+    struct Stop: Error {}
+    var calls = 0
+    #expect(throws: Stop.self) {
+      try generator.forEachGroup(of: Self.prompt, count: 70) { _ in
+        calls += 1
+        throw Stop()
+      }
+    }
+    #expect(calls == 1)
   }
 
   @Test func samplesEndWhereTheyMust() throws {
@@ -116,5 +134,5 @@ import TestSupport
 }
 
 extension [Continuation] {
-  fileprivate func joined() -> [Int32] { flatMap(\.ids) }
+  fileprivate var allPieces: [Int32] { flatMap(\.ids) }
 }

@@ -3,8 +3,7 @@ import Synchronization
 
 /// How far a long piece of work is.
 ///
-/// One redrawn line on a terminal, a plain line now and then
-/// elsewhere; any thread may report.
+/// One redrawn line on a terminal, a plain line now and then elsewhere; any thread may report.
 package final class Progress: Sendable {
   private struct State {
     var done = 0.0

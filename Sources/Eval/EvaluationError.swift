@@ -12,8 +12,6 @@ package enum EvaluationError: Error, CustomStringConvertible, Equatable {
   case notFinite(place: String)
   /// There is not one sentence to score.
   case nothingToScore
-  /// The output exists and is no regular file.
-  case notAFile(path: String)
   /// Options of sampling that mean no distribution.
   case invalid(String)
   /// More pieces than the model promises to continue.
@@ -42,8 +40,6 @@ package enum EvaluationError: Error, CustomStringConvertible, Equatable {
       "\(place): the model gives a probability that is not a number; its weights are damaged or "
         + "the training diverged"
     case .nothingToScore: "the text has no sentence to score"
-    case .notAFile(let path):
-      "\(path) is not a regular file; choose the name of a new file"
     case .invalid(let problem): problem
     case .promptTooLong(let pieces, let longest):
       "the prompt has \(pieces) pieces, but this model continues prompts of at most \(longest); "

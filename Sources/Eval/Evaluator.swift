@@ -40,16 +40,4 @@ package struct Evaluator {
         targets: Array(batch.targets[start..<end]), nllNats: Array(nll[start..<end]))
     }
   }
-
-  /// The tally of one scored sentence.
-  ///
-  /// - Parameters:
-  ///   - score: The sequence, closed by `</s>`.
-  ///   - pieces: Spells the ids.
-  package static func tally(_ score: SequenceScore, pieces: PieceTable) -> Tally {
-    let text = Array(score.targets.dropLast())
-    let (words, bytes) = pieces.measure(text)
-    return Tally(
-      nats: score.nats, pieces: text.count, sentences: 1, words: words, bytes: bytes)
-  }
 }

@@ -29,7 +29,7 @@ package final class ScoreFile {
     // A rename would put a file in the place of /dev/null or of a folder.
     var status = stat()
     if stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG {
-      throw EvaluationError.notAFile(path: path)
+      throw StorageError.notAFile(path: path)
     }
     self.path = path
     self.pieces = pieces

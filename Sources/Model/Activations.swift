@@ -51,9 +51,28 @@ package struct Activations: Sendable {
     _ = Self.carve(config, positions: positions, training: training, &plan)
     buffer = Buffer(count: plan.offset)
     var walk = Walk(buffer: buffer)
-    (layers, output, outputRstd, normed, product, branch, nllNats, gradients) =
-      Self.carve(config, positions: positions, training: training, &walk)
+    let parts = Self.carve(config, positions: positions, training: training, &walk)
+    layers = parts.layers
+    output = parts.output
+    outputRstd = parts.outputRstd
+    normed = parts.normed
+    product = parts.product
+    branch = parts.branch
+    nllNats = parts.nllNats
+    gradients = parts.gradients
     capacity = positions
+  }
+
+  /// Everything that is carved from one buffer.
+  private struct Parts {
+    let layers: [Layer]
+    let output: View
+    let outputRstd: View
+    let normed: View
+    let product: View
+    let branch: View
+    let nllNats: View
+    let gradients: Gradients?
   }
 
   /// Hands out views one after the other; without a buffer it only counts.
@@ -71,7 +90,7 @@ package struct Activations: Sendable {
 
   private static func carve(
     _ config: ModelConfig, positions: Int, training: Bool, _ walk: inout Walk
-  ) -> ([Layer], View, View, View, View, View, View, Gradients?) {
+  ) -> Parts {
     let rows = positions
     let width = config.width
     func layer(input: View, middle: View) -> Layer {
@@ -94,19 +113,21 @@ package struct Activations: Sendable {
       output = walk.take(rows, width)
       layers = Array(repeating: layer(input: output, middle: output), count: config.layers)
     }
-    let outputRstd = walk.take(1, rows)
-    let normed = walk.take(rows, width)
-    let product = walk.take(rows, config.hidden)
-    let branch = walk.take(rows, width)
-    let nllNats = walk.take(1, rows)
-    guard training else {
-      return (layers, output, outputRstd, normed, product, branch, nllNats, nil)
-    }
-    let gradients = Gradients(
+    return Parts(
+      layers: layers, output: output, outputRstd: walk.take(1, rows),
+      normed: walk.take(rows, width), product: walk.take(rows, config.hidden),
+      branch: walk.take(rows, width), nllNats: walk.take(1, rows),
+      gradients: training ? carveGradients(config, rows: rows, &walk) : nil)
+  }
+
+  private static func carveGradients(
+    _ config: ModelConfig, rows: Int, _ walk: inout Walk
+  ) -> Gradients {
+    let width = config.width
+    return Gradients(
       residual: walk.take(rows, width), normed: walk.take(rows, width),
       branch: walk.take(rows, width), attended: walk.take(rows, width),
       qkv: walk.take(rows, 3 * width), product: walk.take(rows, config.hidden),
       gateUp: walk.take(rows, 2 * config.hidden))
-    return (layers, output, outputRstd, normed, product, branch, nllNats, gradients)
   }
 }

@@ -29,9 +29,6 @@ package final class DecodeSession {
   /// Streams of this session.
   package var streams: Int { lengths.count }
 
-  /// Pieces that stream 0 has taken in.
-  package var length: Int { lengths[0] }
-
   /// Memory of all caches, in bytes.
   package var bytes: Int { caches.joined().reduce(0) { $0 + $1.bytes } }
 

@@ -133,10 +133,11 @@ package enum ModelFiles {
       guard entry.name.hasPrefix(prefix),
         let slot = parameters.layout.slot(String(entry.name.dropFirst(prefix.count)))
       else { continue }
-      let source = file.bytes[(header.dataStart + entry.range.lowerBound)...]
-      UnsafeMutableRawPointer(parameters.buffer.base + slot.offset).copyMemory(
-        from: UnsafeRawBufferPointer(rebasing: source).baseAddress ?? file.bytes.baseAddress!,
-        byteCount: entry.range.count)
+      let start = header.dataStart + entry.range.lowerBound
+      let source = file.bytes[start..<start + entry.range.count]
+      UnsafeMutableRawBufferPointer(
+        start: parameters.buffer.base + slot.offset, count: slot.count * 4
+      ).copyMemory(from: UnsafeRawBufferPointer(rebasing: source))
     }
   }
 }

@@ -55,8 +55,9 @@ package final class Transformer {
 
   private func hiddenStates(ids: [Int32], starts: [Int]) -> View {
     let a = reserve(ids.count)
-    run(a, ids: ids, positions: Self.positions(starts), dropout: nil) { block in
-      block.forward(positions: Self.positions(starts), starts: starts, dropout: nil)
+    let positions = Self.positions(starts)
+    run(a, ids: ids, positions: positions, dropout: nil) { block in
+      block.forward(positions: positions, starts: starts, dropout: nil)
     }
     return normalised(a, rows: ids.count)
   }

@@ -64,14 +64,6 @@ package struct View: Sendable {
       buffer, offset: offset + range.lowerBound, rows: rows, columns: range.count, stride: stride)
   }
 
-  /// The same contiguous elements in another shape.
-  package func reshaped(rows: Int, columns: Int) -> View {
-    precondition(
-      isContiguous && rows * columns == count,
-      "[\(self.rows), \(self.columns)] cannot be read as [\(rows), \(columns)]")
-    return View(buffer, offset: offset, rows: rows, columns: columns)
-  }
-
   /// Sets every element to `value`.
   package func fill(_ value: Float) {
     for row in 0..<rows {

@@ -82,7 +82,12 @@ import TestSupport
       // Sentence by sentence the sums are those that the trainer's validation prints.
       let table = TinyDataSet.pieceTable
       var total = Tally()
-      for sentence in scored { total += Evaluator.tally(sentence.score, pieces: table) }
+      for sentence in scored {
+        let ids = Array(sentence.score.targets.dropLast())
+        let (words, bytes) = table.measure(ids)
+        total += Tally(
+          nats: sentence.score.nats, pieces: ids.count, sentences: 1, words: words, bytes: bytes)
+      }
       let validation = try Validator(
         model: model, dataSet: data, split: "test", pieceTable: table, positions: 33
       ).tally()

@@ -59,7 +59,7 @@ struct ScoreFileTests {
   @Test func devicesAndFoldersAreNotReplaced() throws {
     try withTemporaryDirectory { directory in
       for path in [directory, "/dev/null"] {
-        #expect(throws: EvaluationError.notAFile(path: path)) {
+        #expect(throws: StorageError.notAFile(path: path)) {
           try ScoreFile(path: path, pieces: nil)
         }
       }

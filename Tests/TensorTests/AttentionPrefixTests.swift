@@ -99,12 +99,7 @@ import Testing
   func threadsDoNotMatter(variant: AttentionVariant) {
     let problem = variant.problem(
       lengths: [300, 20, 250, 40, 513, 1, 90], heads: 3, keyWidth: 16, valueWidth: 8)
-    var results = [[[Float]]]()
-    for threads in [1, 2, 3] {
-      Parallel.threads = threads
-      results.append(variant.run(problem).all)
-    }
-    Parallel.threads = Parallel.processorCount
+    let results = [1, 2, 3].map { threads in withThreads(threads) { variant.run(problem).all } }
     #expect(results[0] == results[1])
     #expect(results[0] == results[2])
   }

@@ -45,7 +45,7 @@ package struct HierarchicalAttention: AttentionMechanism {
       scale: scale, zeroBias: zeroBias)
   }
 
-  /// Spec section 10, counted pair by pair so that it holds for every length.
+  /// `docs/hierarchical-attention.md`, Computation, counted pair by pair so that it holds for every length.
   package func scoredPairs(length: Int) -> Double {
     let blocks = (length + blockSize - 1) / blockSize
     var pairs = 0

@@ -45,7 +45,8 @@ package struct HierarchicalAttention: AttentionMechanism {
       scale: scale, zeroBias: zeroBias)
   }
 
-  /// `docs/hierarchical-attention.md`, Computation, counted pair by pair so that it holds for every length.
+  /// `docs/hierarchical-attention.md`, Computation; counted pair by pair, so it holds for every
+  /// length.
   package func scoredPairs(length: Int) -> Double {
     let blocks = (length + blockSize - 1) / blockSize
     var pairs = 0

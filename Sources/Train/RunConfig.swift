@@ -33,8 +33,9 @@ package struct RunConfig: Codable, Sendable, Equatable {
     self.schedule = schedule
   }
 
-  /// The first thing that another run would compute differently, as lines of JSON; nil if there is
-  /// none. What is reported, and when, does not count.
+  /// The first thing that another run would compute differently, as lines of JSON, or nil.
+  ///
+  /// What is reported, and when, does not count.
   package func difference(from other: RunConfig) -> (found: String, expected: String)? {
     var comparable = other
     comparable.report = report

@@ -70,7 +70,9 @@ let package = Package(
     .target(
       name: "Train", dependencies: ["Eval", "Model", "Tensor", "LMData", "Storage"],
       swiftSettings: strict),
-    .target(name: "CommandSupport", dependencies: [argumentParser], swiftSettings: strict),
+    .target(name: "CProcessor"),
+    .target(
+      name: "CommandSupport", dependencies: ["CProcessor", argumentParser], swiftSettings: strict),
 
     command("lm-tokenize", ["Tokenize", "LMData", "Storage"]),
     command("lm-train", ["Train", "Eval", "Model", "Tensor", "LMData", "Tokenize", "Storage"]),

@@ -35,32 +35,3 @@ extension ParsableCommand {
     }
   }
 }
-
-/// Looks at the processor before the first instruction it may not have.
-package enum Processor {
-  /// Ends the program with one sentence if AVX2 or fused multiply-add is missing.
-  ///
-  /// The kernels are compiled for x86-64-v3; without this look an older processor would end the
-  /// program with an illegal instruction and no word.
-  package static func requireVectorUnits(command: String) {
-    #if arch(x86_64)
-      guard let text = try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8) else { return }
-      let missing = missingVectorUnits(cpuinfo: text)
-      guard !missing.isEmpty else { return }
-      Terminal.write(
-        "\(command): error: this processor lacks \(missing.joined(separator: ", ")), which the "
-          + "program is built for; run it on an x86-64 machine from about 2013 on (x86-64-v3)\n")
-      Foundation.exit(1)
-    #endif
-  }
-
-  /// The flags that the kernels need and the processor lacks; none if it does not say.
-  ///
-  /// - Parameter cpuinfo: The text of `/proc/cpuinfo`.
-  package static func missingVectorUnits(cpuinfo: String) -> [String] {
-    let lines = cpuinfo.split(separator: "\n")
-    guard let line = lines.first(where: { $0.hasPrefix("flags") }) else { return [] }
-    let flags = Set(line.split { $0 == " " || $0 == "\t" })
-    return ["avx2", "fma", "bmi2"].filter { !flags.contains(Substring($0)) }
-  }
-}

@@ -3,22 +3,25 @@ import Synchronization
 
 /// SIGINT and SIGTERM as a question that a loop asks.
 package enum Interrupt {
-  private static let flag = Atomic<Bool>(false)
+  private static let received = Atomic<Int32>(0)
+
+  /// The signal that asked the program to stop; 0 if none has.
+  package static var signal: Int32 { received.load(ordering: .relaxed) }
 
   /// Whether somebody has asked the program to stop.
-  package static var isRequested: Bool { flag.load(ordering: .relaxed) }
+  package static var isRequested: Bool { signal != 0 }
 
   /// Turns the first signal into `isRequested`; a second one ends the program at once.
   ///
   /// - Parameter message: Written to standard error at the first signal.
   package static func handle(message: String) {
     for number in [SIGINT, SIGTERM] {
-      signal(number, SIG_IGN)
+      Foundation.signal(number, SIG_IGN)
       let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
       source.setEventHandler {
         // The handler keeps its source alive for the life of the program.
         withExtendedLifetime(source) {}
-        if flag.exchange(true, ordering: .relaxed) { Foundation.exit(128 + number) }
+        if received.exchange(number, ordering: .relaxed) != 0 { Foundation.exit(128 + number) }
         Terminal.note(message)
       }
       source.resume()

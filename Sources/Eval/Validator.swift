@@ -24,13 +24,16 @@ package struct Validator {
   }
 
   /// The tally of the first `limit` sequences of the split, or of all if it is 0.
-  package func tally(limit: Int = 0) throws -> Tally {
+  ///
+  /// - Parameter progress: Told after every sequence how many have been scored.
+  package func tally(limit: Int = 0, progress: (Int) -> Void = { _ in }) throws -> Tally {
     var total = Tally()
     var count = 0
     var counter = StreamCounter(eos: dataSet.special.eos, pieces: pieceTable)
     try forEachSequence { score in
       total += counter.add(score)
       count += 1
+      progress(count)
       return limit == 0 || count < limit
     }
     total += counter.rest()

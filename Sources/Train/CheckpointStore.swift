@@ -35,7 +35,7 @@ package struct CheckpointStore: Sendable {
       sums += try SHA256.hexDigest(ofFile: path + "/" + name) + "  " + name + "\n"
     }
     try AtomicFile.write(Array(sums.utf8), to: path + "/" + CheckpointFolder.sumsName)
-    // A folder of this step can only be a damaged one that resume has passed over.
+    // A folder of this step is a damaged one that resume has passed over.
     try directory.commit(replacing: true)
     try AtomicFile.write(
       Array((CheckpointFolder.name(step: state.step) + "\n").utf8),
@@ -50,8 +50,11 @@ package struct CheckpointStore: Sendable {
 
   /// Removes checkpoints that no rule keeps: the newest `keepLast`, multiples of `keepEvery`, the
   /// best.
-  package func rotate(keepLast: Int, keepEvery: Int, best: Int?) throws {
-    let steps = steps()
+  ///
+  /// - Parameter newest: The step just saved. Folders of later steps were passed over by resume as
+  ///   damaged; they do not count, and stay until their step is saved again.
+  package func rotate(newest: Int, keepLast: Int, keepEvery: Int, best: Int?) throws {
+    let steps = steps().filter { $0 <= newest }
     for step in steps.dropLast(keepLast)
     where step != best && (keepEvery == 0 || step % keepEvery != 0) {
       try Files.remove(path(step: step))
@@ -80,16 +83,13 @@ package struct CheckpointStore: Sendable {
   }
 
   /// Reads state, weights and moments of one checkpoint.
+  ///
+  /// - Parameter config: The run that is to go on; only what it reports, and when, may differ from
+  ///   the run that was saved.
   package func load(
-    step: Int, model: ModelConfig, parameters: Parameters, optimizer: Optimizer
+    step: Int, config: RunConfig, parameters: Parameters, optimizer: Optimizer
   ) throws -> TrainState {
     let path = path(step: step)
-    let stored = try ModelFiles.readConfig(directory: path)
-    guard stored == model else {
-      throw CheckpointError.damaged(
-        path: path + "/" + ModelFiles.configName,
-        problem: "its model is not the one the run's configuration describes")
-    }
     let state = try JSONFile.read(TrainState.self, from: path + "/" + CheckpointFolder.stateName)
     guard state.formatVersion == TrainState.currentVersion, state.step == step else {
       throw CheckpointError.damaged(
@@ -97,7 +97,18 @@ package struct CheckpointStore: Sendable {
         problem: "it is version \(state.formatVersion) of step \(state.step), expected version "
           + "\(TrainState.currentVersion) of step \(step)")
     }
-    try ModelFiles.readWeights(into: parameters, model, directory: path)
+    if let difference = state.config.difference(from: config) {
+      throw TrainingError.invalid(
+        "\(path) belongs to a run with \(difference.found), not \(difference.expected); give the "
+          + "configuration it was trained with, or start another run")
+    }
+    guard try ModelFiles.readConfig(directory: path) == config.model else {
+      throw CheckpointError.damaged(
+        path: path + "/" + ModelFiles.configName,
+        problem: "it describes another model than "
+          + CheckpointFolder.stateName)
+    }
+    try ModelFiles.readWeights(into: parameters, config.model, directory: path)
     try ModelFiles.readTensors(
       Self.momentGroups(optimizer), from: path + "/" + CheckpointFolder.optimizerName)
     return state

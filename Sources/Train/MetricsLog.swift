@@ -31,9 +31,9 @@ package final class MetricsLog {
   package init(run: String, keepingUpTo step: Int) throws {
     path = run + "/" + Self.name
     var kept: [UInt8] = []
-    if let bytes = try? Files.contents(of: path) {
-      for line in bytes.split(separator: UInt8(ascii: "\n")) {
-        // A line cut short by a crash is dropped with the steps after the checkpoint.
+    if Files.exists(path) {
+      for line in try Files.contents(of: path).split(separator: UInt8(ascii: "\n")) {
+        // A line cut short by a crash belongs to a step after the checkpoint.
         guard let metrics = try? JSONDecoder().decode(Metrics.self, from: Data(line)),
           metrics.step <= step
         else { continue }
@@ -54,7 +54,8 @@ package final class MetricsLog {
     do {
       try file.write(contentsOf: try encoder.encode(metrics) + Data("\n".utf8))
     } catch {
-      throw StorageError.system(path: path, doing: "write", code: errno)
+      let code = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError
+      throw StorageError.system(path: path, doing: "write", code: Int32(code?.code ?? Int(EIO)))
     }
   }
 }

@@ -29,14 +29,13 @@ package struct Preset: Sendable {
     let model = ModelConfig(
       vocabularySize: vocabulary, width: 192, layers: 4, heads: 4, hidden: 512)
     var run = RunConfig(
-      preset: "quickstart", model: model, steps: 700, batchPieces: 2_048,
-      schedule: .warmupStableDecay(warmup: 40, decay: 0.5))
-    run.optimizer.rate = 4e-3
-    run.microBatchPieces = 2_048
-    run.dropout = 0.05
-    run.report.validateEvery = 100
+      preset: "quickstart", model: model, steps: 1_800, batchPieces: 1_024,
+      schedule: .warmupStableDecay(warmup: 60, decay: 0.6))
+    run.optimizer.rate = 2e-3
+    run.report.logEvery = 20
+    run.report.validateEvery = 300
     run.report.validationSequences = 500
-    run.report.checkpointEvery = 200
+    run.report.checkpointEvery = 300
     return run
   }
 
@@ -47,10 +46,12 @@ package struct Preset: Sendable {
     let model = ModelConfig(
       vocabularySize: vocabulary, width: 256, layers: 4, heads: 4, hidden: 704)
     var run = RunConfig(
-      preset: "news", model: model, steps: 3_000, batchPieces: 4_096,
-      schedule: .warmupStableDecay(warmup: 100, decay: 0.6))
-    run.optimizer.rate = 3e-3
-    run.report.validateEvery = 250
+      preset: "news", model: model, steps: 10_000, batchPieces: 1_024,
+      schedule: .warmupStableDecay(warmup: 150, decay: 0.6))
+    run.optimizer.rate = 2e-3
+    run.report.logEvery = 50
+    run.report.validateEvery = 500
+    run.report.checkpointEvery = 500
     return run
   }
 

@@ -1,5 +1,7 @@
+import Foundation
 package import LMData
 package import Model
+import Storage
 
 /// Everything that decides the result of a run; written as JSON beside its checkpoints.
 package struct RunConfig: Codable, Sendable, Equatable {
@@ -31,6 +33,23 @@ package struct RunConfig: Codable, Sendable, Equatable {
     self.schedule = schedule
   }
 
+  /// The first thing that another run would compute differently, as lines of JSON, or nil.
+  ///
+  /// What is reported, and when, does not count.
+  package func difference(from other: RunConfig) -> (found: String, expected: String)? {
+    var comparable = other
+    comparable.report = report
+    guard comparable != self else { return nil }
+    func lines(_ config: RunConfig) -> [String] {
+      let bytes = (try? JSONFile.encode(config)) ?? []
+      return String(decoding: bytes, as: UTF8.self).split(separator: "\n").map {
+        $0.trimmingCharacters(in: CharacterSet(charactersIn: " ,"))
+      }
+    }
+    let pair = zip(lines(self), lines(comparable)).first { $0 != $1 }
+    return (pair?.0 ?? "another configuration", pair?.1 ?? "this one")
+  }
+
   /// Throws the first thing that is wrong, before any work.
   package func validate() throws {
     try model.validate()
@@ -38,10 +57,13 @@ package struct RunConfig: Codable, Sendable, Equatable {
     func require(_ condition: Bool, _ problem: String) throws {
       guard condition else { throw TrainingError.invalid(problem) }
     }
-    try require(steps >= 1, "steps is \(steps), expected 1 or more")
-    try require(batchPieces >= 1, "batchPieces is \(batchPieces), expected 1 or more")
-    try require(
-      microBatchPieces >= 1, "microBatchPieces is \(microBatchPieces), expected 1 or more")
+    for (name, value, most) in [
+      ("steps", steps, 1 << 32), ("batchPieces", batchPieces, 1 << 26),
+      ("microBatchPieces", microBatchPieces, 1 << 26),
+      ("streamLength", data.streamLength ?? 1, 1 << 26),
+    ] {
+      try require((1...most).contains(value), "\(name) is \(value), expected 1 to \(most)")
+    }
     try require(
       dropout >= 0 && dropout < 1, "dropout is \(dropout), expected 0 or more and less than 1")
     try require(
@@ -56,11 +78,10 @@ package struct RunConfig: Codable, Sendable, Equatable {
       "epsilon must be positive, weightDecay and clipNorm must not be negative")
     try require(
       report.logEvery >= 1 && report.validateEvery >= 0 && report.checkpointEvery >= 0
-        && report.keepLast >= 1 && report.keepEvery >= 0,
-      "logEvery and keepLast must be 1 or more, the other intervals 0 (never) or more")
-    if let length = data.streamLength {
-      try require(length >= 1, "streamLength is \(length), expected 1 or more")
-    }
+        && report.keepLast >= 1 && report.keepEvery >= 0 && report.validationSequences >= 0
+        && report.checkpointMinutes >= 0,
+      "logEvery and keepLast must be 1 or more, the other report settings 0 (never, or all) or more"
+    )
   }
 }
 
@@ -105,6 +126,8 @@ package struct ReportConfig: Codable, Sendable, Equatable {
   package var validationSequences = 2_000
   /// Steps between checkpoints; 0 for the last step only.
   package var checkpointEvery = 250
+  /// Minutes of training after which a checkpoint is due whatever the step; 0 for never.
+  package var checkpointMinutes = 30.0
   /// Newest checkpoints that stay.
   package var keepLast = 2
   /// Every checkpoint whose step is a multiple of this stays; 0 for none.

@@ -6,6 +6,8 @@ package struct TrainState: Codable, Sendable, Equatable {
   package static let currentVersion = 1
 
   package var formatVersion = Self.currentVersion
+  /// The run that this is a state of; resuming anything else is refused.
+  package var config: RunConfig
   /// Optimizer steps taken.
   package var step = 0
   /// Where the next batch begins.
@@ -14,8 +16,8 @@ package struct TrainState: Codable, Sendable, Equatable {
   package var pieces = 0
   /// Seconds spent in steps, over all sessions of the run.
   package var trainedSeconds = 0.0
-  /// FLOPs spent in steps.
-  package var flops = 0.0
+  /// What the steps since the last line of metrics add up to.
+  package var window = MetricsWindow()
   /// The best validation so far, if there was one.
   package var best: Validation?
   /// SHA-256 of the tokenizer that made the shards.
@@ -23,11 +25,26 @@ package struct TrainState: Codable, Sendable, Equatable {
   /// SHA-256 of the manifest of the shards: the cursor means nothing in others.
   package var dataSHA256: String
 
-  package init(cursor: Cursor, tokenizerSHA256: String, dataSHA256: String) {
+  package init(
+    config: RunConfig, cursor: Cursor, tokenizerSHA256: String, dataSHA256: String
+  ) {
+    self.config = config
     self.cursor = cursor
     self.tokenizerSHA256 = tokenizerSHA256
     self.dataSHA256 = dataSHA256
   }
+}
+
+/// Sums over the steps since the last line of metrics.
+package struct MetricsWindow: Codable, Sendable, Equatable {
+  package var nats = 0.0
+  package var pieces = 0
+  package var seconds = 0.0
+  package var flops = 0.0
+  /// Norm of the last gradient, before clipping.
+  package var gradientNorm = 0.0
+  /// Learning rate of the last step.
+  package var rate = 0.0
 }
 
 /// The validation split scored at one step.

@@ -10,8 +10,10 @@ package enum TrainingEvent: Sendable {
   case resumed(step: Int)
   /// A checkpoint that resume could not use, and why.
   case skippedCheckpoint(String)
-  /// A step that is due for a progress line.
-  case step(Metrics)
+  /// A step was taken; `isLogged` if it is due for a line that stays.
+  case step(Metrics, isLogged: Bool)
+  /// Sequences of the validation text scored so far.
+  case validating(Int)
   case validated(Validation, isBest: Bool)
   case saved(path: String)
 }
@@ -40,6 +42,8 @@ package final class Trainer {
   private let model: Transformer
   private let cost: Cost
   private var state: TrainState
+  /// The step on disk, and when it got there in trained seconds.
+  private var saved: (step: Int, seconds: Double)
 
   /// FLOPs per second of the machine's matrix products, for the progress line.
   package var peak: Double?
@@ -72,11 +76,11 @@ package final class Trainer {
     model = try Transformer(config.model, parameters: parameters, kernels: kernels)
     cost = Cost(config.model)
     state = TrainState(
-      cursor: Cursor(), tokenizerSHA256: SHA256.hexDigest(of: tokenizer),
+      config: config, cursor: Cursor(), tokenizerSHA256: SHA256.hexDigest(of: tokenizer),
       dataSHA256: dataSet.fingerprint)
     if resume, let step = try store.newestGood(skipped: { report(.skippedCheckpoint($0)) }) {
       state = try store.load(
-        step: step, model: config.model, parameters: parameters, optimizer: optimizer)
+        step: step, config: config, parameters: parameters, optimizer: optimizer)
       guard state.dataSHA256 == dataSet.fingerprint else {
         throw TrainingError.invalid(
           "\(store.path(step: step)) was trained on other shards: the SHA-256 of their manifest is "
@@ -88,6 +92,9 @@ package final class Trainer {
       if !resume, !store.steps().isEmpty { throw TrainingError.exists(run: run) }
       parameters.initialize(seed: config.seed)
     }
+    // What is reported may have changed since.
+    state.config = config
+    saved = (state.step, state.trainedSeconds)
     try Files.createDirectory(run)
     model.reserveTraining(Self.plannedPositions(config, manifest: dataSet.manifest))
   }
@@ -109,28 +116,41 @@ package final class Trainer {
   // MARK: The loop
 
   /// Runs to the last step, or until asked to stop.
+  ///
+  /// An error that leaves the weights whole, such as a damaged shard or a full disk, is thrown on
+  /// once the steps so far have been saved, if that is possible.
   package func train() throws -> TrainingOutcome {
+    do {
+      return try run()
+    } catch let error as TrainingError {
+      throw error
+    } catch {
+      try? save()
+      throw error
+    }
+  }
+
+  private func run() throws -> TrainingOutcome {
     let log = try MetricsLog(run: store.run, keepingUpTo: state.step)
     let source = try TrainingSource(
       dataSet: dataSet, split: config.data.trainSplit, seed: config.seed, mode: config.data.mode,
       budget: config.batchPieces, cursor: state.cursor)
     let prefetcher = Prefetcher(capacity: 3) { try source.next() }
-    var window = Window()
     while state.step < config.steps {
       guard let next = try prefetcher.next() else {
         preconditionFailure("the training source never ends")
       }
       let began = DispatchTime.now()
-      let result = try take(next.batch)
+      try take(next.batch)
+      let seconds = Double(DispatchTime.now().uptimeNanoseconds - began.uptimeNanoseconds) * 1e-9
+      let lengths = zip(next.batch.starts, next.batch.starts.dropFirst()).map { $1 - $0 }
       state.cursor = next.cursorAfter
       state.pieces += next.batch.positions
-      let lengths = zip(next.batch.starts, next.batch.starts.dropFirst()).map { $1 - $0 }
-      let seconds = Double(DispatchTime.now().uptimeNanoseconds - began.uptimeNanoseconds) * 1e-9
-      let flops = cost.training(lengths: lengths)
       state.trainedSeconds += seconds
-      state.flops += flops
-      window.add(result, pieces: next.batch.positions, seconds: seconds, flops: flops)
-      try afterStep(&window, log: log)
+      state.window.pieces += next.batch.positions
+      state.window.seconds += seconds
+      state.window.flops += cost.training(lengths: lengths)
+      try afterStep(log)
       if shouldStop(), state.step < config.steps {
         try save()
         return .interrupted(step: state.step)
@@ -139,31 +159,8 @@ package final class Trainer {
     return .finished
   }
 
-  private struct StepResult {
-    var nats: Double
-    var gradientNorm: Double
-    var rate: Double
-  }
-
-  /// What the steps since the last progress line add up to.
-  private struct Window {
-    var nats = 0.0
-    var pieces = 0
-    var seconds = 0.0
-    var flops = 0.0
-    var last = StepResult(nats: 0, gradientNorm: 0, rate: 0)
-
-    mutating func add(_ result: StepResult, pieces: Int, seconds: Double, flops: Double) {
-      nats += result.nats
-      self.pieces += pieces
-      self.seconds += seconds
-      self.flops += flops
-      last = result
-    }
-  }
-
   /// One optimizer step on one batch, in micro-batches that add up to it.
-  private func take(_ batch: Batch) throws -> StepResult {
+  private func take(_ batch: Batch) throws {
     let step = state.step + 1
     let rate = config.schedule.rate(step: step, of: config.steps, peak: config.optimizer.rate)
     gradients.all.fill(0)
@@ -187,35 +184,40 @@ package final class Trainer {
       parameters, gradients: gradients, step: step, rate: rate, gradientNorm: norm,
       kernels: kernels)
     state.step = step
-    return StepResult(nats: nats, gradientNorm: norm, rate: rate)
+    state.window.nats += nats
+    state.window.gradientNorm = norm
+    state.window.rate = rate
   }
 
-  private func afterStep(_ window: inout Window, log: MetricsLog) throws {
+  private func afterStep(_ log: MetricsLog) throws {
     let isLast = state.step == config.steps
     let due = { [step = state.step] (every: Int) in isLast || (every > 0 && step % every == 0) }
-    if due(config.report.logEvery) {
-      let metrics = metrics(of: window)
+    let metrics = metrics()
+    let isLogged = due(config.report.logEvery)
+    if isLogged {
       try log.append(metrics)
-      report(.step(metrics))
-      window = Window()
+      state.window = MetricsWindow()
     }
+    report(.step(metrics, isLogged: isLogged))
     var isBest = false
     if due(config.report.validateEvery),
       dataSet.manifest.totals(of: config.data.validSplit).sentences > 0
     {
       isBest = try validate(log: log)
     }
+    let seconds = 60 * config.report.checkpointMinutes
+    let isLate = seconds > 0 && state.trainedSeconds - saved.seconds >= seconds
     // The best weights are kept, so they must have been saved.
-    if isBest || due(config.report.checkpointEvery) { try save() }
+    if isBest || isLate || due(config.report.checkpointEvery) { try save() }
   }
 
-  private func metrics(of window: Window) -> Metrics {
+  private func metrics() -> Metrics {
+    let window = state.window
     let natsPerPiece = window.nats / Double(window.pieces)
     return Metrics(
       kind: "train", step: state.step, pieces: state.pieces, natsPerPiece: natsPerPiece,
-      wordPerplexity: wordPerplexity(natsPerPiece: natsPerPiece),
-      learningRate: window.last.rate, gradientNorm: window.last.gradientNorm,
-      piecesPerSecond: Double(window.pieces) / window.seconds,
+      wordPerplexity: wordPerplexity(natsPerPiece: natsPerPiece), learningRate: window.rate,
+      gradientNorm: window.gradientNorm, piecesPerSecond: Double(window.pieces) / window.seconds,
       peakFraction: peak.map { window.flops / window.seconds / $0 },
       trainedSeconds: state.trainedSeconds)
   }
@@ -236,7 +238,7 @@ package final class Trainer {
     let tally = try Validator(
       model: model, dataSet: dataSet, split: config.data.validSplit, mode: config.data.mode,
       pieceTable: pieceTable
-    ).tally(limit: config.report.validationSequences)
+    ).tally(limit: config.report.validationSequences) { report(.validating($0)) }
     let validation = Validation(step: state.step, tally: tally)
     let isBest = state.best.map { tally.natsPerPiece < $0.tally.natsPerPiece } ?? true
     if isBest { state.best = validation }
@@ -249,11 +251,14 @@ package final class Trainer {
   }
 
   private func save() throws {
+    guard saved.step != state.step else { return }
     try store.save(
       state, model: config.model, parameters: parameters, optimizer: optimizer,
       tokenizer: tokenizer)
+    saved = (state.step, state.trainedSeconds)
     try store.rotate(
-      keepLast: config.report.keepLast, keepEvery: config.report.keepEvery, best: state.best?.step)
+      newest: state.step, keepLast: config.report.keepLast, keepEvery: config.report.keepEvery,
+      best: state.best?.step)
     report(.saved(path: store.path(step: state.step)))
   }
 }

@@ -13,7 +13,8 @@ package enum TrainingError: Error, CustomStringConvertible, Equatable {
     case .invalid(let problem): problem
     case .diverged(let step, let nats, let norm):
       "step \(step) gave a loss of \(nats) nats per piece and a gradient norm of \(norm); the "
-        + "weights were not changed: resume with a lower --rate, or look at the data of this step"
+        + "weights were not changed; start another run with a lower --rate, or look at the data of "
+        + "this step"
     case .nothingToResume(let run, let reasons):
       "\(run): no checkpoint to resume from"
         + (reasons.isEmpty ? "; start without --resume" : ": " + reasons.joined(separator: "; "))

@@ -1,5 +1,7 @@
 package import LMData
 import Model
+import Eval
+import Tensor
 
 /// What a run will need, known before its first step.
 package struct TrainingPlan: Sendable {
@@ -8,6 +10,8 @@ package struct TrainingPlan: Sendable {
   package let parameterBytes: Int
   /// Activations and backward scratch of the largest micro-batch, in bytes.
   package let activationBytes: Int
+  /// Activations of validation and the logits of one block, in bytes.
+  package let scoringBytes: Int
   /// Largest micro-batch, in positions.
   package let positions: Int
   /// FLOPs per piece of training, at the mean sequence length of the data.
@@ -27,6 +31,12 @@ package struct TrainingPlan: Sendable {
     activationBytes = Activations.bytes(config.model, positions: positions, training: true)
     piecesPerEpoch = totals.pieces + totals.sentences
     pieces = config.steps * config.batchPieces
+    let longest = manifest.totals(of: config.data.validSplit).longestSentence + 1
+    let scored = max(Evaluator.defaultPositions, config.data.streamLength ?? longest)
+    scoringBytes =
+      Activations.bytes(config.model, positions: scored, training: false)
+      + crossEntropyScratchFloats(vocabulary: config.model.vocabularySize)
+      * MemoryLayout<Float>.stride
     let length =
       config.data.streamLength
       ?? max(1, (piecesPerEpoch + totals.sentences / 2) / max(1, totals.sentences))
@@ -36,7 +46,7 @@ package struct TrainingPlan: Sendable {
   }
 
   /// Planned memory in all, in bytes.
-  package var bytes: Int { parameterBytes + activationBytes }
+  package var bytes: Int { parameterBytes + activationBytes + scoringBytes }
 
   /// Seconds of the whole run at a speed in FLOPs per second.
   package func seconds(at flopsPerSecond: Double) -> Double {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import CommandSupport
 
 /// Measures this machine and this program on it.
 @main
@@ -7,4 +8,6 @@ struct LMBench: ParsableCommand {
     commandName: "lm-bench",
     abstract: "Measure the speed of training and scoring on this machine.",
     subcommands: [TrainCommand.self, TwinCommand.self])
+
+  static func main() { runCommand() }
 }

@@ -22,6 +22,14 @@ struct TrainCommand: ParsableCommand {
   @Flag(help: "Score only: forward, no gradients, no update.") var forward = false
   @Option(help: "Threads (all processors).") var threads: Int?
 
+  func validate() throws {
+    for (name, value) in [
+      ("length", length), ("batch", batch), ("steps", steps), ("threads", threads ?? 1),
+    ] where value < 1 {
+      throw ValidationError("--\(name) is \(value), expected 1 or more")
+    }
+  }
+
   func run() throws {
     if let threads { Parallel.threads = threads }
     var config = ModelConfig(
@@ -31,6 +39,7 @@ struct TrainCommand: ParsableCommand {
       config.position = .relativeBias
       config.relativeBiasLength = 2 * blockSize
     }
+    try config.validate()
     let parameters = Parameters(config)
     parameters.initialize(seed: 1)
     let model = try Transformer(config, parameters: parameters)

@@ -30,7 +30,13 @@ struct TwinCommand: ParsableCommand {
   var steps = 50
 
   @Option(help: "Learning rate of the loss curve.")
-  var rate = 1e-3
+  var rate = 3e-4
+
+  func validate() throws {
+    guard sentences >= 1, steps >= 1 else {
+      throw ValidationError("--sentences and --steps must be 1 or more")
+    }
+  }
 
   func run() throws {
     let path = try CheckpointFolder.resolve(checkpoint)

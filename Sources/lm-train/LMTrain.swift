@@ -1,5 +1,6 @@
 import ArgumentParser
 import CommandSupport
+import Foundation
 import LMData
 import Model
 import Storage
@@ -72,7 +73,14 @@ struct LMTrain: ParsableCommand {
     let plan = TrainingPlan(config, manifest: dataSet.manifest)
     print(Self.describe(config, plan, peak: peak, data: dataSet))
     if dryRun { return }
-    try train(config, dataSet, plan, peak: peak, run: output ?? "")
+    let memory = Int(clamping: ProcessInfo.processInfo.physicalMemory)
+    guard plan.bytes <= memory else {
+      throw TrainingError.invalid(
+        "the run needs \(Format.bytes(plan.bytes)) of memory, this machine has "
+          + "\(Format.bytes(memory)); choose a smaller model or fewer --micro-batch-pieces (the "
+          + "longest sequence has \(Format.count(plan.positions)) pieces)")
+    }
+    try train(config, dataSet, peak: peak, run: output ?? "")
   }
 
   // MARK: Configuration
@@ -81,7 +89,10 @@ struct LMTrain: ParsableCommand {
 
   /// The configuration of the run: its own if it goes on, otherwise preset or file with changes.
   private func runConfig(_ manifest: Manifest) throws -> RunConfig {
-    if resume, let output, Files.exists(configPath(output)) {
+    if resume, let output {
+      guard Files.exists(configPath(output)) else {
+        throw TrainingError.nothingToResume(run: output, reasons: [])
+      }
       let stored = try JSONFile.read(RunConfig.self, from: configPath(output))
       var changed = stored
       if options.preset.map({ $0 != stored.preset }) ?? false || options.config != nil {
@@ -91,12 +102,10 @@ struct LMTrain: ParsableCommand {
       }
       try options.apply(to: &changed, manifest: manifest)
       // What is reported when may change; what is computed may not.
-      var comparable = changed
-      comparable.report = stored.report
-      guard comparable == stored else {
+      if let difference = stored.difference(from: changed) {
         throw TrainingError.invalid(
-          "--resume goes on with \(configPath(output)) exactly; leave out the options that differ "
-            + "from it, or start another run")
+          "--resume goes on with \(configPath(output)), which has \(difference.found), not "
+            + "\(difference.expected); leave out that option, or start another run")
       }
       return changed
     }
@@ -145,7 +154,8 @@ struct LMTrain: ParsableCommand {
           "memory",
           "\(Format.bytes(plan.bytes)): weights, gradients and moments "
             + "\(Format.bytes(plan.parameterBytes)), activations of \(Format.count(plan.positions)) "
-            + "positions \(Format.bytes(plan.activationBytes))",
+            + "positions \(Format.bytes(plan.activationBytes)), validation "
+            + "\(Format.bytes(plan.scoringBytes))",
         ],
         [
           "work",
@@ -168,14 +178,14 @@ struct LMTrain: ParsableCommand {
   // MARK: Training
 
   private func train(
-    _ config: RunConfig, _ dataSet: DataSet, _ plan: TrainingPlan, peak: Double, run: String
+    _ config: RunConfig, _ dataSet: DataSet, peak: Double, run: String
   ) throws {
     let tokenizer = try Files.contents(of: dataSet.tokenizerPath)
     let pieces = try SentencePieceModel(serialized: tokenizer, path: dataSet.tokenizerPath)
       .pieceTable()
     if !resume, Files.exists(configPath(run)) { throw TrainingError.exists(run: run) }
     Interrupt.handle(message: "lm-train: saving a checkpoint; once more ends at once, unsaved")
-    let printer = ProgressPrinter(steps: config.steps, plan: plan)
+    let printer = ProgressPrinter(steps: config.steps)
     let trainer = try Trainer(
       config: config, dataSet: dataSet, pieceTable: pieces, tokenizer: tokenizer, run: run,
       resume: resume, report: { printer.show($0) })
@@ -191,7 +201,7 @@ struct LMTrain: ParsableCommand {
       Terminal.note(
         "stopped after step \(Format.count(step)), all of it saved; go on with: "
           + "lm-train --data \(dataSet.directory) --output \(run) --resume")
-      throw ExitCode(130)
+      throw ExitCode(128 + Interrupt.signal)
     }
   }
 }

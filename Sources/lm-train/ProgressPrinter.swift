@@ -5,11 +5,9 @@ import Train
 /// Turns the events of a run into lines: steps redrawn on a terminal, plain lines elsewhere.
 final class ProgressPrinter {
   private let steps: Int
-  private let plan: TrainingPlan
 
-  init(steps: Int, plan: TrainingPlan) {
+  init(steps: Int) {
     self.steps = steps
-    self.plan = plan
   }
 
   func show(_ event: TrainingEvent) {
@@ -18,9 +16,16 @@ final class ProgressPrinter {
       Terminal.note("resumed after step \(Format.count(step))")
     case .skippedCheckpoint(let reason):
       Terminal.note("passed over a checkpoint: \(reason)")
-    case .step(let metrics):
-      let line = describe(metrics)
-      if Terminal.isInteractive { StatusLine.shared.show(line) } else { Terminal.note(line) }
+    case .step(let metrics, let isLogged):
+      if Terminal.isInteractive {
+        StatusLine.shared.show(describe(metrics))
+      } else if isLogged {
+        Terminal.note(describe(metrics))
+      }
+    case .validating(let sequences):
+      if sequences % 100 == 0 {
+        StatusLine.shared.show("validation: \(Format.count(sequences)) sequences")
+      }
     case .validated(let validation, let isBest):
       let tally = validation.tally
       Terminal.note(

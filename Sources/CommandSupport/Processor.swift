@@ -1,0 +1,25 @@
+import CProcessor
+import Foundation
+
+/// Looks at the processor before the first instruction it may not have.
+package enum Processor {
+  /// What the kernels are compiled for (x86-64-v3) and the processor lacks.
+  package static func missing(_ bits: UInt32) -> [String] {
+    let names: [(bit: UInt32, name: String)] = [
+      (UInt32(CP_AVX2), "AVX2"), (UInt32(CP_FMA), "FMA"), (UInt32(CP_BMI2), "BMI2"),
+    ]
+    return names.filter { bits & $0.bit != 0 }.map(\.name)
+  }
+
+  /// Ends the program with one sentence if something is missing.
+  ///
+  /// Without this look an older processor would end it with an illegal instruction and no word.
+  package static func requireVectorUnits(command: String) {
+    let missing = missing(cp_missing_features())
+    guard !missing.isEmpty else { return }
+    Terminal.write(
+      "\(command): error: this processor lacks \(missing.joined(separator: ", ")), which the "
+        + "program is built for; run it on an x86-64 machine from about 2013 on (x86-64-v3)\n")
+    Foundation.exit(1)
+  }
+}

@@ -10,6 +10,9 @@ enum ScratchPool {
   /// another; a few more are of other sizes.
   private static var mostIdle: Int { 4 + 2 * Parallel.threads }
 
+  /// Floats of a huge page: the buffers are few, and all up to this size serve each other's turn.
+  private static let leastCount = 1 << 19
+
   private static let idle = Mutex<[Buffer]>([])
 
   /// Lends a buffer of at least `count` floats with undefined contents for the time of `body`.
@@ -19,7 +22,7 @@ enum ScratchPool {
       let best = fitting.min { buffers[$0].count < buffers[$1].count }
       return best.map { buffers.remove(at: $0) }
     }
-    let buffer = found ?? Buffer(count: count)
+    let buffer = found ?? Buffer(count: max(count, leastCount))
     body(buffer)
     idle.withLock { buffers in
       buffers.append(buffer)

@@ -26,7 +26,7 @@ bible -f -l0 'gen1:1-rev22:21' | sed -E 's/^[^ ]+ //' >"$run/king-james.txt"
   --vocab-size 4000 --output "$run/data" --overwrite
 
 step "4. Shards → model"
-if [[ -e $run/model/latest ]]; then
+if [[ -e $run/model/config.json ]]; then
   "$bin/lm-train" --data "$run/data" --output "$run/model" --resume
 else
   "$bin/lm-train" --data "$run/data" --output "$run/model" --preset quickstart

@@ -11,7 +11,7 @@ package struct TokenizerRecipe: Equatable, Sendable {
   /// Share of the characters of the text that become pieces; bytes spell the others.
   package var characterCoverage = 0.9995
 
-  package init(modelType: ModelType = .bpe, vocabularySize: Int = 16_000) {
+  package init(modelType: ModelType = .unigram, vocabularySize: Int = 16_000) {
     self.modelType = modelType
     self.vocabularySize = vocabularySize
   }

@@ -78,6 +78,12 @@ package final class Trainer {
     state = TrainState(
       config: config, cursor: Cursor(), tokenizerSHA256: SHA256.hexDigest(of: tokenizer),
       dataSHA256: dataSet.fingerprint)
+    // Before the steps are listed: a folder that a crash left half replaced gets its name back.
+    if Files.isDirectory(run) {
+      try AtomicDirectory.removeAbandoned(in: run) {
+        $0.hasPrefix("step-") || $0 == CheckpointFolder.latestName
+      }
+    }
     if resume, let step = try store.newestGood(skipped: { report(.skippedCheckpoint($0)) }) {
       state = try store.load(
         step: step, config: config, parameters: parameters, optimizer: optimizer)

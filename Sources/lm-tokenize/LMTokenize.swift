@@ -50,7 +50,7 @@ struct LMTokenize: ParsableCommand {
   @Option(help: ArgumentHelp("Folder to create.", valueName: "dir"))
   var output: String
 
-  @Option(help: "Kind of tokenizer to train. (default: bpe)")
+  @Option(help: "Kind of tokenizer to train. (default: unigram)")
   var modelType: ModelType?
 
   @Option(help: "Pieces of the tokenizer to train. (default: 16000)")
@@ -121,7 +121,7 @@ struct LMTokenize: ParsableCommand {
         .file(tokenizer)
       } else {
         .train(
-          TokenizerRecipe(modelType: modelType ?? .bpe, vocabularySize: vocabSize ?? 16_000),
+          TokenizerRecipe(modelType: modelType ?? .unigram, vocabularySize: vocabSize ?? 16_000),
           SampleLimits(sentences: sampleSentences ?? 500_000))
       }
     var builder = DataSetBuilder(corpus: corpus, output: output, tokenizer: source)

@@ -22,6 +22,7 @@ import Testing
       ["--output", "x", "--train", "a", "--vocab-size", "12"],
       ["--output", "x", "--train", "a", "--model-type", "word"],
       ["--output", "x", "--train", "a", "--threads", "0"],
+      ["--output", "x", "--train", "a", "--tokenizer", "t", "--vocab-size", "300"],
     ] {
       let outcome = try run(arguments)
       #expect(outcome.status == 2, "\(arguments)")

@@ -13,8 +13,10 @@ package enum Terminal {
     return Int(size.ws_col)
   }
 
-  /// Writes text to standard error at once.
+  /// Writes text to standard error at once, after what was printed before it.
   package static func write(_ text: String) {
+    // Standard output is buffered when it is a pipe or a file.
+    fflush(nil)
     FileHandle.standardError.write(Data(text.utf8))
   }
 

@@ -34,7 +34,7 @@ package struct Preset: Sendable {
     run.optimizer.rate = 2e-3
     run.report.logEvery = 20
     run.report.validateEvery = 300
-    run.report.validationSequences = 500
+    run.report.validationSequences = 0
     run.report.checkpointEvery = 300
     return run
   }

@@ -36,6 +36,7 @@ import Testing
       "lm-tokenize",
       [
         "--train", text, "--split-valid", "0.1", "--split-test", "0.1", "--vocab-size", "300",
+        "--model-type", "bpe",
         "--output", folder.path + "/data",
       ])
     return folder.path + "/data"
@@ -106,7 +107,11 @@ import Testing
     let invalid = try folder.write([0x61, 0x0A, 0xFF, 0x0A], to: "invalid.txt")
     let other = try folder.write(Self.text(lines: 900), to: "other.txt")
     _ = try Self.succeed(
-      "lm-tokenize", ["--train", other, "--vocab-size", "290", "--output", folder.path + "/other"])
+      "lm-tokenize",
+      [
+        "--train", other, "--vocab-size", "290", "--model-type", "bpe", "--output",
+        folder.path + "/other",
+      ])
     let long = String(repeating: "the king saw ", count: 900)
     let cases: [(String, [String], String)] = [
       ("lm-train", ["--data", folder.path + "/none", "--output", run + "2"], "/none"),

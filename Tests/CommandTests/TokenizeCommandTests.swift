@@ -63,10 +63,11 @@ import Testing
       try Data(text.utf8).write(to: URL(fileURLWithPath: folder + "/text"))
       let arguments = [
         "--train", folder + "/text", "--output", folder + "/out", "--vocab-size", "290",
+        "--model-type", "bpe",
         "--split-valid", "0.1", "--split-test", "0.1", "--threads", "2",
       ]
       let first = try run(arguments)
-      #expect(first.status == 0, "\(first.errors)")
+      try #require(first.status == 0, "\(first.errors)")
       let rows = first.output.split(separator: "\n").map { $0.split(separator: " ") }
       #expect(rows[0].first == "split")
       #expect(rows[1...3].map(\.first) == ["train", "valid", "test"])

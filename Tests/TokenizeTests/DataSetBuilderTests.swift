@@ -54,7 +54,7 @@ import Tokenize
     #expect(totals.bytes == whole.utf8.count)
     let words = whole.utf8.split { $0 == 0x20 || (0x09...0x0D).contains($0) }
     #expect(totals.words == words.count)
-    #expect(manifest.tokenizer.modelType == "bpe")
+    #expect(manifest.tokenizer.modelType == "unigram")
     #expect(manifest.splits["train"]?.map(\.file) == ["train-00000.zst", "train-00001.zst"])
     #expect(manifest.splits["train"]?.map(\.source) == ["a.txt", "b.txt"])
     #expect(

@@ -11,6 +11,7 @@ is not needed), the nats of every scored sentence. Exits with 1 if a bar is miss
 """
 import json
 import math
+import re
 import sys
 
 import torch
@@ -168,18 +169,26 @@ def main():
         [dict(params=decayed, weight_decay=0.1), dict(params=rest, weight_decay=0.0)],
         lr=float(twin["rate"]), betas=(0.9, 0.95), eps=1e-8)
     worst = 0.0
+    last = 0.0
     for theirs in twin["losses"][0]:
         optimizer.zero_grad()
         loss = loss_sum() / len(ids)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(list(parameters.values()), 1.0)
         optimizer.step()
-        worst = max(worst, abs(float(loss) - float(theirs)) / float(theirs))
-    print(f"           last loss {float(loss):.5f} here, {float(twin['losses'][0][-1]):.5f} there")
+        last = float(loss.detach())
+        worst = max(worst, abs(last - float(theirs)) / float(theirs))
+    print(f"           last loss {last:.5f} here, {float(twin['losses'][0][-1]):.5f} there")
     bar("losses", worst)
     if len(sys.argv) > 3:
         compare_scores(path, sys.argv[3], bar)
     sys.exit(1 if failed else 0)
+
+
+def unescaped(text):
+    """The text behind the escapes of a score file."""
+    letters = {"t": "\t", "r": "\r", "n": "\n", "\\": "\\"}
+    return re.sub(r"\\(.)", lambda match: letters[match[1]], text)
 
 
 def compare_scores(path, score_file, bar):
@@ -194,6 +203,7 @@ def compare_scores(path, score_file, bar):
             if line.startswith("#"):
                 continue
             nats, pieces, _, text = line.rstrip("\n").split("\t")[:4]
+            text = unescaped(text)
             pieces_here = tokenizer.encode(text)
             assert len(pieces_here) == int(pieces), (text, pieces)
             ids = torch.tensor([tokenizer.bos_id()] + pieces_here)

@@ -100,7 +100,7 @@ package final class SentencePieceModel: @unchecked Sendable {
   /// spelled by its bytes.
   package func encode(_ line: UnsafeBufferPointer<UInt8>) throws(TokenizerError) -> [Int32] {
     guard line.count >= 3, Self.contains(WordMarker.bytes, in: line) else {
-      return try libraryEncode(line)
+      return try encodeWithLibrary(line)
     }
     guard let stand = standIn(for: line) else {
       throw .encoding(reason: "a line with ▁ uses every private character")
@@ -109,7 +109,7 @@ package final class SentencePieceModel: @unchecked Sendable {
     return Self.replacing(
       stand.map { byteIDs[Int($0)] }, by: WordMarker.bytes.map { byteIDs[Int($0)] },
       in: try text.span.withUnsafeBufferPointer { (text) throws(TokenizerError) in
-        try libraryEncode(text)
+        try encodeWithLibrary(text)
       })
   }
 
@@ -119,7 +119,7 @@ package final class SentencePieceModel: @unchecked Sendable {
   }
 
   /// What libsentencepiece says, with no care for `▁`.
-  package func libraryEncode(
+  package func encodeWithLibrary(
     _ line: UnsafeBufferPointer<UInt8>
   ) throws(TokenizerError) -> [Int32] {
     var ids = csp_ids()
@@ -132,7 +132,7 @@ package final class SentencePieceModel: @unchecked Sendable {
   }
 
   /// The text of ids by libsentencepiece's own decoder.
-  package func libraryDecode(_ ids: [Int32]) throws(TokenizerError) -> [UInt8] {
+  package func decodeWithLibrary(_ ids: [Int32]) throws(TokenizerError) -> [UInt8] {
     var text = csp_bytes()
     defer { free(text.items) }
     let failure = ids.withUnsafeBufferPointer {

@@ -55,14 +55,15 @@ package struct Preset: Sendable {
     return run
   }
 
-  /// The public recipe of flax `examples/lm1b`, with SwiGLU of the same size in place of its MLP.
+  /// The public recipe of flax `examples/lm1b`, with SwiGLU of the same size in place of its MLP,
+  /// whole sentences in place of rows of 128, and clipping at 1.
   package static let flaxLM1B = Preset(
     name: "flax-lm1b", summary: "flax examples/lm1b: 6 layers of 512, 32,768 pieces a step"
   ) { vocabulary in
     literature("flax-lm1b", vocabulary, width: 512, hidden: 1_368, steps: 500_000)
   }
 
-  /// Tensor2Tensor's 50 M model, 32k pieces a step.
+  /// Tensor2Tensor's size and budget under the optimizer of `flax-lm1b`.
   package static let t2t50M = Preset(
     name: "t2t-50m", summary: "Tensor2Tensor's size and budget: 300k steps of 32,768 pieces"
   ) { vocabulary in

@@ -14,7 +14,7 @@ import Tokenize
     #expect(try model.encode(bytes) == ids, "\(line.prefix(80))", sourceLocation: sourceLocation)
     #expect(!ids.contains(model.special.unk), sourceLocation: sourceLocation)
     if !line.unicodeScalars.contains("▁") {
-      let library = try bytes.withUnsafeBufferPointer { try model.libraryEncode($0) }
+      let library = try bytes.withUnsafeBufferPointer { try model.encodeWithLibrary($0) }
       #expect(library == ids, "\(line.prefix(80))", sourceLocation: sourceLocation)
     }
   }
@@ -34,7 +34,7 @@ import Tokenize
     let encoder = try LineEncoder(model: model)
     for line in ["the▁con ▁ a", "naïve 👩‍👩‍👧‍👦 tab\tbed", "</s> <0xE2>", "a  b"] {
       let ids = try encoder.encode(Array(line.utf8))
-      #expect(try model.libraryDecode(ids) == Array(line.utf8))
+      #expect(try model.decodeWithLibrary(ids) == Array(line.utf8))
     }
   }
 

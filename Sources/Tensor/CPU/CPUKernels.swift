@@ -1,4 +1,5 @@
-/// The kernels of this processor: OpenBLAS for matrix products, `SIMD8<Float>` for the rest.
+/// The kernels of this processor: OpenBLAS for the products of the backward pass, `SIMD8<Float>` for
+/// the rest.
 ///
 /// One op per file in this folder, forward and backward side by side.
 package struct CPUKernels: Kernels {

@@ -11,7 +11,7 @@ package struct Activations: Sendable {
     package let inputRstd: View  // [1, N]
     package let qkv: View  // [N, 3C] after the rotation
     package let attended: View  // [N, C]
-    package let lse: View  // [H, N]
+    package let saved: View  // what the attention keeps, [savedRows, N]
     package let middle: View  // [N, C] residual stream between attention and feed-forward
     package let middleRstd: View  // [1, N]
     package let gateUp: View  // [N, 2F]
@@ -93,10 +93,12 @@ package struct Activations: Sendable {
   ) -> Parts {
     let rows = positions
     let width = config.width
+    let savedRows = config.mechanism.savedRows
     func layer(input: View, middle: View) -> Layer {
       Layer(
         input: input, inputRstd: walk.take(1, rows), qkv: walk.take(rows, 3 * width),
-        attended: walk.take(rows, width), lse: walk.take(config.heads, rows), middle: middle,
+        attended: walk.take(rows, width), saved: walk.take(savedRows, rows),
+        middle: middle,
         middleRstd: walk.take(1, rows), gateUp: walk.take(rows, 2 * config.hidden))
     }
     var layers: [Layer] = []

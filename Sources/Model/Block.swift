@@ -62,7 +62,7 @@ struct Block {
     AttentionTensors(
       q: kept.qkv.columns(0..<width), k: kept.qkv.columns(width..<2 * width),
       v: kept.qkv.columns(2 * width..<3 * width), bias: weights.bias, o: kept.attended,
-      lse: kept.lse)
+      saved: kept.saved, input: scratch.normed, own: weights.own)
   }
 
   /// Rotates queries and keys, which stand side by side: `2H` heads in one call.
@@ -73,9 +73,9 @@ struct Block {
       theta: config.rotaryTheta, inverse: inverse)
   }
 
-  func forward(positions: [Int32], starts: [Int], dropout: Dropout?) {
+  func forward(positions: [Int32], _ pass: AttentionPass, dropout: Dropout?) {
     projectQKV(positions: positions)
-    mechanism.forward(tensors(), starts: starts, kernels: kernels)
+    mechanism.forward(tensors(), pass, kernels: kernels)
     finish(dropout: dropout)
   }
 
@@ -94,8 +94,10 @@ struct Block {
     for (row, cache) in caches.enumerated() {
       let range = row..<row + 1
       cache.step(
-        o: t.o.rows(range), q: t.q.rows(range), k: t.k.rows(range), v: t.v.rows(range),
-        bias: t.bias, kernels: kernels)
+        AttentionTensors(
+          q: t.q.rows(range), k: t.k.rows(range), v: t.v.rows(range), bias: t.bias,
+          o: t.o.rows(range), saved: t.saved.columns(range), input: t.input.rows(range),
+          own: t.own))
     }
   }
 
@@ -131,8 +133,8 @@ struct Block {
   /// Turns the gradient of the layer's output into that of its input, in place in `d.residual`,
   /// and adds to the gradients of its weights.
   func backward(
-    d: Activations.Gradients, dWeights: LayerParameters, positions: [Int32], starts: [Int],
-    dropout: Dropout?
+    d: Activations.Gradients, dWeights: LayerParameters, positions: [Int32],
+    _ pass: AttentionPass, dropout: Dropout?
   ) {
     let dFeedForward = branchGradient(d, site: DropoutSite.feedForward, dropout: dropout)
     kernels.swiGLUForward(y: scratch.product, gateUp: kept.gateUp)
@@ -153,18 +155,20 @@ struct Block {
     kernels.linearBackwardWeight(dw: dWeights.output, dy: dAttention, x: kept.attended)
     kernels.linearBackwardInput(
       dx: d.attended, dy: dAttention, w: weights.output, accumulate: false)
+    kernels.rmsNormForward(
+      y: scratch.normed, rstd: kept.inputRstd, x: kept.input, gain: weights.inputNorm,
+      epsilon: config.normEpsilon)
     mechanism.backward(
       tensors(),
       AttentionGradients(
         dO: d.attended, dq: d.qkv.columns(0..<width), dk: d.qkv.columns(width..<2 * width),
-        dv: d.qkv.columns(2 * width..<3 * width), dBias: dWeights.bias),
-      starts: starts, kernels: kernels)
+        dv: d.qkv.columns(2 * width..<3 * width), dBias: dWeights.bias, dInput: d.normed,
+        dOwn: dWeights.own),
+      pass, kernels: kernels)
     rotate(d.qkv, positions: positions, inverse: true)
-    kernels.rmsNormForward(
-      y: scratch.normed, rstd: kept.inputRstd, x: kept.input, gain: weights.inputNorm,
-      epsilon: config.normEpsilon)
     kernels.linearBackwardWeight(dw: dWeights.qkv, dy: d.qkv, x: scratch.normed)
-    kernels.linearBackwardInput(dx: d.normed, dy: d.qkv, w: weights.qkv, accumulate: false)
+    kernels.linearBackwardInput(
+      dx: d.normed, dy: d.qkv, w: weights.qkv, accumulate: mechanism.readsInput)
     kernels.rmsNormBackward(
       dx: d.residual, dGain: dWeights.inputNorm, dy: d.normed, x: kept.input,
       gain: weights.inputNorm, rstd: kept.inputRstd)

@@ -20,21 +20,21 @@ package struct Cost: Sendable {
 
   /// FLOPs of scoring sequences of the given lengths.
   package func forward(lengths: [Int]) -> Double {
-    2 * multiplied * Double(lengths.reduce(0, +)) + 4 * attentionUnit(lengths)
+    2 * multiplied * Double(lengths.reduce(0, +)) + attention(lengths, \.forward)
   }
 
   /// FLOPs of a training step on them: forward, and backward with the scores recomputed.
   package func training(lengths: [Int]) -> Double {
-    6 * multiplied * Double(lengths.reduce(0, +)) + 14 * attentionUnit(lengths)
+    6 * multiplied * Double(lengths.reduce(0, +)) + attention(lengths, \.training)
   }
 
-  /// Layers · heads · head width · scored pairs.
-  private func attentionUnit(_ lengths: [Int]) -> Double {
+  private func attention(_ lengths: [Int], _ part: KeyPath<AttentionWork, Double>) -> Double {
     var counts: [Int: Int] = [:]
     for length in lengths { counts[length, default: 0] += 1 }
-    let pairs = counts.reduce(0.0) {
-      $0 + Double($1.value) * mechanism.scoredPairs(length: $1.key)
+    // In the order of the lengths, so that the sum is the same for the same lengths.
+    let sum = counts.sorted { $0.key < $1.key }.reduce(0.0) {
+      $0 + Double($1.value) * mechanism.work(length: $1.key)[keyPath: part]
     }
-    return Double(config.layers * config.width) * pairs
+    return Double(config.layers) * sum
   }
 }

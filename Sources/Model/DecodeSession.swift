@@ -16,7 +16,12 @@ package final class DecodeSession {
   package init(_ model: Transformer) {
     self.model = model
     let mechanism = model.config.mechanism
-    caches = (0..<model.config.layers).map { _ in [mechanism.makeCache()] }
+    caches = (0..<model.config.layers).map { layer in
+      [
+        mechanism.makeCache(
+          layer: layer, draw: .evaluation(seed: model.evaluationSeed), kernels: model.kernels)
+      ]
+    }
     lengths = [0]
   }
 

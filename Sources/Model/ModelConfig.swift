@@ -68,6 +68,16 @@ package struct ModelConfig: Sendable, Equatable {
   /// Factor of the attention logits.
   package var attentionScale: Float { 1 / Float(headWidth).squareRoot() }
 
+  /// The attention of every layer.
+  package var mechanism: any AttentionMechanism { attention.options.mechanism(self) }
+
+  /// Changes the attention and takes the positions that go with it.
+  package mutating func use(_ attention: AttentionConfig) {
+    self.attention = attention
+    position = attention.options.defaultPosition
+    if let biasLength = attention.options.biasLength { relativeBiasLength = biasLength }
+  }
+
   /// Whether Hugging Face's `LlamaForCausalLM` computes the same function.
   package var isLlama: Bool { attention == .softmax && position == .rotary }
 
@@ -95,7 +105,7 @@ package struct ModelConfig: Sendable, Equatable {
       throw .invalid(
         "special ids \(bosID) and \(eosID) lie outside the vocabulary of \(vocabularySize) pieces")
     }
-    try attention.validate(self)
+    try attention.options.validate(self)
     guard approximateParameters <= Double(Self.mostParameters) else {
       throw .invalid(
         "the dimensions make a model of \(approximateParameters) weights, expected at most "
@@ -109,8 +119,9 @@ package struct ModelConfig: Sendable, Equatable {
   /// The number of weights in floating point, where it cannot overflow.
   private var approximateParameters: Double {
     let (width, hidden) = (Double(width), Double(hidden))
-    let bias = attention == .softmax && position != .relativeBias ? 0 : relativeBiasLength
-    let layer = 4 * width * width + 3 * width * hidden + 2 * width + Double(heads) * Double(bias)
+    let own = mechanism.ownWeights.reduce(0.0) { $0 + Double($1.rows) * Double($1.columns) }
+    let bias = Double(heads) * Double(mechanism.biasLength ?? 0)
+    let layer = 4 * width * width + 3 * width * hidden + 2 * width + bias + own
     let tables = (tiedHead ? 1 : 2) * Double(vocabularySize) * width
     return tables + Double(layers) * layer + width
   }

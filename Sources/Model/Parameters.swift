@@ -46,15 +46,21 @@ package struct ParameterLayout: Sendable {
     // 2019), so that its variance does not grow with depth.
     let residualDeviation = deviation / (2 * Double(config.layers)).squareRoot()
     add("model.embed_tokens.weight", config.vocabularySize, width, deviation: deviation)
+    let mechanism = config.mechanism
     for layer in 0..<config.layers {
       let prefix = "model.layers.\(layer)."
       add(prefix + "input_layernorm.weight", 1, width, deviation: nil, vector: true)
       for name in ["q", "k", "v"] {
         add(prefix + "self_attn.\(name)_proj.weight", width, width, deviation: deviation)
       }
-      if let biasLength = config.mechanism.biasLength {
+      if let biasLength = mechanism.biasLength {
         // Deviation 0.1 as in the authors' decoder.
         add(prefix + "self_attn.relative_bias", config.heads, biasLength, deviation: 0.1)
+      }
+      for weight in mechanism.ownWeights {
+        add(
+          prefix + "self_attn." + weight.name, weight.rows, weight.columns,
+          deviation: weight.deviation, vector: weight.isVector)
       }
       add(prefix + "self_attn.o_proj.weight", width, width, deviation: residualDeviation)
       add(prefix + "post_attention_layernorm.weight", 1, width, deviation: nil, vector: true)
@@ -96,12 +102,14 @@ package struct Parameters: Sendable {
     self.layout = layout
     self.buffer = buffer
     embedding = view("model.embed_tokens.weight")
+    let ownWeights = config.mechanism.ownWeights
     layers = (0..<config.layers).map { layer in
       let prefix = "model.layers.\(layer)."
       return LayerParameters(
         inputNorm: view(prefix + "input_layernorm.weight"),
         qkv: view(prefix + "self_attn.q_proj.weight", rows: 3 * config.width),
         bias: layout.slot(prefix + "self_attn.relative_bias").map { view($0.name) },
+        own: ownWeights.map { view(prefix + "self_attn." + $0.name) },
         output: view(prefix + "self_attn.o_proj.weight"),
         feedForwardNorm: view(prefix + "post_attention_layernorm.weight"),
         gateUp: view(prefix + "mlp.gate_proj.weight", rows: 2 * config.hidden),
@@ -137,6 +145,7 @@ package struct LayerParameters: Sendable {
   package let inputNorm: View  // [1, C]
   package let qkv: View  // [3C, C]
   package let bias: View?  // [H, B]
+  package let own: [View]  // weights that only this attention has
   package let output: View  // [C, C]
   package let feedForwardNorm: View  // [1, C]
   package let gateUp: View  // [2F, C]

@@ -9,6 +9,8 @@ package final class Transformer {
   package let parameters: Parameters
   package let kernels: any Kernels
   private let mechanism: any AttentionMechanism
+  /// Names the random numbers of scoring and decoding, for attentions that draw any.
+  package var evaluationSeed: UInt64 = 0
   private var activations: Activations?
   private var trainingActivations: Activations?
 
@@ -57,7 +59,10 @@ package final class Transformer {
     let a = reserve(ids.count)
     let positions = Self.positions(starts)
     run(a, ids: ids, positions: positions, dropout: nil) { block in
-      block.forward(positions: positions, starts: starts, dropout: nil)
+      block.forward(
+        positions: positions,
+        AttentionPass(starts: starts, layer: block.index, draw: .evaluation(seed: evaluationSeed)),
+        dropout: nil)
     }
     return normalised(a, rows: ids.count)
   }
@@ -83,18 +88,21 @@ package final class Transformer {
   ///
   /// - Parameters:
   ///   - gradientScale: 1 / targets of the whole step, so that micro-batches add up to the mean.
+  ///   - draw: Names the random numbers of attentions that draw any.
   ///   - gradients: The gradient of every weight, accumulated.
   /// - Returns: Sum of the targets' negative log-probabilities in nats, dropout included.
   package func accumulateGradients(
     ids: [Int32], targets: [Int32], starts: [Int], gradientScale: Float, dropout: Dropout?,
-    into gradients: Parameters
+    draw: AttentionDraw = .evaluation(seed: 0), into gradients: Parameters
   ) -> Double {
     let rows = ids.count
     let a = reserveTraining(rows)
     guard let all = a.gradients else { preconditionFailure("activations without gradients") }
     let positions = Self.positions(starts)
     run(a, ids: ids, positions: positions, dropout: dropout) { block in
-      block.forward(positions: positions, starts: starts, dropout: dropout)
+      block.forward(
+        positions: positions, AttentionPass(starts: starts, layer: block.index, draw: draw),
+        dropout: dropout)
     }
     let hidden = normalised(a, rows: rows)
     let d = all.cut(rows)
@@ -108,8 +116,8 @@ package final class Transformer {
       gain: parameters.finalNorm, rstd: a.outputRstd.columns(0..<rows))
     for layer in (0..<config.layers).reversed() {
       block(a, layer, rows: rows).backward(
-        d: d, dWeights: gradients.layers[layer], positions: positions, starts: starts,
-        dropout: dropout)
+        d: d, dWeights: gradients.layers[layer], positions: positions,
+        AttentionPass(starts: starts, layer: layer, draw: draw), dropout: dropout)
     }
     dropout?.apply(to: d.residual, layer: 0, site: DropoutSite.embedding, kernels: kernels)
     kernels.embeddingBackward(dTable: gradients.embedding, dy: d.residual, ids: ids)
@@ -186,7 +194,8 @@ extension Activations.Layer {
   func cut(_ rows: Int) -> Self {
     Self(
       input: input.rows(0..<rows), inputRstd: inputRstd.columns(0..<rows),
-      qkv: qkv.rows(0..<rows), attended: attended.rows(0..<rows), lse: lse.columns(0..<rows),
+      qkv: qkv.rows(0..<rows), attended: attended.rows(0..<rows),
+      saved: saved.columns(0..<rows),
       middle: middle.rows(0..<rows), middleRstd: middleRstd.columns(0..<rows),
       gateUp: gateUp.rows(0..<rows))
   }

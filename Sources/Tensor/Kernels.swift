@@ -1,4 +1,5 @@
-/// Every operation of the model, one forward and backward pair each; a back end implements it.
+/// Every operation of the model but attention, one forward and backward pair each; a back end
+/// implements it, and a protocol of its own for each attention it has.
 ///
 /// Gradients: `dx` is the gradient of `x` and has its shape. Gradients of parameters accumulate
 /// (`+=`); gradients of activations overwrite (`=`) unless the comment says otherwise. Sequences
@@ -71,39 +72,6 @@ package protocol Kernels: Sendable {
   func crossEntropyForwardBackward(
     nllNats: View, dHidden: View, dw: View, hidden: View, w: View, targets: [Int32],
     gradientScale: Float)
-
-  // MARK: Attention (per sequence and head; never an L×L buffer)
-
-  /// Causal softmax attention.
-  ///
-  ///     o_i = Σ_{j<=i} softmax_j(scale · <q_i, k_j> + bias[h][min(i-j, columns-1)]) v_j
-  ///
-  /// `q, k [N, H·D]`, `v, o [N, H·E]`, usually columns of one matrix; `lse [H, N]` is the natural
-  /// log of each softmax denominator; `bias [H, B]` or nil.
-  func softmaxAttentionForward(
-    o: View, lse: View, q: View, k: View, v: View, bias: View?, starts: [Int], heads: Int,
-    scale: Float)
-  /// `dq, dk, dv = …`, `dBias += …`.
-  func softmaxAttentionBackward(
-    dq: View, dk: View, dv: View, dBias: View?, dO: View, o: View, lse: View, q: View, k: View,
-    v: View, bias: View?, starts: [Int], heads: Int, scale: Float)
-
-  /// The last position of a stream against all `length` of it, the same bits as the full pass.
-  /// `o, q [1, C]`, `keys, values [>= length, C]` with the newest position already stored.
-  func softmaxAttentionDecode(
-    o: View, q: View, keys: View, values: View, bias: View?, length: Int, heads: Int, scale: Float)
-
-  /// Causal hierarchical attention of H-Transformer-1D (Zhu and Soricut, 2021, arXiv 2107.11906).
-  ///
-  /// Same shapes; `bias [H, 2·blockSize]`. `fineQuery` gives every token its own query at every
-  /// level; otherwise a group asks with the query of its first token, as the published decoder.
-  func hierarchicalAttentionForward(
-    o: View, lse: View, q: View, k: View, v: View, bias: View, starts: [Int], heads: Int,
-    scale: Float, blockSize: Int, fineQuery: Bool)
-  /// `dq, dk, dv = …`, `dBias += …`; the pyramid is recomputed.
-  func hierarchicalAttentionBackward(
-    dq: View, dk: View, dv: View, dBias: View, dO: View, o: View, lse: View, q: View, k: View,
-    v: View, bias: View, starts: [Int], heads: Int, scale: Float, blockSize: Int, fineQuery: Bool)
 
   // MARK: Optimizer
 

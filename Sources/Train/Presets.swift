@@ -1,4 +1,4 @@
-package import Model
+import Model
 
 /// A named run: everything but the vocabulary, which the data decides.
 package struct Preset: Sendable {
@@ -75,7 +75,7 @@ package struct Preset: Sendable {
     name: "h1d-53m", summary: "H-Transformer-1D, 53 M parameters, blocks of 16, untied head"
   ) { vocabulary in
     var run = literature("h1d-53m", vocabulary, width: 512, hidden: 1_368, steps: 500_000)
-    run.useAttention(.hierarchical(blockSize: 16, query: .coarse))
+    run.model.use(.hierarchical(blockSize: 16, query: .coarse))
     return run
   }
 
@@ -84,7 +84,7 @@ package struct Preset: Sendable {
     name: "h1d-144m", summary: "H-Transformer-1D, 144 M parameters, blocks of 16, untied head"
   ) { vocabulary in
     var run = literature("h1d-144m", vocabulary, width: 1_024, hidden: 2_736, steps: 500_000)
-    run.useAttention(.hierarchical(blockSize: 16, query: .coarse))
+    run.model.use(.hierarchical(blockSize: 16, query: .coarse))
     return run
   }
 
@@ -110,16 +110,5 @@ package struct Preset: Sendable {
     run.report.keepLast = 3
     run.report.keepEvery = 50_000
     return run
-  }
-}
-
-extension RunConfig {
-  /// Changes the attention and takes the positions that go with it.
-  package mutating func useAttention(_ attention: AttentionConfig) {
-    model.attention = attention
-    model.position = attention.defaultPosition
-    if case .hierarchical(let blockSize, _) = attention {
-      model.relativeBiasLength = 2 * blockSize
-    }
   }
 }

@@ -178,7 +178,8 @@ package final class Trainer {
         ? Dropout(probability: config.dropout, seed: config.seed, step: step, rowOffset: done) : nil
       nats += model.accumulateGradients(
         ids: micro.ids, targets: micro.targets, starts: micro.starts,
-        gradientScale: 1 / Float(batch.positions), dropout: dropout, into: gradients)
+        gradientScale: 1 / Float(batch.positions), dropout: dropout,
+        draw: .training(seed: config.seed, step: step), into: gradients)
       done += micro.positions
     }
     let norm = Optimizer.norm(gradients, kernels: kernels)

@@ -18,7 +18,9 @@ struct TrainCommand: ParsableCommand {
   @Option(help: "Length of every sequence, in pieces.") var length = 256
   @Option(help: "Sequences of a step.") var batch = 8
   @Option(help: "Timed steps; the median counts.") var steps = 6
-  @Option(help: "Block size of hierarchical attention; softmax without it.") var blockSize: Int?
+  @Option(
+    help: "Attention as lm-train takes it.", transform: { try AttentionConfig(parsing: $0) })
+  var attention = AttentionConfig.softmax
   @Flag(help: "Score only: forward, no gradients, no update.") var forward = false
   @Option(help: "Threads (all processors).") var threads: Int?
 
@@ -34,11 +36,7 @@ struct TrainCommand: ParsableCommand {
     if let threads { Parallel.threads = threads }
     var config = ModelConfig(
       vocabularySize: vocabulary, width: width, layers: layers, heads: heads, hidden: hidden)
-    if let blockSize {
-      config.attention = .hierarchical(blockSize: blockSize, query: .coarse)
-      config.position = .relativeBias
-      config.relativeBiasLength = 2 * blockSize
-    }
+    config.use(attention)
     try config.validate()
     let parameters = Parameters(config)
     parameters.initialize(seed: 1)

@@ -17,7 +17,7 @@ struct LMTrain: ParsableCommand {
       EXAMPLES
         lm-train --data data --output checkpoints/first --preset quickstart
         lm-train --data data --output checkpoints/h16 --preset news \\
-          --attention hierarchical --block-size 16
+          --attention hierarchical:blockSize=32
         lm-train --data data --output checkpoints/first --resume
         lm-train --data data --preset h1d-53m --dry-run
 
@@ -40,6 +40,9 @@ struct LMTrain: ParsableCommand {
   @Flag(help: "List the presets, then stop.")
   var listPresets = false
 
+  @Flag(help: "List the attentions and their options, then stop.")
+  var listAttentions = false
+
   @Option(help: "Threads; results do not depend on them (all processors).")
   var threads: Int?
 
@@ -49,7 +52,7 @@ struct LMTrain: ParsableCommand {
   static func main() { runCommand() }
 
   func validate() throws {
-    if listPresets { return }
+    if listPresets || listAttentions { return }
     if data == nil { throw ValidationError("give the shards with --data DIR") }
     if output == nil, !dryRun { throw ValidationError("give the run folder with --output RUN") }
     if let threads, threads < 1 {
@@ -63,6 +66,15 @@ struct LMTrain: ParsableCommand {
   func run() throws {
     if listPresets {
       print(Format.table(Preset.all.map { [$0.name, "  " + $0.summary] }))
+      return
+    }
+    if listAttentions {
+      for kind in AttentionKind.allCases {
+        print(kind.rawValue)
+        if !kind.help.isEmpty {
+          print(Format.table(kind.help.map { ["  " + $0.key, "  " + $0.meaning] }))
+        }
+      }
       return
     }
     if let threads { Parallel.threads = threads }
@@ -125,10 +137,6 @@ struct LMTrain: ParsableCommand {
   ) -> String {
     let model = config.model
     let totals = data.manifest.totals(of: config.data.trainSplit)
-    var attention = model.attention.kind
-    if case .hierarchical(let blockSize, let query) = model.attention {
-      attention += ", blocks of \(blockSize), \(query.rawValue) query"
-    }
     let epochs = Double(plan.pieces) / Double(max(1, plan.piecesPerEpoch))
     return Format.table(
       [
@@ -138,7 +146,7 @@ struct LMTrain: ParsableCommand {
           "\(model.layers) layers of \(model.width), \(model.heads) heads, hidden \(model.hidden), "
             + "\(Format.count(model.vocabularySize)) pieces, head \(model.tiedHead ? "tied" : "untied")",
         ],
-        ["attention", "\(attention), \(model.position.rawValue) positions"],
+        ["attention", "\(model.attention), \(model.position.rawValue) positions"],
         ["parameters", Format.count(plan.parameters)],
         [
           "data",

@@ -11,14 +11,13 @@ struct RunOptions: ParsableArguments {
   @Option(help: "JSON file with a whole run configuration, as a run folder holds it.")
   var config: String?
 
-  @Option(help: "Attention of every layer: \(AttentionConfig.kinds.joined(separator: ", ")).")
-  var attention: String?
-
-  @Option(help: "Block size Nr of hierarchical attention, even (16).")
-  var blockSize: Int?
-
-  @Option(help: "Query of coarse levels of hierarchical attention: coarse or fine (coarse).")
-  var query: QueryResolution?
+  @Option(
+    help: ArgumentHelp(
+      "Attention of every layer: \(AttentionKind.allCases.map(\.rawValue).joined(separator: ", ")); "
+        + "--list-attentions shows their options.",
+      valueName: "kind[:option=value,...]"),
+    transform: { try AttentionConfig(parsing: $0) })
+  var attention: AttentionConfig?
 
   @Option(help: "Positions: rotary, relativeBias or sinusoidal (the attention's own default).")
   var position: Position?
@@ -122,35 +121,9 @@ struct RunOptions: ParsableArguments {
     set(&config.model.heads, heads)
     set(&config.model.hidden, hidden)
     set(&config.model.tiedHead, tiedHead)
-    if let attention = try chosenAttention(config.model.attention) {
-      config.useAttention(attention)
-    }
+    if let attention { config.model.use(attention) }
     if let position { config.model.position = position }
     if let relativeBiasLength { config.model.relativeBiasLength = relativeBiasLength }
-  }
-
-  /// The attention the options ask for, or nil if they say nothing about it.
-  private func chosenAttention(_ current: AttentionConfig) throws -> AttentionConfig? {
-    let kind = attention ?? current.kind
-    guard AttentionConfig.kinds.contains(kind) else {
-      throw TrainingError.invalid(
-        "there is no attention \"\(kind)\"; choose one of "
-          + AttentionConfig.kinds.joined(separator: ", "))
-    }
-    guard kind == "hierarchical" else {
-      if blockSize != nil || query != nil {
-        throw TrainingError.invalid(
-          "--block-size and --query belong to --attention hierarchical, not to \(kind)")
-      }
-      return attention == nil ? nil : .softmax
-    }
-    var size = 16
-    var resolution = QueryResolution.coarse
-    if case .hierarchical(let oldSize, let oldQuery) = current {
-      (size, resolution) = (oldSize, oldQuery)
-    }
-    if attention == nil && blockSize == nil && query == nil { return nil }
-    return .hierarchical(blockSize: blockSize ?? size, query: query ?? resolution)
   }
 
   private func applySchedule(to config: inout RunConfig) throws {
@@ -181,5 +154,4 @@ struct RunOptions: ParsableArguments {
   }
 }
 
-extension QueryResolution: ExpressibleByArgument {}
 extension Position: ExpressibleByArgument {}

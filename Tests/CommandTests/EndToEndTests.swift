@@ -46,13 +46,13 @@ import Testing
     try #require(JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Double])
   }
 
-  @Test(arguments: [["softmax"], ["hierarchical", "--block-size", "4"]])
-  func textBecomesPerplexityAndSamples(attention: [String]) throws {
+  @Test(arguments: ["softmax", "hierarchical:blockSize=4"])
+  func textBecomesPerplexityAndSamples(attention: String) throws {
     let folder = try TemporaryFolder()
     let data = try Self.tokenized(folder)
     let run = folder.path + "/run"
     let plan = try Self.succeed(
-      "lm-train", ["--data", data, "--output", run, "--attention"] + attention + Self.model)
+      "lm-train", ["--data", data, "--output", run, "--attention", attention] + Self.model)
     #expect(plan.contains("parameters") && plan.contains("FLOP a piece"))
 
     let report = try Self.succeed(
@@ -119,9 +119,18 @@ import Testing
       (
         "lm-train",
         [
-          "--data", data, "--output", run + "2", "--attention", "hierarchical", "--block-size", "5",
+          "--data", data, "--output", run + "2", "--attention", "hierarchical:blockSize=5",
         ],
         "even"
+      ),
+      (
+        "lm-train", ["--data", data, "--output", run + "2", "--attention", "fourier"],
+        "choose one of softmax"
+      ),
+      (
+        "lm-train",
+        ["--data", data, "--output", run + "2", "--attention", "hierarchical:blocks=5"],
+        "blockSize, query"
       ),
       ("lm-train", ["--data", data, "--output", run], "--resume"),
       ("lm-train", ["--data", folder.path + "/other", "--output", run, "--resume"], "pieces"),

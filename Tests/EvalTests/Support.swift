@@ -23,9 +23,7 @@ enum SmallModel {
   static func config(_ attention: AttentionConfig = .softmax) -> ModelConfig {
     var config = ModelConfig(
       vocabularySize: TinyDataSet.vocabulary, width: 24, layers: 2, heads: 3, hidden: 40)
-    config.attention = attention
-    config.position = attention.defaultPosition
-    config.relativeBiasLength = 8
+    config.use(attention)
     config.initialDeviation = 0.3
     config.maximumLength = 256
     return config

@@ -102,7 +102,8 @@ struct ModelConfigTests {
             }
           }
           #expect(
-            config.mechanism.scoredPairs(length: length) == Double(pairs),
+            config.mechanism.work(length: length)
+              == AttentionWork(pairs: Double(pairs), width: config.width),
             "blocks of \(blockSize), length \(length), fine \(fine)")
         }
       }

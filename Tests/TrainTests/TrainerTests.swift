@@ -16,7 +16,7 @@ import Train
     var config = RunConfig(
       preset: "test", model: model, steps: 24, batchPieces: 200,
       schedule: .warmupStableDecay(warmup: 4, decay: 0.5))
-    config.useAttention(attention)
+    config.model.use(attention)
     config.optimizer.rate = 1e-2
     config.microBatchPieces = 80
     config.dropout = 0.1
@@ -61,7 +61,7 @@ import Train
       #expect(try whole.train() == .finished)
       // Three different steps, drawn from the attention's name: other places in the window of the
       // metrics, in the shard and beside the checkpoints for each.
-      let random = CounterRandom(seed: UInt64(attention.kind.utf8.count), 24)
+      let random = CounterRandom(seed: UInt64(attention.kind.rawValue.utf8.count), 24)
       let steps = Set((0..<9).map { 1 + Int(random.bits($0) % 23) }).sorted().prefix(3)
       let parts = try Self.interrupted(
         config, data, run: directory + "/parts", at: [1] + steps.filter { $0 > 1 })

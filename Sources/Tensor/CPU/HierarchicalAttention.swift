@@ -12,7 +12,7 @@
 /// not depend on the length of its sequence.
 ///
 /// Saved for the backward pass: o and lse. Memory is linear in the length.
-extension CPUKernels {
+extension CPUKernels: HierarchicalAttentionKernels {
   package func hierarchicalAttentionForward(
     o: View, lse: View, q: View, k: View, v: View, bias: View, starts: [Int], heads: Int,
     scale: Float, blockSize: Int, fineQuery: Bool

@@ -3,7 +3,7 @@
 /// Saved for the backward pass: o and lse, as in FlashAttention (Dao and others, 2022, arXiv
 /// 2205.14135). Row i depends, bit for bit, on rows 0...i of its own sequence alone: key tiles are
 /// cut from the start of the sequence and every sum is one chain in the order of the keys.
-extension CPUKernels {
+extension CPUKernels: SoftmaxAttentionKernels {
   package func softmaxAttentionForward(
     o: View, lse: View, q: View, k: View, v: View, bias: View?, starts: [Int], heads: Int,
     scale: Float

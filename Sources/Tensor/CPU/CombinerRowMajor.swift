@@ -1,0 +1,14 @@
+/// Not there yet.
+enum CombinerRowMajor: CombinerPass {
+  static func runForward(_ views: CombinerViews) {
+    preconditionFailure("not implemented")
+  }
+
+  static func runBackward(_ views: CombinerViews, _ gradients: CombinerViewGradients) {
+    preconditionFailure("not implemented")
+  }
+
+  static func makeState(_ shape: CombinerShape, _ head: HeadShape) -> any CombinerPatternState {
+    preconditionFailure("not implemented")
+  }
+}

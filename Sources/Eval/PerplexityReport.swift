@@ -8,6 +8,9 @@ package struct PerplexityReport: Sendable, Equatable {
   package let tally: Tally
   /// Of the word perplexity, by bootstrap over sentences; nil where it is not defined.
   package let standardError: Double?
+  /// Set if the model's attention is a random estimate; the figures above are then those of its
+  /// expectation.
+  package var sampled: EstimateSpread?
 
   package init(tally: Tally, standardError: Double?) {
     self.tally = tally
@@ -22,6 +25,7 @@ extension PerplexityReport: Encodable {
     case bitsPerByte = "bits_per_byte"
     case nats, words, pieces, sentences, bytes
     case standardError = "standard_error"
+    case sampled
   }
 
   package func encode(to encoder: any Encoder) throws {
@@ -38,5 +42,6 @@ extension PerplexityReport: Encodable {
     try fields.encode(tally.sentences, forKey: .sentences)
     try fields.encode(tally.bytes, forKey: .bytes)
     try fields.encode(finite(standardError), forKey: .standardError)
+    try fields.encodeIfPresent(sampled, forKey: .sampled)
   }
 }

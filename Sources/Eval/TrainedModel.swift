@@ -37,6 +37,13 @@ package struct TrainedModel {
 
   package var config: ModelConfig { model.config }
 
+  /// The same weights under another attention, for example the expectation of a sampled one.
+  package func model(with attention: AttentionConfig) throws(ModelError) -> Transformer {
+    var config = config
+    config.attention = attention
+    return try Transformer(config, parameters: model.parameters, kernels: model.kernels)
+  }
+
   /// Where the tokenizer's file is.
   package var tokenizerPath: String { path + "/" + CheckpointFolder.tokenizerName }
 

@@ -7,7 +7,7 @@ struct LMBench: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "lm-bench",
     abstract: "Measure the speed of training and scoring on this machine.",
-    subcommands: [TrainCommand.self, TwinCommand.self])
+    subcommands: [TrainCommand.self, AttentionCommand.self, TwinCommand.self])
 
   static func main() { runCommand() }
 }

@@ -2,6 +2,7 @@ import ArgumentParser
 import CommandSupport
 import Eval
 import LMData
+import Model
 import Storage
 import Tensor
 import Tokenize
@@ -17,7 +18,9 @@ struct LMEval: ParsableCommand {
       as the benchmark does; piece perplexity by the pieces and one </s> a
       sentence; bits per byte by the UTF-8 bytes, one newline a sentence
       included. The standard error is that of the word perplexity, by
-      bootstrap over sentences. No figure depends on --threads,
+      bootstrap over sentences. A model whose attention is a random estimate
+      (sampled YOSO) is scored by its expectation and, beside that, as it was
+      trained: mean and deviation over --hash-seeds draws. No figure depends on --threads,
       --batch-pieces or the order of the lines.
 
       EXAMPLES
@@ -89,6 +92,10 @@ struct LMEval: ParsableCommand {
   @Option(help: "Pieces scored at a time; bounds memory and changes nothing else.")
   var batchPieces = Evaluator.defaultPositions
 
+  @Option(
+    help: "Draws of a sampled attention that are scored beside its expectation; 0 for none.")
+  var hashSeeds = 4
+
   enum Context: String, ExpressibleByArgument, CaseIterable { case sentence, stream }
 
   static func main() { runCommand() }
@@ -103,6 +110,9 @@ struct LMEval: ParsableCommand {
     }
     guard batchPieces >= 1 else {
       throw ValidationError("--batch-pieces is \(batchPieces), expected 1 or more")
+    }
+    guard hashSeeds >= 0 else {
+      throw ValidationError("--hash-seeds is \(hashSeeds), expected 0 or more")
     }
     if perPiece, score == nil { throw ValidationError("--per-piece belongs to --score FILE") }
     guard (context == .stream) == (length != nil) else {
@@ -123,16 +133,34 @@ struct LMEval: ParsableCommand {
     let tokenizer = try SentencePieceModel(
       serialized: trained.tokenizer, path: trained.tokenizerPath)
     try trained.check(vocabularySize: tokenizer.vocabularySize, special: tokenizer.special)
-    let pieces = tokenizer.pieceTable()
     Interrupt.handle(message: "lm-eval: stopping; nothing is written")
-    var scorer = PerplexityScorer(
-      model: trained.model, pieceTable: pieces, positions: batchPieces)
-    let scores = try score.map { try ScoreFile(path: $0, pieces: perPiece ? pieces : nil) }
-    if let scores { scorer.sink = { try scores.append($0) } }
     let source = try Source(self, trained: trained, tokenizer: tokenizer)
-    let progress = Progress("scoring \(source.name)", total: source.bytes) {
-      "\(Format.bytes(Int($0)))/s"
+    let pieces = tokenizer.pieceTable()
+    let scores = try score.map { try ScoreFile(path: $0, pieces: perPiece ? pieces : nil) }
+    let model = try trained.config.attention.expectation.map { try trained.model(with: $0) }
+    var report = try Self.measure(
+      source, scorer(model ?? trained.model, pieces), "scoring \(source.name)", into: scores)
+    if model != nil, hashSeeds > 0 {
+      report.sampled = try sampled(source, trained, pieces)
     }
+    try scores?.finish()
+    if json {
+      print(String(decoding: try JSONFile.encode(report), as: UTF8.self), terminator: "")
+    } else {
+      print(ReportTable.describe(report, checkpoint: trained.path, text: source.name))
+    }
+  }
+
+  private func scorer(_ model: Transformer, _ pieces: PieceTable) -> PerplexityScorer {
+    PerplexityScorer(model: model, pieceTable: pieces, positions: batchPieces)
+  }
+
+  private static func measure(
+    _ source: Source, _ scorer: PerplexityScorer, _ title: String, into scores: ScoreFile? = nil
+  ) throws -> PerplexityReport {
+    var scorer = scorer
+    if let scores { scorer.sink = { try scores.append($0) } }
+    let progress = Progress(title, total: source.bytes) { "\(Format.bytes(Int($0)))/s" }
     var seen = 0
     scorer.progress = { tally in
       if Interrupt.isRequested { throw ExitCode(130) }
@@ -141,11 +169,21 @@ struct LMEval: ParsableCommand {
     }
     let report = try source.report(scorer)
     progress.finish()
-    try scores?.finish()
-    if json {
-      print(String(decoding: try JSONFile.encode(report), as: UTF8.self), terminator: "")
-    } else {
-      print(ReportTable.describe(report, checkpoint: trained.path, text: source.name))
+    return report
+  }
+
+  /// The same text under the attention as it was trained, once for every draw of its numbers.
+  private func sampled(
+    _ source: Source, _ trained: TrainedModel, _ pieces: PieceTable
+  ) throws -> EstimateSpread {
+    let seeds = (0..<hashSeeds).map(UInt64.init)
+    let perplexities = try seeds.map { seed in
+      trained.model.evaluationSeed = seed
+      return try Self.measure(
+        source, scorer(trained.model, pieces), "scoring with hashes of seed \(seed)"
+      ).tally.wordPerplexity
     }
+    return EstimateSpread(
+      attention: "\(trained.config.attention)", seeds: seeds, wordPerplexities: perplexities)
   }
 }

@@ -31,6 +31,16 @@ enum ReportTable {
       let space = String(repeating: " ", count: width - row[1].count)
       lines.append(row[0].padded(to: 18) + space + row[1] + "  " + row[2])
     }
+    if let sampled = report.sampled {
+      lines.append("")
+      lines.append("The figures above are of the expectation, without random numbers. As trained:")
+      lines.append("attention".padded(to: 18) + sampled.attention)
+      let deviation = sampled.deviation.map { " ± " + number($0, 2) } ?? ""
+      lines.append(
+        "word perplexity".padded(to: 18) + number(sampled.mean, 2) + deviation
+          + "  mean and deviation over \(sampled.seeds.count) draws of the hashes: "
+          + sampled.wordPerplexities.map { number($0, 2) }.joined(separator: ", "))
+    }
     return lines.joined(separator: "\n")
   }
 

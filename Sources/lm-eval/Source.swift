@@ -10,6 +10,7 @@ struct Source {
   let name: String
   /// Bytes of the text, if they are known beforehand.
   let bytes: Double?
+  /// Reads the text from its beginning every time.
   private let run: (PerplexityScorer) throws -> PerplexityReport
 
   func report(_ scorer: PerplexityScorer) throws -> PerplexityReport { try run(scorer) }
@@ -31,8 +32,12 @@ struct Source {
       let isPlain = files.allSatisfy { !$0.hasSuffix(".gz") && !$0.hasSuffix(".zst") }
       let sizes = files.map { try? Files.size(of: $0) }
       bytes = isPlain && !sizes.contains(nil) ? Double(sizes.reduce(0) { $0 + ($1 ?? 0) }) : nil
-      let lines = try FileLines(files, encoder: LineEncoder(model: tokenizer))
-      run = { try $0.report { try lines.next() } }
+      // Read once now, so that what cannot be read is known before anything is scored.
+      _ = try FileLines(files, encoder: LineEncoder(model: tokenizer))
+      run = { scorer in
+        let lines = try FileLines(files, encoder: LineEncoder(model: tokenizer))
+        return try scorer.report { try lines.next() }
+      }
     }
   }
 }

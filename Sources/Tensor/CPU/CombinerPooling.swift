@@ -90,4 +90,35 @@ enum CombinerPooling {
       column += 8
     }
   }
+  /// Pools two pools of equally many rows; of equal channels the left one is taken.
+  static func join(
+    _ result: UnsafeMutablePointer<Float>, _ left: UnsafePointer<Float>,
+    _ right: UnsafePointer<Float>, width: Int, _ pooling: CombinerShape.Pooling
+  ) {
+    var column = 0
+    while column < width {
+      let (a, b) = (load(left + column), load(right + column))
+      let isLarger = b .> a
+      let joined = pooling == .max ? a.replacing(with: b, where: isLarger) : (a + b) * 0.5
+      store(joined, result + column)
+      column += 8
+    }
+  }
+
+  /// Adds the gradient of `join` to its operands'.
+  static func joinBackward(
+    _ dLeft: UnsafeMutablePointer<Float>, _ dRight: UnsafeMutablePointer<Float>,
+    _ gradient: UnsafePointer<Float>, _ left: UnsafePointer<Float>,
+    _ right: UnsafePointer<Float>, width: Int, _ pooling: CombinerShape.Pooling
+  ) {
+    var column = 0
+    while column < width {
+      let g = load(gradient + column)
+      let isLarger = load(right + column) .> load(left + column)
+      let toLeft = pooling == .max ? g.replacing(with: 0, where: isLarger) : g * 0.5
+      store(load(dLeft + column) + toLeft, dLeft + column)
+      store(load(dRight + column) + (g - toLeft), dRight + column)
+      column += 8
+    }
+  }
 }

@@ -80,7 +80,9 @@ struct CombinerColumnSlots {
   }
 
   /// Gradients or contents of one column as the keys of a backward tile.
-  func range(_ gradients: CombinerColumnSlots, column: Int, count: Int) -> AttentionBackwardTile.Range {
+  func range(
+    _ gradients: CombinerColumnSlots, column: Int, count: Int
+  ) -> AttentionBackwardTile.Range {
     AttentionBackwardTile.Range(
       count: count, keys: key(column: column, row: 0), values: value(column: column, row: 0),
       keyGradients: gradients.key(column: column, row: 0),

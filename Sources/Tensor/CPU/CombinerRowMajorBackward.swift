@@ -91,7 +91,9 @@ struct CombinerRowMajorBackward {
     }
   }
 
-  private func joint(_ grid: CombinerGrid, _ slots: CombinerColumnSlots, _ gradients: CombinerColumnSlots) {
+  private func joint(
+    _ grid: CombinerGrid, _ slots: CombinerColumnSlots, _ gradients: CombinerColumnSlots
+  ) {
     gradients.clear()
     for row in 0..<grid.rows {
       combinerRowBackward(all, tile, first: row * grid.width, count: grid.count(row: row), bias)

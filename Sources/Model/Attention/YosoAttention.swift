@@ -7,7 +7,8 @@ package struct YosoOptions: AttentionOptions {
   package static let help = [
     (
       key: "estimate",
-      meaning: "weights: expectation, sampled, or hybrid (exact in a chunk, sampled across) (sampled)"
+      meaning:
+        "weights: expectation, sampled, or hybrid (exact in a chunk, sampled across) (sampled)"
     ),
     (key: "hashes", meaning: "hash functions, m (16)"),
     (key: "bits", meaning: "bits of a hash, τ, the power of the weights, 1 to 16 (8)"),

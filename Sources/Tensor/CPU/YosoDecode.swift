@@ -97,8 +97,7 @@ package struct YosoDecodeState: Sendable {
         _ = writeUnitRow(
           o.base + head * widths.valueWidth, row.sums, stride: widths.valueStride,
           width: widths.valueWidth, leastNorm: shape.leastNorm)
-        if isHybrid, slot + 1 == shape.chunk, let recent = state.recent, let tables = state.tables
-        {
+        if isHybrid, slot + 1 == shape.chunk, let recent = state.recent, let tables = state.tables {
           let table = tables.base + (head * shape.hashes << shape.bits) * widths.valueStride
           recent.flush(into: table, row, head: head)
         }

@@ -5,12 +5,14 @@ import Storage
 package enum AttentionKind: String, CaseIterable, Sendable {
   case softmax
   case hierarchical
+  case yoso
 
   /// The options of that attention.
   var options: any AttentionOptions.Type {
     switch self {
     case .softmax: SoftmaxOptions.self
     case .hierarchical: HierarchicalOptions.self
+    case .yoso: YosoOptions.self
     }
   }
 

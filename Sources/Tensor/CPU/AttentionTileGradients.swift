@@ -79,28 +79,27 @@ struct AttentionGradients {
       valueGradients: valueGradients + row * shape.valueStride)
   }
 
-  /// Writes the finished gradients of the sequence; `accumulate` adds them.
+  /// Writes the finished gradients of the sequence.
   func write(
-    _ dq: View, _ dk: View, _ dv: View, head: Int, first: Int, length: Int, scale: Float,
-    accumulate: Bool = false
+    _ dq: View, _ dk: View, _ dv: View, head: Int, first: Int, length: Int, scale: Float
   ) {
-    let unpack = accumulate ? addRows : unpackRows
-    let keyColumn = head * shape.keyWidth
-    unpack(dq, first, keyColumn, queryGradients, shape.keyStride, length, shape.keyWidth, scale)
-    unpack(dk, first, keyColumn, keyGradients, shape.keyStride, length, shape.keyWidth, 1)
-    unpack(
-      dv, first, head * shape.valueWidth, valueGradients, shape.valueStride, length,
-      shape.valueWidth, 1)
+    unpackRows(
+      dq.base + first * dq.stride + head * shape.keyWidth, stride: dq.stride, queryGradients,
+      sourceStride: shape.keyStride, rows: length, width: shape.keyWidth, scale: scale)
+    unpackRows(
+      dk.base + first * dk.stride + head * shape.keyWidth, stride: dk.stride, keyGradients,
+      sourceStride: shape.keyStride, rows: length, width: shape.keyWidth, scale: 1)
+    unpackRows(
+      dv.base + first * dv.stride + head * shape.valueWidth, stride: dv.stride, valueGradients,
+      sourceStride: shape.valueStride, rows: length, width: shape.valueWidth, scale: 1)
   }
 }
 
-/// Copies packed rows, multiplied by `scale`, to rows of a view from a row and a column on.
-private func unpackRows(
-  _ view: View, _ first: Int, _ firstColumn: Int, _ source: UnsafePointer<Float>,
-  _ sourceStride: Int, _ rows: Int, _ width: Int, _ scale: Float
+/// Copies packed rows, multiplied by `scale`, to rows of a strided matrix.
+func unpackRows(
+  _ destination: UnsafeMutablePointer<Float>, stride: Int, _ source: UnsafePointer<Float>,
+  sourceStride: Int, rows: Int, width: Int, scale: Float
 ) {
-  let destination = view.base + first * view.stride + firstColumn
-  let stride = view.stride
   let whole = width / 8 * 8
   for row in 0..<rows {
     let from = source + row * sourceStride
@@ -114,20 +113,6 @@ private func unpackRows(
       to[column] = from[column] * scale
       column += 1
     }
-  }
-}
-
-/// As `unpackRows`, added to what is there.
-private func addRows(
-  _ view: View, _ first: Int, _ firstColumn: Int, _ source: UnsafePointer<Float>,
-  _ sourceStride: Int, _ rows: Int, _ width: Int, _ scale: Float
-) {
-  let destination = view.base + first * view.stride + firstColumn
-  let stride = view.stride
-  for row in 0..<rows {
-    let from = source + row * sourceStride
-    let to = destination + row * stride
-    for column in 0..<width { to[column] += from[column] * scale }
   }
 }
 

@@ -75,13 +75,10 @@ extension CombinerViewGradients {
       length: length, scale: views.shape.scale)
   }
 
-  /// Writes a sequence's finished gradients; `accumulate` adds them.
+  /// Writes a sequence's finished gradients.
   func write(
-    _ rows: AttentionGradients, _ views: CombinerViews, head: Int, first: Int, length: Int,
-    accumulate: Bool = false
+    _ rows: AttentionGradients, _ views: CombinerViews, head: Int, first: Int, length: Int
   ) {
-    rows.write(
-      dq, dk, dv, head: head, first: first, length: length, scale: views.shape.scale,
-      accumulate: accumulate)
+    rows.write(dq, dk, dv, head: head, first: first, length: length, scale: views.shape.scale)
   }
 }

@@ -6,6 +6,7 @@ package enum AttentionKind: String, CaseIterable, Sendable {
   case softmax
   case hierarchical
   case combiner
+  case yoso
 
   /// The options of that attention.
   var options: any AttentionOptions.Type {
@@ -13,6 +14,7 @@ package enum AttentionKind: String, CaseIterable, Sendable {
     case .softmax: SoftmaxOptions.self
     case .hierarchical: HierarchicalOptions.self
     case .combiner: CombinerOptions.self
+    case .yoso: YosoOptions.self
     }
   }
 

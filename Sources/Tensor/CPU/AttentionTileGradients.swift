@@ -93,24 +93,25 @@ struct AttentionGradients {
       dv.base + first * dv.stride + head * shape.valueWidth, stride: dv.stride, valueGradients,
       sourceStride: shape.valueStride, rows: length, width: shape.valueWidth, scale: 1)
   }
+}
 
-  private func unpackRows(
-    _ destination: UnsafeMutablePointer<Float>, stride: Int, _ source: UnsafePointer<Float>,
-    sourceStride: Int, rows: Int, width: Int, scale: Float
-  ) {
-    let whole = width / 8 * 8
-    for row in 0..<rows {
-      let from = source + row * sourceStride
-      let to = destination + row * stride
-      var column = 0
-      while column < whole {
-        store(load(from + column) * scale, to + column)
-        column += 8
-      }
-      while column < width {
-        to[column] = from[column] * scale
-        column += 1
-      }
+/// Copies packed rows, multiplied by `scale`, to rows of a strided matrix.
+func unpackRows(
+  _ destination: UnsafeMutablePointer<Float>, stride: Int, _ source: UnsafePointer<Float>,
+  sourceStride: Int, rows: Int, width: Int, scale: Float
+) {
+  let whole = width / 8 * 8
+  for row in 0..<rows {
+    let from = source + row * sourceStride
+    let to = destination + row * stride
+    var column = 0
+    while column < whole {
+      store(load(from + column) * scale, to + column)
+      column += 8
+    }
+    while column < width {
+      to[column] = from[column] * scale
+      column += 1
     }
   }
 }

@@ -1,0 +1,126 @@
+package import Tensor
+
+/// YOSO attention on a seeded case, with hyperplanes of its own.
+package struct YosoCase: Sendable {
+  package let shape: YosoShape
+  package let problem: AttentionCase
+  package let planes: View?
+
+  package init(
+    _ shape: YosoShape, lengths: [Int], keyWidth: Int = 8, valueWidth: Int = 8, seed: UInt64 = 1
+  ) {
+    self.shape = shape
+    problem = AttentionCase(
+      starts: lengths.reduce(into: [0]) { $0.append(($0.last ?? 0) + $1) }, heads: shape.heads,
+      keyWidth: keyWidth, valueWidth: valueWidth, distances: nil, seed: seed)
+    planes = shape.isRandom ? Self.planes(shape, width: keyWidth, seed: seed) : nil
+  }
+
+  package init(_ shape: YosoShape, _ problem: AttentionCase, planes: View?) {
+    self.shape = shape
+    self.problem = problem
+    self.planes = planes
+  }
+
+  package static func planes(_ shape: YosoShape, width: Int, seed: UInt64) -> View {
+    shape.drawPlanes(width: width) { CounterRandom(seed: seed, 77, UInt64($0)) }
+  }
+
+  package func forward(_ result: YosoResult) {
+    CPUKernels().yosoForward(
+      o: result.o, saved: result.saved, q: problem.q, k: problem.k, v: problem.v, planes: planes,
+      starts: problem.starts, shape: shape)
+  }
+
+  package func backward(_ result: YosoResult, form: YosoBackwardForm? = nil) {
+    CPUKernels().yosoBackward(
+      dq: result.dq, dk: result.dk, dv: result.dv, dO: problem.dO, o: result.o,
+      saved: result.saved, q: problem.q, k: problem.k, v: problem.v, starts: problem.starts,
+      shape: shape, form: form)
+  }
+
+  package func run(form: YosoBackwardForm? = nil) -> YosoResult {
+    let result = YosoResult(self)
+    forward(result)
+    backward(result, form: form)
+    return result
+  }
+
+  package var outputs: View {
+    let result = YosoResult(self)
+    forward(result)
+    return result.o
+  }
+
+  /// Outputs of a single sequence, one position at a time.
+  package func decode() -> View {
+    let o = View(rows: problem.positions, columns: problem.v.columns)
+    var state = makeState()
+    for position in 0..<problem.positions { step(&state, position, into: o) }
+    return o
+  }
+
+  package func makeState() -> YosoDecodeState {
+    YosoDecodeState(
+      shape: shape, keyWidth: problem.keyWidth, valueWidth: problem.valueWidth, planes: planes)
+  }
+
+  package func step(_ state: inout YosoDecodeState, _ position: Int, into o: View) {
+    let row = position..<position + 1
+    state.step(
+      o: o.rows(row), q: problem.q.rows(row), k: problem.k.rows(row), v: problem.v.rows(row))
+  }
+
+  /// Codes of one head in the rows of one sequence, `[hashes][L]`.
+  package func codes(_ rows: View, sequence: Int, head: Int) -> [[Int]] {
+    guard let planes else { return [] }
+    let width = problem.keyWidth
+    let count = shape.hashes * shape.bits
+    let range = problem.starts[sequence]..<problem.starts[sequence + 1]
+    return CPUKernels().yosoCodes(
+      rows.rows(range).columns(head * width..<(head + 1) * width),
+      planes: planes.rows(head * count..<(head + 1) * count), hashes: shape.hashes,
+      bits: shape.bits)
+  }
+
+  /// The twin of one sequence and head, with the codes of the kernels.
+  package func reference(sequence: Int = 0, head: Int = 0) -> ReferenceYosoAttention {
+    func rows(_ view: View) -> [[Double]] { problem.rows(view, sequence: sequence, head: head) }
+    let queries = codes(problem.q, sequence: sequence, head: head)
+    let keys = codes(problem.k, sequence: sequence, head: head)
+    let weights: ReferenceYosoAttention.Weights =
+      switch shape.estimate {
+      case .expectation: .expectation
+      case .sampled: .sampled(queries: queries, keys: keys)
+      case .hybrid: .hybrid(queries: queries, keys: keys, chunk: shape.chunk)
+      }
+    return ReferenceYosoAttention(
+      q: rows(problem.q), k: rows(problem.k), v: rows(problem.v), bits: shape.bits,
+      weights: weights, slope: shape.slope)
+  }
+}
+
+/// What a forward and a backward pass of YOSO attention write.
+package struct YosoResult: Sendable {
+  package let o: View
+  package let saved: View
+  package let dq: View
+  package let dk: View
+  package let dv: View
+
+  /// Outputs of a case, filled with a number that must not stay.
+  package init(_ own: YosoCase) {
+    let problem = own.problem
+    let keys = problem.heads * problem.keyWidth
+    let values = problem.heads * problem.valueWidth
+    o = filledView(rows: problem.positions, columns: values, value: 9, padding: 3)
+    saved = View(rows: own.shape.savedRows, columns: problem.positions)
+    let all = View(rows: problem.positions, columns: 2 * keys + values)
+    all.fill(9)
+    dq = all.columns(0..<keys)
+    dk = all.columns(keys..<2 * keys)
+    dv = all.columns(2 * keys..<2 * keys + values)
+  }
+
+  package var all: [View] { [o, dq, dk, dv] }
+}

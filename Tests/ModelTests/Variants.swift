@@ -1,4 +1,5 @@
 import Model
+import Tensor
 import Testing
 
 /// Small models of every attention and position that the tests run through.
@@ -13,7 +14,16 @@ struct Variant: Sendable, CustomTestStringConvertible {
     make("hierarchical coarse", .hierarchical(blockSize: 4, query: .coarse), .relativeBias),
     make("hierarchical fine", .hierarchical(blockSize: 4, query: .fine), .relativeBias),
     make("hierarchical sinusoidal", .hierarchical(blockSize: 4, query: .coarse), .sinusoidal),
+    make("combiner fixed", .combiner(.fixed, segment: 4), .sinusoidal),
+    make("combiner fixed mean", .combiner(.fixed, segment: 4, pooling: .mean), .sinusoidal),
+    make("combiner logsparse", .combiner(.logsparse, pooling: .mean), .sinusoidal),
   ]
+
+  /// Those without the kinks of a maximum, so that differences of the loss are slopes.
+  static let smooth = all.filter {
+    guard let options = $0.config.attention.options as? CombinerOptions else { return true }
+    return options.pattern == .rowmajor || options.pooling == .mean
+  }
 
   static func make(
     _ name: String, _ attention: AttentionConfig, _ position: Position, layers: Int = 2

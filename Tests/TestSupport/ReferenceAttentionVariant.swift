@@ -191,6 +191,13 @@ extension AttentionVariant {
     .combiner(.fixed, segment: 48),
     .combiner(.logsparse, segment: 64),
     .combiner(.logsparse, segment: 64, pooling: .mean),
+    .combiner(.rowmajor, segment: 16, pooling: .mean),
+    .combiner(.rowmajor, segment: 7, pooling: .mean, address: .none),
+    .combiner(.vertical, segment: 16),
+    .combiner(.vertical, segment: 7, pooling: .mean),
+    .combiner(.vertical, segment: 40),
+    .combiner(.mixture, segment: 16),
+    .combiner(.mixture, segment: 7, pooling: .mean),
   ]
 
   /// Those whose pooling has no kinks, so that differences of their outputs are slopes.

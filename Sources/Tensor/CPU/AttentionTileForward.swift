@@ -273,9 +273,12 @@ struct AttentionPanel {
       writeQuotient(
         o + row * stride, values + row * shape.valueStride, divisor: sum[row],
         width: shape.valueWidth)
-      lse[row] = maximum[row] + log(sum[row])
+      lse[row] = logSumExp(row)
     }
   }
+
+  /// Natural log of a row's softmax denominator.
+  func logSumExp(_ row: Int) -> Float { maximum[row] + log(sum[row]) }
 }
 
 /// Writes `y / divisor`; adding zero turns -0 into +0, the one bit masked terms could leave.

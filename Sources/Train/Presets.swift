@@ -20,7 +20,7 @@ package struct Preset: Sendable {
     return preset
   }
 
-  package static let all = [quickstart, news, flaxLM1B, t2t50M, h1d53M, h1d144M]
+  package static let all = [quickstart, compare, news, flaxLM1B, t2t50M, h1d53M, h1d144M]
 
   /// Minutes on two cores: the main job on a small book.
   package static let quickstart = Preset(
@@ -36,6 +36,25 @@ package struct Preset: Sendable {
     run.report.validateEvery = 300
     run.report.validationSequences = 0
     run.report.checkpointEvery = 300
+    return run
+  }
+
+  /// Small enough to train every attention several times in an afternoon: heads of 64 as in large
+  /// models, so that the cost of attention has its usual weight.
+  package static let compare = Preset(
+    name: "compare", summary: "1.3 M parameters, minutes on two cores, to compare attentions"
+  ) { vocabulary in
+    let model = ModelConfig(
+      vocabularySize: vocabulary, width: 128, layers: 4, heads: 2, hidden: 344)
+    var run = RunConfig(
+      preset: "compare", model: model, steps: 1_000, batchPieces: 1_024,
+      schedule: .warmupStableDecay(warmup: 60, decay: 0.6))
+    run.optimizer.rate = 3e-3
+    run.report.logEvery = 20
+    run.report.validateEvery = 100
+    run.report.validationSequences = 1_000
+    run.report.checkpointEvery = 0
+    run.report.keepLast = 1
     return run
   }
 

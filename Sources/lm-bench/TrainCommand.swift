@@ -1,6 +1,8 @@
 import ArgumentParser
+import CommandSupport
 import Dispatch
 import Model
+import Storage
 import Tensor
 import Train
 
@@ -8,7 +10,10 @@ import Train
 struct TrainCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "train", abstract: "Time whole training steps of a decoder.",
-    discussion: "The defaults are the shapes that PyTorch was measured on: 6 layers of 512.")
+    discussion: """
+      The defaults are the shapes that PyTorch was measured on: 6 layers of 512. Several attentions
+      take turns, step by step, so that a slow moment of the machine meets all of them.
+      """)
 
   @Option(help: "Layers.") var layers = 6
   @Option(help: "Model width.") var width = 512
@@ -19,9 +24,12 @@ struct TrainCommand: ParsableCommand {
   @Option(help: "Sequences of a step.") var batch = 8
   @Option(help: "Timed steps; the median counts.") var steps = 6
   @Option(
-    help: "Attention as lm-train takes it.", transform: { try AttentionConfig(parsing: $0) })
-  var attention = AttentionConfig.softmax
+    parsing: .upToNextOption,
+    help: ArgumentHelp("Attentions as lm-train takes them.", valueName: "kind"),
+    transform: { try AttentionConfig(parsing: $0) })
+  var attention = [AttentionConfig.softmax]
   @Flag(help: "Score only: forward, no gradients, no update.") var forward = false
+  @Flag(help: "Print a JSON array with one object for every attention.") var json = false
   @Option(help: "Threads (all processors).") var threads: Int?
 
   func validate() throws {
@@ -34,50 +42,116 @@ struct TrainCommand: ParsableCommand {
 
   func run() throws {
     if let threads { Parallel.threads = threads }
+    let runs = try attention.map { try TimedModel(self, attention: $0) }
+    let peak = MatrixPeak.measure()
+    for step in 1...steps + 2 {
+      // Two steps touch memory for the first time and are not counted.
+      for run in runs { run.take(step: step, isCounted: step > 2) }
+    }
+    let figures = runs.map { $0.figures(peak: peak) }
+    if json {
+      print(String(decoding: try JSONFile.encode(figures), as: UTF8.self), terminator: "")
+    } else {
+      print(figures.map(\.description).joined(separator: "\n\n"))
+    }
+  }
+}
+
+/// What was measured of one attention.
+private struct TrainFigures: Encodable, CustomStringConvertible {
+  let attention: String
+  let length: Int
+  let parameters: Int
+  let milliseconds: Double
+  let leastMilliseconds: Double
+  let piecesPerSecond: Double
+  let flopsPerPiece: Double
+  /// Planned activations, in bytes; those of the backward pass included in training.
+  let activationBytesPerPiece: Double
+  /// Share of the matrix-product peak measured in the same process.
+  let peakFraction: Double
+  let peakFlopsPerSecond: Double
+
+  var description: String {
+    """
+    attention       \(attention), sequences of \(length)
+    parameters      \(Format.count(parameters))
+    step            \(Format.decimal(milliseconds, 0)) ms \
+    (least \(Format.decimal(leastMilliseconds, 0)) ms)
+    pieces/s        \(Format.count(Int(piecesPerSecond)))
+    work            \(Format.short(flopsPerPiece))FLOP a piece, \
+    \(Format.bytes(Int(activationBytesPerPiece))) of activations
+    rate            \(Format.short(flopsPerPiece * piecesPerSecond))FLOP/s, \
+    \(Format.decimal(100 * peakFraction, 0)) % of the \(Format.short(peakFlopsPerSecond))FLOP/s \
+    of the matrix product
+    """
+  }
+}
+
+/// A model with random weights and one batch of random pieces.
+private final class TimedModel {
+  private let command: TrainCommand
+  private let config: ModelConfig
+  private let model: Transformer
+  private let gradients: Parameters
+  private let optimizer: Optimizer
+  private let ids: [Int32]
+  private let starts: [Int]
+  private var seconds: [Double] = []
+
+  init(_ command: TrainCommand, attention: AttentionConfig) throws {
+    self.command = command
     var config = ModelConfig(
-      vocabularySize: vocabulary, width: width, layers: layers, heads: heads, hidden: hidden)
+      vocabularySize: command.vocabulary, width: command.width, layers: command.layers,
+      heads: command.heads, hidden: command.hidden)
     config.use(attention)
     try config.validate()
+    self.config = config
     let parameters = Parameters(config)
     parameters.initialize(seed: 1)
-    let model = try Transformer(config, parameters: parameters)
-    let gradients = Parameters(config)
-    let optimizer = Optimizer(OptimizerConfig(), model: config)
+    model = try Transformer(config, parameters: parameters)
+    gradients = Parameters(config)
+    optimizer = Optimizer(OptimizerConfig(), model: config)
     let random = CounterRandom(seed: 2)
-    let count = batch * length
-    let ids = (0..<count + 1).map { Int32(random.bits(UInt64($0)) % UInt64(vocabulary)) }
-    let starts = (0...batch).map { $0 * length }
-    let peak = MatrixPeak.measure()
-    var seconds: [Double] = []
-    for step in 1...steps + 2 {
-      let began = DispatchTime.now().uptimeNanoseconds
-      if forward {
-        _ = model.nllNats(
-          ids: Array(ids.dropLast()), targets: Array(ids.dropFirst()), starts: starts)
-      } else {
-        gradients.all.fill(0)
-        _ = model.accumulateGradients(
-          ids: Array(ids.dropLast()), targets: Array(ids.dropFirst()), starts: starts,
-          gradientScale: 1 / Float(count), dropout: nil, into: gradients)
-        optimizer.update(
-          parameters, gradients: gradients, step: step, rate: 1e-4,
-          gradientNorm: Optimizer.norm(gradients, kernels: model.kernels),
-          kernels: model.kernels)
-      }
-      if step > 2 { seconds.append(Double(DispatchTime.now().uptimeNanoseconds - began) * 1e-9) }
+    ids = (0..<command.batch * command.length + 1).map {
+      Int32(random.bits(UInt64($0)) % UInt64(command.vocabulary))
     }
+    starts = (0...command.batch).map { $0 * command.length }
+  }
+
+  func take(step: Int, isCounted: Bool) {
+    let began = DispatchTime.now().uptimeNanoseconds
+    let inputs = Array(ids.dropLast())
+    let targets = Array(ids.dropFirst())
+    if command.forward {
+      _ = model.nllNats(ids: inputs, targets: targets, starts: starts)
+    } else {
+      gradients.all.fill(0)
+      _ = model.accumulateGradients(
+        ids: inputs, targets: targets, starts: starts, gradientScale: 1 / Float(inputs.count),
+        dropout: nil, draw: .training(seed: 1, step: step), into: gradients)
+      optimizer.update(
+        model.parameters, gradients: gradients, step: step, rate: 1e-4,
+        gradientNorm: Optimizer.norm(gradients, kernels: model.kernels), kernels: model.kernels)
+    }
+    if isCounted {
+      seconds.append(Double(DispatchTime.now().uptimeNanoseconds - began) * 1e-9)
+    }
+  }
+
+  func figures(peak: Double) -> TrainFigures {
     let median = seconds.sorted()[seconds.count / 2]
-    let lengths = Array(repeating: length, count: batch)
+    let lengths = Array(repeating: command.length, count: command.batch)
     let cost = Cost(config)
-    let flops = forward ? cost.forward(lengths: lengths) : cost.training(lengths: lengths)
-    let rate = flops / median
-    print(
-      """
-      parameters      \(ParameterLayout(config).count)
-      step            \(Int(median * 1e3)) ms (least \(Int((seconds.min() ?? 0) * 1e3)) ms)
-      pieces/s        \(Int(Double(count) / median))
-      GFLOP/s         \(Int(rate * 1e-9)), \(Int(100 * rate / peak)) % of the \
-      \(Int(peak * 1e-9)) GFLOP/s of the matrix product
-      """)
+    let flops = command.forward ? cost.forward(lengths: lengths) : cost.training(lengths: lengths)
+    let pieces = ids.count - 1
+    let bytes = Activations.bytes(config, positions: pieces, training: !command.forward)
+    return TrainFigures(
+      attention: "\(config.attention)", length: command.length,
+      parameters: ParameterLayout(config).count, milliseconds: median * 1e3,
+      leastMilliseconds: (seconds.min() ?? 0) * 1e3, piecesPerSecond: Double(pieces) / median,
+      flopsPerPiece: flops / Double(pieces),
+      activationBytesPerPiece: Double(bytes) / Double(pieces), peakFraction: flops / median / peak,
+      peakFlopsPerSecond: peak)
   }
 }

@@ -6,8 +6,6 @@ import Testing
 struct Variant: Sendable, CustomTestStringConvertible {
   let testDescription: String
   let config: ModelConfig
-  /// Whether the gradient is the slope of the loss; YOSO's published one is a lower bound.
-  var hasExactGradient = true
 
   static let all: [Variant] = [
     make("softmax rotary", .softmax, .rotary),
@@ -20,7 +18,25 @@ struct Variant: Sendable, CustomTestStringConvertible {
     makeYoso("yoso expectation", .expectation),
     makeYoso("yoso sampled", .sampled),
     makeYoso("yoso hybrid", .hybrid, .sinusoidal),
+    make("combiner fixed", .combiner(.fixed, segment: 4), .sinusoidal),
+    make("combiner fixed mean", .combiner(.fixed, segment: 4, pooling: .mean), .sinusoidal),
+    make("combiner logsparse", .combiner(.logsparse, pooling: .mean), .sinusoidal),
+    make("combiner rowmajor", .combiner(.rowmajor, segment: 4), .sinusoidal),
+    make(
+      "combiner rowmajor projected", .combiner(.rowmajor, segment: 3, address: .proj), .sinusoidal),
+    make("combiner vertical", .combiner(.vertical, segment: 4), .sinusoidal),
+    make("combiner mixture mean", .combiner(.mixture, segment: 4, pooling: .mean), .sinusoidal),
   ]
+
+  /// Those whose gradient is the slope of the loss: without the kinks of a maximum, and not YOSO's
+  /// published gradient, which is a lower bound.
+  static let smooth = all.filter {
+    if let options = $0.config.attention.options as? YosoOptions {
+      return options.slope == .exact
+    }
+    guard let options = $0.config.attention.options as? CombinerOptions else { return true }
+    return options.pattern == .rowmajor || options.pooling == .mean
+  }
 
   private static func makeYoso(
     _ name: String, _ estimate: YosoShape.Estimate, _ position: Position = .rotary,
@@ -32,9 +48,7 @@ struct Variant: Sendable, CustomTestStringConvertible {
     options.bits = 3
     options.hashes = 16
     options.chunk = 8
-    var variant = make(name, AttentionConfig(options), position)
-    variant.hasExactGradient = slope == .exact
-    return variant
+    return make(name, AttentionConfig(options), position)
   }
 
   static func make(

@@ -4,11 +4,12 @@ import Testing
 
 /// Gradients against differences of the kernel's own output, and their accumulation.
 @Suite struct AttentionGradientTests {
-  static let variants: [AttentionVariant] = [
+  static let unpooled: [AttentionVariant] = [
     .softmax(distances: nil), .softmax(distances: 9),
     .hierarchical(blockSize: 4, fineQuery: false), .hierarchical(blockSize: 4, fineQuery: true),
     .hierarchical(blockSize: 16, fineQuery: false), .hierarchical(blockSize: 16, fineQuery: true),
   ]
+  static let variants = unpooled + AttentionVariant.combiners
 
   /// `Σ dO · o` in Double.
   private func projection(_ variant: AttentionVariant, _ problem: AttentionCase) -> Double {
@@ -19,7 +20,7 @@ import Testing
     }
   }
 
-  @Test(arguments: variants)
+  @Test(arguments: unpooled + AttentionVariant.smoothCombiners)
   func centralDifferencesAlongRandomDirections(variant: AttentionVariant) {
     let problem = variant.problem(lengths: [71, 13], heads: 2, keyWidth: 9, valueWidth: 8)
     let result = variant.run(problem)

@@ -11,7 +11,7 @@ import Testing
         AttentionVariant.hierarchical(blockSize: $0, fineQuery: false),
         .hierarchical(blockSize: $0, fineQuery: true),
       ]
-    }
+    } + AttentionVariant.combiners
 
   /// Shapes around the tiles, one of them with widths that fill no vector.
   static let shapes = [

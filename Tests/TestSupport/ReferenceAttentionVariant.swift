@@ -4,12 +4,17 @@ package import Tensor
 package enum AttentionVariant: Sendable, CustomStringConvertible {
   case softmax(distances: Int?)
   case hierarchical(blockSize: Int, fineQuery: Bool)
+  case combiner(
+    CombinerShape.Pattern, segment: Int, pooling: CombinerShape.Pooling = .max,
+    address: CombinerShape.Address = .wsum)
 
   package var description: String {
     switch self {
     case .softmax(let distances): "softmax, bias \(distances ?? 0)"
     case .hierarchical(let blockSize, let fineQuery):
       "hierarchical \(blockSize) \(fineQuery ? "fine" : "coarse")"
+    case .combiner(let pattern, let segment, let pooling, let address):
+      "combiner \(pattern) \(segment) \(pooling) \(address)"
     }
   }
 
@@ -18,7 +23,23 @@ package enum AttentionVariant: Sendable, CustomStringConvertible {
     switch self {
     case .softmax(let distances): distances
     case .hierarchical(let blockSize, _): 2 * blockSize
+    case .combiner: nil
     }
+  }
+
+  /// The Combiner attention of a problem.
+  package func combinerShape(_ problem: AttentionCase) -> CombinerShape? {
+    guard case .combiner(let pattern, let segment, let pooling, let address) = self else {
+      return nil
+    }
+    return CombinerShape(
+      heads: problem.heads, scale: problem.scale, pattern: pattern, segment: segment,
+      pooling: pooling, address: address)
+  }
+
+  private func requiredShape(_ problem: AttentionCase) -> CombinerShape {
+    guard let shape = combinerShape(problem) else { preconditionFailure("no Combiner") }
+    return shape
   }
 
   /// Seeded inputs.
@@ -43,6 +64,10 @@ package enum AttentionVariant: Sendable, CustomStringConvertible {
         o: result.o, lse: result.lse, q: problem.q, k: problem.k, v: problem.v, bias: bias,
         starts: problem.starts, heads: problem.heads, scale: problem.scale, blockSize: blockSize,
         fineQuery: fineQuery)
+    case .combiner:
+      CPUKernels().combinerAttentionForward(
+        o: result.o, saved: result.lse, q: problem.q, k: problem.k, v: problem.v, projection: nil,
+        starts: problem.starts, shape: requiredShape(problem))
     }
   }
 
@@ -63,6 +88,11 @@ package enum AttentionVariant: Sendable, CustomStringConvertible {
         lse: result.lse, q: problem.q, k: problem.k, v: problem.v, bias: bias,
         starts: problem.starts, heads: problem.heads, scale: problem.scale, blockSize: blockSize,
         fineQuery: fineQuery)
+    case .combiner:
+      CPUKernels().combinerAttentionBackward(
+        dq: result.dq, dk: result.dk, dv: result.dv, dProjection: nil, dO: problem.dO,
+        o: result.o, saved: result.lse, q: problem.q, k: problem.k, v: problem.v,
+        projection: nil, starts: problem.starts, shape: requiredShape(problem))
     }
   }
 
@@ -96,6 +126,14 @@ package enum AttentionVariant: Sendable, CustomStringConvertible {
           o: o.rows(row), q: problem.q.rows(row), k: problem.k.rows(row), v: problem.v.rows(row),
           bias: bias, scale: problem.scale)
       }
+    case .combiner:
+      var state = CombinerDecodeState(
+        requiredShape(problem), keyWidth: problem.keyWidth, valueWidth: problem.valueWidth)
+      for position in 0..<problem.positions {
+        let row = position..<position + 1
+        state.step(
+          o: o.rows(row), q: problem.q.rows(row), k: problem.k.rows(row), v: problem.v.rows(row))
+      }
     }
     return o
   }
@@ -118,6 +156,11 @@ package enum AttentionVariant: Sendable, CustomStringConvertible {
         q: rows(problem.q), k: rows(problem.k), v: rows(problem.v), bias: bias ?? [],
         scale: Double(problem.scale), blockSize: blockSize, fineQuery: fineQuery)
       return ReferenceAttentionResult(twin.forward(), twin.backward(dO: dO))
+    case .combiner:
+      let twin = ReferenceCombinerAttention(
+        q: rows(problem.q), k: rows(problem.k), v: rows(problem.v), shape: requiredShape(problem))
+      let (dq, dk, dv, _) = twin.backward(dO: dO)
+      return ReferenceAttentionResult(twin.forward(), (dq, dk, dv, [0]))
     }
   }
 }
@@ -137,5 +180,28 @@ package struct ReferenceAttentionResult {
   ) {
     (o, lse) = forward
     (dq, dk, dv, dBias) = backward
+  }
+}
+
+extension AttentionVariant {
+  /// One Combiner attention of every pattern and pooling, with short segments.
+  package static let combiners: [AttentionVariant] = [
+    .combiner(.fixed, segment: 16),
+    .combiner(.fixed, segment: 7, pooling: .mean),
+    .combiner(.fixed, segment: 48),
+    .combiner(.logsparse, segment: 64),
+    .combiner(.logsparse, segment: 64, pooling: .mean),
+    .combiner(.rowmajor, segment: 16, pooling: .mean),
+    .combiner(.rowmajor, segment: 7, pooling: .mean, address: .none),
+    .combiner(.vertical, segment: 16),
+    .combiner(.vertical, segment: 7, pooling: .mean),
+    .combiner(.vertical, segment: 40),
+    .combiner(.mixture, segment: 16),
+    .combiner(.mixture, segment: 7, pooling: .mean),
+  ]
+
+  /// Those whose pooling has no kinks, so that differences of their outputs are slopes.
+  package static let smoothCombiners = combiners.filter {
+    if case .combiner(_, _, .mean, _) = $0 { true } else { false }
   }
 }

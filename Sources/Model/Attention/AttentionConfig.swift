@@ -5,6 +5,7 @@ import Storage
 package enum AttentionKind: String, CaseIterable, Sendable {
   case softmax
   case hierarchical
+  case combiner
   case yoso
 
   /// The options of that attention.
@@ -12,6 +13,7 @@ package enum AttentionKind: String, CaseIterable, Sendable {
     switch self {
     case .softmax: SoftmaxOptions.self
     case .hierarchical: HierarchicalOptions.self
+    case .combiner: CombinerOptions.self
     case .yoso: YosoOptions.self
     }
   }

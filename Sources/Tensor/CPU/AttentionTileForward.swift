@@ -37,11 +37,14 @@ enum LaneMask {
   case causal(offset: Int)
   /// Rows below `rows` see only keys below `keys`; the others see all.
   case half(rows: Int, keys: Int)
+  /// One panel: lanes of minus infinity hide the first `keys` keys, `[keys, 16]`; all lanes see the
+  /// others. There is no bias.
+  case lanes(UnsafePointer<Float>, keys: Int)
 
   /// How many of the first `count` keys some row of the panel sees.
   func visible(panel: Int, count: Int) -> Int {
     switch self {
-    case .none: count
+    case .none, .lanes: count
     case .causal(let offset): max(0, min(count, offset + 16 * panel + 16))
     case .half(let rows, let keys): rows - 16 * panel >= 16 ? max(0, min(count, keys)) : count
     }
@@ -51,7 +54,7 @@ enum LaneMask {
   /// and by how much that number grows with every key.
   func hidden(panel: Int) -> (key: Int, lanes: Int, growth: Int) {
     switch self {
-    case .none: (Int.max, 0, 0)
+    case .none, .lanes: (Int.max, 0, 0)
     case .causal(let offset): hiddenCausally(offset + 16 * panel + 1)
     case .half(let rows, let keys):
       rows - 16 * panel > 0 ? (max(0, keys), rows - 16 * panel, 0) : (Int.max, 0, 0)
@@ -68,6 +71,7 @@ enum LaneMask {
     case .none: .none
     case .causal(let offset): .causal(offset: offset - count)
     case .half(let rows, let keys): .half(rows: rows, keys: keys - count)
+    case .lanes(let table, let keys): .lanes(table + 16 * count, keys: max(0, keys - count))
     }
   }
 }
@@ -92,6 +96,10 @@ func addBias(
   _ scores: UnsafeMutablePointer<Float>, stride: Int, count: Int, panel: Int, bias: LaneBias,
   mask: LaneMask, maximum: (Lanes, Lanes)
 ) -> (Lanes, Lanes) {
+  if case .lanes(let table, let keys) = mask {
+    return hideLanes(
+      scores, stride: stride, count: count, table: table, keys: keys, maximum: maximum)
+  }
   var (m0, m1) = maximum
   let table = bias.table
   let first = bias.first(panel: panel)
@@ -115,6 +123,30 @@ func addBias(
     m0 = Tensor.maximum(m0, h0)
     m1 = Tensor.maximum(m1, h1)
     lanes += growth
+  }
+  return (m0, m1)
+}
+
+/// Hides the lanes of a table and returns the maxima including these scores.
+private func hideLanes(
+  _ scores: UnsafeMutablePointer<Float>, stride: Int, count: Int, table: UnsafePointer<Float>,
+  keys: Int, maximum: (Lanes, Lanes)
+) -> (Lanes, Lanes) {
+  var (m0, m1) = maximum
+  let masked = min(count, keys)
+  for key in 0..<masked {
+    let (t0, t1) = loadPair(table + 16 * key)
+    let (s0, s1) = loadPair(scores + stride * key)
+    let h0 = s0.replacing(with: -.infinity, where: t0 .< 0)
+    let h1 = s1.replacing(with: -.infinity, where: t1 .< 0)
+    storePair(h0, h1, scores + stride * key)
+    m0 = Tensor.maximum(m0, h0)
+    m1 = Tensor.maximum(m1, h1)
+  }
+  for key in masked..<count {
+    let (s0, s1) = loadPair(scores + stride * key)
+    m0 = Tensor.maximum(m0, s0)
+    m1 = Tensor.maximum(m1, s1)
   }
   return (m0, m1)
 }
@@ -241,9 +273,12 @@ struct AttentionPanel {
       writeQuotient(
         o + row * stride, values + row * shape.valueStride, divisor: sum[row],
         width: shape.valueWidth)
-      lse[row] = maximum[row] + log(sum[row])
+      lse[row] = logSumExp(row)
     }
   }
+
+  /// Natural log of a row's softmax denominator.
+  func logSumExp(_ row: Int) -> Float { maximum[row] + log(sum[row]) }
 }
 
 /// Writes `y / divisor`; adding zero turns -0 into +0, the one bit masked terms could leave.

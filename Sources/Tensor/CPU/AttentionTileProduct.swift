@@ -25,7 +25,8 @@ struct TileResult {
 ///
 /// The chain of an element does not depend on how many rows or columns are computed with it; the
 /// prefix property and the equality of decoding and full forward pass rest on that. Rows go six
-/// at a time: 12 accumulators hide the latency of two FMA units and leave registers for b.
+/// at a time: 12 accumulators hide the latency of two FMA units and leave registers for b. Fewer
+/// wait for one another's latency, so the rest goes together, not row by row.
 ///
 /// - Parameters:
 ///   - panels: Columns / 16.
@@ -46,17 +47,21 @@ func tileProduct(
       result += 6 * c.rowStride
       remaining -= 6
     }
-    if remaining >= 4 {
+    if remaining == 4 {
       fourRows(result, c.rowStride, left, a, right, b.stepStride, depth, accumulate)
-      left += 4 * a.rowStride
-      result += 4 * c.rowStride
-      remaining -= 4
+      remaining = 0
+    } else if remaining == 5 {
+      threeRows(result, c.rowStride, left, a, right, b.stepStride, depth, accumulate)
+      left += 3 * a.rowStride
+      result += 3 * c.rowStride
+      remaining = 2
     }
-    while remaining > 0 {
+    if remaining == 1 {
       oneRow(result, left, a.stepStride, right, b.stepStride, depth, accumulate)
-      left += a.rowStride
-      result += c.rowStride
-      remaining -= 1
+    } else if remaining == 2 {
+      twoRows(result, c.rowStride, left, a, right, b.stepStride, depth, accumulate)
+    } else if remaining == 3 {
+      threeRows(result, c.rowStride, left, a, right, b.stepStride, depth, accumulate)
     }
   }
 }
@@ -147,6 +152,65 @@ private func fourRows(
   storePair(c10, c11, c + rowStride)
   storePair(c20, c21, c + 2 * rowStride)
   storePair(c30, c31, c + 3 * rowStride)
+}
+
+private func threeRows(
+  _ c: UnsafeMutablePointer<Float>, _ rowStride: Int, _ left: UnsafePointer<Float>, _ a: TileLeft,
+  _ right: UnsafePointer<Float>, _ rightStep: Int, _ depth: Int, _ accumulate: Bool
+) {
+  var c00 = Lanes.zero
+  var c01 = Lanes.zero
+  var c10 = Lanes.zero
+  var c11 = Lanes.zero
+  var c20 = Lanes.zero
+  var c21 = Lanes.zero
+  if accumulate {
+    (c00, c01) = loadPair(c)
+    (c10, c11) = loadPair(c + rowStride)
+    (c20, c21) = loadPair(c + 2 * rowStride)
+  }
+  let leftRow = a.rowStride
+  let leftStep = a.stepStride
+  var a0 = left
+  var b = right
+  for _ in 0..<depth {
+    let (b0, b1) = loadPair(b)
+    fuse(&c00, &c01, a0[0], b0, b1)
+    fuse(&c10, &c11, a0[leftRow], b0, b1)
+    fuse(&c20, &c21, a0[2 * leftRow], b0, b1)
+    a0 += leftStep
+    b += rightStep
+  }
+  storePair(c00, c01, c)
+  storePair(c10, c11, c + rowStride)
+  storePair(c20, c21, c + 2 * rowStride)
+}
+
+private func twoRows(
+  _ c: UnsafeMutablePointer<Float>, _ rowStride: Int, _ left: UnsafePointer<Float>, _ a: TileLeft,
+  _ right: UnsafePointer<Float>, _ rightStep: Int, _ depth: Int, _ accumulate: Bool
+) {
+  var c00 = Lanes.zero
+  var c01 = Lanes.zero
+  var c10 = Lanes.zero
+  var c11 = Lanes.zero
+  if accumulate {
+    (c00, c01) = loadPair(c)
+    (c10, c11) = loadPair(c + rowStride)
+  }
+  let leftRow = a.rowStride
+  let leftStep = a.stepStride
+  var a0 = left
+  var b = right
+  for _ in 0..<depth {
+    let (b0, b1) = loadPair(b)
+    fuse(&c00, &c01, a0[0], b0, b1)
+    fuse(&c10, &c11, a0[leftRow], b0, b1)
+    a0 += leftStep
+    b += rightStep
+  }
+  storePair(c00, c01, c)
+  storePair(c10, c11, c + rowStride)
 }
 
 private func oneRow(

@@ -1,0 +1,156 @@
+#!/usr/bin/env bash
+# Trains every attention from one preset, budget and list of seeds and compares them: word
+# perplexity on sentences and on long documents, and what each costs.
+#
+#   scripts/compare-attention.sh --sentences DATA --documents DATA [--output FOLDER]
+#       [--seeds "1 2 3"] [--steps N] [--document-pieces N] [--lengths "1024 4096 16384"]
+#       [--document-seeds "1"] [--only "NAME ..."] [--parts "sentences documents speed report"]
+#
+#   --sentences        shards of lm-tokenize whose lines are unrelated sentences
+#   --documents        shards whose lines follow each other; read in windows of --lengths pieces
+#   --output           runs and results (checkpoints/compare); what is finished is not repeated
+#   --steps            optimizer steps of 1,024 pieces on sentences (1000)
+#   --document-pieces  pieces of training on documents, in steps of 4,096 or one window (1000000)
+#   --only             names of the list below, for a part of the comparison
+#
+# The report, docs/attention.md with two plots, is made of the results that are there.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# Name, attention, positions. Segments of Combiner are given for sentences; documents use 64.
+variants=(
+  "softmax-rotary       softmax                       rotary"
+  "softmax-bias         softmax                       relativeBias"
+  "hierarchical-coarse  hierarchical:query=coarse     relativeBias"
+  "hierarchical-fine    hierarchical:query=fine       relativeBias"
+  "yoso-expectation     yoso:estimate=expectation     rotary"
+  "yoso-sampled         yoso:estimate=sampled         rotary"
+  "yoso-hybrid          yoso:estimate=hybrid          rotary"
+  "combiner-fixed       combiner:pattern=fixed        sinusoidal"
+  "combiner-rowmajor    combiner:pattern=rowmajor     sinusoidal"
+  "combiner-logsparse   combiner:pattern=logsparse    sinusoidal"
+  "combiner-vertical    combiner:pattern=vertical     sinusoidal"
+  "combiner-mixture     combiner:pattern=mixture      sinusoidal"
+)
+
+usage() {
+  sed -n '2,18p' "$0" | cut -c3-
+  exit 2
+}
+sentences= documents= output=checkpoints/compare seeds="1 2 3" steps=1000 only=
+document_pieces=1000000 lengths="1024 4096 16384" document_seeds=1
+parts="sentences documents speed report"
+while (($#)); do
+  (($# >= 2)) || usage
+  case $1 in
+    --sentences) sentences=$2 ;;
+    --documents) documents=$2 ;;
+    --output) output=$2 ;;
+    --seeds) seeds=$2 ;;
+    --steps) steps=$2 ;;
+    --document-pieces) document_pieces=$2 ;;
+    --lengths) lengths=$2 ;;
+    --document-seeds) document_seeds=$2 ;;
+    --only) only=$2 ;;
+    --parts) parts=$2 ;;
+    *) usage ;;
+  esac
+  shift 2
+done
+has() { [[ " $1 " == *" $2 "* ]]; }
+if has "$parts" sentences && [[ -z $sentences ]]; then usage; fi
+if has "$parts" documents && [[ -z $documents ]]; then usage; fi
+
+if [[ -z ${BIN:-} ]]; then
+  for product in lm-train lm-eval lm-bench; do swift build -c release --product "$product"; done
+  BIN=$(swift build -c release --show-bin-path)
+fi
+mkdir -p "$output"
+
+# attention NAME KIND SEGMENT: the attention as lm-train takes it.
+attention() {
+  if [[ $1 == combiner* && $1 != *logsparse ]]; then echo "$2,segment=$3"; else echo "$2"; fi
+}
+
+# Runs one training and one evaluation, unless its result is there.
+#   run FOLDER DATA EVALUATION-OPTIONS... -- TRAINING-OPTIONS...
+run() {
+  local folder=$1 data=$2 evaluation=()
+  shift 2
+  while [[ $1 != -- ]]; do
+    evaluation+=("$1")
+    shift
+  done
+  shift
+  if [[ -e $folder/result.json ]]; then return; fi
+  echo "== $folder"
+  rm -rf "$folder"
+  mkdir -p "$(dirname "$folder")"
+  "$BIN/lm-train" --data "$data" --output "$folder" --preset compare "$@" >"$folder.log" 2>&1 ||
+    { tail -n 5 "$folder.log"; return 1; }
+  "$BIN/lm-eval" --checkpoint "$folder" --data "$data" --split test --json "${evaluation[@]}" \
+    >"$folder/result.part" 2>>"$folder.log"
+  rm -rf "$folder"/step-*/optimizer.safetensors
+  mv "$folder/result.part" "$folder/result.json"
+}
+
+each() { # each COMMAND...: calls it with name, attention and positions of every chosen variant
+  local name kind position
+  for variant in "${variants[@]}"; do
+    read -r name kind position <<<"$variant"
+    if [[ -z $only ]] || has "$only" "$name"; then "$@" "$name" "$kind" "$position"; fi
+  done
+}
+
+train_sentences() {
+  run "$output/sentences/$2/seed-$1" "$sentences" -- --attention "$(attention "$2" "$3" 16)" \
+    --position "$4" --seed "$1" --steps "$steps"
+}
+train_documents() {
+  local seed=$1 length=$2 batch=$(($2 > 4096 ? $2 : 4096))
+  run "$output/documents-$length/$3/seed-$seed" "$documents" --context stream --length "$length" \
+    -- --attention "$(attention "$3" "$4" 64)" --position "$5" --seed "$seed" \
+    --steps $((document_pieces / batch)) --batch-pieces "$batch" --micro-batch-pieces "$batch" \
+    --stream-length "$length" --warmup 20 --validation-sequences $((65536 / length)) \
+    --validate-every $((61440 / batch)) --log-every $((20480 / batch < 1 ? 1 : 20480 / batch))
+}
+if has "$parts" sentences; then
+  for seed in $seeds; do each train_sentences "$seed"; done
+fi
+if has "$parts" documents; then
+  for seed in $document_seeds; do
+    for length in $lengths; do each train_documents "$seed" "$length"; done
+  done
+fi
+
+if has "$parts" speed; then
+  echo "== speed"
+  chosen=() short=() names=()
+  list() {
+    chosen+=("$(attention "$1" "$2" 64)")
+    short+=("$(attention "$1" "$2" 16)")
+    names+=("$1")
+  }
+  each list
+  printf "%s\n" "${names[@]}" >"$output/names.txt"
+  # Softmax is the same with either kind of positions as far as its time goes: it is timed twice.
+  shape=(--layers 4 --width 128 --heads 2 --hidden 344 --vocabulary 4000 --json)
+  "$BIN/lm-bench" train "${shape[@]}" --length 32 --batch 32 --attention "${short[@]}" \
+    >"$output/train-32.json"
+  "$BIN/lm-bench" train "${shape[@]}" --length 32 --batch 32 --forward --attention "${short[@]}" \
+    >"$output/forward-32.json"
+  for length in $lengths; do
+    "$BIN/lm-bench" train "${shape[@]}" --length "$length" --batch 1 --steps 4 \
+      --attention "${chosen[@]}" >"$output/train-$length.json"
+    "$BIN/lm-bench" train "${shape[@]}" --length "$length" --batch 1 --steps 4 --forward \
+      --attention "${chosen[@]}" >"$output/forward-$length.json"
+  done
+  "$BIN/lm-bench" attention --attention "${chosen[@]}" --lengths 256 512 1024 2048 4096 8192 16384 \
+    --rounds 3 --json >"$output/attention.json"
+  "$BIN/lm-bench" attention --attention "${chosen[@]}" --heads 2 --lengths $lengths --rounds 1 \
+    --decode --json >"$output/decode.json"
+fi
+
+if has "$parts" report; then
+  python3 scripts/reference/compare_attention.py "$output" docs
+fi

@@ -23,9 +23,9 @@ struct Variant: Sendable, CustomTestStringConvertible {
     make("combiner logsparse", .combiner(.logsparse, pooling: .mean), .sinusoidal),
     make("combiner rowmajor", .combiner(.rowmajor, segment: 4), .sinusoidal),
     make(
-      "combiner rowmajor projected", .combiner(.rowmajor, segment: 3, address: .proj), .sinusoidal),
-    make("combiner vertical", .combiner(.vertical, segment: 4), .sinusoidal),
-    make("combiner mixture mean", .combiner(.mixture, segment: 4, pooling: .mean), .sinusoidal),
+      "combiner rowmajor proj", .combiner(.rowmajor, segment: 4, address: .proj), .sinusoidal),
+    make("combiner vertical", .combiner(.vertical, segment: 4, pooling: .mean), .sinusoidal),
+    make("combiner mixture", .combiner(.mixture, segment: 4, pooling: .mean), .sinusoidal),
   ]
 
   /// Those whose gradient is the slope of the loss: without the kinks of a maximum, and not YOSO's

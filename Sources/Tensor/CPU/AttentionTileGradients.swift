@@ -79,19 +79,22 @@ struct AttentionGradients {
       valueGradients: valueGradients + row * shape.valueStride)
   }
 
-  /// Writes the finished gradients of the sequence.
+  /// Writes the finished gradients of the sequence; `accumulate` adds them.
   func write(
-    _ dq: View, _ dk: View, _ dv: View, head: Int, first: Int, length: Int, scale: Float
+    _ dq: View, _ dk: View, _ dv: View, head: Int, first: Int, length: Int, scale: Float,
+    accumulate: Bool = false
   ) {
-    unpackRows(
-      dq.base + first * dq.stride + head * shape.keyWidth, stride: dq.stride, queryGradients,
-      sourceStride: shape.keyStride, rows: length, width: shape.keyWidth, scale: scale)
-    unpackRows(
-      dk.base + first * dk.stride + head * shape.keyWidth, stride: dk.stride, keyGradients,
-      sourceStride: shape.keyStride, rows: length, width: shape.keyWidth, scale: 1)
-    unpackRows(
-      dv.base + first * dv.stride + head * shape.valueWidth, stride: dv.stride, valueGradients,
-      sourceStride: shape.valueStride, rows: length, width: shape.valueWidth, scale: 1)
+    func unpack(
+      _ view: View, _ source: UnsafePointer<Float>, _ sourceStride: Int, _ width: Int,
+      _ scale: Float
+    ) {
+      let to = view.base + first * view.stride + head * width
+      let copy = accumulate ? addUnpackedRows : unpackRows
+      copy(to, view.stride, source, sourceStride, length, width, scale)
+    }
+    unpack(dq, queryGradients, shape.keyStride, shape.keyWidth, scale)
+    unpack(dk, keyGradients, shape.keyStride, shape.keyWidth, 1)
+    unpack(dv, valueGradients, shape.valueStride, shape.valueWidth, 1)
   }
 }
 
@@ -113,6 +116,18 @@ func unpackRows(
       to[column] = from[column] * scale
       column += 1
     }
+  }
+}
+
+/// As `unpackRows`, added to what is there.
+private func addUnpackedRows(
+  _ destination: UnsafeMutablePointer<Float>, stride: Int, _ source: UnsafePointer<Float>,
+  sourceStride: Int, rows: Int, width: Int, scale: Float
+) {
+  for row in 0..<rows {
+    let from = source + row * sourceStride
+    let to = destination + row * stride
+    for column in 0..<width { to[column] += from[column] * scale }
   }
 }
 

@@ -75,10 +75,13 @@ extension CombinerViewGradients {
       length: length, scale: views.shape.scale)
   }
 
-  /// Writes a sequence's finished gradients.
+  /// Writes a sequence's finished gradients; `accumulate` adds them.
   func write(
-    _ rows: AttentionGradients, _ views: CombinerViews, head: Int, first: Int, length: Int
+    _ rows: AttentionGradients, _ views: CombinerViews, head: Int, first: Int, length: Int,
+    accumulate: Bool = false
   ) {
-    rows.write(dq, dk, dv, head: head, first: first, length: length, scale: views.shape.scale)
+    rows.write(
+      dq, dk, dv, head: head, first: first, length: length, scale: views.shape.scale,
+      accumulate: accumulate)
   }
 }

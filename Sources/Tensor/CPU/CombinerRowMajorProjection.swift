@@ -137,11 +137,8 @@ struct CombinerProjectedPass {
             CombinerProjectedSlots(
               views.head, head: head, row: rows[sequence], addresses: $0, summaries: $1)
           }
-          if accumulate {
-            gradients.add(pass.all, views, head: head, first: first, length: length)
-          } else {
-            gradients.write(pass.all, views, head: head, first: first, length: length)
-          }
+          gradients.write(
+            pass.all, views, head: head, first: first, length: length, accumulate: accumulate)
         }
       }
     }
@@ -154,38 +151,6 @@ struct CombinerProjectedPass {
       let first = views.starts[sequence]
       let length = views.starts[sequence + 1] - first
       if length > 0 { body(tasks.head(task), sequence, first, length) }
-    }
-  }
-}
-
-extension CombinerViewGradients {
-  /// Adds a sequence's gradients to those already written.
-  fileprivate func add(
-    _ rows: AttentionGradients, _ views: CombinerViews, head: Int, first: Int, length: Int
-  ) {
-    let shape = rows.shape
-    addRows(
-      dq, row: first, column: head * shape.keyWidth, rows.queryGradients,
-      sourceStride: shape.keyStride, rows: length, width: shape.keyWidth,
-      scale: views.shape.scale)
-    addRows(
-      dk, row: first, column: head * shape.keyWidth, rows.keyGradients,
-      sourceStride: shape.keyStride, rows: length, width: shape.keyWidth, scale: 1)
-    addRows(
-      dv, row: first, column: head * shape.valueWidth, rows.valueGradients,
-      sourceStride: shape.valueStride, rows: length, width: shape.valueWidth, scale: 1)
-  }
-
-  private func addRows(
-    _ view: View, row: Int, column: Int, _ source: UnsafePointer<Float>, sourceStride: Int,
-    rows: Int, width: Int, scale: Float
-  ) {
-    let destination = view.base + row * view.stride + column
-    let stride = view.stride
-    for row in 0..<rows {
-      let from = source + row * sourceStride
-      let to = destination + row * stride
-      for column in 0..<width { to[column] += from[column] * scale }
     }
   }
 }

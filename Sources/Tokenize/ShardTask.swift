@@ -55,10 +55,10 @@ final class ShardTask: BlockTask, @unchecked Sendable {
     let lines = EncodedLines(idCapacity: block.count / 3 + 64)
     if try !encoder.encodeBlock(block.bytes, into: lines) {
       throw .invalidUTF8(
-        path: files[index].path, line: block.firstLine + lines.lines.count + 1)
+        path: files[index].path, line: block.firstLine + lines.lineCount + 1)
     }
     let splits = rule.map { rule in
-      (0..<lines.lines.count).map { line in
+      (0..<lines.lineCount).map { line in
         UInt8(rule.split(file: index, line: block.firstLine + line))
       }
     }

@@ -42,10 +42,20 @@ package final class LineEncoder {
   /// - Parameters:
   ///   - model: Shared with other encoders.
   ///   - cacheSlots: Size of the tables of words, a power of two; 2²⁰ slots take some 90 MB.
-  package init(model: SentencePieceModel, cacheSlots: Int = 1 << 19) throws(TokenizerError) {
+  package convenience init(
+    model: SentencePieceModel, cacheSlots: Int = 1 << 19
+  ) throws(TokenizerError) {
+    try self.init(model: model, cacheSlots: cacheSlots, exchange: nil)
+  }
+
+  /// - Parameter exchange: Shared with the encoders that work on the same corpus.
+  init(
+    model: SentencePieceModel, cacheSlots: Int = 1 << 19, exchange: WordExchange?
+  ) throws(TokenizerError) {
     self.model = model
     table = WordTable(capacity: cacheSlots)
-    words = try WordEncoder(model: model, table: table, cacheSlots: cacheSlots)
+    words = try WordEncoder(
+      model: model, table: table, cacheSlots: cacheSlots, exchange: exchange)
   }
 
   deinit { queue.deallocate() }
@@ -87,6 +97,18 @@ package final class LineEncoder {
       let count = queueWords(of: block, base, from: &next)
       if count == 0 { return true }
       if try !encodeWords(count, of: block, base, from: &place, into: result) { return false }
+    }
+  }
+
+  /// Number of words of a block, an empty one between two spaces included.
+  func countWords(of block: UnsafeBufferPointer<UInt8>) -> Int {
+    guard let base = block.baseAddress else { return 0 }
+    var next = 0
+    var total = 0
+    while true {
+      let count = queueWords(of: block, base, from: &next)
+      if count == 0 { return total }
+      total += count
     }
   }
 

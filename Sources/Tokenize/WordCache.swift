@@ -135,6 +135,9 @@ struct WordKey {
   var tail: UInt64
   var hash: UInt64
 
+  /// Bytes that may be read past the end of a word.
+  static let padding = 8
+
   /// The key of a word; eight bytes may be read from its start whatever its length.
   @inline(__always)
   init(_ word: UnsafePointer<UInt8>, count: Int) {

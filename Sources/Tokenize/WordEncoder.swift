@@ -16,8 +16,17 @@ final class WordEncoder {
   /// Ids before the line whose score ``unigram`` is adding up.
   private var scoredLine = -1
 
-  init(model: SentencePieceModel, table: WordTable, cacheSlots: Int) throws(TokenizerError) {
+  /// Words found since the last exchange.
+  private var batch = WordExchange.Batch()
+  private let exchange: WordExchange?
+  private let member: Int
+
+  init(
+    model: SentencePieceModel, table: WordTable, cacheSlots: Int, exchange: WordExchange?
+  ) throws(TokenizerError) {
     self.model = model
+    self.exchange = exchange
+    member = exchange?.join() ?? 0
     self.table = table
     cache = WordCache(capacity: cacheSlots)
     unigram = model.modelType == .unigram ? UnigramWords(model: model) : nil
@@ -31,7 +40,14 @@ final class WordEncoder {
   }
 
   /// Lines are counted anew.
-  func beginBlock() { scoredLine = -1 }
+  func beginBlock() {
+    scoredLine = -1
+    guard let exchange else { return }
+    batch.close()
+    let received = exchange.exchange(batch, of: member)
+    batch = WordExchange.Batch()
+    for batch in received { take(batch) }
+  }
 
   /// Encodes a word that the table does not have, or not for this place.
   ///
@@ -93,12 +109,48 @@ final class WordEncoder {
     _ word: UnsafeBufferPointer<UInt8>, _ key: WordKey, ids: UnsafeBufferPointer<Int32>, runs: Int,
     safeIDs: Int32
   ) {
-    if safeIDs >= 0 {
-      let answer = WordTable.Answer(idCount: ids.count, runs: runs, safeIDs: safeIDs)
-      if table.insert(word, ids: ids, answer: answer) { return }
-    }
+    if exchange != nil { batch.append(word, ids: ids, runs: runs, safeIDs: safeIDs) }
+    if insert(word, ids: ids, runs: runs, safeIDs: safeIDs) == .done { return }
+    store(word, key, ids: ids, runs: runs, safeIDs: safeIDs)
+  }
+
+  private func insert(
+    _ word: UnsafeBufferPointer<UInt8>, ids: UnsafeBufferPointer<Int32>, runs: Int, safeIDs: Int32
+  ) -> WordTable.Insertion {
+    if safeIDs < 0 { return .noPlace }
+    return table.insert(
+      word, ids: ids,
+      answer: WordTable.Answer(idCount: ids.count, runs: runs, safeIDs: safeIDs))
+  }
+
+  private func store(
+    _ word: UnsafeBufferPointer<UInt8>, _ key: WordKey, ids: UnsafeBufferPointer<Int32>, runs: Int,
+    safeIDs: Int32
+  ) {
     // A table that is full of the words of an older text is of little use.
     if cache.insert(word, key: key, ids: ids, runs: runs, safeIDs: safeIDs) { table.forget() }
+  }
+
+  /// Remembers what another encoder has found.
+  private func take(_ batch: WordExchange.Batch) {
+    batch.bytes.withUnsafeBufferPointer { bytes in
+      batch.ids.withUnsafeBufferPointer { ids in
+        guard let text = bytes.baseAddress, let firstID = ids.baseAddress else { return }
+        var (byte, id) = (0, 0)
+        for entry in batch.words {
+          let word = UnsafeBufferPointer(start: text + byte, count: Int(entry.length))
+          let wordIDs = UnsafeBufferPointer(start: firstID + id, count: Int(entry.idCount))
+          byte += word.count
+          id += wordIDs.count
+          let (runs, safeIDs) = (Int(entry.runs), entry.safeIDs)
+          if insert(word, ids: wordIDs, runs: runs, safeIDs: safeIDs) != .noPlace { continue }
+          let key = WordKey(text + byte - word.count, count: word.count)
+          if cache.find(text + byte - word.count, count: word.count, key: key) == nil {
+            store(word, key, ids: wordIDs, runs: runs, safeIDs: safeIDs)
+          }
+        }
+      }
+    }
   }
 
   /// Appends the ids of a word whose best two paths are close.

@@ -67,11 +67,18 @@ final class WordTable {
 
   deinit { masks.deallocate() }
 
-  /// Remembers a word; false where it does not fit.
-  func insert(_ word: UnsafeBufferPointer<UInt8>, ids: UnsafeBufferPointer<Int32>, answer: Answer)
-    -> Bool
-  {
-    guard word.count <= Self.longestWord, ids.count <= Self.mostIDs else { return false }
+  /// What became of a word.
+  enum Insertion {
+    case done
+    case alreadyThere
+    case noPlace
+  }
+
+  /// Remembers a word, if there is a place for it.
+  func insert(
+    _ word: UnsafeBufferPointer<UInt8>, ids: UnsafeBufferPointer<Int32>, answer: Answer
+  ) -> Insertion {
+    guard word.count <= Self.longestWord, ids.count <= Self.mostIDs else { return .noPlace }
     var (head, tail) = (UInt64(0), UInt64(word.count + 1) << 56)
     for (place, byte) in word.enumerated() {
       if place < 8 {
@@ -80,17 +87,18 @@ final class WordTable {
         tail |= UInt64(byte) << UInt64(8 * (place - 8))
       }
     }
-    var slot = slots + 2 * Self.pair(head, tail, mask)
-    if slot.pointee.tail != 0 {
-      // Already there, but not for every place of a line.
-      if slot.pointee.head == head && slot.pointee.tail == tail { return false }
-      slot += 1
-      if slot.pointee.tail != 0 { return false }
-    }
     var packed = SIMD4<Int32>(0, 0, 0, Int32(bitPattern: answer.bits))
     for (place, id) in ids.enumerated() { packed[place] = id }
-    slot.pointee = Slot(head: head, tail: tail, answer: packed)
-    return true
+    let pair = slots + 2 * Self.pair(head, tail, mask)
+    for place in 0..<2 {
+      let slot = pair + place
+      if slot.pointee.tail == 0 {
+        slot.pointee = Slot(head: head, tail: tail, answer: packed)
+        return .done
+      }
+      if slot.pointee.head == head && slot.pointee.tail == tail { return .alreadyThere }
+    }
+    return .noPlace
   }
 
   func forget() { slots.update(repeating: Slot(), count: 2 * (mask + 1)) }

@@ -62,7 +62,8 @@ let package = Package(
       name: "LMData", dependencies: ["CZstd", "Storage"], path: "Sources/Data",
       swiftSettings: strict),
     .target(
-      name: "Tokenize", dependencies: ["CSentencePiece", "CZstd", "LMData", "Storage"],
+      name: "Tokenize",
+      dependencies: ["CProcessor", "CSentencePiece", "CZstd", "LMData", "Storage"],
       swiftSettings: strict),
     .target(name: "Model", dependencies: ["Tensor", "Storage"], swiftSettings: strict),
     .target(
@@ -78,7 +79,7 @@ let package = Package(
     command("lm-train", ["Train", "Eval", "Model", "Tensor", "LMData", "Tokenize", "Storage"]),
     command("lm-eval", ["Eval", "Model", "Tensor", "LMData", "Tokenize", "Storage"]),
     command("lm-sample", ["Eval", "Model", "Tensor", "LMData", "Tokenize", "Storage"]),
-    command("lm-bench", ["Train", "Eval", "Model", "Tensor", "LMData", "Storage"]),
+    command("lm-bench", ["Train", "Eval", "Model", "Tensor", "LMData", "Tokenize", "Storage"]),
 
     .target(
       name: "TestSupport", dependencies: ["Tensor", "LMData", "Storage"], path: "Tests/TestSupport",

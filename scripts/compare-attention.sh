@@ -5,12 +5,14 @@
 #   scripts/compare-attention.sh --sentences DATA --documents DATA [--output FOLDER]
 #       [--seeds "1 2 3"] [--steps N] [--document-pieces N] [--lengths "1024 4096 16384"]
 #       [--document-seeds "1"] [--only "NAME ..."] [--parts "sentences documents speed report"]
+#       [--threads N]
 #
 #   --sentences        shards of lm-tokenize whose lines are unrelated sentences
 #   --documents        shards whose lines follow each other; read in windows of --lengths pieces
 #   --output           runs and results (checkpoints/compare); what is finished is not repeated
 #   --steps            optimizer steps of 1,024 pieces on sentences (1000)
 #   --document-pieces  pieces of training on documents, in steps of 4,096 or one window (1000000)
+#   --threads          of every training; with 1 two of these scripts share a machine well
 #   --only             names of the list below, for a part of the comparison
 #
 # The report, docs/attention.md with two plots, is made of the results that are there.
@@ -34,10 +36,10 @@ variants=(
 )
 
 usage() {
-  sed -n '2,18p' "$0" | cut -c3-
+  sed -n '2,20p' "$0" | cut -c3-
   exit 2
 }
-sentences= documents= output=checkpoints/compare seeds="1 2 3" steps=1000 only=
+sentences= documents= output=checkpoints/compare seeds="1 2 3" steps=1000 only= threads=$(nproc)
 document_pieces=1000000 lengths="1024 4096 16384" document_seeds=1
 parts="sentences documents speed report"
 while (($#)); do
@@ -51,6 +53,7 @@ while (($#)); do
     --document-pieces) document_pieces=$2 ;;
     --lengths) lengths=$2 ;;
     --document-seeds) document_seeds=$2 ;;
+    --threads) threads=$2 ;;
     --only) only=$2 ;;
     --parts) parts=$2 ;;
     *) usage ;;
@@ -86,9 +89,9 @@ run() {
   echo "== $folder"
   rm -rf "$folder"
   mkdir -p "$(dirname "$folder")"
-  "$BIN/lm-train" --data "$data" --output "$folder" --preset compare "$@" >"$folder.log" 2>&1 ||
+  "$BIN/lm-train" --data "$data" --output "$folder" --preset compare --threads "$threads" "$@" >"$folder.log" 2>&1 ||
     { tail -n 5 "$folder.log"; return 1; }
-  "$BIN/lm-eval" --checkpoint "$folder" --data "$data" --split test --json "${evaluation[@]}" \
+  "$BIN/lm-eval" --checkpoint "$folder" --data "$data" --split test --json --threads "$threads" "${evaluation[@]}" \
     >"$folder/result.part" 2>>"$folder.log"
   rm -rf "$folder"/step-*/optimizer.safetensors
   mv "$folder/result.part" "$folder/result.json"

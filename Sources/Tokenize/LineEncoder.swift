@@ -1,7 +1,7 @@
-import Foundation
+import CProcessor
 import LMData
 
-/// Encodes lines word by word with a table of words; the ids are libsentencepiece's own.
+/// Encodes lines word by word with tables of words; the ids are libsentencepiece's own.
 ///
 /// No piece crosses a space, so a line's ids are those of its words in a row, with three cares:
 /// a model where that does not hold is served by the library line by line; a word of a unigram
@@ -12,29 +12,53 @@ package final class LineEncoder {
   package static let padding = 16
 
   private let model: SentencePieceModel
-  private let cache: WordCache
-  private let unigram: UnigramWords?
-  private let merges: MergeWords?
+  private let table: WordTable
+  private let words: WordEncoder
 
-  /// For each id, the byte that it stands for, or -1.
-  private let byteOf: [Int16]
-  private let spaceIDs: [Int32]
+  /// Words that are looked for in the table at a time.
+  private static let batch = 64
+  private let queue = UnsafeMutablePointer<Word>.allocate(capacity: batch)
+
+  /// A word of the block and where the table has it, if anywhere.
+  private struct Word {
+    var head: UInt64
+    var tail: UInt64
+    var pair: Int
+    /// Place of the space or newline behind it, or the end of the block.
+    var end: Int
+  }
+
+  /// Where an encoder is in its block.
+  private struct Place {
+    /// First byte of the next word.
+    var start = 0
+    /// First byte of the line, and the number of ids before it.
+    var lineStart = 0
+    var firstID = 0
+    /// Words of the line so far.
+    var runs = 0
+  }
 
   /// - Parameters:
   ///   - model: Shared with other encoders.
-  ///   - cacheSlots: Size of the table of words, a power of two; 2²⁰ slots take some 60 MB.
-  package init(model: SentencePieceModel, cacheSlots: Int = 1 << 19) throws(TokenizerError) {
-    self.model = model
-    cache = WordCache(capacity: cacheSlots)
-    unigram = model.modelType == .unigram ? UnigramWords(model: model) : nil
-    merges = model.modelType == .bpe ? MergeWords(model: model) : nil
-    var byteOf = [Int16](repeating: -1, count: model.vocabularySize)
-    for (byte, id) in model.byteIDs.enumerated() { byteOf[Int(id)] = Int16(byte) }
-    self.byteOf = byteOf
-    // The library gives nothing for an empty text, so the empty word is half of one space.
-    let space = try model.encode([0x20])
-    spaceIDs = Array(space.prefix(space.count / 2))
+  ///   - cacheSlots: Size of the tables of words, a power of two; 2²⁰ slots take some 90 MB.
+  package convenience init(
+    model: SentencePieceModel, cacheSlots: Int = 1 << 19
+  ) throws(TokenizerError) {
+    try self.init(model: model, cacheSlots: cacheSlots, exchange: nil)
   }
+
+  /// - Parameter exchange: Shared with the encoders that work on the same corpus.
+  init(
+    model: SentencePieceModel, cacheSlots: Int = 1 << 19, exchange: WordExchange?
+  ) throws(TokenizerError) {
+    self.model = model
+    table = WordTable(capacity: cacheSlots)
+    words = try WordEncoder(
+      model: model, table: table, cacheSlots: cacheSlots, exchange: exchange)
+  }
+
+  deinit { queue.deallocate() }
 
   /// Encodes one line without its newline, for callers with a line now and then.
   ///
@@ -59,150 +83,207 @@ package final class LineEncoder {
   ///   - block: Lines, each closed by a newline but perhaps the last; ``padding`` more bytes
   ///     behind it must be readable.
   ///   - result: Emptied, then filled.
-  /// - Returns: Whether all was UTF-8; if not, the first bad line is number `result.lines.count`.
+  /// - Returns: Whether all was UTF-8; if not, the first bad line is number `result.lineCount`.
   func encodeBlock(
     _ block: UnsafeBufferPointer<UInt8>, into result: EncodedLines
   ) throws(TokenizerError) -> Bool {
     result.removeAll()
     guard let base = block.baseAddress else { return true }
-    var position = 0
-    while position < block.count {
-      let found = memchr(base + position, 0x0A, block.count - position)
-      let end = found.map { UnsafeRawPointer($0) - UnsafeRawPointer(base) } ?? block.count
-      let line = UnsafeBufferPointer(start: base + position, count: end - position)
-      // A byte has at most one id, and the marker before each word at most three.
-      result.reserve(4 * line.count + 8)
-      let words = model.wordsAreIndependent ? try words(of: line, into: result) : nil
-      if let words {
-        result.endLine(words: words, bytes: line.count + 1)
+    if !model.wordsAreIndependent { return try encodeWithLibrary(block, into: result) }
+    words.beginBlock()
+    var next = 0
+    var place = Place()
+    while true {
+      let count = queueWords(of: block, base, from: &next)
+      if count == 0 { return true }
+      if try !encodeWords(count, of: block, base, from: &place, into: result) { return false }
+    }
+  }
+
+  /// Number of words of a block, an empty one between two spaces included.
+  func countWords(of block: UnsafeBufferPointer<UInt8>) -> Int {
+    guard let base = block.baseAddress else { return 0 }
+    var next = 0
+    var total = 0
+    while true {
+      let count = queueWords(of: block, base, from: &next)
+      if count == 0 { return total }
+      total += count
+    }
+  }
+
+  /// Finds the next words of a block and asks the processor for their slots.
+  ///
+  /// The answers come while other words are read: a look at a time into a table of this size
+  /// would mostly be waiting.
+  ///
+  /// - Parameter next: First byte of the first word.
+  /// - Returns: Number of words in the queue, zero at the end.
+  private func queueWords(
+    of block: UnsafeBufferPointer<UInt8>, _ base: UnsafePointer<UInt8>, from next: inout Int
+  ) -> Int {
+    let (queue, slots, mask, masks) = (self.queue, table.slots, table.mask, table.masks)
+    let raw = UnsafeRawPointer(base)
+    var count = 0
+    var start = next
+    // The space or newline behind the word must be in the block.
+    let lastStart = block.count - Self.padding
+    while count < Self.batch && start <= lastStart {
+      let length = Self.shortWordLength(raw + start)
+      if length == 16 {
+        let end = start + Self.wordLength(base + start, limit: block.count - start)
+        queue[count] = Word(head: 0, tail: WordTable.noWord, pair: 0, end: end)
+        start = end
       } else {
-        if model.wordsAreIndependent || !isValidUTF8(line) { return false }
-        result.append(try model.encode(line))
-        result.endLine(words: Words.count(in: line), bytes: line.count + 1)
+        let keep = masks[length]
+        let head = raw.loadUnaligned(fromByteOffset: start, as: UInt64.self).littleEndian & keep.0
+        let tail =
+          raw.loadUnaligned(fromByteOffset: start &+ 8, as: UInt64.self).littleEndian & keep.1
+          | UInt64(truncatingIfNeeded: length &+ 1) &<< 56
+        let pair = WordTable.pair(head, tail, mask)
+        cp_prefetch(slots + 2 &* pair)
+        start &+= length
+        queue[count] = Word(head: head, tail: tail, pair: pair, end: start)
       }
-      position = end + 1
+      start &+= 1
+      count &+= 1
+    }
+    // A line may end in a space at the end of the block: then an empty word is left.
+    while count < Self.batch
+      && (start < block.count || start == block.count && base[start - 1] != 0x0A)
+    {
+      start += Self.wordLength(base + start, limit: block.count - start)
+      queue[count] = Word(head: 0, tail: WordTable.noWord, pair: 0, end: start)
+      start += 1
+      count += 1
+    }
+    next = start
+    return count
+  }
+
+  /// Encodes the words of the queue.
+  ///
+  /// Each turn of the loop has the same steps whatever the word's length and number of ids, so
+  /// that the processor works on several words at a time.
+  ///
+  /// - Returns: Whether all are UTF-8.
+  private func encodeWords(
+    _ count: Int, of block: UnsafeBufferPointer<UInt8>, _ base: UnsafePointer<UInt8>,
+    from place: inout Place, into result: EncodedLines
+  ) throws(TokenizerError) -> Bool {
+    let (queue, slots) = (self.queue, table.slots)
+    let room = 4 * Self.batch
+    result.reserve(room)
+    var output = result.ids
+    var idCount = result.idCount
+    var (start, lineStart, firstID, runs) =
+      (place.start, place.lineStart, place.firstID, place.runs)
+    for index in 0..<count {
+      let word = queue[index]
+      let slot = slots + 2 &* word.pair
+      let first = (slot[0].head ^ word.head) | (slot[0].tail ^ word.tail)
+      let second = (slot[1].head ^ word.head) | (slot[1].tail ^ word.tail)
+      let difference = first == 0 ? 0 : second
+      let packed = slot[first == 0 ? 0 : 1].answer
+      let answer = WordTable.Answer(packed)
+      let tooLate = UInt64(truncatingIfNeeded: idCount &- firstID) &>> UInt64(answer.safeBits)
+      if difference | tooLate != 0 {
+        place = Place(start: start, lineStart: lineStart, firstID: firstID, runs: runs)
+        result.idCount = idCount
+        if try !encodeWord(of: block, base, at: &place, end: word.end, into: result) {
+          return false
+        }
+        result.reserve(room)
+        output = result.ids
+        idCount = result.idCount
+        (start, lineStart, firstID, runs) =
+          (place.start, place.lineStart, place.firstID, place.runs)
+        continue
+      }
+      UnsafeMutableRawPointer(output + idCount).storeBytes(of: packed, as: SIMD4<Int32>.self)
+      idCount &+= answer.idCount
+      runs &+= answer.runs
+      start = word.end &+ 1
+      if base[word.end] == 0x0A {
+        result.idCount = idCount
+        result.endLine(words: runs, bytes: start - lineStart)
+        (lineStart, firstID, runs) = (start, idCount, 0)
+      }
+    }
+    result.idCount = idCount
+    place = Place(start: start, lineStart: lineStart, firstID: firstID, runs: runs)
+    return true
+  }
+
+  /// Encodes the next word, whatever it is.
+  ///
+  /// - Returns: Whether it is UTF-8.
+  @inline(never)
+  private func encodeWord(
+    of block: UnsafeBufferPointer<UInt8>, _ base: UnsafePointer<UInt8>, at place: inout Place,
+    end: Int, into result: EncodedLines
+  ) throws(TokenizerError) -> Bool {
+    let count = end - place.start
+    let isLineEnd = end == block.count || base[end] == 0x0A
+    // An empty line has no words; elsewhere an empty word stands for one more space.
+    if count > 0 || place.start > place.lineStart || !isLineEnd {
+      let word = UnsafeBufferPointer(start: base + place.start, count: count)
+      guard let runs = try words.encode(word, firstID: place.firstID, into: result) else {
+        return false
+      }
+      place.runs += runs
+    }
+    place.start = end + 1
+    if isLineEnd {
+      result.endLine(words: place.runs, bytes: place.start - place.lineStart)
+      place = Place(start: place.start, lineStart: place.start, firstID: result.idCount)
     }
     return true
   }
 
-  /// Encodes a line word by word.
+  /// Encodes line by line, for models with pieces of several words.
+  private func encodeWithLibrary(
+    _ block: UnsafeBufferPointer<UInt8>, into result: EncodedLines
+  ) throws(TokenizerError) -> Bool {
+    for line in block.split(separator: 0x0A, omittingEmptySubsequences: false) {
+      // Behind the last newline there is no line.
+      if line.isEmpty && line.startIndex == block.count { break }
+      let line = UnsafeBufferPointer(rebasing: line)
+      if !isValidUTF8(line) { return false }
+      result.append(try model.encode(line))
+      result.endLine(words: Words.count(in: line), bytes: line.count + 1)
+    }
+    return true
+  }
+
+  /// Bytes up to the next space or newline, or 16 if they are not among the next 16 bytes.
   ///
-  /// - Returns: Its words, or `nil` if it is not UTF-8.
-  private func words(
-    of line: UnsafeBufferPointer<UInt8>, into result: EncodedLines
-  ) throws(TokenizerError) -> Int? {
-    guard let base = line.baseAddress, line.count > 0 else { return 0 }
-    let firstID = result.idCount
-    let output = result.ids
-    var idCount = firstID
-    var words = 0
-    let slots = cache.slots
-    let mask = cache.mask
-    let cachedIDs = cache.ids
-    unigram?.beginLine()
-    var start = 0
-    while start <= line.count {
-      let count = Self.wordLength(base + start, limit: line.count - start)
-      let word = base + start
-      start += count + 1
-      var isKnown = false
-      if count <= WordCache.longestWord {
-        let key = WordKey(word, count: count)
-        var index = Int(truncatingIfNeeded: key.hash) & mask
-        while slots[index].idCount != 0 {
-          if slots[index].head == key.head && slots[index].tail == key.tail
-            && Int(slots[index].length) == count
-            && (count <= 16 || memcmp(cache.bytes + Int(slots[index].bytes), word, count) == 0)
-          {
-            isKnown = true
-            break
-          }
-          index = (index + 1) & mask
-        }
-        if isKnown && Int(slots[index].safeIDs) >= idCount &- firstID {
-          let known = Int(slots[index].idCount)
-          Self.copy(known, from: cachedIDs + Int(slots[index].ids), to: output + idCount)
-          idCount &+= known
-          words &+= Int(slots[index].runs)
-          continue
-        }
-      }
-      result.idCount = idCount
-      let runs = try encodeSlowly(
-        UnsafeBufferPointer(start: word, count: count), isKnown: isKnown, firstID: firstID,
-        into: result)
-      guard let runs else { return nil }
-      words += runs
-      idCount = result.idCount
-    }
-    result.idCount = idCount
-    return words
-  }
-
-  /// Encodes a word that the table does not have, or not for this place, and adds it to the table.
-  ///
-  /// - Returns: Its ``Words``, which may be several, or `nil` if it is not UTF-8.
-  private func encodeSlowly(
-    _ word: UnsafeBufferPointer<UInt8>, isKnown: Bool, firstID: Int, into result: EncodedLines
-  ) throws(TokenizerError) -> Int? {
-    if !isKnown && !isValidUTF8(word) { return nil }
-    let runs = Words.count(in: word)
-    var ids: [Int32] = []
-    var safeIDs = Int32.max
-    if word.isEmpty {
-      ids = spaceIDs
-    } else if let unigram {
-      if isKnown {
-        safeIDs = -1
-      } else {
-        let path = unigram.bestPath(word)
-        ids = path.ids
-        safeIDs = path.safeIDs
-      }
-    } else if let merges, word.count <= MergeWords.longestWord {
-      ids = merges.path(word)
-    } else {
-      ids = try model.encode(word)
-    }
-    if !isKnown && word.count <= WordCache.longestWord, let base = word.baseAddress {
-      let key = WordKey(base, count: word.count)
-      cache.insert(word, key: key, ids: ids, runs: runs, safeIDs: safeIDs)
-    }
-    if let unigram, Int(safeIDs) < result.idCount - firstID {
-      let before = UnsafeBufferPointer(
-        start: result.ids + firstID, count: result.idCount - firstID)
-      ids = unigram.roundedPath(word, after: unigram.accumulate(before, byteOf: byteOf))
-    }
-    result.append(ids)
-    return runs
-  }
-
-  /// Copies ids four at a time: past the end of either side there is room for three more.
+  /// Without a branch, as the lengths of words are hard to foresee. Vectors of 16 bytes compile to
+  /// loops over their lanes.
   @inline(__always)
-  private static func copy(
-    _ count: Int, from source: UnsafePointer<Int32>, to target: UnsafeMutablePointer<Int32>
-  ) {
-    let source = UnsafeRawPointer(source)
-    let target = UnsafeMutableRawPointer(target)
-    var copied = 0
-    while copied < count {
-      let four = source.loadUnaligned(fromByteOffset: 4 &* copied, as: SIMD4<Int32>.self)
-      target.storeBytes(of: four, toByteOffset: 4 &* copied, as: SIMD4<Int32>.self)
-      copied &+= 4
-    }
+  static func shortWordLength(_ start: UnsafeRawPointer) -> Int {
+    let low = wordEnds(start.loadUnaligned(as: UInt64.self).littleEndian)
+    let high = wordEnds(start.loadUnaligned(fromByteOffset: 8, as: UInt64.self).littleEndian)
+    return (low | high &<< 8 | 1 &<< 16).trailingZeroBitCount
   }
 
-  /// Bytes up to the next space or the limit.
+  /// A bit for each byte that is a space or a newline; those above the lowest may be wrong.
   @inline(__always)
+  private static func wordEnds(_ bytes: UInt64) -> UInt64 {
+    let (ones, highest) = (0x0101_0101_0101_0101 as UInt64, 0x8080_8080_8080_8080 as UInt64)
+    let (noSpace, noNewline) = (bytes ^ 0x20 &* ones, bytes ^ 0x0A &* ones)
+    let ends = (noSpace &- ones) & ~noSpace | (noNewline &- ones) & ~noNewline
+    // The sum of the shifts brings the highest bits of the bytes together in the top byte.
+    return (((ends & highest) &>> 7) &* 0x0102_0408_1020_4080) &>> 56
+  }
+
+  /// Bytes up to the next space or newline or the limit.
   private static func wordLength(_ start: UnsafePointer<UInt8>, limit: Int) -> Int {
     var offset = 0
     while offset < limit {
-      let eight = UInt64(
-        littleEndian: UnsafeRawPointer(start + offset).loadUnaligned(as: UInt64.self))
-      let differences = eight ^ 0x2020_2020_2020_2020
-      let zeros = (differences &- 0x0101_0101_0101_0101) & ~differences & 0x8080_8080_8080_8080
-      if zeros != 0 { return min(limit, offset &+ zeros.trailingZeroBitCount >> 3) }
-      offset &+= 8
+      let count = shortWordLength(UnsafeRawPointer(start + offset))
+      if count < 16 { return min(limit, offset + count) }
+      offset += 16
     }
     return limit
   }

@@ -29,19 +29,20 @@ final class MergeWords {
     /// What this symbol and the next one make, or -1.
     var merged: Int32 = -1
     var score: Float = 0
+
+    var bytes: Range<Int> { Int(start)..<Int(end) }
   }
 
   /// Nothing for a model with a piece some character of which is no piece.
   init?(model: SentencePieceModel) {
     let pieces = (0..<Int32(model.vocabularySize)).filter(model.isText).map {
-      (id: $0, bytes: model.piece($0))
+      (id: $0, bytes: model.piece($0), score: model.score($0))
     }
     let trie = PieceTrie(pieces)
     self.trie = trie
     byteIDs = model.byteIDs
     var found: [Pair] = []
-    for (id, bytes) in pieces {
-      let score = model.score(id)
+    for (id, bytes, score) in pieces {
       var cut = 0
       while cut < bytes.count {
         let next = cut + characterLength(bytes[cut])
@@ -68,7 +69,12 @@ final class MergeWords {
   }
 
   /// Pieces of a word with the space before it.
-  func path(_ word: UnsafeBufferPointer<UInt8>) -> [Int32] {
+  ///
+  /// - Parameter target: Has room for four ids a byte and three more.
+  /// - Returns: The number of ids.
+  func path(
+    _ word: UnsafeBufferPointer<UInt8>, into target: UnsafeMutablePointer<Int32>
+  ) -> Int {
     precondition(word.count <= Self.longestWord)
     var count = split(word)
     let symbols = self.symbols
@@ -87,18 +93,21 @@ final class MergeWords {
       if best + 1 < count { match(best) }
       if best > 0 { match(best - 1) }
     }
-    var ids: [Int32] = []
+    var total = 0
     for index in 0..<count {
       let symbol = symbols[index]
       if symbol.id >= 0 {
-        ids.append(symbol.id)
-      } else if symbol.start < 0 {
-        ids += WordMarker.bytes.map { byteIDs[Int($0)] }
-      } else {
-        for place in symbol.start..<symbol.end { ids.append(byteIDs[Int(word[Int(place)])]) }
+        target[total] = symbol.id
+        total += 1
+        continue
+      }
+      let bytes = symbol.start < 0 ? WordMarker.bytes[...] : ArraySlice(word[symbol.bytes])
+      for byte in bytes {
+        target[total] = byteIDs[Int(byte)]
+        total += 1
       }
     }
-    return ids
+    return total
   }
 
   /// Cuts a word into characters, the space before it being the first.

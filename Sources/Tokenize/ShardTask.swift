@@ -8,7 +8,8 @@ import Storage
 /// shard ends after the block that takes it to ``shardBytes`` of text, so its borders follow from
 /// the text alone.
 ///
-/// Unchecked because of `outputs`: the pipeline gives each file to one thread at a time.
+/// Unchecked because of `outputs`, as the pipeline gives each file to one thread at a time, and of
+/// `spare`, which `lock` guards.
 final class ShardTask: BlockTask, @unchecked Sendable {
   /// Encoded lines, and the split of each where a rule deals them out.
   struct Product {
@@ -22,16 +23,26 @@ final class ShardTask: BlockTask, @unchecked Sendable {
   private let folder: String
   private let shardBytes: Int
   private let outputs: [FileOutput]
+  private let exchange = WordExchange()
+  private let lock = NSLock()
+  /// Memory to be used again: fresh memory costs the system a pass over it.
+  private var spare: [EncodedLines] = []
 
   /// The shards of one file.
   private final class FileOutput {
-    var writers: [Int: Open] = [:]
+    /// By split.
+    var open = [OpenShard?](repeating: nil, count: Corpus.splits.count)
     var finished: [(split: Int, part: Int, info: ShardInfo)] = []
+  }
 
-    struct Open {
-      var part: Int
-      var writer: ShardWriter
-      var bytes = 0
+  private final class OpenShard {
+    let part: Int
+    let writer: ShardWriter
+    var bytes = 0
+
+    init(part: Int, writer: ShardWriter) {
+      self.part = part
+      self.writer = writer
     }
   }
 
@@ -47,18 +58,20 @@ final class ShardTask: BlockTask, @unchecked Sendable {
     outputs = files.map { _ in FileOutput() }
   }
 
-  func makeWorker() throws(TokenizerError) -> LineEncoder { try LineEncoder(model: model) }
+  func makeWorker() throws(TokenizerError) -> LineEncoder {
+    try LineEncoder(model: model, exchange: exchange)
+  }
 
   func process(
     _ block: TextBlock, ofFile index: Int, with encoder: LineEncoder
   ) throws(TokenizerError) -> Product {
-    let lines = EncodedLines(idCapacity: block.count / 3 + 64)
+    let lines = lock.withLock { spare.popLast() } ?? EncodedLines(idCapacity: block.count / 3 + 64)
     if try !encoder.encodeBlock(block.bytes, into: lines) {
       throw .invalidUTF8(
-        path: files[index].path, line: block.firstLine + lines.lines.count + 1)
+        path: files[index].path, line: block.firstLine + lines.lineCount + 1)
     }
     let splits = rule.map { rule in
-      (0..<lines.lines.count).map { line in
+      (0..<lines.lineCount).map { line in
         UInt8(rule.split(file: index, line: block.firstLine + line))
       }
     }
@@ -72,21 +85,21 @@ final class ShardTask: BlockTask, @unchecked Sendable {
     do {
       for (number, line) in lines.lines.enumerated() {
         let split = product.splits.map { Int($0[number]) } ?? fixed
-        if output.writers[split] == nil { try open(split, ofFile: index) }
-        output.writers[split]?.bytes += Int(line.bytes)
-        try output.writers[split]?.writer.append(
-          lines[number], words: Int(line.words), bytes: Int(line.bytes))
+        let shard = try output.open[split] ?? open(split, ofFile: index)
+        shard.bytes += Int(line.bytes)
+        try shard.writer.append(lines[number], words: Int(line.words), bytes: Int(line.bytes))
       }
-      for (split, open) in output.writers where open.bytes >= shardBytes {
+      for split in output.open.indices where output.open[split]?.bytes ?? 0 >= shardBytes {
         try close(split, ofFile: index)
       }
     } catch {
       throw .shard("\(error)")
     }
+    lock.withLock { spare.append(lines) }
   }
 
   func finish(file index: Int) throws(TokenizerError) {
-    for split in outputs[index].writers.keys.sorted() {
+    for split in outputs[index].open.indices {
       do { try close(split, ofFile: index) } catch { throw .shard("\(error)") }
     }
   }
@@ -115,19 +128,22 @@ final class ShardTask: BlockTask, @unchecked Sendable {
     return shards
   }
 
-  private func open(_ split: Int, ofFile index: Int) throws(ShardError) {
+  private func open(_ split: Int, ofFile index: Int) throws(ShardError) -> OpenShard {
     let output = outputs[index]
     let part = output.finished.count { $0.split == split }
     let writer = try ShardWriter(
       path: "\(folder)/working-\(index)-\(split)-\(part)",
       idBytes: Manifest.idBytes(vocabularySize: model.vocabularySize), eos: model.special.eos,
       source: files[index].name)
-    output.writers[split] = FileOutput.Open(part: part, writer: writer)
+    let shard = OpenShard(part: part, writer: writer)
+    output.open[split] = shard
+    return shard
   }
 
   private func close(_ split: Int, ofFile index: Int) throws(ShardError) {
     let output = outputs[index]
-    guard let open = output.writers.removeValue(forKey: split) else { return }
-    output.finished.append((split, open.part, try open.writer.finish()))
+    guard let shard = output.open[split] else { return }
+    output.open[split] = nil
+    output.finished.append((split, shard.part, try shard.writer.finish()))
   }
 }

@@ -27,10 +27,10 @@ package final class TextLines {
 
   /// The next line, or `nil` after the last.
   package func nextLine() throws(TokenizerError) -> TextLine? {
-    if next == encoded.lines.count {
+    if next == encoded.lineCount {
       guard try reader.next(into: block) else { return nil }
       if try !encoder.encodeBlock(block.bytes, into: encoded) {
-        throw .invalidUTF8(path: path, line: block.firstLine + encoded.lines.count + 1)
+        throw .invalidUTF8(path: path, line: block.firstLine + encoded.lineCount + 1)
       }
       next = 0
       position = 0

@@ -5,16 +5,6 @@
 /// Where that may happen is known from how far the two are apart; it is settled in the same arithmetic
 /// as the library's (`unigram::Model::EncodeOptimized`). Not safe for use by several threads.
 final class UnigramWords {
-  /// The answer for a word.
-  struct Path {
-    var ids: [Int32]
-
-    /// Ids that may stand before the word in its line with no effect on the answer.
-    ///
-    /// Past them, rounding may decide otherwise. -1 where it always may.
-    var safeIDs: Int32
-  }
-
   /// Largest magnitude of the score of one piece; unknown characters have it.
   let largestScore: Float
 
@@ -33,13 +23,13 @@ final class UnigramWords {
     var best = -Double.infinity
     var second = -Double.infinity
     var single: Float = 0
-    var start = -1
+    var start: Int32 = -1
     var id: Int32 = -1
   }
 
   init(model: SentencePieceModel) {
     let textIDs = (0..<Int32(model.vocabularySize)).filter(model.isText)
-    trie = PieceTrie(textIDs.map { ($0, model.piece($0)) })
+    trie = PieceTrie(textIDs.map { ($0, model.piece($0), model.score($0)) })
     scores = (0..<Int32(model.vocabularySize)).map(model.score)
     byteIDs = model.byteIDs
     let textScores = textIDs.map(model.score)
@@ -56,39 +46,49 @@ final class UnigramWords {
   }
 
   /// Pieces of a word with the space before it, whatever comes before that.
-  func bestPath(_ word: UnsafeBufferPointer<UInt8>) -> Path {
+  ///
+  /// - Parameter target: Has room for four ids a byte and three more.
+  /// - Returns: The number of ids, and of ids that may stand before the word in its line with no
+  ///   effect on the answer. Past them, rounding may decide otherwise; -1 where it always may.
+  func bestPath(
+    _ word: UnsafeBufferPointer<UInt8>, into target: UnsafeMutablePointer<Int32>
+  ) -> (count: Int, safeIDs: Int32) {
     let count = prepare(word)
     let ends = self.ends
     var additions = 1
-    forEachStep(to: count) { start, end, id in
-      let score = Double(id >= 0 ? scores[Int(id)] : unknownScore)
+    forEachStep(to: count) { start, end, id, score in
+      let score = Double(score)
       Self.offer(ends[start].best + score, from: start, id: id, to: &ends[end])
       // Only ever second: the best path to the same start has been offered just now.
       ends[end].second = max(ends[end].second, ends[start].second + score)
     }
     for index in 0..<count where text[index] & 0xC0 != 0x80 { additions += 1 }
     let margin = ends[count].best - ends[count].second
-    return Path(ids: trace(count), safeIDs: safeIDs(margin: margin, additions: additions))
+    return (trace(count, into: target), safeIDs(margin: margin, additions: additions))
   }
 
   /// Pieces of a word that follows pieces of the given total score, as the library rounds it.
   ///
   /// The library compares a sum in `Double` with a stored `Float`, except for unknown characters.
-  func roundedPath(_ word: UnsafeBufferPointer<UInt8>, after score: Float) -> [Int32] {
+  ///
+  /// - Returns: The number of ids.
+  func roundedPath(
+    _ word: UnsafeBufferPointer<UInt8>, after score: Float,
+    into target: UnsafeMutablePointer<Int32>
+  ) -> Int {
     let count = prepare(word)
     let ends = self.ends
     ends[0].single = score
-    forEachStep(to: count) { start, end, id in
+    forEachStep(to: count) { start, end, id, score in
       let before = ends[start].single
-      let candidate =
-        id >= 0 ? Double(scores[Int(id)]) + Double(before) : Double(unknownScore + before)
+      let candidate = id >= 0 ? Double(score) + Double(before) : Double(score + before)
       if ends[end].start < 0 || candidate > Double(ends[end].single) {
         ends[end].single = Float(candidate)
-        ends[end].start = start
+        ends[end].start = Int32(truncatingIfNeeded: start)
         ends[end].id = id
       }
     }
-    return trace(count)
+    return trace(count, into: target)
   }
 
   /// Forgets the sum of ``accumulate(_:byteOf:)``, for a new line.
@@ -151,30 +151,31 @@ final class UnigramWords {
     if score > end.best {
       end.second = end.best
       end.best = score
-      end.start = start
+      end.start = Int32(truncatingIfNeeded: start)
       end.id = id
     } else if score > end.second {
       end.second = score
     }
   }
 
-  /// Calls `body(start, end, id)` for every piece at every character, in the library's order;
-  /// the id is -1 for a character that is no piece.
+  /// Calls `body(start, end, id, score)` for every piece at every character, in the library's
+  /// order; the id is -1 for a character that is no piece.
   @inline(__always)
-  private func forEachStep(to count: Int, _ body: (Int, Int, Int32) -> Void) {
+  private func forEachStep(to count: Int, _ body: (Int, Int, Int32, Float) -> Void) {
     let text = self.text
     let trie = self.trie
+    let unknownScore = self.unknownScore
     var start = 0
     while start < count {
       let character = min(characterLength(text[start]), count - start)
       var isPiece = false
       if start == 0 || !isMarker(at: start, count) {
-        trie.forEachPrefix(of: text, from: start, to: count) { end, id in
-          if end - start == character { isPiece = true }
-          body(start, end, id)
+        trie.forEachPrefix(of: text, from: start, to: count) { end, id, score in
+          if end &- start == character { isPiece = true }
+          body(start, end, id, score)
         }
       }
-      if !isPiece { body(start, start + character, -1) }
+      if !isPiece { body(start, start + character, -1, unknownScore) }
       start += character
     }
   }
@@ -185,19 +186,26 @@ final class UnigramWords {
     text[start] == 0xE2 && start + 3 <= count && text[start + 1] == 0x96 && text[start + 2] == 0x81
   }
 
-  private func trace(_ count: Int) -> [Int32] {
-    var reversed: [Int32] = []
+  /// Writes the pieces of the path that has been found and returns their number.
+  private func trace(_ count: Int, into target: UnsafeMutablePointer<Int32>) -> Int {
+    var total = 0
     var end = count
     while end > 0 {
-      let step = ends[end]
-      precondition(step.start >= 0 && step.start < end, "no path through the word")
-      if step.id >= 0 {
-        reversed.append(step.id)
+      let (start, id) = (Int(ends[end].start), ends[end].id)
+      precondition(start >= 0 && start < end, "no path through the word")
+      if id >= 0 {
+        target[total] = id
+        total += 1
       } else {
-        for index in (step.start..<end).reversed() { reversed.append(byteIDs[Int(text[index])]) }
+        for index in (start..<end).reversed() {
+          target[total] = byteIDs[Int(text[index])]
+          total += 1
+        }
       }
-      end = step.start
+      end = start
     }
-    return reversed.reversed()
+    var ids = UnsafeMutableBufferPointer(start: target, count: total)
+    ids.reverse()
+    return total
   }
 }

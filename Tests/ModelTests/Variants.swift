@@ -14,6 +14,10 @@ struct Variant: Sendable, CustomTestStringConvertible {
     make("hierarchical coarse", .hierarchical(blockSize: 4, query: .coarse), .relativeBias),
     make("hierarchical fine", .hierarchical(blockSize: 4, query: .fine), .relativeBias),
     make("hierarchical sinusoidal", .hierarchical(blockSize: 4, query: .coarse), .sinusoidal),
+    makeYoso("yoso exact", .expectation, slope: .exact),
+    makeYoso("yoso expectation", .expectation),
+    makeYoso("yoso sampled", .sampled),
+    makeYoso("yoso hybrid", .hybrid, .sinusoidal),
     make("combiner fixed", .combiner(.fixed, segment: 4), .sinusoidal),
     make("combiner fixed mean", .combiner(.fixed, segment: 4, pooling: .mean), .sinusoidal),
     make("combiner logsparse", .combiner(.logsparse, pooling: .mean), .sinusoidal),
@@ -24,10 +28,27 @@ struct Variant: Sendable, CustomTestStringConvertible {
     make("combiner mixture", .combiner(.mixture, segment: 4, pooling: .mean), .sinusoidal),
   ]
 
-  /// Those without the kinks of a maximum, so that differences of the loss are slopes.
+  /// Those whose gradient is the slope of the loss: without the kinks of a maximum, and not YOSO's
+  /// published gradient, which is a lower bound.
   static let smooth = all.filter {
+    if let options = $0.config.attention.options as? YosoOptions {
+      return options.slope == .exact
+    }
     guard let options = $0.config.attention.options as? CombinerOptions else { return true }
     return options.pattern == .rowmajor || options.pooling == .mean
+  }
+
+  private static func makeYoso(
+    _ name: String, _ estimate: YosoShape.Estimate, _ position: Position = .rotary,
+    slope: YosoShape.Slope = .lower
+  ) -> Variant {
+    var options = YosoOptions()
+    options.estimate = estimate
+    options.slope = slope
+    options.bits = 3
+    options.hashes = 16
+    options.chunk = 8
+    return make(name, AttentionConfig(options), position)
   }
 
   static func make(

@@ -109,11 +109,12 @@ import Tokenize
     }
   }
 
-  @Test func aSmallTableForgetsAndStaysRight() throws {
-    let model = try Samples.model(.bpe)
+  @Test(arguments: ModelType.allCases)
+  func aSmallTableForgetsAndStaysRight(_ type: ModelType) throws {
+    let model = try Samples.model(type)
     let table = model.pieceTable()
     let encoder = try LineEncoder(model: model, cacheSlots: 16)
-    for line in Samples.lines(300, seed: 4) { try check(line, encoder, model, table) }
+    for line in Samples.lines(1000, seed: 4) { try check(line, encoder, model, table) }
   }
 
   @Test func aModelWithPiecesAcrossSpacesIsServedLineByLine() throws {

@@ -29,6 +29,37 @@ import Tokenize
     }
   }
 
+  /// Words of every length around that of a slot, at the end of a block and with zeros behind
+  /// them; a second block that is short, so that bytes of the first lie behind it.
+  @Test(arguments: ModelType.allCases)
+  func wordsOfEveryLengthAreTheLibrarys(type: ModelType) throws {
+    let folder = try TemporaryFolder()
+    let model = try Samples.model(type)
+    let letters = Array("theconingerre".utf8)
+    let words = (0...40).map { count in (0..<count).map { letters[$0 * 7 % 13] } }
+    let zeros = (1...16).flatMap { count in
+      [[0x61] + [UInt8](repeating: 0, count: count), [UInt8](repeating: 0, count: count)]
+    }
+    let filler = Samples.lines(26_000, seed: 11).map { Array($0.utf8) }
+    for ending in [[], [0x20], [0x0A], [0x20, 0x0A], [0x0A, 0x0A]] as [[UInt8]] {
+      for (number, word) in words.enumerated() where !(word + ending).isEmpty {
+        let begin = (words + zeros).reversed() + [word + [0x20] + word, word]
+        // The long text once is enough.
+        let lines = number == 17 ? filler + begin : Array(begin)
+        let text = Array(lines.joined(separator: [0x0A])) + ending
+        let path = try folder.write(text, to: "text.txt")
+        let read = try Self.read(path, model)
+        let expected = text.split(separator: 0x0A, omittingEmptySubsequences: false)
+          .dropLast(text.last == 0x0A ? 1 : 0)
+        #expect(read.count == expected.count)
+        for (line, text) in zip(read, expected).suffix(120) {
+          #expect(line.text == Array(text))
+          #expect(line.ids == (try model.encode(Array(text))))
+        }
+      }
+    }
+  }
+
   /// More text than one block holds.
   @Test func longTextsKeepTheirNumbers() throws {
     let folder = try TemporaryFolder()

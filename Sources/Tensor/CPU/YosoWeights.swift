@@ -8,8 +8,7 @@
 /// `1 - arccos(x) / π`; cosines that rounding carried past ±1 count as ±1.
 @inline(__always)
 private func unitAngle(_ x: Lanes) -> Lanes {
-  let bits = unsafeBitCast(x, to: IntLanes.self)
-  let size = unsafeBitCast(bits & 0x7FFF_FFFF, to: Lanes.self)
+  let size = unsafeBitCast(unsafeBitCast(x, to: IntLanes.self) & 0x7FFF_FFFF, to: Lanes.self)
   let rest = Lanes(repeating: 1) - size
   let root = squareRoot(rest.replacing(with: 0, where: rest .< 0))
   var p = Lanes(repeating: -0.000_401_863_40)
@@ -21,7 +20,7 @@ private func unitAngle(_ x: Lanes) -> Lanes {
   p = Lanes(repeating: -0.068_308_920_11).addingProduct(p, size)
   p = Lanes(repeating: 0.499_999_993_06).addingProduct(p, size)
   let side = p * root
-  return (1 - side).replacing(with: side, where: bits .< 0)
+  return (1 - side).replacing(with: side, where: x .< 0)
 }
 
 /// Square root of numbers that are not negative, relative error below 3e-7, 0 for 0.
@@ -39,17 +38,21 @@ func squareRoot(_ x: Lanes) -> Lanes {
   return root.addingProduct(root * error, Lanes(repeating: 0.5).addingProduct(error, 0.375))
 }
 
-/// `u` to a power of at least 1, from its highest bit down.
+/// `u` and `v` to a power of at least 1, from its highest bit down.
 @inline(__always)
-private func power(_ u: Lanes, _ exponent: Int) -> Lanes {
-  var result = u
+private func power(_ u: Lanes, _ v: Lanes, _ exponent: Int) -> (Lanes, Lanes) {
+  var (a, b) = (u, v)
   var bit = (1 << (Int.bitWidth - 1 - exponent.leadingZeroBitCount)) >> 1
   while bit > 0 {
-    result *= result
-    if exponent & bit != 0 { result *= u }
+    a *= a
+    b *= b
+    if exponent & bit != 0 {
+      a *= u
+      b *= v
+    }
     bit >>= 1
   }
-  return result
+  return (a, b)
 }
 
 /// Replaces cosines `[count, 16]` by weights times `unit`.
@@ -59,8 +62,8 @@ func yosoWeights(
   for key in 0..<count {
     let row = cosines + key * stride
     let (x0, x1) = loadPair(row)
-    storePair(
-      power(unitAngle(x0), bits) * unit, power(unitAngle(x1), bits) * unit, row)
+    let (w0, w1) = power(unitAngle(x0), unitAngle(x1), bits)
+    storePair(w0 * unit, w1 * unit, row)
   }
 }
 
@@ -74,17 +77,23 @@ func yosoWeightsAndSlopes(
 ) {
   let factor = Float(bits) / Float.pi
   for key in 0..<count {
-    for half in Swift.stride(from: 0, to: 16, by: 8) {
-      let place = key * stride + half
-      let x = load(cosines + place)
-      let u = unitAngle(x)
-      let below = bits > 1 ? power(u, bits - 1) : Lanes(repeating: 1)
-      let square = (1 - x) * (1 + x)
-      let sine = squareRoot(square.replacing(with: 1e-6, where: square .< 1e-6))
-      store(below * u, cosines + place)
-      store(load(slopes + place) * (below * factor / sine), slopes + place)
-    }
+    let (x0, x1) = loadPair(cosines + key * stride)
+    let (u0, u1) = (unitAngle(x0), unitAngle(x1))
+    var below = (Lanes(repeating: 1), Lanes(repeating: 1))
+    if bits > 1 { below = power(u0, u1, bits - 1) }
+    storePair(below.0 * u0, below.1 * u1, cosines + key * stride)
+    let (g0, g1) = loadPair(slopes + key * stride)
+    storePair(
+      g0 * (below.0 * factor / sine(x0)), g1 * (below.1 * factor / sine(x1)),
+      slopes + key * stride)
   }
+}
+
+/// `sin arccos x`, at least 1e-3.
+@inline(__always)
+private func sine(_ x: Lanes) -> Lanes {
+  let square = (1 - x) * (1 + x)
+  return squareRoot(square.replacing(with: 1e-6, where: square .< 1e-6))
 }
 
 /// `slopes *= weights`, `[count, 16]`: the lower bound of the derivative, without bits / 2.

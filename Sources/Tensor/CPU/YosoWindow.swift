@@ -46,12 +46,13 @@ enum YosoWindow {
     keys: (some: Range<Int>, all: Range<Int>)
   ) {
     if keys.some == keys.all { return }
-    var lower0 = IntLanes(repeating: Int32.max)
+    // As floats: comparisons of whole numbers compile to scalar code.
+    var lower0 = Lanes(repeating: .infinity)
     var lower1 = lower0
-    var upper0 = IntLanes.zero
-    var upper1 = IntLanes.zero
+    var upper0 = Lanes.zero
+    var upper1 = Lanes.zero
     for lane in 0..<rows {
-      let bounds = (Int32(lower(firstRow + lane)), Int32(upper(firstRow + lane)))
+      let bounds = (Float(lower(firstRow + lane)), Float(upper(firstRow + lane)))
       if lane < 8 {
         (lower0[lane], upper0[lane]) = bounds
       } else {
@@ -61,11 +62,13 @@ enum YosoWindow {
     func clear(_ range: Range<Int>) {
       for key in range {
         let row = lanes + (key - keys.some.lowerBound) * stride
-        let number = IntLanes(repeating: Int32(truncatingIfNeeded: key))
+        let number = Lanes(repeating: Float(key))
         let (x0, x1) = loadPair(row)
         storePair(
-          x0.replacing(with: 0, where: (number .< lower0) .| (number .>= upper0)),
-          x1.replacing(with: 0, where: (number .< lower1) .| (number .>= upper1)), row)
+          x0.replacing(with: 0, where: number .< lower0)
+            .replacing(with: 0, where: number .>= upper0),
+          x1.replacing(with: 0, where: number .< lower1)
+            .replacing(with: 0, where: number .>= upper1), row)
       }
     }
     clear(keys.some.lowerBound..<keys.all.lowerBound)

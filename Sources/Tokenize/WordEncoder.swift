@@ -1,0 +1,169 @@
+import Foundation
+import LMData
+
+/// Encodes single words and remembers them; the property of one ``LineEncoder``.
+final class WordEncoder {
+  private let model: SentencePieceModel
+  private let table: WordTable
+  private let cache: WordCache
+  private let unigram: UnigramWords?
+  private let merges: MergeWords?
+
+  /// For each id, the byte that it stands for, or -1.
+  private let byteOf: [Int16]
+  private let spaceIDs: [Int32]
+
+  /// Ids before the line whose score ``unigram`` is adding up.
+  private var scoredLine = -1
+
+  /// Words found since the last exchange.
+  private var batch = WordExchange.Batch()
+  private let exchange: WordExchange?
+  private let member: Int
+
+  init(
+    model: SentencePieceModel, table: WordTable, cacheSlots: Int, exchange: WordExchange?
+  ) throws(TokenizerError) {
+    self.model = model
+    self.exchange = exchange
+    member = exchange?.join() ?? 0
+    self.table = table
+    cache = WordCache(capacity: cacheSlots)
+    unigram = model.modelType == .unigram ? UnigramWords(model: model) : nil
+    merges = model.modelType == .bpe ? MergeWords(model: model) : nil
+    var byteOf = [Int16](repeating: -1, count: model.vocabularySize)
+    for (byte, id) in model.byteIDs.enumerated() { byteOf[Int(id)] = Int16(byte) }
+    self.byteOf = byteOf
+    // The library gives nothing for an empty text, so the empty word is half of one space.
+    let space = try model.encode([0x20])
+    spaceIDs = Array(space.prefix(space.count / 2))
+  }
+
+  /// Lines are counted anew.
+  func beginBlock() {
+    scoredLine = -1
+    guard let exchange else { return }
+    batch.close()
+    let received = exchange.exchange(batch, of: member)
+    batch = WordExchange.Batch()
+    for batch in received { take(batch) }
+  }
+
+  /// Encodes a word that the table does not have, or not for this place.
+  ///
+  /// - Parameters:
+  ///   - word: ``LineEncoder/padding`` more bytes must be readable.
+  ///   - firstID: Number of ids in `result` before the word's line.
+  /// - Returns: Its ``Words``, which may be several, or `nil` if it is not UTF-8.
+  func encode(
+    _ word: UnsafeBufferPointer<UInt8>, firstID: Int, into result: EncodedLines
+  ) throws(TokenizerError) -> Int? {
+    if word.isEmpty {
+      result.append(spaceIDs)
+      return 0
+    }
+    // A byte has at most one id, and the marker before each word at most three.
+    result.reserve(4 * word.count + 8)
+    let target = result.ids + result.idCount
+    var key: WordKey?
+    if word.count <= WordCache.longestWord, let base = word.baseAddress {
+      let wordKey = WordKey(base, count: word.count)
+      key = wordKey
+      if let slot = cache.find(base, count: word.count, key: wordKey) {
+        if Int(slot.safeIDs) >= result.idCount - firstID {
+          target.update(from: cache.ids + Int(slot.ids), count: Int(slot.idCount))
+          result.idCount += Int(slot.idCount)
+        } else if let unigram {
+          settle(word, unigram, firstID: firstID, into: result)
+        }
+        return Int(slot.runs)
+      }
+    }
+    if !isValidUTF8(word) { return nil }
+    let runs = Words.count(in: word)
+    var count: Int
+    var safeIDs = Int32.max
+    if let unigram {
+      (count, safeIDs) = unigram.bestPath(word, into: target)
+    } else if let merges, word.count <= MergeWords.longestWord {
+      count = merges.path(word, into: target)
+    } else {
+      let ids = try model.encode(word)
+      for (index, id) in ids.enumerated() { target[index] = id }
+      count = ids.count
+    }
+    if let key {
+      remember(
+        word, key, ids: UnsafeBufferPointer(start: target, count: count), runs: runs,
+        safeIDs: safeIDs)
+    }
+    if let unigram, Int(safeIDs) < result.idCount - firstID {
+      settle(word, unigram, firstID: firstID, into: result)
+    } else {
+      result.idCount += count
+    }
+    return runs
+  }
+
+  private func remember(
+    _ word: UnsafeBufferPointer<UInt8>, _ key: WordKey, ids: UnsafeBufferPointer<Int32>, runs: Int,
+    safeIDs: Int32
+  ) {
+    if exchange != nil { batch.append(word, ids: ids, runs: runs, safeIDs: safeIDs) }
+    if insert(word, ids: ids, runs: runs, safeIDs: safeIDs) == .done { return }
+    store(word, key, ids: ids, runs: runs, safeIDs: safeIDs)
+  }
+
+  private func insert(
+    _ word: UnsafeBufferPointer<UInt8>, ids: UnsafeBufferPointer<Int32>, runs: Int, safeIDs: Int32
+  ) -> WordTable.Insertion {
+    if safeIDs < 0 { return .noPlace }
+    return table.insert(
+      word, ids: ids,
+      answer: WordTable.Answer(idCount: ids.count, runs: runs, safeIDs: safeIDs))
+  }
+
+  private func store(
+    _ word: UnsafeBufferPointer<UInt8>, _ key: WordKey, ids: UnsafeBufferPointer<Int32>, runs: Int,
+    safeIDs: Int32
+  ) {
+    // A table that is full of the words of an older text is of little use.
+    if cache.insert(word, key: key, ids: ids, runs: runs, safeIDs: safeIDs) { table.forget() }
+  }
+
+  /// Remembers what another encoder has found.
+  private func take(_ batch: WordExchange.Batch) {
+    batch.bytes.withUnsafeBufferPointer { bytes in
+      batch.ids.withUnsafeBufferPointer { ids in
+        guard let text = bytes.baseAddress, let firstID = ids.baseAddress else { return }
+        var (byte, id) = (0, 0)
+        for entry in batch.words {
+          let word = UnsafeBufferPointer(start: text + byte, count: Int(entry.length))
+          let wordIDs = UnsafeBufferPointer(start: firstID + id, count: Int(entry.idCount))
+          byte += word.count
+          id += wordIDs.count
+          let (runs, safeIDs) = (Int(entry.runs), entry.safeIDs)
+          if insert(word, ids: wordIDs, runs: runs, safeIDs: safeIDs) != .noPlace { continue }
+          let key = WordKey(text + byte - word.count, count: word.count)
+          if cache.find(text + byte - word.count, count: word.count, key: key) == nil {
+            store(word, key, ids: wordIDs, runs: runs, safeIDs: safeIDs)
+          }
+        }
+      }
+    }
+  }
+
+  /// Appends the ids of a word whose best two paths are close.
+  private func settle(
+    _ word: UnsafeBufferPointer<UInt8>, _ unigram: UnigramWords, firstID: Int,
+    into result: EncodedLines
+  ) {
+    if scoredLine != firstID {
+      unigram.beginLine()
+      scoredLine = firstID
+    }
+    let before = UnsafeBufferPointer(start: result.ids + firstID, count: result.idCount - firstID)
+    let score = unigram.accumulate(before, byteOf: byteOf)
+    result.idCount += unigram.roundedPath(word, after: score, into: result.ids + result.idCount)
+  }
+}

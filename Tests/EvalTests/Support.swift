@@ -1,6 +1,7 @@
 import LMData
 import Model
 import Storage
+import Tensor
 import Testing
 import TestSupport
 
@@ -18,6 +19,11 @@ enum SmallModel {
       attention: .hierarchical(blockSize: 4, query: .coarse)),
     Variant(
       testDescription: "hierarchical fine", attention: .hierarchical(blockSize: 4, query: .fine)),
+    Variant(testDescription: "yoso sampled", attention: AttentionConfig(YosoOptions())),
+    Variant(testDescription: "combiner fixed", attention: .combiner(.fixed, segment: 4)),
+    Variant(
+      testDescription: "combiner projected",
+      attention: .combiner(.rowmajor, segment: 4, address: .proj)),
   ]
 
   static func config(_ attention: AttentionConfig = .softmax) -> ModelConfig {

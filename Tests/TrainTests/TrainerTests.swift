@@ -51,7 +51,8 @@ import Train
 
   @Test(arguments: [
     AttentionConfig.softmax, .hierarchical(blockSize: 4, query: .coarse),
-    .hierarchical(blockSize: 4, query: .fine),
+    .hierarchical(blockSize: 4, query: .fine), AttentionConfig(YosoOptions()),
+    .combiner(.logsparse), .combiner(.rowmajor, segment: 3, address: .proj),
   ])
   func resumingChangesNoBit(attention: AttentionConfig) throws {
     try withTemporaryDirectory { directory in

@@ -78,7 +78,7 @@ attention() {
 # Runs one training and one evaluation, unless its result is there.
 #   run FOLDER DATA EVALUATION-OPTIONS... -- TRAINING-OPTIONS...
 run() {
-  local folder=$1 data=$2 evaluation=()
+  local folder=$1 data=$2 evaluation=() resume=()
   shift 2
   while [[ $1 != -- ]]; do
     evaluation+=("$1")
@@ -87,12 +87,14 @@ run() {
   shift
   if [[ -e $folder/result.json ]]; then return; fi
   echo "== $folder"
-  rm -rf "$folder"
   mkdir -p "$(dirname "$folder")"
-  "$BIN/lm-train" --data "$data" --output "$folder" --preset compare --threads "$threads" "$@" >"$folder.log" 2>&1 ||
+  # A run that was cut short goes on; one that never saved a checkpoint begins anew.
+  if compgen -G "$folder/step-*" >/dev/null; then resume=(--resume); else rm -rf "$folder"; fi
+  "$BIN/lm-train" --data "$data" --output "$folder" --preset compare --threads "$threads" \
+    "${resume[@]}" "$@" >"$folder.log" 2>&1 ||
     { tail -n 5 "$folder.log"; return 1; }
-  "$BIN/lm-eval" --checkpoint "$folder" --data "$data" --split test --json --threads "$threads" "${evaluation[@]}" \
-    >"$folder/result.part" 2>>"$folder.log"
+  "$BIN/lm-eval" --checkpoint "$folder" --data "$data" --split test --json --threads "$threads" \
+    "${evaluation[@]}" >"$folder/result.part" 2>>"$folder.log"
   rm -rf "$folder"/step-*/optimizer.safetensors
   mv "$folder/result.part" "$folder/result.json"
 }

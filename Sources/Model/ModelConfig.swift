@@ -20,7 +20,8 @@ package enum Position: String, Codable, Sendable, CaseIterable {
   case rotary
   /// A learned table `[H, relativeBiasLength]` added to the logits by distance.
   case relativeBias
-  /// Fixed sines and cosines added to the embeddings (Vaswani et al., 2017, section 3.5).
+  /// Fixed sines and cosines added to the embeddings (Vaswani et al., 2017, section 3.5), of the
+  /// embeddings' initial size.
   case sinusoidal
 }
 
@@ -67,6 +68,13 @@ package struct ModelConfig: Sendable, Equatable {
 
   /// Factor of the attention logits.
   package var attentionScale: Float { 1 / Float(headWidth).squareRoot() }
+
+  /// Amplitude of sinusoidal positions, √2 times the deviation of the initial embeddings.
+  ///
+  /// Positions and embeddings then have the same variance at first, as in Vaswani et al. (2017,
+  /// section 3.4), who multiply embeddings of deviation C^-½ by C^½. Sines of amplitude 1 would
+  /// drown embeddings of deviation 0.02 for the first thousands of steps.
+  package var sinusoidAmplitude: Double { 2.0.squareRoot() * initialDeviation }
 
   /// The attention of every layer.
   package var mechanism: any AttentionMechanism { attention.options.mechanism(self) }

@@ -133,7 +133,8 @@ package final class Transformer {
     let input = a.layers[0].input.rows(0..<rows)
     kernels.embeddingForward(y: input, ids: ids, table: parameters.embedding)
     if config.position == .sinusoidal {
-      kernels.addSinusoidal(x: input, positions: positions)
+      kernels.addSinusoidal(
+        x: input, positions: positions, amplitude: config.sinusoidAmplitude)
     }
     dropout?.apply(to: input, layer: 0, site: DropoutSite.embedding, kernels: kernels)
     for layer in 0..<config.layers { body(block(a, layer, rows: rows)) }

@@ -44,7 +44,9 @@ package protocol Kernels: Sendable {
   // MARK: Sinusoidal position
 
   /// Adds sines and cosines of the position to every row, in place; it has no gradient of its own.
-  func addSinusoidal(x: View, positions: [Int32])
+  ///
+  /// - Parameter amplitude: Of every sine and cosine.
+  func addSinusoidal(x: View, positions: [Int32], amplitude: Double)
 
   // MARK: SwiGLU
 

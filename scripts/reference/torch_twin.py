@@ -52,7 +52,7 @@ class DenseDecoder(torch.nn.Module):
         c, p = self.c, self.named()
         x = F.embedding(ids, p["model.embed_tokens.weight"])
         if c["position"] == "sinusoidal":
-            x = x + sinusoids(*x.shape, x.dtype)
+            x = x + 2**0.5 * c["initializer_range"] * sinusoids(*x.shape, x.dtype)
         for layer in range(c["num_hidden_layers"]):
             name = f"model.layers.{layer}."
             x = x + self.attention(p, layer, norm(x, p[name + "input_layernorm.weight"], c))

@@ -19,6 +19,7 @@ struct LMTrain: ParsableCommand {
         lm-train --data data --output checkpoints/h16 --preset news \\
           --attention hierarchical:blockSize=32
         lm-train --data data --output checkpoints/first --resume
+        lm-train --data data --output checkpoints/yoso --attention yoso:hashes=32,bits=9
         lm-train --data data --preset h1d-53m --dry-run
 
       SIGINT (Ctrl-C) and SIGTERM save a checkpoint and end the run; --resume takes it up with the
@@ -71,9 +72,7 @@ struct LMTrain: ParsableCommand {
     if listAttentions {
       for kind in AttentionKind.allCases {
         print(kind.rawValue)
-        if !kind.help.isEmpty {
-          print(Format.table(kind.help.map { ["  " + $0.key, "  " + $0.meaning] }))
-        }
+        for (key, meaning) in kind.help { print("  " + key.padding(to: 12) + meaning) }
       }
       return
     }

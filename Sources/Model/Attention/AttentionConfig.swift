@@ -5,16 +5,16 @@ import Storage
 package enum AttentionKind: String, CaseIterable, Sendable {
   case softmax
   case hierarchical
-  case combiner
   case yoso
+  case combiner
 
   /// The options of that attention.
   var options: any AttentionOptions.Type {
     switch self {
     case .softmax: SoftmaxOptions.self
     case .hierarchical: HierarchicalOptions.self
-    case .combiner: CombinerOptions.self
     case .yoso: YosoOptions.self
+    case .combiner: CombinerOptions.self
     }
   }
 

@@ -94,6 +94,8 @@ def dense_scores(q, k, bias, attention):
         if bias is not None:
             s = s + bias[:, (i - j).clamp(0, bias.shape[1] - 1)]
         return s.masked_fill(future, -math.inf)
+    if attention["kind"] != "hierarchical":
+        sys.exit(f"torch_twin.py has no {attention['kind']} attention; it compares softmax and hierarchical runs")
     n = attention["blockSize"]
     fine = attention["query"] == "fine"
     level = torch.zeros(L, L, dtype=torch.long)

@@ -3,15 +3,17 @@
 # perplexity on sentences and on long documents, and what each costs.
 #
 #   scripts/compare-attention.sh --sentences DATA --documents DATA [--output FOLDER]
-#       [--seeds "1 2 3"] [--steps N] [--document-pieces N] [--lengths "1024 4096 16384"]
-#       [--document-seeds "1"] [--only "NAME ..."] [--parts "sentences documents speed report"]
-#       [--threads N]
+#       [--seeds "1 2 3"] [--steps N] [--document-seeds "1"] [--document-steps N] [--window N]
+#       [--lengths "1024 4096 16384"] [--only "NAME ..."] [--threads N]
+#       [--parts "sentences documents speed report"]
 #
 #   --sentences        shards of lm-tokenize whose lines are unrelated sentences
-#   --documents        shards whose lines follow each other; read in windows of --lengths pieces
+#   --documents        shards whose lines follow each other, read as one stream
 #   --output           runs and results (checkpoints/compare); what is finished is not repeated
 #   --steps            optimizer steps of 1,024 pieces on sentences (1000)
-#   --document-pieces  pieces of training on documents, in steps of 4,096 or one window (1000000)
+#   --document-steps   optimizer steps of 4,096 pieces on documents (250)
+#   --window           pieces of a window in training on documents (4096)
+#   --lengths          windows in which the test document is scored, and timed lengths
 #   --threads          of every training; with 1 two of these scripts share a machine well
 #   --only             names of the list below, for a part of the comparison
 #
@@ -36,11 +38,11 @@ variants=(
 )
 
 usage() {
-  sed -n '2,20p' "$0" | cut -c3-
+  sed -n '2,22p' "$0" | cut -c3-
   exit 2
 }
 sentences= documents= output=checkpoints/compare seeds="1 2 3" steps=1000 only= threads=$(nproc)
-document_pieces=1000000 lengths="1024 4096 16384" document_seeds=1
+document_steps=250 window=4096 lengths="1024 4096 16384" document_seeds=1
 parts="sentences documents speed report"
 while (($#)); do
   (($# >= 2)) || usage
@@ -50,7 +52,8 @@ while (($#)); do
     --output) output=$2 ;;
     --seeds) seeds=$2 ;;
     --steps) steps=$2 ;;
-    --document-pieces) document_pieces=$2 ;;
+    --document-steps) document_steps=$2 ;;
+    --window) window=$2 ;;
     --lengths) lengths=$2 ;;
     --document-seeds) document_seeds=$2 ;;
     --threads) threads=$2 ;;
@@ -75,17 +78,11 @@ attention() {
   if [[ $1 == combiner* && $1 != *logsparse ]]; then echo "$2,segment=$3"; else echo "$2"; fi
 }
 
-# Runs one training and one evaluation, unless its result is there.
-#   run FOLDER DATA EVALUATION-OPTIONS... -- TRAINING-OPTIONS...
-run() {
-  local folder=$1 data=$2 evaluation=() resume=()
+# Runs one training, unless it is finished.   train FOLDER DATA OPTIONS...
+train() {
+  local folder=$1 data=$2 resume=()
   shift 2
-  while [[ $1 != -- ]]; do
-    evaluation+=("$1")
-    shift
-  done
-  shift
-  if [[ -e $folder/result.json ]]; then return; fi
+  if [[ -e $folder/finished ]]; then return; fi
   echo "== $folder"
   mkdir -p "$(dirname "$folder")"
   # A run that was cut short goes on; one that never saved a checkpoint begins anew.
@@ -93,10 +90,18 @@ run() {
   "$BIN/lm-train" --data "$data" --output "$folder" --preset compare --threads "$threads" \
     "${resume[@]}" "$@" >"$folder.log" 2>&1 ||
     { tail -n 5 "$folder.log"; return 1; }
-  "$BIN/lm-eval" --checkpoint "$folder" --data "$data" --split test --json --threads "$threads" \
-    "${evaluation[@]}" >"$folder/result.part" 2>>"$folder.log"
   rm -rf "$folder"/step-*/optimizer.safetensors
-  mv "$folder/result.part" "$folder/result.json"
+  touch "$folder/finished"
+}
+
+# Scores the test split, unless that is done.   score RESULT FOLDER DATA OPTIONS...
+score() {
+  local result=$1 folder=$2 data=$3
+  shift 3
+  if [[ -e $result ]]; then return; fi
+  "$BIN/lm-eval" --checkpoint "$folder" --data "$data" --split test --json --threads "$threads" \
+    "$@" >"$result.part" 2>>"$folder.log" || { tail -n 5 "$folder.log"; return 1; }
+  mv "$result.part" "$result"
 }
 
 each() { # each COMMAND...: calls it with name, attention and positions of every chosen variant
@@ -107,25 +112,27 @@ each() { # each COMMAND...: calls it with name, attention and positions of every
   done
 }
 
-train_sentences() {
-  run "$output/sentences/$2/seed-$1" "$sentences" -- --attention "$(attention "$2" "$3" 16)" \
-    --position "$4" --seed "$1" --steps "$steps"
+sentences_of() { # SEED NAME KIND POSITIONS
+  local folder=$output/sentences/$2/seed-$1
+  train "$folder" "$sentences" --attention "$(attention "$2" "$3" 16)" --position "$4" \
+    --seed "$1" --steps "$steps"
+  score "$folder/result.json" "$folder" "$sentences"
 }
-train_documents() {
-  local seed=$1 length=$2 batch=$(($2 > 4096 ? $2 : 4096))
-  run "$output/documents-$length/$3/seed-$seed" "$documents" --context stream --length "$length" \
-    -- --attention "$(attention "$3" "$4" 64)" --position "$5" --seed "$seed" \
-    --steps $((document_pieces / batch)) --batch-pieces "$batch" --micro-batch-pieces "$batch" \
-    --stream-length "$length" --warmup 20 --validation-sequences $((65536 / length)) \
-    --validate-every $((61440 / batch)) --log-every $((20480 / batch < 1 ? 1 : 20480 / batch))
+documents_of() { # SEED NAME KIND POSITIONS
+  local folder=$output/documents/$2/seed-$1 length
+  train "$folder" "$documents" --attention "$(attention "$2" "$3" 64)" --position "$4" \
+    --seed "$1" --steps "$document_steps" --batch-pieces 4096 --stream-length "$window" \
+    --warmup 20 --validation-sequences $((65536 / window)) --validate-every 25 --log-every 5
+  for length in $lengths; do
+    score "$folder/result-$length.json" "$folder" "$documents" --context stream \
+      --length "$length"
+  done
 }
 if has "$parts" sentences; then
-  for seed in $seeds; do each train_sentences "$seed"; done
+  for seed in $seeds; do each sentences_of "$seed"; done
 fi
 if has "$parts" documents; then
-  for seed in $document_seeds; do
-    for length in $lengths; do each train_documents "$seed" "$length"; done
-  done
+  for seed in $document_seeds; do each documents_of "$seed"; done
 fi
 
 if has "$parts" speed; then

@@ -41,15 +41,15 @@ class Results:
         if os.path.exists(f"{root}/names.txt"):
             self.timed = open(f"{root}/names.txt").read().split()
 
-    def seeds(self, part, name):
+    def reports(self, part, name, file="result"):
+        """Result files of every seed that has one."""
         folder = f"{self.root}/{part}/{name}"
-        if not os.path.isdir(folder):
-            return []
-        return [f"{folder}/{s}" for s in sorted(os.listdir(folder)) if os.path.exists(f"{folder}/{s}/result.json")]
+        paths = [f"{folder}/{seed}/{file}.json" for seed in sorted(os.listdir(folder))] if os.path.isdir(folder) else []
+        return [path for path in paths if os.path.exists(path)]
 
     def lengths(self):
-        found = [p.split("-")[1] for p in os.listdir(self.root) if p.startswith("documents-")]
-        return sorted(int(p) for p in found)
+        found = {int(p.split("-")[1].split(".")[0]) for p in os.listdir(self.root) if p.startswith("train-")}
+        return sorted(found - {32})
 
     def measured(self, file, name):
         """Rows of a bench file for one variant, by length."""
@@ -79,17 +79,17 @@ def spread(values, digits=1):
     return text + (f" ± {statistics.stdev(values):,.{digits}f}" if len(values) > 1 else "")
 
 
-def perplexities(folders):
+def perplexities(paths):
     """Of the expectation, and of the draws of a sampled attention."""
-    reports = [load(f"{f}/result.json") for f in folders]
+    reports = [load(path) for path in paths]
     plain = [r["word_perplexity"] for r in reports]
     drawn = [r["sampled"]["mean"] for r in reports if "sampled" in r]
     inner = [r["sampled"]["deviation"] for r in reports if "sampled" in r]
     return plain, drawn, inner
 
 
-def quality_cell(folders):
-    plain, drawn, inner = perplexities(folders)
+def quality_cell(paths):
+    plain, drawn, inner = perplexities(paths)
     if not drawn:
         return spread(plain)
     return f"{spread(drawn)} (draws ± {statistics.mean(inner):.1f}); expectation {spread(plain)}"
@@ -102,11 +102,11 @@ def table(header, rows):
 
 def quality(results):
     lengths = results.lengths()
-    header = ["attention", "parameters", "sentences"] + [f"documents, {n:,}" for n in lengths]
+    header = ["attention", "parameters", "sentences"] + [f"documents, windows of {n:,}" for n in lengths]
     rows = []
     for name in NAMES:
-        cells = [quality_cell(results.seeds("sentences", name))]
-        cells += [quality_cell(results.seeds(f"documents-{n}", name)) for n in lengths]
+        cells = [quality_cell(results.reports("sentences", name))]
+        cells += [quality_cell(results.reports("documents", name, f"result-{n}")) for n in lengths]
         if all(c == "–" for c in cells):
             continue
         row = results.speed("train", name, 32)
@@ -226,7 +226,7 @@ def plot(path, title, x_title, y_title, series, x_ticks=None):
 def mean_curve(results, name):
     """Validation perplexity by seconds: pieces over the measured training speed, mean of the seeds."""
     row = results.speed("train", name, 32)
-    curves = [results.curve(f) for f in results.seeds("sentences", name)]
+    curves = [results.curve(os.path.dirname(path)) for path in results.reports("sentences", name)]
     if not row or not curves:
         return []
     count = min(len(c) for c in curves)
@@ -242,7 +242,7 @@ def mean_curve(results, name):
 def main():
     root, docs = sys.argv[1:3]
     results = Results(root)
-    seeds = {name: len(results.seeds("sentences", name)) for name in NAMES}
+    seeds = {name: len(results.reports("sentences", name)) for name in NAMES}
     lines = [
         "",
         "### Word perplexity",

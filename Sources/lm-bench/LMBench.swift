@@ -7,7 +7,9 @@ struct LMBench: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "lm-bench",
     abstract: "Measure the speed of training and scoring on this machine.",
-    subcommands: [TrainCommand.self, AttentionCommand.self, TwinCommand.self])
+    subcommands: [
+      TrainCommand.self, ProductCommand.self, AttentionCommand.self, TwinCommand.self,
+    ])
 
   static func main() { runCommand() }
 }

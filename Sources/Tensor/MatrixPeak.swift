@@ -7,8 +7,10 @@ package enum MatrixPeak {
   /// Every figure "of the peak" is a ratio to this one, measured on the same machine in the same
   /// run with the same number of threads.
   ///
-  /// - Parameter seconds: Time to spend.
-  package static func measure(seconds: Double = 0.4) -> Double {
+  /// - Parameters:
+  ///   - seconds: Time to spend.
+  ///   - now: A clock, in seconds.
+  package static func measure(seconds: Double = 0.4, now: () -> Double = wallSeconds) -> Double {
     let size = 1_536
     let blocks = Blocks(size, near: size / 8, multipleOf: 24)
     let x = View(rows: size, columns: 1_024)
@@ -18,14 +20,19 @@ package enum MatrixPeak {
     w.fill(0.25)
     let flops = 2 * Double(size) * 1_024 * 1_024
     var best = Double.infinity
-    let end = DispatchTime.now().uptimeNanoseconds + UInt64(seconds * 1e9)
+    let end = now() + seconds
     repeat {
-      let start = DispatchTime.now().uptimeNanoseconds
+      let start = now()
       matrixProduct(
         y: y, a: x, b: w, transposedB: true, accumulate: false, rowBlocks: blocks,
         columnBlocks: Blocks(1_024, near: 1_024, multipleOf: 64))
-      best = min(best, Double(DispatchTime.now().uptimeNanoseconds - start) * 1e-9)
-    } while DispatchTime.now().uptimeNanoseconds < end
+      best = min(best, now() - start)
+    } while now() < end
     return flops / best
+  }
+
+  /// Seconds on the wall since some moment.
+  package static func wallSeconds() -> Double {
+    Double(DispatchTime.now().uptimeNanoseconds) * 1e-9
   }
 }

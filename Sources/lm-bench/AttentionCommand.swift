@@ -1,6 +1,5 @@
 import ArgumentParser
 import CommandSupport
-import Dispatch
 import Model
 import Storage
 import Tensor
@@ -32,26 +31,26 @@ struct AttentionCommand: ParsableCommand {
   @Option(help: "Width of a head.") var headWidth = 64
   @Option(help: "Timed rounds; the median counts.") var rounds = 5
   @Flag(help: "Also decode one position after the other up to every length.") var decode = false
-  @Flag(help: "Print one JSON object.") var json = false
-  @Option(help: "Threads (all processors).") var threads: Int?
+  @OptionGroup var timing: TimingOptions
 
   func validate() throws {
     let named = [("heads", heads), ("head-width", headWidth), ("rounds", rounds)]
-    for (name, value) in named + lengths.map({ ("lengths", $0) }) + [("threads", threads ?? 1)]
-    where value < 1 {
+    for (name, value) in named + lengths.map({ ("lengths", $0) }) where value < 1 {
       throw ValidationError("--\(name) is \(value), expected 1 or more")
     }
   }
 
   func run() throws {
-    if let threads { Parallel.threads = threads }
+    timing.apply()
     let chosen =
       try attention.isEmpty
       ? AttentionKind.allCases.map { try AttentionConfig(parsing: $0.rawValue) } : attention
     var rows: [AttentionFigures] = []
     for length in lengths {
       let layers = try chosen.map {
-        try AttentionLayer($0, heads: heads, headWidth: headWidth, length: length)
+        try AttentionLayer(
+          $0, heads: heads, headWidth: headWidth, length: length,
+          clock: timing.clock)
       }
       var forward = layers.map { _ in [Double]() }
       var training = layers.map { _ in [Double]() }
@@ -68,18 +67,16 @@ struct AttentionCommand: ParsableCommand {
         let decoded = decode ? layer.decode() : nil
         rows.append(
           layer.figures(
-            forward: Self.median(forward[index]), training: Self.median(training[index]),
+            forward: median(forward[index]), training: median(training[index]),
             decoded: decoded))
       }
     }
-    if json {
+    if timing.json {
       print(String(decoding: try JSONFile.encode(rows), as: UTF8.self), terminator: "")
     } else {
       print(Self.table(rows))
     }
   }
-
-  private static func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
 
   private static func table(_ rows: [AttentionFigures]) -> String {
     let header = [
@@ -129,8 +126,12 @@ private struct AttentionLayer {
   private let tensors: AttentionTensors
   private let gradients: AttentionGradients
   private let kernels = CPUKernels()
+  private let clock: BenchClock
 
-  init(_ config: AttentionConfig, heads: Int, headWidth: Int, length: Int) throws {
+  init(
+    _ config: AttentionConfig, heads: Int, headWidth: Int, length: Int, clock: BenchClock
+  ) throws {
+    self.clock = clock
     let width = heads * headWidth
     var model = ModelConfig(
       vocabularySize: 16, width: width, layers: 1, heads: heads, hidden: width)
@@ -167,8 +168,6 @@ private struct AttentionLayer {
       dOwn: own.map { zeros($0.rows, $0.columns) })
   }
 
-  private static func now() -> Double { Double(DispatchTime.now().uptimeNanoseconds) * 1e-9 }
-
   /// Seconds of a forward pass, and of it and a backward pass; short sequences are repeated.
   func timed() -> (forward: Double, training: Double) {
     let repeats = max(1, 2_048 / length)
@@ -178,12 +177,12 @@ private struct AttentionLayer {
       // A draw of its own each time: random attentions pay for their numbers as in training.
       let pass = AttentionPass(
         starts: [0, length], layer: 0, draw: .training(seed: UInt64(length), step: step))
-      let began = Self.now()
+      let began = clock.now()
       mechanism.forward(tensors, pass, kernels: kernels)
-      let middle = Self.now()
+      let middle = clock.now()
       mechanism.backward(tensors, gradients, pass, kernels: kernels)
       forward += middle - began
-      training += Self.now() - began
+      training += clock.now() - began
     }
     return (forward / Double(repeats), training / Double(repeats))
   }
@@ -192,9 +191,9 @@ private struct AttentionLayer {
   func decode() -> (seconds: Double, bytes: Int) {
     let cache = mechanism.makeCache(layer: 0, draw: .evaluation(seed: 0), kernels: kernels)
     let timed = min(length, 64)
-    var began = Self.now()
+    var began = clock.now()
     for position in 0..<length {
-      if position == length - timed { began = Self.now() }
+      if position == length - timed { began = clock.now() }
       let row = position..<position + 1
       cache.step(
         AttentionTensors(
@@ -202,7 +201,7 @@ private struct AttentionLayer {
           bias: tensors.bias, o: tensors.o.rows(row), saved: tensors.saved.columns(row),
           input: tensors.input.rows(row), own: tensors.own))
     }
-    return ((Self.now() - began) / Double(timed), cache.bytes)
+    return ((clock.now() - began) / Double(timed), cache.bytes)
   }
 
   func figures(

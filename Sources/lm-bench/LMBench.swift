@@ -8,7 +8,8 @@ struct LMBench: ParsableCommand {
     commandName: "lm-bench",
     abstract: "Measure the speed of training and scoring on this machine.",
     subcommands: [
-      TokenizeCommand.self, TrainCommand.self, AttentionCommand.self, TwinCommand.self,
+      TokenizeCommand.self, ProductCommand.self, AttentionCommand.self, TrainCommand.self,
+      TwinCommand.self,
     ])
 
   static func main() { runCommand() }

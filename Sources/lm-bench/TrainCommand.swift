@@ -1,6 +1,5 @@
 import ArgumentParser
 import CommandSupport
-import Dispatch
 import Model
 import Storage
 import Tensor
@@ -29,27 +28,24 @@ struct TrainCommand: ParsableCommand {
     transform: { try AttentionConfig(parsing: $0) })
   var attention = [AttentionConfig.softmax]
   @Flag(help: "Score only: forward, no gradients, no update.") var forward = false
-  @Flag(help: "Print a JSON array with one object for every attention.") var json = false
-  @Option(help: "Threads (all processors).") var threads: Int?
+  @OptionGroup var timing: TimingOptions
 
   func validate() throws {
-    for (name, value) in [
-      ("length", length), ("batch", batch), ("steps", steps), ("threads", threads ?? 1),
-    ] where value < 1 {
+    for (name, value) in [("length", length), ("batch", batch), ("steps", steps)] where value < 1 {
       throw ValidationError("--\(name) is \(value), expected 1 or more")
     }
   }
 
   func run() throws {
-    if let threads { Parallel.threads = threads }
+    timing.apply()
     let runs = try attention.map { try TimedModel(self, attention: $0) }
-    let peak = MatrixPeak.measure()
+    let peak = MatrixPeak.measure(now: timing.clock.now)
     for step in 1...steps + 2 {
       // Two steps touch memory for the first time and are not counted.
       for run in runs { run.take(step: step, isCounted: step > 2) }
     }
     let figures = runs.map { $0.figures(peak: peak) }
-    if json {
+    if timing.json {
       print(String(decoding: try JSONFile.encode(figures), as: UTF8.self), terminator: "")
     } else {
       print(figures.map(\.description).joined(separator: "\n\n"))
@@ -120,7 +116,7 @@ private final class TimedModel {
   }
 
   func take(step: Int, isCounted: Bool) {
-    let began = DispatchTime.now().uptimeNanoseconds
+    let began = command.timing.clock.now()
     let inputs = Array(ids.dropLast())
     let targets = Array(ids.dropFirst())
     if command.forward {
@@ -135,12 +131,12 @@ private final class TimedModel {
         gradientNorm: Optimizer.norm(gradients, kernels: model.kernels), kernels: model.kernels)
     }
     if isCounted {
-      seconds.append(Double(DispatchTime.now().uptimeNanoseconds - began) * 1e-9)
+      seconds.append(command.timing.clock.now() - began)
     }
   }
 
   func figures(peak: Double) -> TrainFigures {
-    let median = seconds.sorted()[seconds.count / 2]
+    let typical = median(seconds)
     let lengths = Array(repeating: command.length, count: command.batch)
     let cost = Cost(config)
     let flops = command.forward ? cost.forward(lengths: lengths) : cost.training(lengths: lengths)
@@ -148,10 +144,10 @@ private final class TimedModel {
     let bytes = Activations.bytes(config, positions: pieces, training: !command.forward)
     return TrainFigures(
       attention: "\(config.attention)", length: command.length,
-      parameters: ParameterLayout(config).count, milliseconds: median * 1e3,
-      leastMilliseconds: (seconds.min() ?? 0) * 1e3, piecesPerSecond: Double(pieces) / median,
+      parameters: ParameterLayout(config).count, milliseconds: typical * 1e3,
+      leastMilliseconds: (seconds.min() ?? 0) * 1e3, piecesPerSecond: Double(pieces) / typical,
       flopsPerPiece: flops / Double(pieces),
-      activationBytesPerPiece: Double(bytes) / Double(pieces), peakFraction: flops / median / peak,
+      activationBytesPerPiece: Double(bytes) / Double(pieces), peakFraction: flops / typical / peak,
       peakFlopsPerSecond: peak)
   }
 }

@@ -32,41 +32,53 @@ struct AttentionGradients {
     valueGradients = scratch.take(keyRows * shape.valueStride)
   }
 
-  /// Gathers the rows of a sequence and clears `keyRows` rows of gradients.
+  /// Gathers positions `range` of a sequence that begins at row `first`, and clears their gradients.
   func pack(
     _ q: View, _ k: View, _ v: View, _ dO: View, _ o: View, _ lse: View, head: Int, first: Int,
-    length: Int, keyRows: Int? = nil, scale: Float
+    range: Range<Int>, scale: Float
   ) {
+    let row = first + range.lowerBound
+    let length = range.count
+    let keyStart = range.lowerBound * shape.keyStride
+    let valueStart = range.lowerBound * shape.valueStride
     let keyColumn = head * shape.keyWidth
     let valueColumn = head * shape.valueWidth
     packRows(
-      queries, stride: shape.keyStride, q.base + first * q.stride + keyColumn,
+      queries + keyStart, stride: shape.keyStride, q.base + row * q.stride + keyColumn,
       sourceStride: q.stride, rows: length, width: shape.keyWidth, scale: scale)
     packRows(
-      keys, stride: shape.keyStride, k.base + first * k.stride + keyColumn,
+      keys + keyStart, stride: shape.keyStride, k.base + row * k.stride + keyColumn,
       sourceStride: k.stride, rows: length, width: shape.keyWidth)
     packRows(
-      values, stride: shape.valueStride, v.base + first * v.stride + valueColumn,
+      values + valueStart, stride: shape.valueStride, v.base + row * v.stride + valueColumn,
       sourceStride: v.stride, rows: length, width: shape.valueWidth)
-    let gradientStart = dO.base + first * dO.stride + valueColumn
+    let gradientStart = dO.base + row * dO.stride + valueColumn
     packRows(
-      gradients, stride: shape.valueStride, gradientStart, sourceStride: dO.stride, rows: length,
-      width: shape.valueWidth)
-    self.lse.update(from: lse.base + head * lse.stride + first, count: length)
+      gradients + valueStart, stride: shape.valueStride, gradientStart, sourceStride: dO.stride,
+      rows: length, width: shape.valueWidth)
+    (self.lse + range.lowerBound).update(
+      from: lse.base + head * lse.stride + row, count: length)
     rowDots(
-      dots, gradientStart, strideDO: dO.stride, o.base + first * o.stride + valueColumn,
-      strideO: o.stride, rows: length, width: shape.valueWidth)
-    queryGradients.update(repeating: 0, count: length * shape.keyStride)
-    let keyRows = keyRows ?? length
-    keyGradients.update(repeating: 0, count: keyRows * shape.keyStride)
-    valueGradients.update(repeating: 0, count: keyRows * shape.valueStride)
+      dots + range.lowerBound, gradientStart, strideDO: dO.stride,
+      o.base + row * o.stride + valueColumn, strideO: o.stride, rows: length,
+      width: shape.valueWidth)
+    (queryGradients + keyStart).update(repeating: 0, count: length * shape.keyStride)
+    clearKeys(range)
   }
 
-  /// Query rows `row..<row + count` of a level: every 2^level-th query, but gradients row by row.
-  func rows(from row: Int, count: Int, level: Int = 0) -> AttentionBackwardTile.Rows {
-    let query = (row << level) * shape.keyStride
+  /// Clears the gradients of key and value rows.
+  func clearKeys(_ rows: Range<Int>) {
+    (keyGradients + rows.lowerBound * shape.keyStride)
+      .update(repeating: 0, count: rows.count * shape.keyStride)
+    (valueGradients + rows.lowerBound * shape.valueStride)
+      .update(repeating: 0, count: rows.count * shape.valueStride)
+  }
+
+  /// Query rows `row..<row + count`.
+  func rows(from row: Int, count: Int) -> AttentionBackwardTile.Rows {
+    let query = row * shape.keyStride
     return AttentionBackwardTile.Rows(
-      count: count, queries: queries + query, queryStride: shape.keyStride << level,
+      count: count, queries: queries + query, queryStride: shape.keyStride,
       gradients: gradients + row * shape.valueStride, gradientStride: shape.valueStride,
       lse: lse + row, dots: dots + row, queryGradients: queryGradients + query)
   }

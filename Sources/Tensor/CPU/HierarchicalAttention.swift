@@ -55,6 +55,7 @@ extension CPUKernels: HierarchicalAttentionKernels {
       HierarchicalBias.floats(longest, fineQuery: fineQuery, gradient: true)
       + AttentionGradients.floats(shape, longest: longest.length, keyRows: longest.keyRows)
       + AttentionBackwardTile.floats(shape)
+      + (fineQuery ? 0 : CoarseGradients.floats(shape, longest))
     Scratch.with(count: Scratch.rounded(tasks.count * bias.columns)) { outer in
       let partials = PartialSums(count: tasks.count, width: bias.columns, &outer)
       parallelFor(tasks.count) { task in
@@ -65,6 +66,7 @@ extension CPUKernels: HierarchicalAttentionKernels {
           let pass = HierarchicalBackward(
             rows: AttentionGradients(
               shape, longest: longest.length, keyRows: longest.keyRows, &scratch),
+            coarse: fineQuery ? nil : CoarseGradients(shape, longest, &scratch),
             tile: AttentionBackwardTile(shape, &scratch), bias: table,
             biasGradient: partials[task])
           for sequence in tasks.group(task) {
@@ -72,10 +74,13 @@ extension CPUKernels: HierarchicalAttentionKernels {
             let levels = HierarchicalLevels(
               length: starts[sequence + 1] - first, blockSize: blockSize)
             if levels.length == 0 { continue }
-            pass.rows.pack(
-              q, k, v, dO, o, lse, head: head, first: first, length: levels.length,
-              keyRows: levels.keyRows, scale: scale)
-            pass.run(levels, fineQuery: fineQuery)
+            for start in Swift.stride(from: 0, to: levels.length, by: levels.segment) {
+              let range = start..<min(levels.length, start + levels.segment)
+              pass.rows.pack(
+                q, k, v, dO, o, lse, head: head, first: first, range: range, scale: scale)
+              pass.run(levels, range, fineQuery: fineQuery)
+            }
+            pass.finish(levels)
             pass.rows.write(
               dq, dk, dv, head: head, first: first, length: levels.length, scale: scale)
           }
@@ -139,12 +144,31 @@ struct HierarchicalLevels {
     Int.bitWidth - 1 - value.leadingZeroBitCount
   }
 
+  /// Positions taken at a time, whole blocks.
+  ///
+  /// So few that what they touch at all levels stays in the second cache between its uses. The
+  /// order of a row's sums does not depend on it.
+  var segment: Int { blockSize * max(1, 256 / blockSize) }
+
+  /// First query row of a level where all levels above 0 lie one after another.
+  func queryOffset(_ level: Int) -> Int { (1..<level).reduce(0) { $0 + queryRows($1) } }
+
+  /// Query rows of all levels above 0, about the length.
+  var coarseQueryRows: Int { queryOffset(top + 1) }
+
+  /// Key rows of a level that positions `range` complete.
+  func completed(_ level: Int, by range: Range<Int>) -> Range<Int> {
+    min(range.lowerBound >> level, keyRows(level))..<min(range.upperBound >> level, keyRows(level))
+  }
+
   /// Means of neighbouring rows, level by level: `row_l[J] = (row_{l-1}[2J] + row_{l-1}[2J+1]) / 2`.
-  func buildPyramid(_ rows: UnsafeMutablePointer<Float>, stride: Int) {
+  ///
+  /// - Parameter range: Positions that have just come; all before them are there.
+  func extendPyramid(_ rows: UnsafeMutablePointer<Float>, stride: Int, by range: Range<Int>) {
     var below = rows
     for level in 1..<top + 1 {
       let above = below + keyRows(level - 1) * stride
-      for row in 0..<keyRows(level) {
+      for row in completed(level, by: range) {
         let left = below + 2 * row * stride
         var column = 0
         while column < stride {
@@ -157,7 +181,7 @@ struct HierarchicalLevels {
     }
   }
 
-  /// Adjoint of `buildPyramid`: hands half of each row's gradient to either child.
+  /// Adjoint of the pyramid: hands half of each row's gradient to either child.
   func spreadGradients(_ rows: UnsafeMutablePointer<Float>, stride: Int) {
     for level in (1..<top + 1).reversed() {
       let above = rows + offset(level) * stride

@@ -5,31 +5,24 @@ struct HierarchicalForward {
   private let keys: UnsafeMutablePointer<Float>  // [key rows of all levels, padded D]
   private let values: UnsafeMutablePointer<Float>  // [key rows of all levels, padded E]
   private let panel: AttentionPanel
-  /// Partial sums of the levels above, for odd and for even levels.
-  private let odd: Partials
-  private let even: Partials
+  /// Partial sums of all levels above 0, level after level.
+  private let partials: Partials
 
-  /// Running softmax of all query rows of a level.
+  /// Running softmax of query rows.
   private struct Partials {
     let maximum: UnsafeMutablePointer<Float>  // [rows]
     let sum: UnsafeMutablePointer<Float>  // [rows]
     let values: UnsafeMutablePointer<Float>  // [rows, padded E]
 
-    static func floats(_ shape: HeadShape, rows: Int) -> Int {
-      2 * Scratch.rounded(rows) + rows * shape.valueStride
-    }
-
-    init(_ shape: HeadShape, rows: Int, _ scratch: inout Scratch) {
-      maximum = scratch.take(rows)
-      sum = scratch.take(rows)
-      values = scratch.take(rows * shape.valueStride)
+    func advanced(by rows: Int, stride: Int) -> Partials {
+      Partials(maximum: maximum + rows, sum: sum + rows, values: values + rows * stride)
     }
   }
 
   static func floats(_ shape: HeadShape, _ longest: HierarchicalLevels) -> Int {
-    longest.keyRows * (shape.keyStride + shape.valueStride) + AttentionPanel.floats(shape)
-      + Partials.floats(shape, rows: longest.length / 2 + 1)
-      + Partials.floats(shape, rows: longest.length / 4 + 1)
+    let rows = longest.coarseQueryRows
+    return longest.keyRows * (shape.keyStride + shape.valueStride) + AttentionPanel.floats(shape)
+      + 2 * Scratch.rounded(rows) + Scratch.rounded(rows * shape.valueStride)
   }
 
   init(
@@ -41,63 +34,73 @@ struct HierarchicalForward {
     keys = scratch.take(longest.keyRows * shape.keyStride)
     values = scratch.take(longest.keyRows * shape.valueStride)
     panel = AttentionPanel(shape, &scratch)
-    odd = Partials(shape, rows: longest.length / 2 + 1, &scratch)
-    even = Partials(shape, rows: longest.length / 4 + 1, &scratch)
+    let rows = longest.coarseQueryRows
+    partials = Partials(
+      maximum: scratch.take(rows), sum: scratch.take(rows),
+      values: scratch.take(rows * shape.valueStride))
   }
 
+  /// From left to right: whatever a position sees at any level has been read before it, and a
+  /// segment's rows are used while they are in the cache.
   func run(
     _ o: View, _ lse: View, _ q: View, _ k: View, _ v: View, head: Int, first: Int,
     levels: HierarchicalLevels, scale: Float, fineQuery: Bool
   ) {
-    packRows(
-      keys, stride: shape.keyStride, k.base + first * k.stride + head * shape.keyWidth,
-      sourceStride: k.stride, rows: levels.length, width: shape.keyWidth)
-    packRows(
-      values, stride: shape.valueStride, v.base + first * v.stride + head * shape.valueWidth,
-      sourceStride: v.stride, rows: levels.length, width: shape.valueWidth)
-    levels.buildPyramid(keys, stride: shape.keyStride)
-    levels.buildPyramid(values, stride: shape.valueStride)
     let queries = q.rows(first..<first + levels.length).columns(
       head * shape.keyWidth..<(head + 1) * shape.keyWidth)
     let results = o.rows(first..<first + levels.length).columns(
       head * shape.valueWidth..<(head + 1) * shape.valueWidth)
     let logs = lse.base + head * lse.stride + first
-    if !fineQuery {
-      for level in (1..<levels.top + 1).reversed() {
-        coarseLevel(level, queries, levels, scale)
+    let size = levels.blockSize
+    for start in Swift.stride(from: 0, to: levels.length, by: levels.segment) {
+      let range = start..<min(levels.length, start + levels.segment)
+      packRows(
+        keys + start * shape.keyStride, stride: shape.keyStride,
+        k.base + (first + start) * k.stride + head * shape.keyWidth, sourceStride: k.stride,
+        rows: range.count, width: shape.keyWidth)
+      packRows(
+        values + start * shape.valueStride, stride: shape.valueStride,
+        v.base + (first + start) * v.stride + head * shape.valueWidth, sourceStride: v.stride,
+        rows: range.count, width: shape.valueWidth)
+      levels.extendPyramid(keys, stride: shape.keyStride, by: range)
+      levels.extendPyramid(values, stride: shape.valueStride, by: range)
+      if !fineQuery {
+        for level in (1..<levels.top + 1).reversed() {
+          coarseLevel(level, queries, range, levels, scale)
+        }
       }
-    }
-    for block in 0..<levels.blocks {
-      tokens(block, queries, results, logs, levels, scale, fineQuery: fineQuery)
+      for block in start / size..<(range.upperBound + size - 1) / size {
+        tokens(block, queries, results, logs, levels, scale, fineQuery: fineQuery)
+      }
     }
   }
 
-  /// One level above 0, each group asking with the query of its first token.
+  /// The groups of one level above 0 that begin in `range`, each asking with its first token.
   private func coarseLevel(
-    _ level: Int, _ q: View, _ levels: HierarchicalLevels, _ scale: Float
+    _ level: Int, _ q: View, _ range: Range<Int>, _ levels: HierarchicalLevels, _ scale: Float
   ) {
     let size = levels.blockSize
-    let own = level % 2 == 1 ? odd : even
-    let above = level % 2 == 1 ? even : odd
+    let own = partials.advanced(by: levels.queryOffset(level), stride: shape.valueStride)
+    let above = partials.advanced(by: levels.queryOffset(level + 1), stride: shape.valueStride)
     let offset = levels.offset(level)
-    let queryRows = levels.queryRows(level)
-    for block in 1..<levels.leftBlocks(level) + 1 {
-      let start = offset + (block - 1) * size
-      var row = 0
-      while row < size && block * size + row < queryRows {
-        let query = block * size + row
-        let rows = min(16, min(size - row, queryRows - query))
-        packTransposed(
-          panel.queries, q.base + (query << level) * q.stride, sourceStride: q.stride << level,
-          rows: rows, width: shape.keyWidth, scale: scale)
-        begin(above, query: query, rows: rows, isEmpty: block < 2)
-        panel.attend(
-          keys: keys + start * shape.keyStride, valueRows: values + start * shape.valueStride,
-          count: size, bias: bias.rows(level: level, distance: size + row),
-          mask: .half(rows: size / 2 - row, keys: size / 2), rows: rows)
-        save(own, query: query, rows: rows)
-        row += 16
-      }
+    let round = (1 << level) - 1
+    // Groups of the first block see nothing at this level.
+    var query = max(size, (range.lowerBound + round) >> level)
+    let end = (range.upperBound + round) >> level
+    while query < end {
+      let row = query % size
+      let rows = min(16, min(size - row, end - query))
+      let start = offset + query - row - size
+      packTransposed(
+        panel.queries, q.base + (query << level) * q.stride, sourceStride: q.stride << level,
+        rows: rows, width: shape.keyWidth, scale: scale)
+      begin(above, query: query, rows: rows, isEmpty: query < 2 * size)
+      panel.attend(
+        keys: keys + start * shape.keyStride, valueRows: values + start * shape.valueStride,
+        count: size, bias: bias.rows(level: level, distance: size + row),
+        mask: .half(rows: size / 2 - row, keys: size / 2), rows: rows)
+      save(own, query: query, rows: rows)
+      query += rows
     }
   }
 
@@ -119,7 +122,7 @@ struct HierarchicalForward {
         panel.reset()
         fineLevels(block, token: token, rows: rows, levels)
       } else {
-        begin(odd, query: token, rows: rows, isEmpty: block < 2)
+        begin(partials, query: token, rows: rows, isEmpty: block < 2)
       }
       panel.attend(
         keys: keys + start * shape.keyStride, valueRows: values + start * shape.valueStride,

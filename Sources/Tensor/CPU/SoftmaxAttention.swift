@@ -58,7 +58,7 @@ extension CPUKernels: SoftmaxAttentionKernels {
             let length = starts[sequence + 1] - first
             if length == 0 { continue }
             rows.pack(
-              q, k, v, dO, o, lse, head: head, first: first, length: length, scale: scale)
+              q, k, v, dO, o, lse, head: head, first: first, range: 0..<length, scale: scale)
             softmaxBackward(rows, tile, table, length: length)
             rows.write(dq, dk, dv, head: head, first: first, length: length, scale: scale)
           }

@@ -40,7 +40,7 @@ enum CombinerLogSparse: CombinerPass {
           if length == 0 { continue }
           pass.rows.pack(
             views.q, views.k, views.v, gradients.dO, views.o, views.saved, head: head,
-            first: first, length: length, scale: shape.scale)
+            first: first, range: 0..<length, scale: shape.scale)
           pass.run(length: length, shape.pooling)
           pass.rows.write(
             gradients.dq, gradients.dk, gradients.dv, head: head, first: first, length: length,

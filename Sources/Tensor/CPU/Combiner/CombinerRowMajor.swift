@@ -72,7 +72,7 @@ extension CombinerViewGradients {
   ) {
     rows.pack(
       views.q, views.k, views.v, dO, views.o, views.saved, head: head, first: first,
-      length: length, scale: views.shape.scale)
+      range: 0..<length, scale: views.shape.scale)
   }
 
   /// Writes a sequence's finished gradients; `accumulate` adds them.

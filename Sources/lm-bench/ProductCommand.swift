@@ -1,0 +1,143 @@
+import ArgumentParser
+import CommandSupport
+import Model
+import Storage
+import Tensor
+
+/// The matrix products of a training step alone, beside the machine's product peak.
+struct ProductCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "product", abstract: "Time the matrix products of a layer and of the head.",
+    discussion: """
+      Every linear layer forward, and both products of its backward pass; the head with its softmax
+      and cross-entropy in one.
+      """)
+
+  @Option(help: "Model width.") var width = 512
+  @Option(help: "Feed-forward width.") var hidden = 1_408
+  @Option(help: "Pieces of the vocabulary; 0 leaves out the head.") var vocabulary = 32_000
+  @Option(help: "Positions of the batch.") var positions = 2_048
+  @Option(help: "Timed rounds; the median counts.") var rounds = 3
+  @OptionGroup var timing: TimingOptions
+
+  func validate() throws {
+    for (name, value) in [
+      ("width", width), ("hidden", hidden), ("positions", positions), ("rounds", rounds),
+    ] where value < 1 {
+      throw ValidationError("--\(name) is \(value), expected 1 or more")
+    }
+  }
+
+  func run() throws {
+    timing.apply()
+    let peak = MatrixPeak.measure(now: timing.clock.now)
+    var stages: [ProductStage] = []
+    for (name, inputs, outputs) in [
+      ("QKV", width, 3 * width), ("gate and up", width, 2 * hidden), ("down", hidden, width),
+    ] {
+      stages += ProductStage.linear(name, positions: positions, inputs: inputs, outputs: outputs)
+    }
+    if vocabulary > 0 {
+      stages += ProductStage.head(positions: positions, width: width, vocabulary: vocabulary)
+    }
+    var seconds = stages.map { _ in [Double]() }
+    for round in 0...rounds {
+      for (index, stage) in stages.enumerated() {
+        let began = timing.clock.now()
+        stage.run()
+        if round > 0 { seconds[index].append(timing.clock.now() - began) }
+      }
+    }
+    let figures = zip(stages, seconds).map { stage, seconds in
+      ProductFigures(
+        stage: stage.name, shape: stage.shape, milliseconds: median(seconds) * 1e3,
+        flopsPerSecond: stage.flops / median(seconds), peakFlopsPerSecond: peak)
+    }
+    if timing.json {
+      print(String(decoding: try JSONFile.encode(figures), as: UTF8.self), terminator: "")
+    } else {
+      print(
+        Format.table(
+          [["stage", "  shape", "  ms", "  FLOP/s", "  of the peak"]]
+            + figures.map { figure in
+              [
+                figure.stage, "  " + figure.shape, "  " + Format.decimal(figure.milliseconds, 1),
+                "  " + Format.short(figure.flopsPerSecond),
+                "  " + Format.decimal(100 * figure.flopsPerSecond / peak, 0) + " %",
+              ]
+            }))
+      print("peak            \(Format.short(peak))FLOP/s of the matrix product")
+    }
+  }
+}
+
+/// What was measured of one product.
+private struct ProductFigures: Encodable {
+  let stage: String
+  let shape: String
+  let milliseconds: Double
+  let flopsPerSecond: Double
+  let peakFlopsPerSecond: Double
+}
+
+/// A product, its name and its work.
+private struct ProductStage {
+  let name: String
+  let shape: String
+  let flops: Double
+  let run: () -> Void
+
+  private static func random(_ rows: Int, _ columns: Int, _ word: UInt64) -> View {
+    let view = View(rows: rows, columns: columns)
+    view.fillGaussian(deviation: 0.02, from: CounterRandom(seed: 5, word))
+    return view
+  }
+
+  /// `y = x wᵀ` and both gradients.
+  static func linear(
+    _ name: String, positions: Int, inputs: Int, outputs: Int
+  ) -> [ProductStage] {
+    let kernels = CPUKernels()
+    let x = random(positions, inputs, 1)
+    let w = random(outputs, inputs, 2)
+    let y = random(positions, outputs, 3)
+    let dx = View(rows: positions, columns: inputs)
+    let dw = View(rows: outputs, columns: inputs)
+    let shape = "[\(positions), \(inputs)] · [\(inputs), \(outputs)]"
+    let flops = 2 * Double(positions) * Double(inputs) * Double(outputs)
+    return [
+      ProductStage(name: name + ", forward", shape: shape, flops: flops) {
+        kernels.linearForward(y: y, x: x, w: w, accumulate: false)
+      },
+      ProductStage(name: name + ", input gradient", shape: shape, flops: flops) {
+        kernels.linearBackwardInput(dx: dx, dy: y, w: w, accumulate: false)
+      },
+      ProductStage(name: name + ", weight gradient", shape: shape, flops: flops) {
+        kernels.linearBackwardWeight(dw: dw, dy: y, x: x)
+      },
+    ]
+  }
+
+  /// Logits, softmax and cross-entropy; then with both gradients.
+  static func head(positions: Int, width: Int, vocabulary: Int) -> [ProductStage] {
+    let kernels = CPUKernels()
+    let hidden = random(positions, width, 1)
+    let w = random(vocabulary, width, 2)
+    let nll = View(rows: 1, columns: positions)
+    let dHidden = View(rows: positions, columns: width)
+    let dw = View(rows: vocabulary, columns: width)
+    let targets = (0..<positions).map { Int32($0 * 7 % vocabulary) }
+    let shape = "[\(positions), \(width)] · [\(width), \(vocabulary)]"
+    let flops = 2 * Double(positions) * Double(width) * Double(vocabulary)
+    return [
+      ProductStage(name: "head, scoring", shape: shape, flops: flops) {
+        kernels.crossEntropyForward(nllNats: nll, hidden: hidden, w: w, targets: targets)
+      },
+      ProductStage(name: "head, training", shape: shape, flops: 3 * flops) {
+        kernels.crossEntropyForwardBackward(
+          nllNats: nll, dHidden: dHidden, dw: dw, hidden: hidden, w: w, targets: targets,
+          gradientScale: 1 / Float(positions))
+      },
+    ]
+  }
+}

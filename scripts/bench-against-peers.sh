@@ -17,8 +17,7 @@ trap 'rm -rf "$work"' EXIT
 
 if [ -z "${PYTHON:-}" ]; then
   python3 -m venv "$work/venv"
-  "$work/venv/bin/pip" install -q torch numpy --index-url https://download.pytorch.org/whl/cpu ||
-    "$work/venv/bin/pip" install -q torch numpy
+  "$work/venv/bin/pip" install -q torch numpy
   PYTHON=$work/venv/bin/python
 fi
 swift build -c release --product lm-bench >&2

@@ -14,6 +14,9 @@ package enum DataSetError: Error, Equatable, Sendable {
   /// A value in the manifest cannot be.
   case invalid(manifest: String, what: String, found: String)
 
+  /// `SHA256SUMS` has not the sums of the manifest and of the files that the manifest names.
+  case otherSums(path: String, manifest: String, digest: String)
+
   /// The tokenizer is not the one the shards were made with.
   case otherTokenizer(path: String, expected: String, found: String)
 
@@ -40,6 +43,9 @@ extension DataSetError: CustomStringConvertible {
       return "\(manifest) names the file \"\(file)\", which is not inside its folder"
     case .invalid(let manifest, let what, let found):
       return "\(manifest) is damaged: \(what) cannot be \(found); run lm-tokenize again"
+    case .otherSums(let path, let manifest, let digest):
+      return "\(path) does not belong to \(manifest), whose SHA-256 is \(digest): one of them is "
+        + "damaged; copy both again or run lm-tokenize again"
     case .otherTokenizer(let path, let expected, let found):
       return "\(path) is not the tokenizer of these shards: its SHA-256 should be \(expected) "
         + "but is \(found)"
@@ -92,6 +98,7 @@ package struct DataSet: Sendable {
     }
     try checkNumbers(manifestPath: path)
     try checkFiles(manifestPath: path)
+    try checkSums(manifestPath: path)
   }
 
   private struct Version: Decodable { var formatVersion: Int }
@@ -117,11 +124,25 @@ package struct DataSet: Sendable {
   }
 
   /// Reads every byte of every shard and compares checksums and counts.
-  package func verify() throws(ShardError) {
+  ///
+  /// - Parameter progress: Told of bytes of the files.
+  package func verify(progress: (Int) -> Void = { _ in }) throws(ShardError) {
     for name in manifest.splits.keys.sorted() {
       for shard in manifest.splits[name] ?? [] {
         try reader(for: shard).verify(eos: special.eos)
+        progress(shard.compressedBytes)
       }
+    }
+  }
+
+  /// Compares the manifest itself with `SHA256SUMS`, which data sets of before do not have.
+  private func checkSums(manifestPath: String) throws(DataSetError) {
+    let path = directory + "/" + SumsFile.name
+    guard Files.exists(path) else { return }
+    let found: [UInt8]
+    do { found = try Files.contents(of: path) } catch { throw .storage(error) }
+    guard found == manifest.sums(digest: fingerprint) else {
+      throw .otherSums(path: path, manifest: manifestPath, digest: fingerprint)
     }
   }
 

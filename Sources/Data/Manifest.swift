@@ -134,8 +134,24 @@ package struct Manifest: Codable, Equatable, Sendable {
     return totals
   }
 
-  /// Writes `manifest.json`, whole or not at all.
+  /// Writes `SHA256SUMS` and then `manifest.json`, each whole or not at all.
   package func write(to directory: String) throws(StorageError) {
-    try JSONFile.write(self, to: directory + "/" + Self.fileName)
+    let path = directory + "/" + Self.fileName
+    let bytes = try JSONFile.encode(self, path: path)
+    let sums = sums(digest: SHA256.hexDigest(of: bytes))
+    try AtomicFile.write(sums, to: directory + "/" + SumsFile.name)
+    try AtomicFile.write(bytes, to: path)
+  }
+
+  /// `SHA256SUMS` of the whole folder.
+  ///
+  /// - Parameter digest: That of the manifest's own file.
+  func sums(digest: String) -> [UInt8] {
+    let files =
+      [(Self.fileName, digest), (tokenizer.file, tokenizer.sha256)]
+      + splits.values.joined().map { ($0.file, $0.sha256) }
+    return SumsFile.encode(
+      files.map { SumsFile.Line(digest: $0.1, name: $0.0) }
+        .sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) })
   }
 }

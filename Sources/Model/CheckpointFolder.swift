@@ -22,7 +22,7 @@ package enum CheckpointFolder {
   package static let stateName = "state.json"
   package static let optimizerName = "optimizer.safetensors"
   package static let tokenizerName = "tokenizer.model"
-  package static let sumsName = "SHA256SUMS"
+  package static let sumsName = SumsFile.name
 
   /// `step-00001000`.
   package static func name(step: Int) -> String {
@@ -40,22 +40,24 @@ package enum CheckpointFolder {
   }
 
   /// Compares every file of a checkpoint, or only those named, with its sum.
-  package static func verify(_ path: String, only chosen: [String]? = nil) throws {
+  ///
+  /// - Parameter progress: Told of bytes read.
+  package static func verify(
+    _ path: String, only chosen: [String]? = nil, progress: (Int) -> Void = { _ in }
+  ) throws {
     let sumsPath = path + "/" + sumsName
-    let text = String(decoding: try Files.contents(of: sumsPath), as: UTF8.self)
-    var names: Set<String> = []
-    for line in text.split(separator: "\n") {
-      let parts = line.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: false)
-      let name = parts.count == 2 ? String(parts[1].drop { $0 == " " }) : ""
-      guard parts[0].count == 64, !name.isEmpty, !name.contains("/") else {
-        throw CheckpointError.damaged(path: sumsPath, problem: "a line is not a sum and a name")
-      }
-      names.insert(name)
-      guard chosen?.contains(name) ?? true else { continue }
-      let found = try SHA256.hexDigest(ofFile: path + "/" + name)
-      guard found == parts[0] else {
+    guard let lines = SumsFile.parse(try Files.contents(of: sumsPath)),
+      !lines.contains(where: { $0.name.contains("/") || $0.name.contains("\0") })
+    else {
+      throw CheckpointError.damaged(path: sumsPath, problem: "a line is not a sum and a name")
+    }
+    let names = Set(lines.map(\.name))
+    for line in lines where chosen?.contains(line.name) ?? true {
+      let file = path + "/" + line.name
+      let found = try SHA256.hexDigest(ofFile: file, progress: progress)
+      guard found == line.digest else {
         throw CheckpointError.damaged(
-          path: path + "/" + name, problem: "its SHA-256 is \(found), expected \(parts[0])")
+          path: file, problem: "its SHA-256 is \(found), expected \(line.digest)")
       }
     }
     for name in [
@@ -70,7 +72,10 @@ package enum CheckpointFolder {
     if Files.exists(path + "/" + ModelFiles.weightsName) { return path }
     if let bytes = try? Files.contents(of: path + "/" + latestName) {
       let name = String(decoding: bytes, as: UTF8.self).trimmingCharacters(in: .newlines)
-      if !name.contains("/"), Files.isDirectory(path + "/" + name) { return path + "/" + name }
+      // Nothing but a checkpoint: an empty name would be the run itself.
+      if steps(ofRun: path).contains(where: { Self.name(step: $0) == name }) {
+        return path + "/" + name
+      }
     }
     guard let newest = steps(ofRun: path).last else {
       throw CheckpointError.notFound(path: path)

@@ -65,7 +65,11 @@ package struct SHA256: Sendable {
   }
 
   /// The checksum of a whole file.
-  package static func hexDigest(ofFile path: String) throws(StorageError) -> String {
+  ///
+  /// - Parameter progress: Told of bytes read.
+  package static func hexDigest(
+    ofFile path: String, progress: (Int) -> Void = { _ in }
+  ) throws(StorageError) -> String {
     let descriptor = try Descriptor(reading: path)
     var hash = SHA256()
     var buffer = [UInt8](repeating: 0, count: 1 << 20)
@@ -73,6 +77,7 @@ package struct SHA256: Sendable {
       let count = try descriptor.read(into: &buffer)
       if count == 0 { return hash.finalize() }
       buffer.withUnsafeBytes { hash.update(UnsafeRawBufferPointer(rebasing: $0.prefix(count))) }
+      progress(count)
     }
   }
 

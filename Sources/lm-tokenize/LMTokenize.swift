@@ -28,6 +28,9 @@ struct LMTokenize: ParsableCommand {
 
         More text with a tokenizer made before:
           lm-tokenize --train more/ --tokenizer data/own/tokenizer.model --output data/more
+
+        Every checksum, frame and count of a data set:
+          lm-tokenize --verify data/own
       """)
 
   @Option(help: ArgumentHelp("Folder in the layout of the benchmark.", valueName: "dir"))
@@ -48,7 +51,12 @@ struct LMTokenize: ParsableCommand {
   var test: [String] = []
 
   @Option(help: ArgumentHelp("Folder to create.", valueName: "dir"))
-  var output: String
+  var output: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Check everything in a folder made before, then stop.", valueName: "dir"))
+  var verify: String?
 
   @Option(help: "Kind of tokenizer to train. (default: unigram)")
   var modelType: ModelType?
@@ -80,6 +88,13 @@ struct LMTokenize: ParsableCommand {
   static func main() { runCommand() }
 
   func validate() throws {
+    if verify != nil {
+      guard corpus == nil, output == nil, (train + valid + test).isEmpty else {
+        throw ValidationError("--verify DIR stands alone.")
+      }
+      return
+    }
+    if output == nil { throw ValidationError("Give the folder to create with --output DIR.") }
     if corpus != nil && !(train + valid + test).isEmpty {
       throw ValidationError("Give either --corpus or --train, --valid and --test.")
     }
@@ -108,6 +123,8 @@ struct LMTokenize: ParsableCommand {
   }
 
   func run() throws {
+    if let verify { return try VerifyCommand.run(verify) }
+    let output = output ?? ""
     Interrupt.handle(message: "lm-tokenize: stopping; press Ctrl-C again to stop at once")
     let corpus =
       if let corpus = self.corpus {
@@ -135,10 +152,11 @@ struct LMTokenize: ParsableCommand {
     let manifest = try builder.build(
       isCancelled: { Interrupt.isRequested }, report: { display.show($0) })
     display.finish()
-    print(summary(of: manifest))
+    print(Self.summary(of: manifest, folder: output))
   }
 
-  private func summary(of manifest: Manifest) -> String {
+  /// Splits with their counts, and the tokenizer.
+  static func summary(of manifest: Manifest, folder: String) -> String {
     var rows = [
       [
         "split", "files", "shards", "sentences", "words", "pieces", "pieces/word", "text",
@@ -162,6 +180,6 @@ struct LMTokenize: ParsableCommand {
     let tokenizer = manifest.tokenizer
     return Format.table(rows) + "\n"
       + "pieces/word counts one </s> for each sentence on both sides\n"
-      + "\(output): \(tokenizer.modelType), \(Format.count(tokenizer.vocabularySize)) pieces"
+      + "\(folder): \(tokenizer.modelType), \(Format.count(tokenizer.vocabularySize)) pieces"
   }
 }

@@ -188,8 +188,17 @@ struct LMTrain: ParsableCommand {
     _ config: RunConfig, _ dataSet: DataSet, peak: Double, run: String
   ) throws {
     let tokenizer = try Files.contents(of: dataSet.tokenizerPath)
-    let pieces = try SentencePieceModel(serialized: tokenizer, path: dataSet.tokenizerPath)
-      .pieceTable()
+    let sentencePiece = try SentencePieceModel(
+      serialized: tokenizer, path: dataSet.tokenizerPath)
+    guard sentencePiece.special == dataSet.special,
+      sentencePiece.vocabularySize == dataSet.manifest.tokenizer.vocabularySize
+    else {
+      throw TrainingError.invalid(
+        "\(dataSet.directory)/\(Manifest.fileName) is damaged: it gives the tokenizer "
+          + "\(dataSet.manifest.tokenizer.vocabularySize) pieces and other special ids than "
+          + "\(dataSet.tokenizerPath) has; run lm-tokenize again")
+    }
+    let pieces = sentencePiece.pieceTable()
     if !resume, Files.exists(configPath(run)) { throw TrainingError.exists(run: run) }
     Interrupt.handle(message: "lm-train: saving a checkpoint; once more ends at once, unsaved")
     let printer = ProgressPrinter(steps: config.steps)

@@ -59,7 +59,7 @@ import Tokenize
     #expect(manifest.splits["train"]?.map(\.source) == ["a.txt", "b.txt"])
     #expect(
       try folder.contents(of: "out").keys.sorted() == [
-        "manifest.json", "tokenizer.model", "train-00000.zst", "train-00001.zst",
+        "SHA256SUMS", "manifest.json", "tokenizer.model", "train-00000.zst", "train-00001.zst",
       ])
     #expect(try Files.entries(of: folder.path) == ["in", "out"])
   }

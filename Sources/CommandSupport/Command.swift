@@ -15,6 +15,8 @@ extension ParsableCommand {
   package static func runCommand() -> Never {
     // A reader that has gone away is no reason for a signal.
     signal(SIGPIPE, SIG_IGN)
+    // Nor is a limit on the size of files: the write fails and is reported as any other.
+    signal(SIGXFSZ, SIG_IGN)
     let name = configuration.commandName ?? "command"
     do {
       Processor.requireVectorUnits(command: name)

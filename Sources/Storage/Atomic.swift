@@ -92,6 +92,7 @@ package final class AtomicDirectory {
     self.target = target
     path = Leftover.sibling(of: target, .partial)
     try Files.createDirectory(Files.parent(of: target))
+    try SystemFault.check(.makeFolder, path, doing: "create the folder")
     if mkdir(path, 0o777) != 0 { throw .last("create the folder", path) }
   }
 

@@ -18,8 +18,17 @@ final class Descriptor {
   /// Creates a file, or empties one that exists, for writing.
   init(creating path: String) throws(StorageError) {
     self.path = path
+    try SystemFault.check(.create, path, doing: "create")
     number = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
     if number < 0 { throw .last("create", path) }
+  }
+
+  /// Opens a file that exists, for writing at its end.
+  init(appending path: String) throws(StorageError) {
+    self.path = path
+    try SystemFault.check(.create, path, doing: "open")
+    number = open(path, O_WRONLY | O_APPEND | O_CLOEXEC)
+    if number < 0 { throw .last("open", path) }
   }
 
   deinit {
@@ -40,6 +49,11 @@ final class Descriptor {
   /// Writes all the bytes, however many calls it takes.
   func write(_ bytes: UnsafeRawBufferPointer) throws(StorageError) {
     var rest = bytes[...]
+    if let code = SystemFault.code(.write, path) {
+      // Half of it gets through, as on a disk that fills up.
+      _ = Foundation.write(number, bytes.baseAddress, bytes.count / 2)
+      throw .system(path: path, doing: "write", code: code)
+    }
     while !rest.isEmpty {
       let part = UnsafeRawBufferPointer(rebasing: rest)
       let count = Foundation.write(number, part.baseAddress, part.count)
@@ -53,6 +67,7 @@ final class Descriptor {
 
   /// Waits until the disk holds what was written.
   func synchronize() throws(StorageError) {
+    try SystemFault.check(.flush, path, doing: "flush to disk")
     while fsync(number) != 0 {
       if errno == EINTR { continue }
       // Some network and memory file systems have nothing to flush and say so this way.
@@ -65,6 +80,10 @@ final class Descriptor {
   func close() throws(StorageError) {
     guard isOpen else { return }
     isOpen = false
+    if let code = SystemFault.code(.close, path) {
+      Foundation.close(number)
+      throw .system(path: path, doing: "close", code: code)
+    }
     if Foundation.close(number) != 0 && errno != EINTR { throw .last("close", path) }
   }
 

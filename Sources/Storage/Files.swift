@@ -60,6 +60,7 @@ package enum Files {
     if isDirectory(path) { return }
     let parent = Self.parent(of: path)
     if parent != path && !isDirectory(parent) { try createDirectory(parent) }
+    try SystemFault.check(.makeFolder, path, doing: "create the folder")
     if mkdir(path, 0o777) != 0 && !(errno == EEXIST && isDirectory(path)) {
       throw .last("create the folder", path)
     }
@@ -67,6 +68,7 @@ package enum Files {
 
   /// Removes a file, a link, or a folder with all it holds; nothing there is no error.
   package static func remove(_ path: String) throws(StorageError) {
+    try SystemFault.check(.remove, path, doing: "remove")
     var status = stat()
     if lstat(path, &status) != 0 {
       if errno == ENOENT { return }
@@ -82,6 +84,7 @@ package enum Files {
 
   /// Gives a file or folder another name on the same disk, then flushes the folder it is in.
   package static func rename(_ path: String, to target: String) throws(StorageError) {
+    try SystemFault.check(.rename, target, doing: "rename \(path) to")
     if Foundation.rename(path, target) != 0 {
       throw .last("rename \(path) to", target)
     }

@@ -30,11 +30,10 @@ package struct CheckpointStore: Sendable {
       Self.momentGroups(optimizer), to: path + "/" + CheckpointFolder.optimizerName)
     try JSONFile.write(state, to: path + "/" + CheckpointFolder.stateName)
     try AtomicFile.write(tokenizer, to: path + "/" + CheckpointFolder.tokenizerName)
-    var sums = ""
-    for name in try Files.entries(of: path).sorted() {
-      sums += try SHA256.hexDigest(ofFile: path + "/" + name) + "  " + name + "\n"
+    let sums = try Files.entries(of: path).sorted().map {
+      SumsFile.Line(digest: try SHA256.hexDigest(ofFile: path + "/" + $0), name: $0)
     }
-    try AtomicFile.write(Array(sums.utf8), to: path + "/" + CheckpointFolder.sumsName)
+    try AtomicFile.write(SumsFile.encode(sums), to: path + "/" + CheckpointFolder.sumsName)
     // A folder of this step is a damaged one that resume has passed over.
     try directory.commit(replacing: true)
     try AtomicFile.write(
@@ -53,12 +52,23 @@ package struct CheckpointStore: Sendable {
   ///
   /// - Parameter newest: The step just saved. Folders of later steps were passed over by resume as
   ///   damaged; they do not count, and stay until their step is saved again.
-  package func rotate(newest: Int, keepLast: Int, keepEvery: Int, best: Int?) throws {
+  /// - Parameter alsoKept: A step that stays for another reason.
+  package func rotate(
+    newest: Int, keepLast: Int, keepEvery: Int, best: Int?, alsoKept: Int? = nil
+  ) throws {
     let steps = steps().filter { $0 <= newest }
     for step in steps.dropLast(keepLast)
-    where step != best && (keepEvery == 0 || step % keepEvery != 0) {
+    where step != best && step != alsoKept && (keepEvery == 0 || step % keepEvery != 0) {
       try Files.remove(path(step: step))
     }
+  }
+
+  /// Removes the checkpoints of steps that a rewind has undone, and points `latest` before them.
+  package func forget(after step: Int) throws {
+    try AtomicFile.write(
+      Array((CheckpointFolder.name(step: step) + "\n").utf8),
+      to: run + "/" + CheckpointFolder.latestName)
+    for later in steps().reversed() where later > step { try Files.remove(path(step: later)) }
   }
 
   // MARK: Reading

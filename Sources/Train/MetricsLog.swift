@@ -9,6 +9,8 @@ package struct Metrics: Codable, Sendable, Equatable {
   /// Targets seen since the start of the run.
   package var pieces: Int
   package var natsPerPiece: Double
+  /// Targets that the loss is a mean over.
+  package var piecesCounted: Int?
   package var wordPerplexity: Double
   package var learningRate: Double?
   /// Norm of the gradient of the mean loss, before clipping.
@@ -16,6 +18,8 @@ package struct Metrics: Codable, Sendable, Equatable {
   package var piecesPerSecond: Double?
   /// FLOPs per second over those of the measured matrix-product peak.
   package var peakFraction: Double?
+  /// Steps skipped in the whole run because their loss or gradient was not finite.
+  package var skippedSteps: Int?
   package var trainedSeconds: Double
 }
 
@@ -23,7 +27,7 @@ package struct Metrics: Codable, Sendable, Equatable {
 package final class MetricsLog {
   package static let name = "metrics.jsonl"
   private let path: String
-  private let file: FileHandle
+  private let file: FileAppender
 
   /// Opens the log for appending.
   ///
@@ -41,21 +45,18 @@ package final class MetricsLog {
       }
     }
     try AtomicFile.write(kept, to: path)
-    guard let file = FileHandle(forWritingAtPath: path) else {
-      throw StorageError.system(path: path, doing: "open", code: errno)
-    }
-    self.file = file
-    try file.seekToEnd()
+    file = try FileAppender(path: path)
   }
 
   package func append(_ metrics: Metrics) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    let line: [UInt8]
     do {
-      try file.write(contentsOf: try encoder.encode(metrics) + Data("\n".utf8))
+      line = [UInt8](try encoder.encode(metrics))
     } catch {
-      let code = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError
-      throw StorageError.system(path: path, doing: "write", code: Int32(code?.code ?? Int(EIO)))
+      throw StorageError.unencodable(path: path, reason: "\(error)")
     }
+    try file.append(line + [UInt8(ascii: "\n")])
   }
 }

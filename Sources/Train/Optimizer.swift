@@ -19,6 +19,14 @@ package struct Optimizer {
     kernels.sumOfSquares(gradients.all).squareRoot()
   }
 
+  /// Whether a gradient of this norm leaves finite weights and moments.
+  package func accepts(gradientNorm: Double) -> Bool {
+    let clipped = config.clipNorm > 0 ? min(gradientNorm, config.clipNorm) : gradientNorm
+    // The second moment holds squares in single precision, which end at 3.4e38. An infinite norm
+    // clips to a number, its gradient does not.
+    return gradientNorm.isFinite && clipped < 1e18
+  }
+
   /// Moves the weights against the gradient.
   ///
   /// - Parameters:

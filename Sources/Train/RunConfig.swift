@@ -21,6 +21,7 @@ package struct RunConfig: Codable, Sendable, Equatable {
   package var schedule: Schedule
   /// Probability on embeddings and on the output of every branch.
   package var dropout: Float = 0
+  package var safety = SafetyConfig()
   package var report = ReportConfig()
 
   package init(
@@ -77,11 +78,37 @@ package struct RunConfig: Codable, Sendable, Equatable {
       optimizer.epsilon > 0 && optimizer.weightDecay >= 0 && optimizer.clipNorm >= 0,
       "epsilon must be positive, weightDecay and clipNorm must not be negative")
     try require(
+      safety.skipBudget >= 0 && safety.spikeDeviations >= 0 && safety.rewindBudget >= 0,
+      "skipBudget, spikeDeviations and rewindBudget must not be negative")
+    try require(
+      !safety.rewind || (report.checkpointEvery > 0 && safety.spikeDeviations > 0),
+      "rewinding goes back to scheduled checkpoints: checkpointEvery and spikeDeviations must be "
+        + "positive")
+    try require(
       report.logEvery >= 1 && report.validateEvery >= 0 && report.checkpointEvery >= 0
         && report.keepLast >= 1 && report.keepEvery >= 0 && report.validationSequences >= 0
         && report.checkpointMinutes >= 0,
       "logEvery and keepLast must be 1 or more, the other report settings 0 (never, or all) or more"
     )
+  }
+}
+
+extension RunConfig {
+  /// As written by this and by earlier versions, which had no `safety`.
+  package init(from decoder: any Decoder) throws {
+    let fields = try decoder.container(keyedBy: CodingKeys.self)
+    preset = try fields.decode(String.self, forKey: .preset)
+    seed = try fields.decode(UInt64.self, forKey: .seed)
+    model = try fields.decode(ModelConfig.self, forKey: .model)
+    data = try fields.decode(DataConfig.self, forKey: .data)
+    steps = try fields.decode(Int.self, forKey: .steps)
+    batchPieces = try fields.decode(Int.self, forKey: .batchPieces)
+    microBatchPieces = try fields.decode(Int.self, forKey: .microBatchPieces)
+    optimizer = try fields.decode(OptimizerConfig.self, forKey: .optimizer)
+    schedule = try fields.decode(Schedule.self, forKey: .schedule)
+    dropout = try fields.decode(Float.self, forKey: .dropout)
+    safety = try fields.decodeIfPresent(SafetyConfig.self, forKey: .safety) ?? SafetyConfig()
+    report = try fields.decode(ReportConfig.self, forKey: .report)
   }
 }
 

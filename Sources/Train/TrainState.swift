@@ -20,6 +20,8 @@ package struct TrainState: Codable, Sendable, Equatable {
   package var window = MetricsWindow()
   /// The best validation so far, if there was one.
   package var best: Validation?
+  /// Incidents so far; nil in checkpoints from before they were counted.
+  package var safety: SafetyState?
   /// SHA-256 of the tokenizer that made the shards.
   package var tokenizerSHA256: String
   /// SHA-256 of the manifest of the shards: the cursor means nothing in others.
@@ -38,6 +40,7 @@ package struct TrainState: Codable, Sendable, Equatable {
 /// Sums over the steps since the last line of metrics.
 package struct MetricsWindow: Codable, Sendable, Equatable {
   package var nats = 0.0
+  /// Targets of the steps taken; those of skipped steps are not among them.
   package var pieces = 0
   package var seconds = 0.0
   package var flops = 0.0

@@ -16,6 +16,8 @@ package enum TrainingEvent: Sendable {
   case validating(Int)
   case validated(Validation, isBest: Bool)
   case saved(path: String)
+  /// A step that was skipped or a loss that leapt.
+  case incident(Incident)
 }
 
 /// How a run ended.
@@ -51,6 +53,9 @@ package final class Trainer {
   package var report: (TrainingEvent) -> Void = { _ in }
   /// Asked after every step.
   package var shouldStop: () -> Bool = { false }
+  /// Given the place, gradient and nats of every batch before they are looked at; tests put faults
+  /// here.
+  package var fault: (Cursor, Parameters, inout Double) -> Void = { _, _, _ in }
 
   /// Builds the model with its initial weights, or takes up the newest good checkpoint.
   ///
@@ -137,6 +142,14 @@ package final class Trainer {
   }
 
   private func run() throws -> TrainingOutcome {
+    let incidents = try IncidentLog(run: store.run)
+    while true {
+      if let outcome = try runToRewind(incidents) { return outcome }
+    }
+  }
+
+  /// Runs until it ends, or until a loss spike has set the state back, which returns nil.
+  private func runToRewind(_ incidents: IncidentLog) throws -> TrainingOutcome? {
     let log = try MetricsLog(run: store.run, keepingUpTo: state.step)
     let source = try TrainingSource(
       dataSet: dataSet, split: config.data.trainSplit, seed: config.seed, mode: config.data.mode,
@@ -147,13 +160,13 @@ package final class Trainer {
         preconditionFailure("the training source never ends")
       }
       let began = DispatchTime.now()
-      try take(next.batch)
+      let hasRewound = try !take(next.batch, next.cursorAfter, incidents)
       let seconds = Double(DispatchTime.now().uptimeNanoseconds - began.uptimeNanoseconds) * 1e-9
+      if hasRewound { return nil }
       let lengths = zip(next.batch.starts, next.batch.starts.dropFirst()).map { $1 - $0 }
       state.cursor = next.cursorAfter
       state.pieces += next.batch.positions
       state.trainedSeconds += seconds
-      state.window.pieces += next.batch.positions
       state.window.seconds += seconds
       state.window.flops += cost.training(lengths: lengths)
       try afterStep(log)
@@ -166,9 +179,58 @@ package final class Trainer {
   }
 
   /// One optimizer step on one batch, in micro-batches that add up to it.
-  private func take(_ batch: Batch) throws {
+  ///
+  /// - Returns: False if the step was undone, with others before it.
+  private func take(
+    _ batch: Batch, _ cursorAfter: Cursor, _ incidents: IncidentLog
+  ) throws -> Bool {
     let step = state.step + 1
+    let nats = computeGradients(batch, step: step)
+    let norm = Optimizer.norm(gradients, kernels: kernels)
+    let loss = nats / Double(batch.positions)
+    var safety = state.safety ?? SafetyState()
+    var incident = Incident(
+      kind: .skipped, step: step, cursor: state.cursor, sequences: batch.sequences,
+      pieces: batch.positions, natsPerPiece: loss.isFinite ? loss : nil,
+      gradientNorm: norm.isFinite ? norm : nil)
+
+    guard loss.isFinite, optimizer.accepts(gradientNorm: norm) else {
+      incident.tensors = TensorStatistics.suspects(parameters, gradients: gradients)
+      try tell(incident, incidents)
+      safety.skipped += 1
+      safety.skippedInARow += 1
+      guard safety.skippedInARow <= config.safety.skipBudget else {
+        throw TrainingError.diverged(incident, inARow: safety.skippedInARow)
+      }
+      state.safety = safety
+      state.step = step
+      return true
+    }
+    let threshold = safety.losses.threshold(deviations: config.safety.spikeDeviations)
+    if let threshold, loss > threshold {
+      incident.kind = .spike
+      incident.threshold = threshold
+      if try rewind(past: cursorAfter, incident, incidents) { return false }
+      try tell(incident, incidents)
+    }
+    safety.losses.observe(loss, deviations: config.safety.spikeDeviations)
+    safety.skippedInARow = 0
+    state.safety = safety
     let rate = config.schedule.rate(step: step, of: config.steps, peak: config.optimizer.rate)
+    // The moments have seen the steps that were taken, and their bias is that of so many.
+    optimizer.update(
+      parameters, gradients: gradients, step: step - safety.skipped, rate: rate,
+      gradientNorm: norm, kernels: kernels)
+    state.step = step
+    state.window.nats += nats
+    state.window.pieces += batch.positions
+    state.window.gradientNorm = norm
+    state.window.rate = rate
+    return true
+  }
+
+  /// The gradient of a batch's mean loss, and the sum of its nats.
+  private func computeGradients(_ batch: Batch, step: Int) -> Double {
     gradients.all.fill(0)
     var nats = 0.0
     var done = 0
@@ -182,30 +244,71 @@ package final class Trainer {
         draw: .training(seed: config.seed, step: step), into: gradients)
       done += micro.positions
     }
-    let norm = Optimizer.norm(gradients, kernels: kernels)
-    guard nats.isFinite, norm.isFinite else {
-      throw TrainingError.diverged(
-        step: step, natsPerPiece: nats / Double(batch.positions), gradientNorm: norm)
+    fault(state.cursor, gradients, &nats)
+    return nats
+  }
+
+  private func tell(_ incident: Incident, _ log: IncidentLog) throws {
+    try log.append(incident)
+    report(.incident(incident))
+  }
+
+  /// Goes back to the last scheduled checkpoint, keeping the place in the data.
+  ///
+  /// Only scheduled checkpoints are taken, which an interrupted run has as well: a run that is
+  /// killed afterwards comes to the same spike and goes back to the same weights.
+  ///
+  /// - Returns: Whether there was a checkpoint to go back to, and budget for it.
+  private func rewind(
+    past cursor: Cursor, _ incident: Incident, _ incidents: IncidentLog
+  ) throws -> Bool {
+    let rewinds = state.safety?.rewinds ?? 0
+    guard config.safety.rewind, rewinds < config.safety.rewindBudget,
+      let target = scheduledCheckpoint()
+    else { return false }
+    try CheckpointFolder.verify(store.path(step: target))
+    var restored: TrainState
+    do {
+      restored = try store.load(
+        step: target, config: config, parameters: parameters, optimizer: optimizer)
+    } catch {
+      // Weights that were read in part must not be saved as this error passes.
+      throw TrainingError.invalid("\(error)")
     }
-    optimizer.update(
-      parameters, gradients: gradients, step: step, rate: rate, gradientNorm: norm,
-      kernels: kernels)
-    state.step = step
-    state.window.nats += nats
-    state.window.gradientNorm = norm
-    state.window.rate = rate
+    restored.config = config
+    restored.cursor = cursor
+    restored.trainedSeconds = state.trainedSeconds
+    restored.safety = restored.safety ?? SafetyState()
+    restored.safety?.rewinds = rewinds + 1
+    try store.forget(after: target)
+    state = restored
+    saved = (target, state.trainedSeconds)
+    var told = incident
+    told.kind = .rewind
+    told.target = target
+    try tell(told, incidents)
+    return true
+  }
+
+  /// The newest checkpoint that every run of this configuration has.
+  private func scheduledCheckpoint() -> Int? {
+    let every = config.report.checkpointEvery
+    guard config.safety.rewind, every > 0 else { return nil }
+    return store.steps().last { $0 % every == 0 && $0 <= state.step }
   }
 
   private func afterStep(_ log: MetricsLog) throws {
     let isLast = state.step == config.steps
     let due = { [step = state.step] (every: Int) in isLast || (every > 0 && step % every == 0) }
-    let metrics = metrics()
-    let isLogged = due(config.report.logEvery)
-    if isLogged {
-      try log.append(metrics)
-      state.window = MetricsWindow()
+    // Where all steps since the last line were skipped there is no loss to tell.
+    if let metrics = metrics() {
+      let isLogged = due(config.report.logEvery)
+      if isLogged {
+        try log.append(metrics)
+        state.window = MetricsWindow()
+      }
+      report(.step(metrics, isLogged: isLogged))
     }
-    report(.step(metrics, isLogged: isLogged))
     var isBest = false
     if due(config.report.validateEvery),
       dataSet.manifest.totals(of: config.data.validSplit).sentences > 0
@@ -218,14 +321,17 @@ package final class Trainer {
     if isBest || isLate || due(config.report.checkpointEvery) { try save() }
   }
 
-  private func metrics() -> Metrics {
+  private func metrics() -> Metrics? {
     let window = state.window
+    guard window.pieces > 0 else { return nil }
     let natsPerPiece = window.nats / Double(window.pieces)
     return Metrics(
       kind: "train", step: state.step, pieces: state.pieces, natsPerPiece: natsPerPiece,
+      piecesCounted: window.pieces,
       wordPerplexity: wordPerplexity(natsPerPiece: natsPerPiece), learningRate: window.rate,
       gradientNorm: window.gradientNorm, piecesPerSecond: Double(window.pieces) / window.seconds,
       peakFraction: peak.map { window.flops / window.seconds / $0 },
+      skippedSteps: state.safety.flatMap { $0.skipped > 0 ? $0.skipped : nil },
       trainedSeconds: state.trainedSeconds)
   }
 
@@ -252,7 +358,8 @@ package final class Trainer {
     try log.append(
       Metrics(
         kind: "valid", step: state.step, pieces: state.pieces, natsPerPiece: tally.natsPerPiece,
-        wordPerplexity: tally.wordPerplexity, trainedSeconds: state.trainedSeconds))
+        piecesCounted: tally.pieces + tally.sentences, wordPerplexity: tally.wordPerplexity,
+        trainedSeconds: state.trainedSeconds))
     report(.validated(validation, isBest: isBest))
     return isBest
   }
@@ -265,7 +372,7 @@ package final class Trainer {
     saved = (state.step, state.trainedSeconds)
     try store.rotate(
       newest: state.step, keepLast: config.report.keepLast, keepEvery: config.report.keepEvery,
-      best: state.best?.step)
+      best: state.best?.step, alsoKept: scheduledCheckpoint())
     report(.saved(path: store.path(step: state.step)))
   }
 }

@@ -1,8 +1,9 @@
 /// Why a training run cannot start or go on.
 package enum TrainingError: Error, CustomStringConvertible, Equatable {
   case invalid(String)
-  /// A loss or gradient that is not a number; the weights were left as they were.
-  case diverged(step: Int, natsPerPiece: Double, gradientNorm: Double)
+  /// More steps in a row than may be skipped had a loss or gradient that is not finite; the weights
+  /// are those of the last good step.
+  case diverged(Incident, inARow: Int)
   /// No checkpoint of the run could be used.
   case nothingToResume(run: String, reasons: [String])
   /// A run folder that would be overwritten.
@@ -11,10 +12,10 @@ package enum TrainingError: Error, CustomStringConvertible, Equatable {
   package var description: String {
     switch self {
     case .invalid(let problem): problem
-    case .diverged(let step, let nats, let norm):
-      "step \(step) gave a loss of \(nats) nats per piece and a gradient norm of \(norm); the "
-        + "weights were not changed; start another run with a lower --rate, or look at the data of "
-        + "this step"
+    case .diverged(let incident, let inARow):
+      "\(inARow) steps in a row were not finite, the last: \(incident); no weight was changed since "
+        + "and the checkpoints are as they were; start another run with a lower --rate, or look at "
+        + "the data of this step"
     case .nothingToResume(let run, let reasons):
       "\(run): no checkpoint to resume from"
         + (reasons.isEmpty ? "; start without --resume" : ": " + reasons.joined(separator: "; "))

@@ -34,6 +34,8 @@ final class ProgressPrinter {
           + "\(Format.decimal(tally.wordPerplexity, 2)) over "
           + "\(Format.count(tally.words + tally.sentences)) words\(isBest ? ", the best so far" : "")"
       )
+    case .incident(let incident):
+      Terminal.note("warning: \(incident)")
     case .saved(let path):
       if !Terminal.isInteractive { Terminal.note("saved \(path)") }
     }
@@ -42,13 +44,15 @@ final class ProgressPrinter {
   private func describe(_ metrics: Metrics) -> String {
     var parts = [
       "step \(Format.count(metrics.step))/\(Format.count(steps))",
-      "\(Format.decimal(metrics.natsPerPiece, 4)) nats/piece",
+      "\(Format.decimal(metrics.natsPerPiece, 4)) nats/piece over "
+        + Format.count(metrics.piecesCounted ?? 0),
       "word ppl \(Format.decimal(metrics.wordPerplexity, 1))",
     ]
     if let speed = metrics.piecesPerSecond {
       parts.append("\(Format.count(Int(speed))) pieces/s")
     }
     if let peak = metrics.peakFraction { parts.append("\(Int(peak * 100)) % of peak") }
+    if let skipped = metrics.skippedSteps { parts.append("\(Format.count(skipped)) skipped") }
     let left = Double(steps - metrics.step) * metrics.trainedSeconds / Double(max(1, metrics.step))
     parts.append("\(Format.duration(left)) left")
     return parts.joined(separator: "  ")

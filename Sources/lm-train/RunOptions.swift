@@ -70,6 +70,17 @@ struct RunOptions: ParsableArguments {
   @Option(help: "Seed of initial weights, order and dropout.")
   var seed: UInt64?
 
+  @Option(help: "Steps in a row with a loss that is not finite that are skipped, not more.")
+  var skipBudget: Int?
+
+  @Option(help: "Deviations above the mean that make a loss a spike; 0 for never.")
+  var spikeDeviations: Double?
+
+  @Flag(
+    inversion: .prefixedNo,
+    help: "Whether a spike goes back to the last scheduled checkpoint and past the data since.")
+  var rewind: Bool?
+
   @Option(help: "Steps between progress lines.")
   var logEvery: Int?
 
@@ -100,6 +111,9 @@ struct RunOptions: ParsableArguments {
     set(&config.dropout, dropout)
     set(&config.seed, seed)
     try applySchedule(to: &config)
+    set(&config.safety.skipBudget, skipBudget)
+    set(&config.safety.spikeDeviations, spikeDeviations)
+    set(&config.safety.rewind, rewind)
     set(&config.report.logEvery, logEvery)
     set(&config.report.validateEvery, validateEvery)
     set(&config.report.validationSequences, validationSequences)

@@ -11,14 +11,22 @@ package struct ProgramOutcome: Sendable {
 ///
 /// - Parameter signal: A signal to send once standard error holds a text, for example after the
 ///   first step of training.
+/// - Parameter fileBlocks: Largest file it may write, in blocks of 512 bytes, as a quota would.
 package func runProgram(
   _ name: String, _ arguments: [String], input: String = "",
-  signal: (number: Int32, after: String)? = nil
+  signal: (number: Int32, after: String)? = nil, fileBlocks: Int? = nil
 ) throws -> ProgramOutcome {
   let tests = URL(fileURLWithPath: CommandLine.arguments[0]).resolvingSymlinksInPath()
   let process = Process()
-  process.executableURL = tests.deletingLastPathComponent().appendingPathComponent(name)
-  process.arguments = arguments
+  let program = tests.deletingLastPathComponent().appendingPathComponent(name)
+  if let fileBlocks {
+    process.executableURL = URL(fileURLWithPath: "/bin/sh")
+    process.arguments =
+      ["-c", "ulimit -f \(fileBlocks); exec \"$0\" \"$@\"", program.path] + arguments
+  } else {
+    process.executableURL = program
+    process.arguments = arguments
+  }
   let (standardInput, output, errors) = (Pipe(), Pipe(), Pipe())
   process.standardInput = standardInput
   process.standardOutput = output

@@ -1,0 +1,170 @@
+import Foundation
+import LMData
+import Model
+import Storage
+import Tensor
+import TestSupport
+import Testing
+import Train
+
+/// Whatever happens to the bytes of a checkpoint is found, named, and not resumed from.
+@Suite(.serialized) struct CorruptionTests {
+  private static let files = [
+    "config.json", "model.safetensors", "optimizer.safetensors", "state.json", "tokenizer.model",
+    "SHA256SUMS",
+  ]
+
+  /// A run with checkpoints at 2 and 4, small enough to damage every byte of it.
+  private static func run(in directory: String) throws -> (RunConfig, DataSet, run: String) {
+    let data = try TinyDataSet.write(to: directory + "/data", shards: 1, sentences: 20)
+    var config = RunConfig(
+      preset: "test",
+      model: ModelConfig(
+        vocabularySize: TinyDataSet.vocabulary, width: 4, layers: 1, heads: 2, hidden: 4),
+      steps: 4, batchPieces: 40, schedule: .inverseSquareRoot(warmup: 2))
+    config.report.checkpointEvery = 2
+    config.report.validateEvery = 0
+    let run = directory + "/run"
+    _ = try trainer(config, data, run: run).train()
+    return (config, data, run)
+  }
+
+  private static func trainer(
+    _ config: RunConfig, _ data: DataSet, run: String, resume: Bool = false,
+    report: @escaping (TrainingEvent) -> Void = { _ in }
+  ) throws -> Trainer {
+    try Trainer(
+      config: config, dataSet: data, pieceTable: TinyDataSet.pieceTable,
+      tokenizer: TinyDataSet.tokenizer, run: run, resume: resume, report: report)
+  }
+
+  private static func overwrite(_ path: String, _ bytes: some Sequence<UInt8>) throws {
+    try Data(bytes).write(to: URL(fileURLWithPath: path))
+  }
+
+  @Test func everyFlippedByteOfACheckpointIsFound() throws {
+    try withTemporaryDirectory { directory in
+      let (_, _, run) = try Self.run(in: directory)
+      let checkpoint = run + "/" + CheckpointFolder.name(step: 4)
+      var tried = 0
+      for file in Self.files {
+        let path = checkpoint + "/" + file
+        let bytes = try Files.contents(of: path)
+        for position in bytes.indices {
+          var damaged = bytes
+          damaged[position] ^= 1 << UInt8(position % 8)
+          try Self.overwrite(path, damaged)
+          var message = ""
+          do {
+            // A damaged file of sums is read whatever file is asked for.
+            let names = file == CheckpointFolder.sumsName ? nil : [file]
+            try CheckpointFolder.verify(checkpoint, only: names)
+            Issue.record("\(file), byte \(position): not found")
+          } catch {
+            message = "\(error)"
+          }
+          #expect(message.contains(file == CheckpointFolder.sumsName ? checkpoint : path))
+          tried += 1
+        }
+        try Self.overwrite(path, bytes)
+      }
+      #expect(tried > 5_000)
+      try CheckpointFolder.verify(checkpoint)
+    }
+  }
+
+  @Test func everyCutOfACheckpointIsFound() throws {
+    try withTemporaryDirectory { directory in
+      let (_, _, run) = try Self.run(in: directory)
+      let checkpoint = run + "/" + CheckpointFolder.name(step: 4)
+      for file in Self.files {
+        let path = checkpoint + "/" + file
+        let bytes = try Files.contents(of: path)
+        for length in stride(from: 0, to: bytes.count, by: file.hasSuffix(".safetensors") ? 4 : 1) {
+          try Self.overwrite(path, bytes[..<length])
+          #expect(throws: (any Error).self, "\(file), \(length) of \(bytes.count) bytes") {
+            try CheckpointFolder.verify(checkpoint)
+          }
+        }
+        try Files.remove(path)
+        #expect(throws: (any Error).self, "without \(file)") {
+          try CheckpointFolder.verify(checkpoint)
+        }
+        try Self.overwrite(path, bytes)
+      }
+      try CheckpointFolder.verify(checkpoint)
+    }
+  }
+
+  /// Whichever file is damaged, the run goes on from the checkpoint before it and says so.
+  @Test func resumeFallsBackAndSaysSo() throws {
+    try withTemporaryDirectory { directory in
+      let (config, data, run) = try Self.run(in: directory)
+      let checkpoint = run + "/" + CheckpointFolder.name(step: 4)
+      let random = CounterRandom(seed: 7)
+      for (index, file) in Self.files.enumerated() {
+        let path = checkpoint + "/" + file
+        let bytes = try Files.contents(of: path)
+        for damage in 0..<4 {
+          var damaged = bytes
+          let position = Int(random.bits(UInt64(index * 4 + damage)) % UInt64(bytes.count))
+          switch damage {
+          case 0, 1: damaged[position] ^= 0x10
+          case 2: damaged.removeSubrange(position...)
+          default: damaged.insert(0x20, at: position)
+          }
+          try Self.overwrite(path, damaged)
+          var skipped: [String] = []
+          let trainer = try Self.trainer(config, data, run: run, resume: true) {
+            if case .skippedCheckpoint(let reason) = $0 { skipped.append(reason) }
+          }
+          #expect(trainer.step == 2, "\(file), damage \(damage)")
+          #expect(skipped.count == 1 && skipped[0].contains(checkpoint), "\(skipped)")
+          let findings = try RunVerification(run).run()
+          #expect(findings.map(\.isGood) == [true, false, true])
+          #expect(findings[1].note.contains(checkpoint))
+        }
+        try Self.overwrite(path, bytes)
+      }
+      #expect(try RunVerification(run).run().allSatisfy(\.isGood))
+      #expect(try Self.trainer(config, data, run: run, resume: true).step == 4)
+    }
+  }
+
+  /// The name of the newest checkpoint is a convenience: no damage to it loses anything.
+  @Test func aDamagedLatestIsPassedOver() throws {
+    try withTemporaryDirectory { directory in
+      let (_, _, run) = try Self.run(in: directory)
+      let path = run + "/" + CheckpointFolder.latestName
+      let bytes = try Files.contents(of: path)
+      let names = [2, 4].map { run + "/" + CheckpointFolder.name(step: $0) }
+      for position in bytes.indices {
+        for bit in 0..<8 {
+          var damaged = bytes
+          damaged[position] ^= 1 << UInt8(bit)
+          try Self.overwrite(path, damaged)
+          #expect(try names.contains(CheckpointFolder.resolve(run)))
+        }
+      }
+      for length in 0..<bytes.count {
+        try Self.overwrite(path, bytes[..<length])
+        #expect(try names.contains(CheckpointFolder.resolve(run)))
+      }
+    }
+  }
+
+  @Test func withoutAnyGoodCheckpointEveryReasonIsTold() throws {
+    try withTemporaryDirectory { directory in
+      let (config, data, run) = try Self.run(in: directory)
+      for step in [2, 4] {
+        try Self.overwrite(run + "/" + CheckpointFolder.name(step: step) + "/state.json", [1])
+      }
+      let error = #expect(throws: TrainingError.self) {
+        try Self.trainer(config, data, run: run, resume: true)
+      }
+      for step in [2, 4] {
+        #expect(error?.description.contains(CheckpointFolder.name(step: step)) == true)
+      }
+    }
+  }
+}

@@ -88,7 +88,7 @@ let package = Package(
     tests("TensorTests", ["Tensor"], resources: [.copy("Fixtures")]),
     tests("LMDataTests", ["LMData", "Storage"]),
     tests("TokenizeTests", ["Tokenize", "LMData", "Storage"]),
-    tests("ModelTests", ["Model", "Tensor", "Storage"]),
+    tests("ModelTests", ["Eval", "Model", "Tensor", "Storage"]),
     tests("EvalTests", ["Eval", "Model", "Tensor", "LMData", "Storage"]),
     tests("TrainTests", ["Train", "Eval", "Model", "Tensor", "LMData", "Storage"]),
     tests(

@@ -15,7 +15,7 @@ package final class DecodeSession {
   /// One empty stream.
   package init(_ model: Transformer) {
     self.model = model
-    let mechanism = model.config.mechanism
+    let mechanism = model.mechanism
     caches = (0..<model.config.layers).map { layer in
       [
         mechanism.makeCache(

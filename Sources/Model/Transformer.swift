@@ -8,22 +8,26 @@ package final class Transformer {
   package let config: ModelConfig
   package let parameters: Parameters
   package let kernels: any Kernels
-  private let mechanism: any AttentionMechanism
+  let mechanism: any AttentionMechanism
   /// Names the random numbers of scoring and decoding, for attentions that draw any.
   package var evaluationSeed: UInt64 = 0
   private var activations: Activations?
   private var trainingActivations: Activations?
 
-  /// - Parameter parameters: Filled weights of the same configuration.
+  /// - Parameters:
+  ///   - parameters: Filled weights of the same configuration.
+  ///   - mechanism: In place of the configuration's own attention, with the same weights and saved
+  ///     rows; tests put a faulty one here.
   /// - Throws: `ModelError` if the configuration is no model.
   package init(
-    _ config: ModelConfig, parameters: Parameters, kernels: any Kernels = CPUKernels()
+    _ config: ModelConfig, parameters: Parameters, kernels: any Kernels = CPUKernels(),
+    mechanism: (any AttentionMechanism)? = nil
   ) throws(ModelError) {
     try config.validate()
     self.config = config
     self.parameters = parameters
     self.kernels = kernels
-    mechanism = config.mechanism
+    self.mechanism = mechanism ?? config.mechanism
   }
 
   // MARK: Scoring

@@ -31,6 +31,17 @@ struct LMEval: ParsableCommand {
           --text news.txt more.txt.zst
         lm-eval --checkpoint checkpoints/first --text news.txt \\
           --score scores.tsv --per-piece
+        lm-eval --audit --checkpoint checkpoints/first --text news.txt
+        lm-eval --verify checkpoints/first
+
+      AUDIT
+
+      --audit replaces later pieces, one at a time, all and some at random,
+      and takes them away: every earlier log-probability must keep its bits.
+      Probabilities must sum to 1, decoding must equal the full pass, and
+      batches, order and threads must change nothing. It prints what it tried
+      and a verdict; the exit code is 1 if anything failed. Without --data and
+      --text it reads pieces drawn at random.
 
       JSON
 
@@ -56,7 +67,18 @@ struct LMEval: ParsableCommand {
   @Option(
     help: ArgumentHelp(
       "Run folder, whose newest checkpoint is taken, or one checkpoint of it.", valueName: "run"))
-  var checkpoint: String
+  var checkpoint: String?
+
+  @Flag(help: "Look for ways in which the model sees the future, instead of measuring it.")
+  var audit = false
+
+  @Option(help: "Sentences that --audit reads.")
+  var auditSentences = 50
+
+  @Option(
+    help: ArgumentHelp(
+      "Compare all checksums of a run or of one checkpoint, then stop.", valueName: "run"))
+  var verify: String?
 
   @Option(help: ArgumentHelp("Folder of shards made by lm-tokenize.", valueName: "dir"))
   var data: String?
@@ -101,8 +123,20 @@ struct LMEval: ParsableCommand {
   static func main() { runCommand() }
 
   func validate() throws {
-    guard (data == nil) != text.isEmpty else {
+    if verify != nil {
+      guard checkpoint == nil, data == nil, text.isEmpty, !audit else {
+        throw ValidationError("--verify RUN stands alone")
+      }
+      return
+    }
+    guard checkpoint != nil else {
+      throw ValidationError("give the model with --checkpoint RUN")
+    }
+    guard (data == nil) != text.isEmpty || (audit && data == nil) else {
       throw ValidationError("give the text with either --data DIR or --text FILE")
+    }
+    guard auditSentences >= 1 else {
+      throw ValidationError("--audit-sentences is \(auditSentences), expected 1 or more")
     }
     if split != nil, data == nil { throw ValidationError("--split belongs to --data") }
     if let threads, threads < 1 {
@@ -129,10 +163,14 @@ struct LMEval: ParsableCommand {
 
   func run() throws {
     if let threads { Parallel.threads = threads }
-    let trained = try TrainedModel(checkpoint, verifyingWeights: true)
+    if let verify { return try VerifyCommand.run(verify) }
+    let trained = try TrainedModel(checkpoint ?? "", verifyingWeights: true)
     let tokenizer = try SentencePieceModel(
       serialized: trained.tokenizer, path: trained.tokenizerPath)
     try trained.check(vocabularySize: tokenizer.vocabularySize, special: tokenizer.special)
+    if audit {
+      return try AuditCommand(options: self, trained: trained, tokenizer: tokenizer).run()
+    }
     Interrupt.handle(message: "lm-eval: stopping; nothing is written")
     let source = try Source(self, trained: trained, tokenizer: tokenizer)
     let pieces = tokenizer.pieceTable()

@@ -43,7 +43,7 @@ struct Source {
 }
 
 /// The lines of several files, one after the other.
-private final class FileLines {
+final class FileLines {
   private let encoder: LineEncoder
   private var remaining: ArraySlice<String>
   private var current: (path: String, lines: TextLines)?

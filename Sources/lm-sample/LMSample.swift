@@ -100,6 +100,7 @@ struct LMSample: ParsableCommand {
   func run() throws {
     if let threads { Parallel.threads = threads }
     let trained = try TrainedModel(checkpoint, verifyingWeights: false)
+    let weights = WeightCheck(trained)
     let tokenizer = try SentencePieceModel(
       serialized: trained.tokenizer, path: trained.tokenizerPath)
     try trained.check(vocabularySize: tokenizer.vocabularySize, special: tokenizer.special)
@@ -124,6 +125,7 @@ struct LMSample: ParsableCommand {
         }
       }
     }
+    try weights.finish()
   }
 
   private func printAsSampled(

@@ -1,0 +1,141 @@
+import ArgumentParser
+import CommandSupport
+import Eval
+import Foundation
+import LMData
+import Model
+import Storage
+import Tensor
+import Tokenize
+
+/// `lm-eval --audit`: reads sentences, tries to catch the model, prints what was tried.
+struct AuditCommand {
+  let options: LMEval
+  let trained: TrainedModel
+  let tokenizer: SentencePieceModel
+
+  /// Pieces of the running text that the sentences are joined into, so that the far levels of an
+  /// attention have something to see.
+  private static let runningLength = 512
+
+  func run() throws {
+    Interrupt.handle(message: "lm-eval: stopping; there is no verdict")
+    let (sentences, name) = try read()
+    let sequences =
+      sentences + [
+        AuditSequence(
+          joining: sentences, length: Self.runningLength, place: "the sentences as one text")
+      ]
+    // An attention that draws random numbers is audited as it was trained and by its expectation.
+    let expectation = try trained.config.attention.expectation.map { try trained.model(with: $0) }
+    let reports = try ([trained.model] + (expectation.map { [$0] } ?? [])).map {
+      try audit($0, sequences)
+    }
+    if options.json {
+      print(String(decoding: try JSONFile.encode(reports), as: UTF8.self), terminator: "")
+    } else {
+      for report in reports {
+        print(Self.describe(report, checkpoint: trained.path, text: name), terminator: "\n\n")
+      }
+      print(
+        reports.allSatisfy(\.passed)
+          ? "passed: no way was found in which this model sees the future, or its company"
+          : "FAILED: figures of this model are not to be trusted")
+    }
+    if !reports.allSatisfy(\.passed) { throw ExitCode(1) }
+  }
+
+  private func audit(_ model: Transformer, _ sequences: [AuditSequence]) throws -> AuditReport {
+    var auditor = Auditor(
+      model, sequences: sequences, positions: min(options.batchPieces, Evaluator.defaultPositions))
+    let progress = Progress(
+      "auditing \(model.config.attention)", total: Double(auditor.work)
+    ) { "\(Format.count(Int($0))) pieces/s" }
+    auditor.progress = { positions in
+      if Interrupt.isRequested { throw ExitCode(130) }
+      progress.advance(Double(positions))
+    }
+    let report = try auditor.run()
+    progress.finish()
+    return report
+  }
+
+  // MARK: Sentences
+
+  private func read() throws -> (sentences: [AuditSequence], name: String) {
+    let config = trained.config
+    var sentences: [AuditSequence] = []
+    let name: String
+    if let data = options.data {
+      let dataSet = try DataSet(directory: data)
+      try trained.check(dataSet)
+      let split = options.split ?? "test"
+      name = "split \(split) of \(data)"
+      var source = try EvaluationSource(
+        dataSet: dataSet, split: split, mode: .sentences, budget: 1_024)
+      while sentences.count < options.auditSentences, let batch = try source.nextBatch() {
+        for index in 0..<batch.sequences {
+          sentences.append(
+            AuditSequence(
+              ids: Array(batch.inputs(of: index)), targets: Array(batch.targets(of: index)),
+              place: "sentence \(sentences.count + 1) of \(split)"))
+        }
+      }
+    } else if !options.text.isEmpty {
+      name = options.text.joined(separator: ", ")
+      let lines = try FileLines(options.text, encoder: LineEncoder(model: tokenizer))
+      while sentences.count < options.auditSentences, let line = try lines.next() {
+        sentences.append(
+          AuditSequence(
+            sentence: line.ids, bos: config.bosID, eos: config.eosID, place: line.place))
+      }
+    } else {
+      name = "pieces drawn at random"
+      sentences = (0..<options.auditSentences).map { Self.drawn($0, config) }
+    }
+    guard !sentences.isEmpty else { throw EvaluationError.nothingToScore }
+    return (Array(sentences.prefix(options.auditSentences)), name)
+  }
+
+  /// A sentence of 1 to 48 pieces of any kind.
+  private static func drawn(_ number: Int, _ config: ModelConfig) -> AuditSequence {
+    let random = CounterRandom(seed: 1, 0xD4A3, UInt64(number))
+    let ids = (0..<Int(1 + random.bits(0) % 48)).map {
+      Int32(random.bits(UInt64($0) + 1) % UInt64(config.vocabularySize))
+    }
+    return AuditSequence(
+      sentence: ids, bos: config.bosID, eos: config.eosID, place: "random sentence \(number + 1)")
+  }
+
+  // MARK: The table
+
+  private static func describe(
+    _ report: AuditReport, checkpoint: String, text: String
+  ) -> String {
+    func line(_ name: String, _ rest: String) -> String {
+      name + String(repeating: " ", count: max(1, 18 - name.count)) + rest
+    }
+    var lines = [
+      line("checkpoint", checkpoint), line("attention", report.subject),
+      line(
+        "text",
+        "\(text): \(Format.count(report.sequences)) sequences, \(Format.count(report.pieces)) pieces"
+      ),
+    ]
+    for check in report.checks {
+      let count = Format.count(check.comparisons)
+      if let failure = check.firstFailure {
+        lines.append(
+          line(
+            check.name,
+            "FAILED  \(Format.count(check.failures)) of \(count): \(check.requirement)"))
+        lines.append(line("", "first: \(failure)"))
+      } else if check.comparisons == 0 {
+        lines.append(line(check.name, "FAILED  nothing to try it on: \(check.requirement)"))
+      } else {
+        lines.append(line(check.name, "passed  \(count) times: \(check.requirement)"))
+      }
+    }
+    return lines.joined(separator: "\n")
+  }
+}

@@ -1,0 +1,24 @@
+import ArgumentParser
+import CommandSupport
+import Model
+
+/// `lm-eval --verify`: reads every file of a run, or of one checkpoint, and compares all sums.
+enum VerifyCommand {
+  static func run(_ path: String) throws {
+    let verification = try RunVerification(path)
+    let progress = Progress("verifying \(path)", total: Double(verification.bytes)) {
+      "\(Format.bytes(Int($0)))/s"
+    }
+    let findings = verification.run { progress.advance(Double($0)) }
+    progress.finish()
+    for finding in findings {
+      print("\(finding.isGood ? "good   " : "DAMAGED") \(finding.path): \(finding.note)")
+    }
+    let damaged = findings.count { !$0.isGood }
+    if damaged > 0 {
+      print("\(damaged) of \(findings.count) are damaged")
+      throw ExitCode(1)
+    }
+    print("all sums hold")
+  }
+}

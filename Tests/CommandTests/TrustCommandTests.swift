@@ -1,0 +1,160 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// `--audit` and `--verify`, as a user runs them.
+@Suite(.serialized) struct TrustCommandTests {
+  private static func trained(_ folder: TemporaryFolder) throws -> (data: String, run: String) {
+    let words = ["ash", "birch", "cedar", "elm", "fir", "hazel", "larch", "maple", "oak", "pine"]
+    let lines: [String] = (0..<400).map { (line: Int) -> String in
+      let chosen: [Int] = (0..<(3 + line % 9)).map { (place: Int) -> Int in
+        (line * 7919 + place * (line + 3)) % 10
+      }
+      return chosen.map { words[$0] }.joined(separator: " ")
+    }
+    let text = try folder.write(lines.joined(separator: "\n") + "\n", to: "text.txt")
+    let (data, run) = (folder.path + "/data", folder.path + "/run")
+    let made = try runProgram(
+      "lm-tokenize",
+      [
+        "--train", text, "--split-test", "0.2", "--vocab-size", "280", "--model-type", "bpe",
+        "--output", data,
+      ])
+    try #require(made.status == 0, "\(made.errors)")
+    let trained = try runProgram(
+      "lm-train",
+      [
+        "--data", data, "--output", run, "--layers", "1", "--width", "16", "--heads", "2",
+        "--hidden", "32", "--steps", "6", "--batch-pieces", "200", "--checkpoint-every", "3",
+      ])
+    try #require(trained.status == 0, "\(trained.errors)")
+    return (data, run)
+  }
+
+  private static func flip(_ path: String, _ position: Int) throws {
+    var bytes = [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)))
+    bytes[bytes.count * position / 8] ^= 0x40
+    try Data(bytes).write(to: URL(fileURLWithPath: path))
+  }
+
+  @Test func auditAndVerify() throws {
+    let folder = try TemporaryFolder()
+    let (data, run) = try Self.trained(folder)
+    for source in [
+      [], ["--data", data], ["--text", folder.path + "/text.txt", "--audit-sentences", "9"],
+    ] {
+      let audit = try runProgram("lm-eval", ["--audit", "--checkpoint", run] + source)
+      #expect(audit.status == 0, "\(audit.errors)")
+      #expect(audit.output.contains("all later pieces  passed"), "\(audit.output)")
+      #expect(audit.output.contains("\npassed: no way was found"))
+      #expect(!audit.output.contains("FAILED"))
+    }
+    let json = try runProgram("lm-eval", ["--audit", "--checkpoint", run, "--json"])
+    let reports = try #require(
+      JSONSerialization.jsonObject(with: Data(json.output.utf8)) as? [[String: Any]])
+    #expect((reports[0]["checks"] as? [[String: Any]])?.count == 9)
+
+    #expect(try runProgram("lm-tokenize", ["--verify", data]).status == 0)
+    let good = try runProgram("lm-eval", ["--verify", run])
+    #expect(good.status == 0 && good.output.contains("all sums hold"), "\(good.errors)")
+
+    let weights = run + "/step-00000003/model.safetensors"
+    try Self.flip(weights, 5)
+    let bad = try runProgram("lm-eval", ["--verify", run])
+    #expect(bad.status == 1)
+    #expect(bad.output.contains("DAMAGED \(run)/step-00000003: \(weights)"), "\(bad.output)")
+    #expect(bad.output.contains("good    \(run)/step-00000006"))
+    // Samples begin before the weights are read whole; the damage is told all the same.
+    let samples = try runProgram(
+      "lm-sample", ["--checkpoint", run + "/step-00000003", "--prompt", "ash"])
+    #expect(samples.status == 1 && samples.errors.contains(weights), "\(samples.errors)")
+
+    let shard = data + "/train-00000.zst"
+    try Self.flip(shard, 4)
+    let broken = try runProgram("lm-tokenize", ["--verify", data])
+    #expect(broken.status == 1 && broken.errors.contains(shard), "\(broken.errors)")
+  }
+
+  /// A short form of `scripts/crash-test.sh`, at moments that are known.
+  @Test func killedRunsEndAlike() throws {
+    let folder = try TemporaryFolder()
+    let (data, _) = try Self.trained(folder)
+    let options = [
+      "--layers", "1", "--width", "16", "--heads", "2", "--hidden", "32", "--steps", "400",
+      "--batch-pieces", "100", "--checkpoint-every", "10", "--log-every", "2", "--dropout", "0.1",
+    ]
+    let whole = folder.path + "/whole"
+    let made = try runProgram("lm-train", ["--data", data, "--output", whole] + options)
+    #expect(made.status == 0, "\(made.errors)")
+    let parts = folder.path + "/parts"
+    for (index, moment) in ["step 6/", "step 34/", "step-00000060", "step 100/"].enumerated() {
+      let arguments = ["--data", data, "--output", parts] + (index == 0 ? options : ["--resume"])
+      let outcome = try runProgram("lm-train", arguments, signal: (SIGKILL, after: moment))
+      #expect(outcome.status == SIGKILL, "\(moment): \(outcome.errors)")
+    }
+    let last = try runProgram("lm-train", ["--data", data, "--output", parts, "--resume"])
+    #expect(last.status == 0, "\(last.errors)")
+    let files = try ["whole", "parts"].map { try folder.contents(of: $0 + "/step-00000400") }
+    for file in ["model.safetensors", "optimizer.safetensors", "config.json"] {
+      #expect(files[0][file] != nil && files[0][file] == files[1][file], "\(file)")
+    }
+    #expect(try runProgram("lm-eval", ["--verify", parts]).status == 0)
+  }
+
+  /// A quota is met in the middle of a checkpoint: one sentence, and the run goes on later.
+  @Test func aQuotaIsSaidInOneSentence() throws {
+    let folder = try TemporaryFolder()
+    let (data, _) = try Self.trained(folder)
+    let run = folder.path + "/limited"
+    let limited = try runProgram(
+      "lm-train",
+      [
+        "--data", data, "--output", run, "--layers", "1", "--width", "16", "--heads", "2",
+        "--hidden", "32", "--steps", "4", "--batch-pieces", "100", "--checkpoint-every", "2",
+      ], fileBlocks: 60)
+    #expect(limited.status == 1, "\(limited.errors)")
+    let error = limited.errors.split(separator: "\n").last ?? ""
+    #expect(error.contains("could not write \(run)/") && error.contains("File too large"))
+    let resumed = try runProgram("lm-train", ["--data", data, "--output", run, "--resume"])
+    #expect(resumed.status == 0, "\(resumed.errors)")
+    let tokenized = try runProgram(
+      "lm-tokenize",
+      [
+        "--train", folder.path + "/text.txt", "--vocab-size", "280", "--output",
+        folder.path + "/small",
+      ], fileBlocks: 2)
+    #expect(tokenized.status == 1 && tokenized.errors.contains("File too large"))
+    #expect(!FileManager.default.fileExists(atPath: folder.path + "/small"))
+  }
+
+  @Test func weightsThatGiveNoNumbersFailTheAudit() throws {
+    let folder = try TemporaryFolder()
+    let (_, run) = try Self.trained(folder)
+    // The last weights of the file are those of a matrix: all bits set is not a number.
+    let path = run + "/step-00000006/model.safetensors"
+    var bytes = [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)))
+    for index in bytes.count - 64..<bytes.count { bytes[index] = 0xFF }
+    try Data(bytes).write(to: URL(fileURLWithPath: path))
+    try FileManager.default.removeItem(atPath: run + "/step-00000006/SHA256SUMS")
+    let audit = try runProgram("lm-eval", ["--audit", "--checkpoint", run])
+    #expect(audit.status == 1)
+    #expect(audit.output.contains("FAILED"), "\(audit.output)\(audit.errors)")
+  }
+
+  @Test func mistakesInOptionsEndWithTwo() throws {
+    for (name, arguments) in [
+      ("lm-eval", ["--audit"]), ("lm-eval", ["--verify", "x", "--checkpoint", "y"]),
+      ("lm-eval", ["--audit", "--checkpoint", "x", "--audit-sentences", "0"]),
+      ("lm-tokenize", ["--verify", "x", "--output", "y"]),
+    ] {
+      let outcome = try runProgram(name, arguments)
+      #expect(outcome.status == 2, "\(arguments): \(outcome.errors)")
+    }
+    for (name, arguments) in [
+      ("lm-eval", ["--verify", "/none"]), ("lm-tokenize", ["--verify", "/none"]),
+    ] {
+      let outcome = try runProgram(name, arguments)
+      #expect(outcome.status == 1 && outcome.errors.contains("/none"), "\(outcome.errors)")
+    }
+  }
+}

@@ -1,0 +1,68 @@
+import Model
+import Tensor
+import TestSupport
+import Testing
+
+/// Micro-batches add up to the whole batch, whatever the attention.
+@Suite(.serialized) struct AccumulationTests {
+  @Test(arguments: Variant.all) func microBatchesAddUpToTheBatch(variant: Variant) throws {
+    let parameters = Parameters(variant.config)
+    parameters.initialize(seed: 3)
+    let model = try Transformer(variant.config, parameters: parameters)
+    let text = TinySequences(lengths: [7, 1, 30, 2, 65, 12], vocabulary: 61, seed: 7)
+    let whole = Self.gradient(model, text, [0..<6])
+    for parts in [[0..<1, 1..<6], [0..<3, 3..<4, 4..<6], (0..<6).map { $0..<$0 + 1 }] {
+      let sum = Self.gradient(model, text, parts)
+      #expect(abs(sum.nats - whole.nats) <= 1e-9 * whole.nats)
+      for (slot, (a, b)) in zip(
+        parameters.layout.slots, zip(whole.gradients, sum.gradients))
+      {
+        // The error of the sum against the size of the gradient, both as Euclidean norms.
+        var (difference, size) = (0.0, 0.0)
+        for (x, y) in zip(a, b) {
+          difference += Double(x - y) * Double(x - y)
+          size += Double(x) * Double(x)
+        }
+        #expect(
+          difference.squareRoot() <= 1e-6 * size.squareRoot(),
+          "\(slot.name) in \(parts.count) parts: \((difference / size).squareRoot())")
+      }
+    }
+  }
+
+  private static func gradient(
+    _ model: Transformer, _ text: TinySequences, _ parts: [Range<Int>]
+  ) -> (nats: Double, gradients: [[Float]]) {
+    let gradients = Parameters(model.config)
+    var nats = 0.0
+    for part in parts {
+      let rows = text.starts[part.lowerBound]..<text.starts[part.upperBound]
+      nats += model.accumulateGradients(
+        ids: Array(text.ids[rows]), targets: Array(text.targets[rows]),
+        starts: text.starts[part.lowerBound...part.upperBound].map { $0 - rows.lowerBound },
+        gradientScale: 1 / Float(text.ids.count), dropout: nil,
+        draw: .training(seed: 5, step: 3), into: gradients)
+    }
+    return (nats, gradients.layout.slots.map { gradients.view($0).elements })
+  }
+
+  /// Nats of a text, added as evaluation adds them, are the same bits at any batch size.
+  @Test(arguments: Variant.all) func scoringIsTheSameAtAnyBatchSize(variant: Variant) throws {
+    let parameters = Parameters(variant.config)
+    parameters.initialize(seed: 3)
+    let model = try Transformer(variant.config, parameters: parameters)
+    let text = TinySequences(lengths: [7, 1, 30, 2, 65, 12, 4, 19], vocabulary: 61, seed: 9)
+    let whole = model.nllNats(ids: text.ids, targets: text.targets, starts: text.starts)
+    for size in [1, 2, 3, 5] {
+      var scores: [Float] = []
+      for first in stride(from: 0, to: 8, by: size) {
+        let last = min(8, first + size)
+        let rows = text.starts[first]..<text.starts[last]
+        scores += model.nllNats(
+          ids: Array(text.ids[rows]), targets: Array(text.targets[rows]),
+          starts: text.starts[first...last].map { $0 - rows.lowerBound })
+      }
+      #expect(scores.map(\.bitPattern) == whole.map(\.bitPattern), "\(size) sequences a batch")
+    }
+  }
+}

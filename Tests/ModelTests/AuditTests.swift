@@ -1,0 +1,137 @@
+import Eval
+import Model
+import Tensor
+import TestSupport
+import Testing
+
+/// The audit passes honest models of every attention and catches dishonest ones.
+@Suite(.serialized) struct AuditTests {
+  private static func sequences() -> [AuditSequence] {
+    let text = TinySequences(lengths: [9, 1, 17, 40], vocabulary: 61, seed: 5)
+    let sentences = (0..<4).map { index in
+      AuditSequence(
+        ids: text.sequence(index).ids, targets: text.sequence(index).targets,
+        place: "sentence \(index + 1)")
+    }
+    return sentences + [AuditSequence(joining: sentences, length: 66, place: "running text")]
+  }
+
+  private static func audit(
+    _ config: ModelConfig, mechanism: (any AttentionMechanism)? = nil
+  ) throws -> AuditReport {
+    let parameters = Parameters(config)
+    parameters.initialize(seed: 3)
+    let model = try Transformer(config, parameters: parameters, mechanism: mechanism)
+    return try Auditor(model, sequences: sequences(), positions: 512).run()
+  }
+
+  @Test(arguments: Variant.all) func honestModelsPass(variant: Variant) throws {
+    let report = try Self.audit(variant.config)
+    for check in report.checks {
+      #expect(check.passed, "\(check.name): \(check.firstFailure ?? "nothing tried")")
+    }
+    #expect(report.passed)
+    #expect(report.sequences == 5)
+    #expect(report.checks.map(\.comparisons).min() ?? 0 >= 60)
+  }
+
+  /// Every attention there is, with its defaults, whether or not it is among the variants.
+  @Test(arguments: AttentionKind.allCases) func everyAttentionPasses(kind: AttentionKind) throws {
+    var config = Variant.all[0].config
+    config.use(try AttentionConfig(parsing: kind.rawValue))
+    let report = try Self.audit(config)
+    for check in report.checks {
+      #expect(check.passed, "\(check.name): \(check.firstFailure ?? "nothing tried")")
+    }
+  }
+
+  @Test func queriesAveragedOverTheirBlockAreCaught() throws {
+    let config = Variant.all[0].config
+    let report = try Self.audit(config, mechanism: LeakyAttention(config, leak: .blockAverage))
+    #expect(!report.passed)
+    for name in ["one later piece", "all later pieces", "some later pieces", "no later pieces"] {
+      let check = report.checks.first { $0.name == name }
+      #expect(check?.passed == false, "\(name)")
+      #expect(check?.firstFailure?.contains("with another future") == true)
+    }
+  }
+
+  /// A leak of one value from far ahead is enough.
+  @Test func oneValueFromTheEndIsCaught() throws {
+    let config = Variant.all[0].config
+    let report = try Self.audit(config, mechanism: LeakyAttention(config, leak: .lastValue))
+    #expect(report.checks.first { $0.name == "all later pieces" }?.passed == false)
+    #expect(!report.passed)
+  }
+
+  @Test func whatDependsOnTheBatchIsCaught() throws {
+    let config = Variant.all[0].config
+    let report = try Self.audit(config, mechanism: LeakyAttention(config, leak: .company))
+    #expect(report.checks.first { $0.name == "batches" }?.passed == false)
+    #expect(!report.passed)
+  }
+
+  @Test func weightsThatAreNoNumbersAreCaught() throws {
+    let config = Variant.all[0].config
+    let parameters = Parameters(config)
+    parameters.initialize(seed: 3)
+    parameters.finalNorm.fill(.nan)
+    let model = try Transformer(config, parameters: parameters)
+    let report = try Auditor(model, sequences: Self.sequences(), positions: 512).run()
+    #expect(report.checks.first { $0.name == "numbers" }?.passed == false)
+    #expect(report.checks.first { $0.name == "sums" }?.passed == false)
+  }
+}
+
+/// Softmax attention that sees what it must not.
+private struct LeakyAttention: AttentionMechanism {
+  enum Leak { case blockAverage, lastValue, company }
+
+  let honest: any AttentionMechanism
+  let leak: Leak
+
+  init(_ config: ModelConfig, leak: Leak) {
+    honest = config.mechanism
+    self.leak = leak
+  }
+
+  var savedRows: Int { honest.savedRows }
+
+  func forward(_ t: AttentionTensors, _ pass: AttentionPass, kernels: any Kernels) {
+    let q = View(rows: t.q.rows, columns: t.q.columns)
+    q.copy(from: t.q)
+    let v = View(rows: t.v.rows, columns: t.v.columns)
+    v.copy(from: t.v)
+    for (start, end) in zip(pass.starts, pass.starts.dropFirst()) {
+      for column in 0..<q.columns {
+        switch leak {
+        case .blockAverage:
+          for block in stride(from: start, to: end, by: 4) {
+            let rows = block..<min(end, block + 4)
+            let mean = rows.reduce(Float(0)) { $0 + t.q[$1, column] } / Float(rows.count)
+            for row in rows { q[row, column] = mean }
+          }
+        case .lastValue:
+          v[start, column] += 1e-3 * t.v[end - 1, column]
+        case .company:
+          v[start, column] += 1e-3 * t.v[0, column] * Float(start)
+        }
+      }
+    }
+    honest.forward(
+      AttentionTensors(
+        q: q, k: t.k, v: v, bias: t.bias, o: t.o, saved: t.saved, input: t.input, own: t.own),
+      pass, kernels: kernels)
+  }
+
+  func backward(
+    _ tensors: AttentionTensors, _ gradients: AttentionGradients, _ pass: AttentionPass,
+    kernels: any Kernels
+  ) { preconditionFailure("an audit takes no gradient") }
+
+  func makeCache(
+    layer: Int, draw: AttentionDraw, kernels: any Kernels
+  ) -> any AttentionCache { honest.makeCache(layer: layer, draw: draw, kernels: kernels) }
+
+  func work(length: Int) -> AttentionWork { honest.work(length: length) }
+}

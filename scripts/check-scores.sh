@@ -1,0 +1,106 @@
+#!/usr/bin/env bash
+# Trains a tiny checkpoint of every attention and lets scripts/reference/score.py, which shares no
+# code with the trainer, score 50 sentences with each: the nats must agree within 1e-5.
+#
+#   scripts/check-scores.sh
+#
+# Needs release builds of lm-tokenize, lm-train and lm-eval, and Python with numpy, sentencepiece
+# and safetensors: those of PYTHON if it is set, else those of python3, else of an environment that
+# is made in .build. Where none can be had it says so and checks nothing.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+bin=${BIN:-$(swift build -c release --show-bin-path)}
+packages=(numpy sentencepiece safetensors)
+environment=$PWD/.build/reference-python
+
+usable() { "$1" -c 'import numpy, sentencepiece, safetensors.numpy' 2>/dev/null; }
+
+if [[ -z ${PYTHON:-} ]]; then
+  for PYTHON in python3 "$environment/bin/python" ""; do
+    if [[ -n $PYTHON ]] && usable "$PYTHON"; then break; fi
+  done
+fi
+if [[ -z $PYTHON ]]; then
+  # The packages are pinned to nothing: any release reads these formats.
+  if ! { { python3 -m venv "$environment" || { scripts/setup.sh python3-venv &&
+    python3 -m venv "$environment"; }; } &&
+    "$environment/bin/pip" install -q --disable-pip-version-check "${packages[@]}"; }; then
+    echo "check-scores: SKIPPED, the Python packages ${packages[*]} cannot be had here;" \
+      "set PYTHON to an interpreter that has them" >&2
+    exit 0
+  fi
+  PYTHON=$environment/bin/python
+fi
+usable "$PYTHON" || {
+  echo "check-scores: $PYTHON lacks one of the packages ${packages[*]}" >&2
+  exit 1
+}
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+quietly() { "$@" >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }; }
+
+# A seeded walk over a few words, of 1 to 40 words a line, some lines long enough for every level.
+awk 'BEGIN {
+  split("a the king shepherd river city stranger saw blessed followed knew children night of", w, " ")
+  state = 1
+  for (line = 0; line < 600; line++) {
+    state = (state * 1103515245 + 12345) % 2147483648
+    count = 1 + int(state / 65536) % (line % 10 == 0 ? 40 : 12)
+    text = ""
+    for (i = 0; i < count; i++) {
+      state = (state * 1103515245 + 12345) % 2147483648
+      text = text (i ? " " : "") w[1 + int(state / 65536) % 14]
+    }
+    print text
+  }
+}' >"$work/text"
+head -n 50 "$work/text" >"$work/sentences"
+quietly "$bin/lm-tokenize" --train "$work/text" --vocab-size 290 --model-type bpe \
+  --output "$work/data"
+
+# Initial weights twenty times as large as a model's: attentions then differ in the second digit.
+quietly "$bin/lm-train" --data "$work/data" --output "$work/base" --layers 2 --width 16 --heads 2 \
+  --hidden 24 --steps 12 --batch-pieces 400 --rate 0.01 --warmup 2 --threads 1
+sed -E 's/("initializer_range" *: *)[0-9.]+/\10.4/' "$work/base/config.json" >"$work/config.json"
+
+known=$("$bin/lm-train" --list-attentions | grep -v '^ ')
+checked=0
+check() { # check ATTENTION [OPTION...]
+  local attention=$1
+  shift
+  grep -qx "${attention%%:*}" <<<"$known" || return 0
+  checked=$((checked + 1))
+  local run=$work/run-$checked
+  quietly "$bin/lm-train" --data "$work/data" --output "$run" --config "$work/config.json" \
+    --attention "$attention" "$@" --threads 1
+  "$bin/lm-eval" --checkpoint "$run" --text "$work/sentences" --score "$work/scores" --json \
+    --hash-seeds 1 >"$work/report" 2>"$work/log" || { cat "$work/log" >&2; exit 1; }
+  "$PYTHON" scripts/reference/score.py "$run" "$work/scores"
+  if grep -q '"sampled"' "$work/report"; then
+    "$PYTHON" scripts/reference/score.py "$run" "$work/scores" --draw 0 --report "$work/report"
+  fi
+}
+
+check softmax
+check softmax --position relativeBias --relative-bias-length 8
+check softmax --position sinusoidal --no-tied-head
+check hierarchical:blockSize=4
+check hierarchical:blockSize=4,query=fine
+check hierarchical:blockSize=4 --position sinusoidal
+check yoso:estimate=expectation,bits=4
+check yoso:estimate=sampled,bits=4,hashes=8
+check yoso:estimate=hybrid,bits=4,hashes=8,chunk=8
+for pattern in fixed rowmajor logsparse vertical mixture; do
+  check combiner:pattern=$pattern,segment=4
+done
+check combiner:pattern=fixed,segment=4,pooling=mean
+check combiner:pattern=rowmajor,segment=4,address=none
+check combiner:pattern=rowmajor,segment=4,address=proj
+for kind in $known; do
+  case $kind in
+    softmax | hierarchical | yoso | combiner) ;;
+    *) check "$kind" ;;
+  esac
+done
+echo "check-scores: $checked checkpoints, every one scored alike by $PYTHON"

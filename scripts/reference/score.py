@@ -1,0 +1,406 @@
+"""Scores sentences with a checkpoint, without any code of the trainer: a second opinion.
+
+    python3 scripts/reference/score.py CHECKPOINT SCORES.tsv [--first 50] [--tolerance 1e-5]
+    python3 scripts/reference/score.py CHECKPOINT SCORES.tsv --draw SEED --report REPORT.json
+
+CHECKPOINT is a run folder or one step of it; SCORES.tsv is what `lm-eval --score` wrote. Every
+sentence is tokenized again, scored again in float64 by loops over its positions, and its nats are
+compared with those in the file. Needs numpy and the public packages sentencepiece and safetensors.
+
+An attention that is a random estimate (YOSO) is scored by its expectation, as lm-eval does; with
+--draw SEED by the hashes of that evaluation seed, and compared with the perplexity over all
+sentences that `lm-eval --json` gives for it. The exit code is 1 if anything differs.
+"""
+import argparse
+import json
+import math
+import os
+import sys
+
+import numpy as np
+import sentencepiece
+from safetensors.numpy import load_file
+
+
+def softmax(logits):
+    weights = np.exp(logits - np.max(logits))
+    return weights / np.sum(weights)
+
+
+# ---------------------------------------------------------------------------------- attentions
+# Each takes a layer (a `Layer`) and q, k, v of shape [H, L, D]; each returns [H, L, D].
+
+
+def softmax_attention(layer, q, k, v):
+    """o_i = sum over j <= i of softmax_j(<q_i, k_j> / sqrt(D) + bias[min(i - j, B - 1)]) v_j."""
+    out = np.zeros_like(v)
+    for head in range(q.shape[0]):
+        for i in range(q.shape[1]):
+            logits = k[head, : i + 1] @ q[head, i] / math.sqrt(q.shape[2])
+            if layer.bias is not None:
+                for j in range(i + 1):
+                    logits[j] += layer.bias[head, min(i - j, layer.bias.shape[1] - 1)]
+            out[head, i] = softmax(logits) @ v[head, : i + 1]
+    return out
+
+
+def hierarchical_attention(layer, q, k, v):
+    """H-Transformer-1D, one query at a time: near keys themselves, far ones by means of 2^l."""
+    size = layer.options.get("blockSize", 16)
+    is_fine = layer.options.get("query", "coarse") == "fine"
+    out = np.zeros_like(v)
+    heads, length, width = q.shape
+    for head in range(heads):
+        bias = layer.bias[head] if layer.bias is not None else np.zeros(2 * size)
+        for i in range(length):
+            block = i // size
+            logits, values = [], []
+            for j in range(max(0, block - 1) * size, i + 1):
+                logits.append(q[head, i] @ k[head, j] / math.sqrt(width) + bias[i - j])
+                values.append(v[head, j])
+            level = 1
+            while block >> level >= 1:
+                own = block >> level
+                # The half that the level below has not covered, or the whole block.
+                count = size if (block >> (level - 1)) & 1 else size // 2
+                query = q[head, i if is_fine else (i >> level) << level]
+                for row in range((own - 1) * size, (own - 1) * size + count):
+                    group = slice(row << level, (row + 1) << level)
+                    score = query @ np.mean(k[head, group], axis=0) / math.sqrt(width)
+                    logits.append(score + bias[(i >> level) - row] + level * math.log(2))
+                    values.append(np.mean(v[head, group], axis=0))
+                level += 1
+            out[head, i] = softmax(np.array(logits)) @ np.array(values)
+    return out
+
+
+def mix(z):
+    """One step of SplitMix64."""
+    z = (z + 0x9E3779B97F4A7C15) % 2**64
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) % 2**64
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) % 2**64
+    return z ^ (z >> 31)
+
+
+def planes(seed, layer, head, hashes, bits, width):
+    """Normal vectors [hashes, bits, width] of evaluation: Box-Muller on a counter's numbers."""
+    key = mix(seed)
+    for word in (0, layer, head, 1):
+        key = mix(key ^ word)
+    count = hashes * bits * width
+    numbers = np.zeros(count + 1)
+    for pair in range(0, count, 2):
+        first, second = (
+            (mix((key + (pair + n) * 0x9E3779B97F4A7C15) % 2**64) >> 11) * 2.0**-53 for n in (0, 1)
+        )
+        radius = math.sqrt(-2 * math.log(1 - first))
+        numbers[pair] = radius * math.cos(2 * math.pi * second)
+        numbers[pair + 1] = radius * math.sin(2 * math.pi * second)
+    return numbers[:count].astype(np.float32).astype(np.float64).reshape(hashes, bits, width)
+
+
+def yoso_attention(layer, q, k, v):
+    """o_i = X_i / |X_i|, X_i = sum over j <= i of w_ij v_j, w the share of hashes that collide."""
+    options = layer.options
+    bits, hashes = options.get("bits", 8), options.get("hashes", 16)
+    chunk = options.get("chunk", 64)
+    estimate = options.get("estimate", "sampled") if layer.draw is not None else "expectation"
+    out = np.zeros_like(v)
+    heads, length, width = q.shape
+    for head in range(heads):
+        if estimate != "expectation":
+            normals = planes(layer.draw, layer.index, head, hashes, bits, width)
+            query_bits, key_bits = ((normals @ x[head].T > 0) for x in (q, k))  # [m, bits, L]
+        for i in range(length):
+            total = np.zeros(v.shape[2])
+            for j in range(i + 1):
+                is_exact = estimate == "expectation" or (
+                    estimate == "hybrid" and i // chunk == j // chunk
+                )
+                if is_exact:
+                    norms = max(np.linalg.norm(q[head, i]), 1e-12), max(
+                        np.linalg.norm(k[head, j]), 1e-12
+                    )
+                    cosine = q[head, i] @ k[head, j] / (norms[0] * norms[1])
+                    angle = math.acos(min(1.0, max(-1.0, cosine)))
+                    weight = (1 - angle / math.pi) ** bits
+                else:
+                    same = np.all(query_bits[:, :, i] == key_bits[:, :, j], axis=1)
+                    weight = np.sum(same) / hashes
+                total += weight * v[head, j]
+            norm = np.linalg.norm(total)
+            out[head, i] = total / norm if norm > 1e-12 else 0
+    return out
+
+
+def combiner_plan(pattern, segment, i):
+    """Positions that query i meets directly, and the regions that hold all others before it."""
+    if pattern == "logsparse":
+        regions, end = [], i
+        while end:
+            begin = end & (end - 1)
+            regions.append(list(range(begin, end)))
+            end = begin
+        return [i], regions
+    row, column = divmod(i, segment)
+    own = list(range(row * segment, i + 1))
+    rows = [list(range(t * segment, (t + 1) * segment)) for t in range(row)]
+    if pattern in ("fixed", "rowmajor"):
+        return own, rows
+    direct = [t * segment + column for t in range(row)] + own
+    regions = []
+    if row:
+        for other in range(segment):
+            if other != column:
+                regions.append([t * segment + other for t in range(row)])
+    if pattern == "mixture":
+        for positions in rows:
+            regions += [part for part in (positions[:column], positions[column + 1 :]) if part]
+    return direct, regions
+
+
+def combiner_attention(layer, q, k, v):
+    """Direct keys and one pooled key and value per region under one softmax."""
+    options = layer.options
+    pattern, segment = options.get("pattern", "fixed"), options.get("segment", 64)
+    pool = np.mean if options.get("pooling", "max") == "mean" else np.max
+    address = options.get("address", "wsum")
+    heads, length, width = q.shape
+    scale = 1 / math.sqrt(width)
+    projected = None
+    if pattern == "rowmajor" and address == "proj":
+        projected = projected_addresses(layer, q, k, v, segment)
+    out = np.zeros_like(v)
+    for head in range(heads):
+        summaries = {}
+        for i in range(length):
+            direct, regions = combiner_plan(pattern, segment, i)
+            logits = [scale * (q[head, i] @ k[head, j]) for j in direct]
+            values = [v[head, j] for j in direct]
+            for region in regions:
+                column = region[0] + i % segment if pattern == "rowmajor" else None
+                name = (region[0], region[-1], len(region), column)
+                if name not in summaries:
+                    if pattern == "rowmajor":
+                        query = q[head, column]
+                    else:
+                        query = pool(q[head, region], axis=0)
+                    inside = softmax(scale * (k[head, region] @ query))
+                    if pattern != "rowmajor":
+                        key = pool(k[head, region], axis=0)
+                    elif address == "proj":
+                        key = projected[head, column]
+                    else:
+                        key = k[head, column] if address == "none" else inside @ k[head, region]
+                    summaries[name] = key, inside @ v[head, region]
+                key, value = summaries[name]
+                logits.append(scale * (q[head, i] @ key))
+                values.append(value)
+            out[head, i] = softmax(np.array(logits)) @ np.array(values)
+    return out
+
+
+def projected_addresses(layer, q, k, v, segment):
+    """A = LN(x + S Wo^T) Wa^T over the heads side by side, for every position of complete rows."""
+    heads, length, width = q.shape
+    summaries = np.zeros((length, heads * width))
+    for position in range(length // segment * segment):
+        begin = position // segment * segment
+        row = slice(begin, begin + segment)
+        for head in range(heads):
+            inside = softmax(k[head, row] @ q[head, position] / math.sqrt(width))
+            summaries[position, head * width : (head + 1) * width] = inside @ v[head, row]
+    summed = layer.input + summaries @ layer.weight("summary_proj.weight").T
+    centred = summed - np.mean(summed, axis=1, keepdims=True)
+    centred /= np.sqrt(np.mean(centred**2, axis=1, keepdims=True) + 1e-6)
+    normed = centred * layer.weight("address_norm.weight") + layer.weight("address_norm.bias")
+    addresses = normed @ layer.weight("address_proj.weight").T
+    return addresses.reshape(length, heads, width).transpose(1, 0, 2)
+
+
+ATTENTIONS = {
+    "softmax": softmax_attention,
+    "hierarchical": hierarchical_attention,
+    "yoso": yoso_attention,
+    "combiner": combiner_attention,
+}
+
+
+# --------------------------------------------------------------------------------- the decoder
+
+
+class Layer:
+    """What an attention may look at beside queries, keys and values."""
+
+    def __init__(self, model, index, normed):
+        self.index = index
+        self.input = normed
+        self.options = model.config.get("attention", {"kind": "softmax"})
+        self.draw = model.draw
+        self.prefix = f"model.layers.{index}."
+        self.weights = model.weights
+        self.bias = self.weights.get(self.prefix + "self_attn.relative_bias")
+
+    def weight(self, name):
+        return self.weights[self.prefix + "self_attn." + name]
+
+
+class Model:
+    def __init__(self, folder, draw=None):
+        with open(os.path.join(folder, "config.json"), encoding="utf-8") as file:
+            self.config = json.load(file)
+        tensors = load_file(os.path.join(folder, "model.safetensors"))
+        self.weights = {name: tensor.astype(np.float64) for name, tensor in tensors.items()}
+        self.draw = draw
+
+    def norm(self, x, name):
+        """RMSNorm: x / sqrt(mean(x^2) + eps), times a gain."""
+        epsilon = self.config["rms_norm_eps"]
+        scaled = x / np.sqrt(np.mean(x**2, axis=1, keepdims=True) + epsilon)
+        return scaled * self.weights[name].reshape(-1)
+
+    def rotated(self, x):
+        """Rotary positions, two-halves convention; x is [L, D] of one head."""
+        half = x.shape[1] // 2
+        result = x.copy()
+        for position in range(x.shape[0]):
+            for j in range(half):
+                angle = position * self.config["rope_theta"] ** (-j / half)
+                a, b = x[position, j], x[position, half + j]
+                result[position, j] = a * math.cos(angle) - b * math.sin(angle)
+                result[position, half + j] = b * math.cos(angle) + a * math.sin(angle)
+        return result
+
+    def sinusoidal(self, length, width):
+        half = width // 2
+        table = np.zeros((length, width))
+        for position in range(length):
+            for j in range(half):
+                angle = position * 10_000.0 ** (-j / half)
+                table[position, j] = math.sin(angle)
+                table[position, half + j] = math.cos(angle)
+        # As large as the embeddings begin: the mean square of a sine is a half.
+        return table * math.sqrt(2) * self.config.get("initializer_range", 0.02)
+
+    def attended(self, index, normed):
+        prefix = f"model.layers.{index}.self_attn."
+        heads = self.config["num_attention_heads"]
+        length, width = normed.shape
+
+        def by_head(name):
+            rows = normed @ self.weights[prefix + name + "_proj.weight"].T
+            return rows.reshape(length, heads, width // heads).transpose(1, 0, 2)
+
+        q, k, v = by_head("q"), by_head("k"), by_head("v")
+        if self.config.get("position", "rotary") == "rotary":
+            q, k = (np.array([self.rotated(head) for head in x]) for x in (q, k))
+        layer = Layer(self, index, normed)
+        out = ATTENTIONS[layer.options["kind"]](layer, q, k, v)
+        merged = out.transpose(1, 0, 2).reshape(length, width)
+        return merged @ self.weights[prefix + "o_proj.weight"].T
+
+    def nats(self, ids, targets):
+        """-ln p of every target given <s> and the pieces before it."""
+        x = self.weights["model.embed_tokens.weight"][ids]
+        if self.config.get("position") == "sinusoidal":
+            x = x + self.sinusoidal(*x.shape)
+        for index in range(self.config["num_hidden_layers"]):
+            prefix = f"model.layers.{index}."
+            x = x + self.attended(index, self.norm(x, prefix + "input_layernorm.weight"))
+            normed = self.norm(x, prefix + "post_attention_layernorm.weight")
+            gate = normed @ self.weights[prefix + "mlp.gate_proj.weight"].T
+            up = normed @ self.weights[prefix + "mlp.up_proj.weight"].T
+            x = x + (gate / (1 + np.exp(-gate)) * up) @ self.weights[
+                prefix + "mlp.down_proj.weight"
+            ].T
+        tied = self.config.get("tie_word_embeddings", False)
+        head = self.weights["model.embed_tokens.weight" if tied else "lm_head.weight"]
+        logits = self.norm(x, "model.norm.weight") @ head.T
+        total = 0.0
+        for position, target in enumerate(targets):
+            top = np.max(logits[position])
+            total += top + math.log(np.sum(np.exp(logits[position] - top)))
+            total -= logits[position, target]
+        return total
+
+
+# -------------------------------------------------------------------------------------- scores
+
+
+def checkpoint_folder(path):
+    latest = os.path.join(path, "latest")
+    if os.path.exists(latest):
+        with open(latest, encoding="utf-8") as file:
+            return os.path.join(path, file.read().strip())
+    return path
+
+
+def unescaped(text):
+    out, characters = [], iter(text)
+    for character in characters:
+        if character == "\\":
+            character = {"t": "\t", "r": "\r", "n": "\n", "\\": "\\"}[next(characters)]
+        out.append(character)
+    return "".join(out)
+
+
+def compare_draw(model, tokenizer, lines, options):
+    """Compares the perplexity of one draw of the hashes; the file has only that of the mean."""
+    with open(options.report, encoding="utf-8") as file:
+        sampled = json.load(file)["sampled"]
+    there = sampled["word_perplexities"][sampled["seeds"].index(options.draw)]
+    bos, eos = model.config["bos_token_id"], model.config["eos_token_id"]
+    nats = units = 0
+    for line in lines:
+        ids = tokenizer.EncodeAsIds(unescaped(line[3]))
+        nats += model.nats([bos] + ids, ids + [eos])
+        units += int(line[2]) + 1
+    difference = abs(nats - units * math.log(there)) / nats
+    print(
+        f"{model.config['attention']['kind']}, draw {options.draw}: {len(lines)} sentences, "
+        f"perplexity {math.exp(nats / units):.6f} here, {there:.6f} there: nats differ by "
+        f"{difference:.1e} relative"
+    )
+    return 0 if difference <= options.tolerance else "they differ by more than the tolerance"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("checkpoint")
+    parser.add_argument("scores")
+    parser.add_argument("--first", type=int, default=50, help="sentences to score (50)")
+    parser.add_argument("--tolerance", type=float, default=1e-5, help="relative (1e-5)")
+    parser.add_argument("--draw", type=int, help="evaluation seed of a random attention")
+    parser.add_argument("--report", help="what lm-eval --json printed, for --draw")
+    options = parser.parse_args()
+    folder = checkpoint_folder(options.checkpoint)
+    model = Model(folder, options.draw)
+    tokenizer = sentencepiece.SentencePieceProcessor()
+    tokenizer.Load(os.path.join(folder, "tokenizer.model"))
+    bos, eos = model.config["bos_token_id"], model.config["eos_token_id"]
+    with open(options.scores, encoding="utf-8", newline="\n") as file:
+        lines = [line.rstrip("\n").split("\t") for line in file if not line.startswith("#")]
+    if options.draw is not None:
+        sys.exit(compare_draw(model, tokenizer, lines, options))
+    lines = lines[: options.first]
+    ours = theirs = worst = 0.0
+    for number, line in enumerate(lines, 1):
+        ids = tokenizer.EncodeAsIds(unescaped(line[3]))
+        if len(ids) != int(line[1]):
+            sys.exit(f"sentence {number}: {len(ids)} pieces here, {line[1]} in {options.scores}")
+        nats = model.nats([bos] + ids, ids + [eos])
+        ours += nats
+        theirs += float(line[0])
+        worst = max(worst, abs(nats - float(line[0])) / max(abs(nats), 1e-3))
+    difference = abs(ours - theirs) / max(abs(ours), 1e-300)
+    print(
+        f"{model.config.get('attention', {}).get('kind', 'softmax')}: {len(lines)} sentences, "
+        f"{ours:.6f} nats here, {theirs:.6f} there: {difference:.1e} relative in total, "
+        f"{worst:.1e} in the worst sentence"
+    )
+    if not lines or not (difference <= options.tolerance and worst <= 10 * options.tolerance):
+        sys.exit(f"they differ by more than {options.tolerance:g}")
+
+
+if __name__ == "__main__":
+    main()

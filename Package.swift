@@ -44,6 +44,16 @@ func tests(
     swiftSettings: strict)
 }
 
+// The driver has no main function of its own: libFuzzer brings it, so only scripts/fuzz.sh builds it.
+let fuzzDriver: [Target] =
+  Context.environment["FUZZ_DRIVER"] == nil
+  ? []
+  : [
+    .executableTarget(
+      name: "fuzz-driver", dependencies: ["FuzzTargets"], path: "Tests/FuzzDriver",
+      swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])])
+  ]
+
 let package = Package(
   name: "billion-word-trainer",
   dependencies: [
@@ -91,9 +101,14 @@ let package = Package(
     tests("ModelTests", ["Eval", "Model", "Tensor", "Storage"]),
     tests("EvalTests", ["Eval", "Model", "Tensor", "LMData", "Storage"]),
     tests("TrainTests", ["Train", "Eval", "Model", "Tensor", "LMData", "Storage"]),
+    .target(
+      name: "FuzzTargets",
+      dependencies: ["Train", "Eval", "Model", "LMData", "Tokenize", "Storage"],
+      path: "Tests/FuzzTargets", swiftSettings: strict),
+    tests("FuzzTests", ["FuzzTargets", "Tensor"]),
     tests(
       "CommandTests", ["CommandSupport", "lm-tokenize", "lm-train", "lm-eval", "lm-sample"]),
-  ],
+  ] + fuzzDriver,
   swiftLanguageModes: [.v6],
   cxxLanguageStandard: .cxx17
 )

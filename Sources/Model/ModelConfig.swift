@@ -91,12 +91,14 @@ package struct ModelConfig: Sendable, Equatable {
 
   /// Throws the first thing that is wrong, in one sentence.
   package func validate() throws(ModelError) {
-    for (name, value) in [
-      ("vocab_size", vocabularySize), ("hidden_size", width), ("num_hidden_layers", layers),
-      ("num_attention_heads", heads), ("intermediate_size", hidden),
-      ("max_position_embeddings", maximumLength), ("relative_bias_length", relativeBiasLength),
-    ] where value < 1 || value > 1 << 24 {
-      throw .invalid("\(name) is \(value), expected 1 to \(1 << 24)")
+    for (name, value, most) in [
+      ("vocab_size", vocabularySize, 1 << 24), ("hidden_size", width, 1 << 24),
+      // Every layer has a dozen names, which a file of a few bytes must not ask for by the million.
+      ("num_hidden_layers", layers, 1 << 12), ("num_attention_heads", heads, 1 << 24),
+      ("intermediate_size", hidden, 1 << 24), ("max_position_embeddings", maximumLength, 1 << 24),
+      ("relative_bias_length", relativeBiasLength, 1 << 24),
+    ] where value < 1 || value > most {
+      throw .invalid("\(name) is \(value), expected 1 to \(most)")
     }
     guard width % heads == 0 else {
       throw .invalid(

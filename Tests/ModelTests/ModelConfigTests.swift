@@ -53,7 +53,7 @@ struct ModelConfigTests {
     config.width = 1 << 24
     config.heads = 1
     config.hidden = 1 << 24
-    config.layers = 1 << 24
+    config.layers = 1 << 12
     let error = #expect(throws: ModelError.self) { try config.validate() }
     #expect(error?.description.contains("weights, expected at most 1099511627776") == true)
     // Every dimension is within its own bounds; 2⁴⁰ weights in all are just not exceeded.

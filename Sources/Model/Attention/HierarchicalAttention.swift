@@ -77,7 +77,7 @@ package struct HierarchicalAttention: AttentionMechanism {
   let fineQuery: Bool
   package let biasLength: Int?
   /// Stands in for the learned table when positions come from elsewhere.
-  private let zeroBias: View
+  private var zeroBias: View { View(rows: heads, columns: 2 * blockSize) }
 
   init(_ config: ModelConfig, _ options: HierarchicalOptions) {
     heads = config.heads
@@ -86,7 +86,6 @@ package struct HierarchicalAttention: AttentionMechanism {
     blockSize = options.blockSize
     fineQuery = options.query == .fine
     biasLength = config.position == .relativeBias ? 2 * blockSize : nil
-    zeroBias = View(rows: config.heads, columns: 2 * blockSize)
   }
 
   /// The natural log of every softmax denominator.

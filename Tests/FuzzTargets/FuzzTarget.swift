@@ -1,0 +1,168 @@
+import Eval
+import Foundation
+import LMData
+import Model
+import Storage
+import Tokenize
+import Train
+
+/// The readers of everything that comes from outside, each taking any bytes at all.
+///
+/// A run may throw; it may not trap, read outside its memory, or accept what contradicts itself.
+package enum FuzzTarget: String, CaseIterable, Sendable {
+  case shard, safetensors, manifest, config, sums, attention, prompt, text, zstText = "zst-text"
+  case tokenizer
+
+  /// Reads the bytes as one of those files.
+  package func run(_ bytes: UnsafeRawBufferPointer) throws {
+    switch self {
+    case .shard: try Self.readShard(bytes)
+    case .safetensors: try Self.readSafetensors(bytes)
+    case .manifest: try Self.readManifest(bytes)
+    case .config: try Self.readConfig([UInt8](bytes))
+    case .sums:
+      guard let lines = SumsFile.parse([UInt8](bytes)) else { throw Refused() }
+      precondition(SumsFile.encode(lines) == [UInt8](bytes), "sums do not repeat")
+    case .attention:
+      let config = try AttentionConfig(parsing: String(decoding: bytes, as: UTF8.self))
+      let again = try AttentionConfig(parsing: "\(config)")
+      precondition(again == config, "\(config)")
+    case .prompt: try Self.readPrompt([UInt8](bytes))
+    case .text: try Self.readText(bytes, FuzzFile.text)
+    case .zstText: try Self.readText(bytes, FuzzFile.zstText)
+    case .tokenizer:
+      let model = try SentencePieceModel(serialized: [UInt8](bytes))
+      _ = model.pieceTable()
+    }
+  }
+
+  /// Thrown for readers that answer with nothing.
+  private struct Refused: Error {}
+
+  // MARK: Shards
+
+  /// The file with a manifest that agrees with its seek table, so that the frames are reached.
+  private static func readShard(_ bytes: UnsafeRawBufferPointer) throws {
+    let path = try FuzzFile.shard.write(bytes)
+    var info = ShardInfo(
+      file: "shard", source: "", sentences: 0, pieces: 0, words: 0, bytes: 0,
+      compressedBytes: bytes.count, longestSentence: 0, sha256: "")
+    info.pieces = idsOfSeekTable(bytes)
+    let reader = try ShardReader(path: path, info: info, idBytes: 2, vocabularySize: 1_000)
+    let ids = try reader.decodeAll()
+    precondition(ids.count == info.ids && ids.allSatisfy { (0..<1_000).contains($0) })
+    info.sentences = ids.count { $0 == 2 }
+    info.pieces -= info.sentences
+    info.longestSentence = ids.split(separator: 2).map(\.count).max() ?? 0
+    let again = try ShardReader(path: path, info: info, idBytes: 2, vocabularySize: 1_000)
+    _ = try DecodedShard(reader: again, eos: 2)
+  }
+
+  private static func idsOfSeekTable(_ bytes: UnsafeRawBufferPointer) -> Int {
+    func word(_ offset: Int) -> Int {
+      Int(UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self)))
+    }
+    guard bytes.count >= 17 else { return 0 }
+    let frames = word(bytes.count - 9)
+    guard frames <= (bytes.count - 17) / 8 else { return 0 }
+    let first = bytes.count - 9 - 8 * frames
+    return (0..<frames).reduce(0) { $0 + word(first + 8 * $1 + 4) } / 2
+  }
+
+  // MARK: Weights
+
+  private static let tinyModel = ModelConfig(
+    vocabularySize: 3, width: 2, layers: 1, heads: 1, hidden: 2)
+
+  private static func readSafetensors(_ bytes: UnsafeRawBufferPointer) throws {
+    let header = try SafetensorsHeader(bytes, path: "weights")
+    var end = 0
+    for entry in header.entries {
+      precondition(entry.range.lowerBound == end && entry.shape.allSatisfy { $0 >= 0 })
+      end = entry.range.upperBound
+    }
+    precondition(header.dataStart + end == bytes.count, "data without a tensor")
+    let parameters = Parameters(tinyModel)
+    try ModelFiles.readTensors(
+      [("", parameters)], tied: true, from: FuzzFile.safetensors.write(bytes))
+  }
+
+  // MARK: JSON
+
+  private static func readManifest(_ bytes: UnsafeRawBufferPointer) throws {
+    _ = try FuzzFile.manifest.write(bytes)
+    let set = try DataSet(directory: FuzzFile.folder)
+    for name in set.manifest.splits.keys {
+      let totals = set.manifest.totals(of: name)
+      precondition(totals.pieces >= 0 && totals.bytes >= 0)
+    }
+    for shard in set.manifest.splits.values.joined() {
+      precondition(!shard.file.hasPrefix("/") && !shard.file.contains(".."), shard.file)
+    }
+  }
+
+  private static func readConfig(_ bytes: [UInt8]) throws {
+    var isAny = false
+    if let model = try? JSONFile.decode(ModelConfig.self, from: bytes, path: "config") {
+      // Whatever was accepted has a size that can be computed with, and can be written again.
+      if model.layers <= 64 { precondition(ParameterLayout(model).count > 0) }
+      _ = try JSONFile.encode(model)
+      isAny = true
+    }
+    if let run = try? JSONFile.decode(RunConfig.self, from: bytes, path: "config") {
+      try run.validate()
+      isAny = true
+    }
+    if (try? JSONFile.decode(TrainState.self, from: bytes, path: "state")) != nil { isAny = true }
+    if !isAny { throw Refused() }
+  }
+
+  // MARK: Text
+
+  private static let model: SentencePieceModel = {
+    do {
+      return try SentencePieceModel(serialized: FuzzSeeds.tokenizer)
+    } catch {
+      preconditionFailure("\(error)")
+    }
+  }()
+
+  private static func encoder() throws -> LineEncoder {
+    try LineEncoder(model: model, cacheSlots: 1 << 8)
+  }
+
+  // One encoder a process: making its cache takes longer than a prompt.
+  nonisolated(unsafe) private static var shared: LineEncoder?
+
+  private static func sharedEncoder() throws -> LineEncoder {
+    if let shared { return shared }
+    let made = try encoder()
+    shared = made
+    return made
+  }
+
+  private static func readPrompt(_ bytes: [UInt8]) throws {
+    let line = try Prompt.line(of: bytes)
+    let ids = try sharedEncoder().encode(line, name: "the prompt")
+    precondition(pieces.decode(ids) == line, "a prompt is not spelled by its pieces")
+    var stream = TextStream()
+    var text = ""
+    for byte in bytes { text += stream.append([byte]) }
+    precondition(text + stream.finish() == String(decoding: bytes, as: UTF8.self))
+  }
+
+  private static let pieces = model.pieceTable()
+
+  private static func readText(_ bytes: UnsafeRawBufferPointer, _ file: FuzzFile) throws {
+    let lines = try TextLines(path: file.write(bytes), encoder: sharedEncoder())
+    var total = 0
+    while let line = try lines.nextLine() {
+      precondition(pieces.decode(line.ids) == line.text, "line \(line.number) is not spelled")
+      total += line.text.count + 1
+      // A small frame may hold gigabytes; a reader that goes on is right, a fuzzer is not.
+      if total > 1 << 22 { return }
+    }
+    let isPlain = file === FuzzFile.text
+    precondition(!isPlain || total <= bytes.count + 1, "\(total) bytes of \(bytes.count)")
+  }
+}

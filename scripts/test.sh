@@ -1,10 +1,16 @@
 #!/usr/bin/env bash
-# Checks the format, builds everything in release mode and runs every test.
+# Checks the format, builds everything in release mode and runs every test, then the independent
+# scorer.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 scripts/setup.sh zstd
 swift format lint --strict --recursive Package.swift Sources Tests
-# The commands are built first: the end-to-end test drives the programs a user runs.
-swift build -c release --explicit-target-dependency-import-check error
-swift test -c release
+# Built once, commands included: the end-to-end tests drive the programs that a user runs.
+swift build -c release --build-tests --explicit-target-dependency-import-check error
+swift test -c release --skip-build
+bin=$(swift build -c release --show-bin-path)
+# The figures once more, by a program that shares no code with this one.
+BIN=$bin scripts/check-scores.sh
+# A few random moments of the two hundred.
+BIN=$bin scripts/crash-test.sh 3

@@ -144,25 +144,26 @@ if has "$parts" speed; then
     short+=("$(attention "$1" "$2" 16)")
     names+=("$1")
   }
+  # Softmax takes the same time with any positions: the report has one row of it.
   list_one() { case $1 in softmax-bias | softmax-sinusoidal) ;; *) list "$@" ;; esac; }
   each list_one
   printf "%s\n" "${names[@]}" >"$output/names.txt"
-  # Softmax takes the same time with any positions: the report has one row of it.
-  shape=(--layers 4 --width 128 --heads 2 --hidden 344 --vocabulary 4000 --json)
-  "$BIN/lm-bench" train "${shape[@]}" --length 32 --batch 32 --attention "${short[@]}" \
-    >"$output/train-32.json"
-  "$BIN/lm-bench" train "${shape[@]}" --length 32 --batch 32 --forward --attention "${short[@]}" \
-    >"$output/forward-32.json"
+  bench() { # RESULT COMMAND...: the result appears once it is whole
+    "$BIN/lm-bench" "${@:2}" --json >"$output/$1.part"
+    mv "$output/$1.part" "$output/$1.json"
+  }
+  shape=(--layers 4 --width 128 --heads 2 --hidden 344 --vocabulary 4000)
+  bench train-32 train "${shape[@]}" --length 32 --batch 32 --attention "${short[@]}"
+  bench forward-32 train "${shape[@]}" --length 32 --batch 32 --forward --attention "${short[@]}"
   for length in $lengths; do
-    "$BIN/lm-bench" train "${shape[@]}" --length "$length" --batch 1 --steps 3 \
-      --attention "${chosen[@]}" >"$output/train-$length.json"
-    "$BIN/lm-bench" train "${shape[@]}" --length "$length" --batch 1 --steps 3 --forward \
-      --attention "${chosen[@]}" >"$output/forward-$length.json"
+    one=("${shape[@]}" --length "$length" --batch 1 --steps 3 --attention "${chosen[@]}")
+    bench "train-$length" train "${one[@]}"
+    bench "forward-$length" train "${one[@]}" --forward
   done
-  "$BIN/lm-bench" attention --attention "${chosen[@]}" --lengths 256 512 1024 2048 4096 8192 16384 \
-    --rounds 3 --json >"$output/attention.json"
-  "$BIN/lm-bench" attention --attention "${chosen[@]}" --heads 2 --lengths $lengths --rounds 1 \
-    --decode --json >"$output/decode.json"
+  bench attention attention --attention "${chosen[@]}" --rounds 3 \
+    --lengths 256 512 1024 2048 4096 8192 16384
+  # shellcheck disable=SC2086
+  bench decode attention --attention "${chosen[@]}" --heads 2 --rounds 1 --decode --lengths $lengths
 fi
 
 if has "$parts" report; then

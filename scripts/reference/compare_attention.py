@@ -135,7 +135,8 @@ def cost(results):
     for n in [32] + ends:
         header += [f"scoring, pieces/s at {n:,}", f"training, pieces/s at {n:,}"]
     header += [f"training, MFLOP a piece at {n:,}" for n in ends] + ["activations, kB a piece"]
-    header += [f"decoding state at {n:,}, kB a layer" for n in ends]
+    decoded = sorted(results.measured("decode", results.timed[0])) if results.timed else []
+    header += [f"decoding state at {n:,}, kB a layer" for n in decoded]
     rows = []
     for name in results.timed:
         cells = []
@@ -149,7 +150,7 @@ def cost(results):
         row = results.speed("train", name, ends[0]) if ends else None
         cells.append(number(row["activationBytesPerPiece"] / 1e3, 1) if row else "–")
         decode = results.measured("decode", name)
-        cells += [number(decode[n]["stateBytes"] / 1e3) if n in decode else "–" for n in ends]
+        cells += [number(decode[n]["stateBytes"] / 1e3) if n in decode else "–" for n in decoded]
         rows.append([name] + cells)
     return table(header, rows)
 

@@ -258,7 +258,7 @@ def main():
         "",
         "### Word perplexity",
         "",
-        f"Test text; mean ± standard deviation over {max(seeds.values(), default=0)} training seeds on sentences, "
+        f"Test text; mean ± standard deviation over up to {max(seeds.values(), default=0)} training seeds on sentences, "
         "one on documents. A sampled attention is given as it was trained, with the deviation over the draws of its "
         "hashes, and by its expectation.",
         "",

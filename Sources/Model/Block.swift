@@ -137,11 +137,11 @@ struct Block {
     _ pass: AttentionPass, dropout: Dropout?
   ) {
     let dFeedForward = branchGradient(d, site: DropoutSite.feedForward, dropout: dropout)
-    kernels.swiGLUForward(y: scratch.product, gateUp: kept.gateUp)
-    kernels.linearBackwardWeight(dw: dWeights.down, dy: dFeedForward, x: scratch.product)
     kernels.linearBackwardInput(
       dx: d.product, dy: dFeedForward, w: weights.down, accumulate: false)
-    kernels.swiGLUBackward(dGateUp: d.gateUp, dy: d.product, gateUp: kept.gateUp)
+    kernels.swiGLUBackward(
+      dGateUp: d.gateUp, y: scratch.product, dy: d.product, gateUp: kept.gateUp)
+    kernels.linearBackwardWeight(dw: dWeights.down, dy: dFeedForward, x: scratch.product)
     kernels.rmsNormForward(
       y: scratch.normed, rstd: kept.middleRstd, x: kept.middle, gain: weights.feedForwardNorm,
       epsilon: config.normEpsilon)

@@ -52,8 +52,8 @@ package protocol Kernels: Sendable {
 
   /// `y = silu(gate) · up`. `y [N, F]`, `gateUp [N, 2F]` with the gate in the first F columns.
   func swiGLUForward(y: View, gateUp: View)
-  /// `dGateUp = …`.
-  func swiGLUBackward(dGateUp: View, dy: View, gateUp: View)
+  /// `dGateUp = …`, and `y` once more, as forward: the next product of the backward pass reads it.
+  func swiGLUBackward(dGateUp: View, y: View, dy: View, gateUp: View)
 
   // MARK: Residual and dropout
 

@@ -71,14 +71,17 @@ private let shapes: [(rows: Int, columns: Int, padding: Int)] = [
       expectClose(y, ReferenceKernels.swiGLU(gateUp: input), relative: 2e-6, absolute: 1e-6)
       #expect(gapsUntouched(y))
       let dGateUp = filledView(rows: rows, columns: 2 * columns, value: .nan, padding: padding)
-      kernels.swiGLUBackward(dGateUp: dGateUp, dy: dy, gateUp: gateUp)
-      #expect(gapsUntouched(dGateUp))
+      let again = filledView(rows: rows, columns: columns, value: .nan, padding: padding)
+      kernels.swiGLUBackward(dGateUp: dGateUp, y: again, dy: dy, gateUp: gateUp)
+      #expect(gapsUntouched(dGateUp) && gapsUntouched(again))
+      expectSameBits(again, y, "the backward pass repeats y")
       return [y, dGateUp]
     }
     // Few rows are enough for the differences, each of which evaluates the twin twice.
     let few = 0..<min(rows, 4)
     let dGateUp = filledView(rows: rows, columns: 2 * columns, value: .nan)
-    kernels.swiGLUBackward(dGateUp: dGateUp, dy: dy, gateUp: gateUp)
+    kernels.swiGLUBackward(
+      dGateUp: dGateUp, y: View(rows: rows, columns: columns), dy: dy, gateUp: gateUp)
     expectGradient(
       dGateUp.rows(few), at: Matrix(gateUp.rows(few)), upstream: Matrix(dy.rows(few))
     ) { ReferenceKernels.swiGLU(gateUp: $0) }
@@ -91,8 +94,10 @@ private let shapes: [(rows: Int, columns: Int, padding: Int)] = [
     let y = View(rows: 1, columns: 8)
     kernels.swiGLUForward(y: y, gateUp: gateUp)
     let dGateUp = View(rows: 1, columns: 16)
+    let again = View(rows: 1, columns: 8)
     kernels.swiGLUBackward(
-      dGateUp: dGateUp, dy: filledView(rows: 1, columns: 8, value: 1), gateUp: gateUp)
+      dGateUp: dGateUp, y: again, dy: filledView(rows: 1, columns: 8, value: 1), gateUp: gateUp)
+    expectSameBits(again, y)
     #expect((y.elements + dGateUp.elements).allSatisfy { $0.isFinite })
     #expect(y[0, 7] == 5e29)
     #expect(abs(y[0, 2]) < 1e-30)

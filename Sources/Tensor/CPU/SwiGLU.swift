@@ -31,11 +31,12 @@ extension CPUKernels {
     }
   }
 
-  /// `dGate = dy · up · s · (1 + gate · (1 - s))`, `dUp = dy · gate · s`.
-  package func swiGLUBackward(dGateUp: View, dy: View, gateUp: View) {
+  /// `dGate = dy · up · s · (1 + gate · (1 - s))`, `dUp = dy · gate · s`; also `y` as forward.
+  package func swiGLUBackward(dGateUp: View, y: View, dy: View, gateUp: View) {
     precondition(
-      dy.rows == gateUp.rows && gateUp.columns == 2 * dy.columns
-        && dGateUp.rows == gateUp.rows && dGateUp.columns == gateUp.columns,
+      dy.rows == gateUp.rows && gateUp.columns == 2 * dy.columns && y.rows == dy.rows
+        && y.columns == dy.columns && dGateUp.rows == gateUp.rows
+        && dGateUp.columns == gateUp.columns,
       "dy [\(dy.rows), \(dy.columns)], gate and up [\(gateUp.rows), \(gateUp.columns)]")
     parallelFor(dy.rows, grain: rowGrain(columns: dy.columns)) { range in
       let width = dy.columns
@@ -45,20 +46,23 @@ extension CPUKernels {
         let gate = gateUp.base + n * gateUp.stride
         let from = dy.base + n * dy.stride
         let to = dGateUp.base + n * dGateUp.stride
+        let again = y.base + n * y.stride
         var index = 0
         while index < whole {
-          let (dGate, dUp) = gatedGradient(
+          let (dGate, dUp, value) = gatedGradient(
             load(from + index), load(gate + index), load(gate + width + index))
           store(dGate, to + index)
           store(dUp, to + width + index)
+          store(value, again + index)
           index += 8
         }
         if rest > 0 {
-          let (dGate, dUp) = gatedGradient(
+          let (dGate, dUp, value) = gatedGradient(
             load(from + whole, first: rest), load(gate + whole, first: rest),
             load(gate + width + whole, first: rest))
           store(dGate, to + whole, first: rest)
           store(dUp, to + width + whole, first: rest)
+          store(value, again + whole, first: rest)
         }
       }
     }
@@ -71,9 +75,10 @@ private func gated(_ gate: Lanes, _ up: Lanes) -> Lanes {
 }
 
 @inline(__always)
-private func gatedGradient(_ dy: Lanes, _ gate: Lanes, _ up: Lanes) -> (Lanes, Lanes) {
-  let sigmoid = 1 / (exponential(-gate) + 1)
+private func gatedGradient(_ dy: Lanes, _ gate: Lanes, _ up: Lanes) -> (Lanes, Lanes, Lanes) {
+  let divisor = exponential(-gate) + 1
+  let sigmoid = 1 / divisor
   let flow = dy * sigmoid
   let slope = Lanes(repeating: 1).addingProduct(gate, 1 - sigmoid)
-  return (flow * up * slope, flow * gate)
+  return (flow * up * slope, flow * gate, gate * up / divisor)
 }

@@ -1,4 +1,3 @@
-import CBLAS
 import Dispatch
 import Foundation
 import Synchronization
@@ -7,7 +6,6 @@ import Synchronization
 ///
 /// Results never depend on it: work is cut into chunks whose boundaries follow from the shapes
 /// alone, every chunk is computed by one thread, and partial sums are added in chunk order.
-/// OpenBLAS is held at one thread for the same reason; its products run inside our chunks.
 package enum Parallel {
   private static let threadCount = Atomic<Int>(0)
 
@@ -25,9 +23,6 @@ package enum Parallel {
 
   /// Processors this process may run on.
   package static let processorCount = max(1, ProcessInfo.processInfo.activeProcessorCount)
-
-  /// Holds OpenBLAS at one thread; called by every matrix product before the first call.
-  package static let singleThreadedBLAS: Void = openblas_set_num_threads(1)
 
   @TaskLocal fileprivate static var inside = false
 }

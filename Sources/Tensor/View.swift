@@ -64,8 +64,15 @@ package struct View: Sendable {
       buffer, offset: offset + range.lowerBound, rows: rows, columns: range.count, stride: stride)
   }
 
-  /// Sets every element to `value`.
+  /// Sets every element to `value`; long contiguous memory by all threads.
   package func fill(_ value: Float) {
+    let grain = 1 << 18
+    if isContiguous && count > grain {
+      parallelFor(count, grain: grain) { range in
+        (base + range.lowerBound).update(repeating: value, count: range.count)
+      }
+      return
+    }
     for row in 0..<rows {
       (base + row * stride).update(repeating: value, count: columns)
     }

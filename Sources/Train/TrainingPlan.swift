@@ -10,7 +10,7 @@ package struct TrainingPlan: Sendable {
   package let parameterBytes: Int
   /// Activations and backward scratch of the largest micro-batch, in bytes.
   package let activationBytes: Int
-  /// Activations of validation and the logits of one block, in bytes.
+  /// Activations of validation, the logits of one block and the panels of one product, in bytes.
   package let scoringBytes: Int
   /// Largest micro-batch, in positions.
   package let positions: Int
@@ -35,7 +35,7 @@ package struct TrainingPlan: Sendable {
     let scored = max(Evaluator.defaultPositions, config.data.streamLength ?? longest)
     scoringBytes =
       Activations.bytes(config.model, positions: scored, training: false)
-      + crossEntropyScratchFloats(vocabulary: config.model.vocabularySize)
+      + (crossEntropyScratchFloats(vocabulary: config.model.vocabularySize) + productScratchFloats)
       * MemoryLayout<Float>.stride
     let length =
       config.data.streamLength

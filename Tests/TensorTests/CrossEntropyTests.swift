@@ -8,6 +8,8 @@ private let kernels = CPUKernels()
 /// Rows, width, vocabulary and padding.
 private let shapes: [(rows: Int, width: Int, vocabulary: Int, padding: Int)] = [
   (1, 1, 2, 0), (3, 5, 7, 0), (9, 8, 64, 3), (25, 33, 65, 0), (50, 16, 1001, 5), (100, 20, 1024, 0),
+  // Several blocks of positions; several chunks of the vocabulary.
+  (1_000, 3, 70, 0), (49, 4, 9_001, 2),
 ]
 
 private struct Case {
@@ -149,7 +151,7 @@ private func forward(_ input: Case) -> View {
 
   @Test func scratchIsBounded() {
     for vocabulary in [2, 8001, 32_000, 32_768, 65_536, 300_000] {
-      #expect(crossEntropyScratchFloats(vocabulary: vocabulary) <= 8 << 20)
+      #expect(crossEntropyScratchFloats(vocabulary: vocabulary) <= 17 << 20)
       #expect(crossEntropyScratchFloats(vocabulary: vocabulary) >= 16 * vocabulary)
     }
   }

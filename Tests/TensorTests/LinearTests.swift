@@ -9,6 +9,8 @@ private let kernels = CPUKernels()
   static let shapes: [(rows: Int, inputs: Int, outputs: Int, padding: Int)] = [
     (1, 1, 1, 0), (3, 5, 7, 0), (5, 8, 16, 3), (24, 33, 65, 0), (25, 17, 130, 7), (100, 96, 64, 0),
     (207, 40, 513, 1),
+    // Several chains of a sum; several passes over columns; several passes over steps.
+    (300, 600, 100, 3), (60, 2_100, 1_100, 0), (50, 4_500, 520, 0),
   ]
 
   @Test(arguments: shapes)

@@ -8,9 +8,9 @@ import Train
 
 /// The first hundred losses of a small run, as they were when they were written down.
 ///
-/// On one machine they repeat bit for bit (`TrainerTests`). Between machines OpenBLAS chooses other
-/// kernels, whose sums round differently; the tolerance holds that with room to spare
-/// (`docs/trust.md` has the spread), and a change of the mathematics does not pass.
+/// They repeat bit for bit (`TrainerTests`). A kernel that sums in another order rounds differently;
+/// the tolerance holds that with room to spare (`docs/trust.md` has the spread), and a change of the
+/// mathematics does not pass.
 @Suite struct GoldenRunTests {
   /// Relative difference that only rounding makes.
   private static let tolerance = 1e-6

@@ -1,5 +1,4 @@
-/// The kernels of this processor: OpenBLAS for the products of the backward pass, `SIMD8<Float>` for
-/// the rest.
+/// The kernels of this processor, all of `SIMD8<Float>`.
 ///
 /// One op per file in this folder, forward and backward side by side.
 package struct CPUKernels: Kernels {

@@ -8,22 +8,20 @@ extension CPUKernels {
     precondition(
       y.rows == x.rows && x.columns == w.columns && y.columns == w.rows,
       "y [\(y.rows), \(y.columns)], x [\(x.rows), \(x.columns)], w [\(w.rows), \(w.columns)]")
-    rowProduct(y: y, x: x, w: w, accumulate: accumulate)
+    if y.rows < fewRows {
+      rowProduct(y: y, x: x, w: w, accumulate: accumulate)
+    } else {
+      packedProduct(y: y, left: .placeMajor(x), right: .placeMajor(w), accumulate: accumulate)
+    }
   }
 
   /// `dx (+)= dy w`; `accumulate` chooses `+=`.
   package func linearBackwardInput(dx: View, dy: View, w: View, accumulate: Bool) {
-    matrixProduct(
-      y: dx, a: dy, b: w, accumulate: accumulate,
-      rowBlocks: Blocks(dx.rows, near: 192, multipleOf: 24),
-      columnBlocks: Blocks(dx.columns, near: 512, multipleOf: 64))
+    packedProduct(y: dx, left: .placeMajor(dy), right: .stepMajor(w), accumulate: accumulate)
   }
 
   /// `dw += dyᵀ x`; every element is summed over all positions by one thread.
   package func linearBackwardWeight(dw: View, dy: View, x: View) {
-    matrixProduct(
-      y: dw, a: dy, transposedA: true, b: x, accumulate: true,
-      rowBlocks: Blocks(dw.rows, near: 256, multipleOf: 16),
-      columnBlocks: Blocks(dw.columns, near: 512, multipleOf: 64))
+    packedProduct(y: dw, left: .stepMajor(dy), right: .stepMajor(x), accumulate: true)
   }
 }

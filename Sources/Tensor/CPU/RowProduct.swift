@@ -2,17 +2,17 @@
 private let tileRows = 16
 /// Outputs of one tile: with two accumulators each they fill twelve of sixteen registers.
 private let tileOutputs = 6
-/// Inputs that are summed in registers before they reach memory.
-private let innerBlock = 512
+/// Below this many rows the weights are read where they lie: packing them would cost more than it
+/// saves.
+let fewRows = 48
 
-/// `y (+)= x wᵀ`, the same bits for a row whatever rows are computed with it.
+/// `y (+)= x wᵀ` of few rows, the same bits as `packedProduct`.
 ///
-/// OpenBLAS does not promise that: its AVX2 kernel rounds rows 6 to 11 of every twelve differently
-/// from the others, and its small-matrix kernel serves some shapes and not their neighbours. Here
-/// every element is one chain of fused multiply-adds over the inputs in order, begun anew every
-/// `innerBlock`, and it does not matter which tile computes it. Decoding one piece therefore equals
-/// the full forward pass, and perplexity cannot depend on the batch. The speed is that of OpenBLAS
-/// on AVX2.
+/// OpenBLAS does not promise a row the same bits whatever rows are computed with it: its AVX2 kernel
+/// rounds rows 6 to 11 of every twelve differently from the others, and its small-matrix kernel
+/// serves some shapes and not their neighbours. Here every element is the chains of
+/// `ProductTile.chains`, and it does not matter which tile computes it. Decoding one piece therefore
+/// equals the full forward pass, and perplexity cannot depend on the batch.
 func rowProduct(y: View, x: View, w: View, accumulate: Bool) {
   let rowBlocks = Blocks(y.rows, near: 192, multipleOf: tileRows)
   // Few rows, as in decoding, still make enough pieces for several threads.
@@ -22,7 +22,7 @@ func rowProduct(y: View, x: View, w: View, accumulate: Bool) {
     let rows = rowBlocks[index % rowBlocks.count]
     let outputs = columnBlocks[index / rowBlocks.count]
     let capacity = (rows.count + tileRows - 1) / tileRows * tileRows
-    ScratchPool.borrow(capacity * innerBlock) { packed in
+    ScratchPool.borrow(capacity * ProductTile.chains(x.columns).longest) { packed in
       rowProduct(
         y: y.rows(rows).columns(outputs), x: x.rows(rows), w: w.rows(outputs),
         accumulate: accumulate, packed: packed.base)
@@ -37,8 +37,10 @@ func rowProduct(y: View, x: View, w: View, accumulate: Bool) {
 private func rowProduct(
   y: View, x: View, w: View, accumulate: Bool, packed: UnsafeMutablePointer<Float>
 ) {
-  for start in Swift.stride(from: 0, to: x.columns, by: innerBlock) {
-    let depth = min(innerBlock, x.columns - start)
+  let chains = ProductTile.chains(x.columns)
+  for chain in 0..<chains.count {
+    let start = chains[chain].lowerBound
+    let depth = chains[chain].count
     pack(x, from: start, depth: depth, into: packed)
     for output in Swift.stride(from: 0, to: w.rows, by: tileOutputs) {
       let weights = w.base + output * w.stride + start
@@ -46,7 +48,7 @@ private func rowProduct(
         tile(
           y: y.base + row * y.stride + output, yStride: y.stride, rows: min(tileRows, x.rows - row),
           outputs: min(tileOutputs, w.rows - output), packed: packed + row * depth,
-          weights: weights, wStride: w.stride, depth: depth, accumulate: accumulate || start > 0)
+          weights: weights, wStride: w.stride, depth: depth, accumulate: accumulate || chain > 0)
       }
     }
   }

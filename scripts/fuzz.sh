@@ -4,8 +4,9 @@
 #
 #   scripts/fuzz.sh [RUNS] [TARGET...]     RUNS of each target (100000); all targets by default
 #
-# FUZZ_SEED names what is drawn (1); FUZZ_SECONDS ends a target sooner; FUZZ_BUILD=skip takes the
-# driver that is there; FUZZ_SANITIZERS=fuzzer leaves the address sanitizer out, and with it the
+# FUZZ_SEED names what is drawn (1); FUZZ_SECONDS ends a target sooner; FUZZ_TIMEOUT is
+# the longest that one input may take in seconds (60; more on a busy machine); FUZZ_BUILD=skip takes
+# the driver that is there; FUZZ_SANITIZERS=fuzzer leaves the address sanitizer out, and with it the
 # limits on single allocations.
 #
 # The valid files of Tests/FuzzTargets are the first inputs; what libFuzzer finds is kept in
@@ -38,9 +39,9 @@ for target in "${targets[@]}"; do
   limit=16
   if [[ $target == zst-text ]]; then limit=130; fi
   FUZZ_TARGET=$target FUZZ_SEEDS=$corpus "$driver" -runs="$runs" -seed="${FUZZ_SEED:-1}" \
-    -max_len=16384 -max_total_time="${FUZZ_SECONDS:-0}" -timeout=60 -malloc_limit_mb=$limit \
-    -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix=".build/fuzz/$target-" "$corpus" \
-    2>.build/fuzz/$target.log || {
+    -max_len=16384 -max_total_time="${FUZZ_SECONDS:-0}" -timeout="${FUZZ_TIMEOUT:-60}" \
+    -malloc_limit_mb=$limit -rss_limit_mb=2048 -print_final_stats=1 \
+    -artifact_prefix=".build/fuzz/$target-" "$corpus" 2>.build/fuzz/$target.log || {
     tail -n 30 ".build/fuzz/$target.log" >&2
     echo "fuzz: $target FAILED" >&2
     exit 1

@@ -106,6 +106,8 @@ while ((done_kills < kills)); do
     cmp "$work/reference/$step/$file" "$work/run/$step/$file" || fail "run $runs: $file differs"
   done
   cmp <(metrics "$work/reference") <(metrics "$work/run") || fail "run $runs: metrics differ"
+  [[ -z $(find "$work/run" -name '.*partial*' -o -name '.*replaced*') ]] ||
+    fail "run $runs: leftovers of killed lm-train"
   "$bin/lm-eval" --verify "$work/run" >/dev/null 2>&1 || fail "run $runs: lm-eval --verify"
   rm -rf "$work/reference" "$work/run"
 done

@@ -14,3 +14,5 @@ bin=$(swift build -c release --show-bin-path)
 BIN=$bin scripts/check-scores.sh
 # A few random moments of the two hundred.
 BIN=$bin scripts/crash-test.sh 3
+# Small disks that are full at many moments.
+BIN=$bin scripts/disk-full.sh

@@ -22,6 +22,10 @@ extension ParsableCommand {
       Processor.requireVectorUnits(command: name)
       var command = try parseAsRoot()
       try command.run()
+      let code = Terminal.flushOutput()
+      if code != 0 && code != EPIPE {
+        throw CommandError("could not write standard output: \(String(cString: strerror(code)))")
+      }
       Foundation.exit(0)
     } catch  where exitCode(for: error) == .success {
       exit(withError: error)

@@ -13,10 +13,22 @@ package enum Terminal {
     return Int(size.ws_col)
   }
 
+  private static let outputFailure = Atomic<Int32>(0)
+
+  /// Writes out what was printed; standard output is buffered when it is a pipe or a file.
+  ///
+  /// - Returns: The `errno` of the first failure there was, or 0.
+  @discardableResult
+  package static func flushOutput() -> Int32 {
+    if fflush(nil) != 0 {
+      _ = outputFailure.compareExchange(expected: 0, desired: errno, ordering: .relaxed)
+    }
+    return outputFailure.load(ordering: .relaxed)
+  }
+
   /// Writes text to standard error at once, after what was printed before it.
   package static func write(_ text: String) {
-    // Standard output is buffered when it is a pipe or a file.
-    fflush(nil)
+    flushOutput()
     FileHandle.standardError.write(Data(text.utf8))
   }
 

@@ -51,8 +51,9 @@ package final class ShardReader: Sendable {
   /// The ids of all the frames.
   package func decodeAll() throws(ShardError) -> [Int32] {
     var ids: [Int32] = []
-    // The manifest is not to be trusted with an allocation before the frames have shown up.
-    ids.reserveCapacity(min(info.ids, 1 << 24))
+    // Neither manifest nor seek table are to be trusted with an allocation before the frames have
+    // shown up; ids of real text take half a byte or more.
+    ids.reserveCapacity(min(info.ids, 2 * file.bytes.count))
     for index in 0..<frameCount { try decode(index, onto: &ids) }
     return ids
   }

@@ -17,6 +17,12 @@ package struct AuditSequence: Sendable {
     self.place = place
   }
 
+  /// At most so many positions from the first.
+  package func prefix(_ count: Int) -> AuditSequence {
+    AuditSequence(
+      ids: Array(ids.prefix(count)), targets: Array(targets.prefix(count)), place: place)
+  }
+
   /// A sentence between its markers.
   package init(sentence: [Int32], bos: Int32, eos: Int32, place: String) {
     self.init(ids: [bos] + sentence, targets: sentence + [eos], place: place)

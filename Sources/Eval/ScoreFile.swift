@@ -33,6 +33,8 @@ package final class ScoreFile {
     }
     self.path = path
     self.pieces = pieces
+    // What a killed run has left; if it cannot be removed, it is in nobody's way.
+    _ = try? AtomicDirectory.removeAbandoned(besides: path)
     temporary = "\(Files.parent(of: path))/.\(Files.name(of: path)).partial-\(getpid())"
     do {
       writer = try FileWriter(path: temporary)

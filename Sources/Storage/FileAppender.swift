@@ -14,4 +14,7 @@ package final class FileAppender {
       try descriptor.write(bytes)
     }
   }
+
+  /// Waits until the disk holds what was appended.
+  package func flush() throws(StorageError) { try descriptor.synchronize() }
 }

@@ -45,7 +45,10 @@ class ByteSource {
   }
 }
 
-/// Zstandard, any number of frames, windows of up to 2 GiB.
+/// Zstandard, any number of frames.
+///
+/// A frame says how much memory its window takes, and a file of a few bytes may say 2 GiB: it gets
+/// 128 MiB, as zstd itself gives, or 64 times the size of the file.
 private final class ZstdSource: ByteSource {
   private let memory: Memory
   private var input = ZSTD_inBuffer(src: nil, size: 0, pos: 0)
@@ -59,8 +62,13 @@ private final class ZstdSource: ByteSource {
     init?() {
       guard let context = ZSTD_createDCtx() else { return nil }
       self.context = context
-      // Files made with --long=31 are refused without it; memory is taken as frames ask for it.
-      ZSTD_DCtx_setParameter(context, ZSTD_d_windowLogMax, 31)
+    }
+
+    /// - Parameter fileBytes: Size of the file; 0 for a pipe.
+    func limitWindow(fileBytes: Int) {
+      var log: Int32 = 27
+      while log < 31 && fileBytes >> (Int(log) + 1 - 6) > 0 { log += 1 }
+      ZSTD_DCtx_setParameter(context, ZSTD_d_windowLogMax, log)
     }
 
     deinit {
@@ -75,6 +83,8 @@ private final class ZstdSource: ByteSource {
     }
     self.memory = memory
     try super.init(path)
+    memory.limitWindow(fileBytes: max(0, Int(lseek(descriptor, 0, SEEK_END))))
+    lseek(descriptor, 0, SEEK_SET)
   }
 
   override func read(into target: UnsafeMutableRawBufferPointer) throws(TokenizerError) -> Int {
@@ -83,7 +93,11 @@ private final class ZstdSource: ByteSource {
       let before = input.pos
       let status = ZSTD_decompressStream(memory.context, &output, &input)
       if ZSTD_isError(status) != 0 {
-        throw .undecodable(path: path, reason: String(cString: ZSTD_getErrorName(status)))
+        var reason = String(cString: ZSTD_getErrorName(status))
+        if ZSTD_getErrorCode(status) == ZSTD_error_frameParameter_windowTooLarge {
+          reason += "; compress it again without --long"
+        }
+        throw .undecodable(path: path, reason: reason)
       }
       // Zero says that a frame is complete; without progress it would ask for the next one.
       if output.pos > 0 || input.pos > before { isInsideFrame = status != 0 }

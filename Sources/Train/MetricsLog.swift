@@ -11,7 +11,8 @@ package struct Metrics: Codable, Sendable, Equatable {
   package var natsPerPiece: Double
   /// Targets that the loss is a mean over.
   package var piecesCounted: Int?
-  package var wordPerplexity: Double
+  /// Left out where it is larger than any number.
+  @FiniteOrAbsent package var wordPerplexity: Double
   package var learningRate: Double?
   /// Norm of the gradient of the mean loss, before clipping.
   package var gradientNorm: Double?
@@ -59,4 +60,7 @@ package final class MetricsLog {
     }
     try file.append(line + [UInt8(ascii: "\n")])
   }
+
+  /// Waits until the disk holds every line so far: a checkpoint goes on after them.
+  package func flush() throws { try file.flush() }
 }

@@ -15,6 +15,8 @@ package enum TrainingEvent: Sendable {
   /// Sequences of the validation text scored so far.
   case validating(Int)
   case validated(Validation, isBest: Bool)
+  /// The validation text has a loss that is infinite or no number; nothing is logged.
+  case validationNotFinite(step: Int)
   case saved(path: String)
   /// A step that was skipped or a loss that leapt.
   case incident(Incident)
@@ -84,11 +86,8 @@ package final class Trainer {
       config: config, cursor: Cursor(), tokenizerSHA256: SHA256.hexDigest(of: tokenizer),
       dataSHA256: dataSet.fingerprint)
     // Before the steps are listed: a folder that a crash left half replaced gets its name back.
-    if Files.isDirectory(run) {
-      try AtomicDirectory.removeAbandoned(in: run) {
-        $0.hasPrefix("step-") || $0 == CheckpointFolder.latestName
-      }
-    }
+    // Half-written files of any name are removed.
+    if Files.isDirectory(run) { try AtomicDirectory.removeAbandoned(in: run) { _ in true } }
     if resume, let step = try store.newestGood(skipped: { report(.skippedCheckpoint($0)) }) {
       state = try store.load(
         step: step, config: config, parameters: parameters, optimizer: optimizer)
@@ -171,6 +170,7 @@ package final class Trainer {
       state.window.flops += cost.training(lengths: lengths)
       try afterStep(log)
       if shouldStop(), state.step < config.steps {
+        try log.flush()
         try save()
         return .interrupted(step: state.step)
       }
@@ -318,7 +318,10 @@ package final class Trainer {
     let seconds = 60 * config.report.checkpointMinutes
     let isLate = seconds > 0 && state.trainedSeconds - saved.seconds >= seconds
     // The best weights are kept, so they must have been saved.
-    if isBest || isLate || due(config.report.checkpointEvery) { try save() }
+    if isBest || isLate || due(config.report.checkpointEvery) {
+      try log.flush()
+      try save()
+    }
   }
 
   private func metrics() -> Metrics? {
@@ -352,6 +355,10 @@ package final class Trainer {
       model: model, dataSet: dataSet, split: config.data.validSplit, mode: config.data.mode,
       pieceTable: pieceTable
     ).tally(limit: config.report.validationSequences) { report(.validating($0)) }
+    guard tally.nats.isFinite else {
+      report(.validationNotFinite(step: state.step))
+      return false
+    }
     let validation = Validation(step: state.step, tally: tally)
     let isBest = state.best.map { tally.natsPerPiece < $0.tally.natsPerPiece } ?? true
     if isBest { state.best = validation }
@@ -370,9 +377,11 @@ package final class Trainer {
       state, model: config.model, parameters: parameters, optimizer: optimizer,
       tokenizer: tokenizer)
     saved = (state.step, state.trainedSeconds)
+    report(.saved(path: store.path(step: state.step)))
+    // While steps are skipped the weights may be the ones at fault: what was kept before stays.
+    guard state.safety?.skippedInARow ?? 0 == 0 else { return }
     try store.rotate(
       newest: state.step, keepLast: config.report.keepLast, keepEvery: config.report.keepEvery,
       best: state.best?.step, alsoKept: scheduledCheckpoint())
-    report(.saved(path: store.path(step: state.step)))
   }
 }

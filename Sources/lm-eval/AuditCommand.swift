@@ -17,10 +17,22 @@ struct AuditCommand {
   /// Pieces of the running text that the sentences are joined into, so that the far levels of an
   /// attention have something to see.
   private static let runningLength = 512
+  /// Pieces of the longest sentence; a longer one, perhaps a whole file without a newline, is cut
+  /// there: the logits of a sequence are held at once.
+  private static let longestSentence = 2_048
 
   func run() throws {
     Interrupt.handle(message: "lm-eval: stopping; there is no verdict")
-    let (sentences, name) = try read()
+    let (whole, source) = try read()
+    let sentences = whole.map { $0.prefix(Self.longestSentence) }
+    guard sentences.contains(where: { $0.ids.count > 1 }) else {
+      throw EvaluationError.invalid(
+        "\(source) has nothing but empty sentences, in which no past can be told from a future; "
+          + "give --text FILE with words in it")
+    }
+    let cut = whole.count { $0.ids.count > Self.longestSentence }
+    let name =
+      cut == 0 ? source : "\(source), \(cut) cut after \(Format.count(Self.longestSentence))"
     let sequences =
       sentences + [
         AuditSequence(

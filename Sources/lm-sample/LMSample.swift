@@ -160,8 +160,9 @@ struct LMSample: ParsableCommand {
     do {
       try FileHandle.standardOutput.write(contentsOf: Data(text.utf8))
     } catch {
-      if errno == EPIPE { throw ExitCode.success }
-      throw CommandError("could not write to standard output: \(error)")
+      let code = errno
+      if code == EPIPE { throw ExitCode.success }
+      throw CommandError("could not write standard output: \(String(cString: strerror(code)))")
     }
   }
 }

@@ -34,6 +34,9 @@ final class ProgressPrinter {
           + "\(Format.decimal(tally.wordPerplexity, 2)) over "
           + "\(Format.count(tally.words + tally.sentences)) words\(isBest ? ", the best so far" : "")"
       )
+    case .validationNotFinite(let step):
+      Terminal.note(
+        "warning: step \(Format.count(step)): the loss of the validation text is not finite")
     case .incident(let incident):
       Terminal.note("warning: \(incident)")
     case .saved(let path):

@@ -49,6 +49,21 @@ import Testing
       #expect(audit.output.contains("\npassed: no way was found"))
       #expect(!audit.output.contains("FAILED"))
     }
+    // Texts that a person may give by mistake; a line as long as a file is cut, and that is said.
+    let blank = try folder.write("\n\n", to: "blank.txt")
+    let invalid = try folder.write([0x61, 0x0A, 0xFF, 0x0A], to: "invalid.txt")
+    let empty = try folder.write("", to: "empty.txt")
+    for (text, words) in [
+      (blank, "nothing but empty sentences"), (invalid, "line 2: not valid UTF-8"),
+      (empty, "empty.txt is empty"), (folder.path + "/none", "No such file"),
+    ] {
+      let outcome = try runProgram("lm-eval", ["--audit", "--checkpoint", run, "--text", text])
+      #expect(outcome.status == 1 && outcome.output.isEmpty, "\(text): \(outcome.output)")
+      #expect(outcome.errors.contains(words), "\(text): \(outcome.errors)")
+    }
+    let long = try folder.write(String(repeating: "oak", count: 3_000), to: "long.txt")
+    let cut = try runProgram("lm-eval", ["--audit", "--checkpoint", run, "--text", long])
+    #expect(cut.status == 0 && cut.output.contains("1 cut after 2,048"), "\(cut.output)")
     let json = try runProgram("lm-eval", ["--audit", "--checkpoint", run, "--json"])
     let reports = try #require(
       JSONSerialization.jsonObject(with: Data(json.output.utf8)) as? [[String: Any]])
@@ -125,6 +140,16 @@ import Testing
       ], fileBlocks: 2)
     #expect(tokenized.status == 1 && tokenized.errors.contains("File too large"))
     #expect(!FileManager.default.fileExists(atPath: folder.path + "/small"))
+    // What is printed is a file as well, perhaps.
+    for (name, arguments) in [
+      ("lm-eval", ["--checkpoint", run, "--data", data]), ("lm-eval", ["--verify", run]),
+      ("lm-sample", ["--checkpoint", run]), ("lm-train", ["--list-presets"]),
+    ] {
+      let outcome = try runProgram(name, arguments, outputPath: "/dev/full")
+      #expect(outcome.status == 1, "\(name) \(arguments)")
+      #expect(outcome.errors.contains("standard output"), "\(name): \(outcome.errors)")
+      #expect(outcome.errors.contains("No space left"), "\(name): \(outcome.errors)")
+    }
   }
 
   @Test func weightsThatGiveNoNumbersFailTheAudit() throws {

@@ -2,6 +2,7 @@ import Eval
 import Foundation
 import LMData
 import Storage
+import Synchronization
 import Testing
 import TestSupport
 
@@ -24,6 +25,8 @@ struct ScoreFileTests {
   @Test func columnsAreAsDocumented() throws {
     try withTemporaryDirectory { directory in
       let path = directory + "/scores.tsv"
+      // Of a run that was killed.
+      try AtomicFile.write([1], to: directory + "/.scores.tsv.partial-\(Int32.max)")
       for perPiece in [false, true] {
         let file = try ScoreFile(path: path, pieces: perPiece ? table : nil)
         try file.append(sentence([3, 4, 5, 6, 7], [1, 0.5, 0.25, 2, 0, 4], "a \t\\:é"))
@@ -53,6 +56,46 @@ struct ScoreFileTests {
       }
       #expect(try Files.entries(of: directory) == ["scores.tsv"])
       #expect(try Files.contents(of: path) == [1])
+    }
+  }
+
+  /// Every call to the system fails once: the old file stays, and nothing lies beside it.
+  @Test func everyCallMayFail() throws {
+    try withTemporaryDirectory { directory in
+      let path = directory + "/scores.tsv"
+      try AtomicFile.write([1], to: path)
+      func write(_ fails: @escaping @Sendable (Int) -> Bool) -> (calls: [String], String?) {
+        let calls = Mutex<[String]>([])
+        var message: String?
+        SystemFault.during { call, path in
+          guard path.hasPrefix(directory) else { return nil }
+          return calls.withLock { calls in
+            calls.append("\(call.rawValue) \(path)")
+            return fails(calls.count - 1) ? ENOSPC : nil
+          }
+        } _: {
+          do {
+            let file = try ScoreFile(path: path, pieces: nil)
+            for _ in 0..<12_000 { try file.append(sentence([3], [1, 2], "text, so many times")) }
+            try file.finish()
+          } catch {
+            message = "\(error)"
+          }
+        }
+        return (calls.withLock { $0 }, message)
+      }
+      let (calls, _) = write { _ in false }
+      #expect(calls.count >= 6 && calls.last?.hasPrefix("flush") == true, "\(calls)")
+      try AtomicFile.write([1], to: path)
+      for failing in calls.indices {
+        let (_, message) = write { $0 == failing }
+        // The last flushes the folder, once the new file has its name.
+        let isThere = failing == calls.count - 1
+        let words = [isThere ? directory : "scores.tsv", "No space left"]
+        #expect(words.allSatisfy { message?.contains($0) == true }, "\(message ?? "")")
+        #expect(try Files.entries(of: directory) == ["scores.tsv"], "\(calls[failing])")
+        #expect(try (Files.size(of: path) > 1) == isThere, "\(calls[failing])")
+      }
     }
   }
 

@@ -1,5 +1,6 @@
 import Eval
 import Model
+import Synchronization
 import Tensor
 import TestSupport
 import Testing
@@ -45,8 +46,9 @@ import Testing
     }
   }
 
-  @Test func queriesAveragedOverTheirBlockAreCaught() throws {
-    let config = Variant.all[0].config
+  @Test(arguments: Variant.all)
+  func queriesAveragedOverTheirBlockAreCaught(variant: Variant) throws {
+    let config = variant.config
     let report = try Self.audit(config, mechanism: LeakyAttention(config, leak: .blockAverage))
     #expect(!report.passed)
     for name in ["one later piece", "all later pieces", "some later pieces", "no later pieces"] {
@@ -71,6 +73,25 @@ import Testing
     #expect(!report.passed)
   }
 
+  /// Every other check fails on a fault of its kind, and on a fault of its kind alone.
+  @Test(arguments: [
+    (LeakyAttention.Leak.decoding, ["decoding"]), (.threads, ["threads"]),
+    (.anew, ["batches", "sums", "threads"]),
+  ]) fileprivate func whatElseIsWrongIsCaught(
+    leak: LeakyAttention.Leak, names: [String]
+  ) throws {
+    let config = Variant.all[0].config
+    let report = try withThreads(2) {
+      try Self.audit(config, mechanism: LeakyAttention(config, leak: leak))
+    }
+    #expect(!report.passed)
+    let failed = Set(report.checks.filter { !$0.passed }.map(\.name))
+    // Decoding is compared with a full pass, which the other faults disturb as well.
+    #expect(failed.isSuperset(of: names), "\(failed)")
+    if leak == .decoding { #expect(failed == ["decoding"], "\(failed)") }
+    if leak == .threads { #expect(failed.isSubset(of: ["decoding", "threads"]), "\(failed)") }
+  }
+
   @Test func weightsThatAreNoNumbersAreCaught() throws {
     let config = Variant.all[0].config
     let parameters = Parameters(config)
@@ -85,10 +106,22 @@ import Testing
 
 /// Softmax attention that sees what it must not.
 private struct LeakyAttention: AttentionMechanism {
-  enum Leak { case blockAverage, lastValue, company }
+  enum Leak {
+    case blockAverage, lastValue, company
+    /// Causal, but its cache does something else.
+    case decoding
+    case threads
+    /// Another figure every time, as from an unseeded estimate.
+    case anew
+  }
 
   let honest: any AttentionMechanism
   let leak: Leak
+  private let calls = Calls()
+
+  private final class Calls: Sendable {
+    let count = Atomic<Int>(0)
+  }
 
   init(_ config: ModelConfig, leak: Leak) {
     honest = config.mechanism
@@ -102,6 +135,7 @@ private struct LeakyAttention: AttentionMechanism {
     q.copy(from: t.q)
     let v = View(rows: t.v.rows, columns: t.v.columns)
     v.copy(from: t.v)
+    let call = calls.count.wrappingAdd(1, ordering: .relaxed).oldValue
     for (start, end) in zip(pass.starts, pass.starts.dropFirst()) {
       for column in 0..<q.columns {
         switch leak {
@@ -115,6 +149,12 @@ private struct LeakyAttention: AttentionMechanism {
           v[start, column] += 1e-3 * t.v[end - 1, column]
         case .company:
           v[start, column] += 1e-3 * t.v[0, column] * Float(start)
+        case .decoding:
+          v[start, column] *= 1.001
+        case .threads:
+          v[start, column] *= 1 + 1e-3 * Float(Parallel.threads)
+        case .anew:
+          v[start, column] *= 1 + 0.1 * Float(call)
         }
       }
     }

@@ -12,9 +12,11 @@ package struct ProgramOutcome: Sendable {
 /// - Parameter signal: A signal to send once standard error holds a text, for example after the
 ///   first step of training.
 /// - Parameter fileBlocks: Largest file it may write, in blocks of 512 bytes, as a quota would.
+/// - Parameter outputPath: Where standard output goes instead, `/dev/full` for example.
 package func runProgram(
   _ name: String, _ arguments: [String], input: String = "",
-  signal: (number: Int32, after: String)? = nil, fileBlocks: Int? = nil
+  signal: (number: Int32, after: String)? = nil, fileBlocks: Int? = nil,
+  outputPath: String? = nil
 ) throws -> ProgramOutcome {
   let tests = URL(fileURLWithPath: CommandLine.arguments[0]).resolvingSymlinksInPath()
   let process = Process()
@@ -29,7 +31,12 @@ package func runProgram(
   }
   let (standardInput, output, errors) = (Pipe(), Pipe(), Pipe())
   process.standardInput = standardInput
-  process.standardOutput = output
+  if let outputPath {
+    process.standardOutput = FileHandle(forWritingAtPath: outputPath)
+    try output.fileHandleForWriting.close()
+  } else {
+    process.standardOutput = output
+  }
   process.standardError = errors
   try process.run()
   standardInput.fileHandleForWriting.write(Data(input.utf8))

@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 import Tokenize
 
-/// Every call to the system that making a data set needs fails once: the output is there whole or
+/// Every call to the system that making a data set needs fails once, or for good: the output is there whole or
 /// not at all, the old one until then, and the message names the file and the reason.
 @Suite(.serialized) struct DataSetFaultTests {
   private static func build(
@@ -35,7 +35,17 @@ import Tokenize
     return (calls.withLock { $0 }, thrown)
   }
 
-  @Test func everyCallMayFail() throws {
+  /// As if this process had ended and another begun: what failed for good is tidied up.
+  private static func endProcess(besides output: String) throws {
+    let folder = Files.parent(of: output)
+    for name in try Files.entries(of: folder) where name.hasPrefix(".out.") {
+      let other = name.replacing("-\(getpid())-", with: "-\(Int32.max)-")
+      try Files.rename(folder + "/" + name, to: folder + "/" + other)
+    }
+    try AtomicDirectory.removeAbandoned(besides: output)
+  }
+
+  @Test(arguments: [false, true]) func everyCallMayFail(forGood: Bool) throws {
     try withTemporaryDirectory { directory in
       let folder = try TemporaryFolder()
       let text = try folder.write(
@@ -47,13 +57,18 @@ import Tokenize
       // Over an old data set, which has its name until the new one is whole.
       let (calls, _) = Self.build(output, text: text) { _ in false }
       for failing in calls.indices {
-        let (_, error) = Self.build(output, text: text) { $0 == failing }
+        let (made, error) = Self.build(output, text: text) {
+          forGood ? $0 >= failing : $0 == failing
+        }
         if let message = error.map({ "\($0)" }) {
-          #expect(message.contains("No space left") && message.contains("out"), "\(message)")
+          let path = made[failing].split(separator: " ", maxSplits: 1)[1]
+          #expect(message.contains("\(path): No space left"), "\(made[failing]): \(message)")
         } else {
           // Only tidying up may fail without a word.
           #expect(calls[failing].hasPrefix("remove"), "\(calls[failing])")
         }
+        try Self.endProcess(besides: output)
+        #expect(try Files.entries(of: directory) == ["out"])
         try DataSet(directory: output).verify()
         #expect(try Files.contents(of: output + "/manifest.json") == manifest)
       }

@@ -29,6 +29,29 @@ import Tokenize
     }
   }
 
+  /// A window is memory: a file of a few bytes cannot ask for gigabytes.
+  @Test func windowsFarBeyondTheFileAreRefused() throws {
+    let folder = try TemporaryFolder()
+    let model = try Samples.model(.bpe)
+    var bytes = StoredArchives.zstd(Array("the king\n".utf8))
+    let path = try folder.write(bytes, to: "text.zst")
+    #expect(try Self.read(path, model).map(\.text) == [Array("the king".utf8)])
+    for exponent: UInt8 in 18...21 {
+      // 2^(10 + exponent) bytes, as --long=28 to --long=31 ask for.
+      bytes[5] = exponent << 3
+      try folder.write(bytes, to: "text.zst")
+      let error = #expect(throws: TokenizerError.self) { try Self.read(path, model) }
+      #expect(error?.description.contains(path) == true)
+      #expect(error?.description.contains("compress it again without --long") == true)
+    }
+    // 64 times the size of the file is granted, and memory that is not touched costs nothing.
+    let long = [UInt8](repeating: 0x61, count: 4 << 20) + [0x0A]
+    bytes = StoredArchives.zstd(Array(long[..<(2 << 20)]) + [0x0A] + Array(long[(2 << 20)...]))
+    bytes[5] = 18 << 3
+    try folder.write(bytes, to: "text.zst")
+    #expect(try Self.read(path, model).map(\.text.count) == [2 << 20, 2 << 20])
+  }
+
   /// Words of every length around that of a slot, at the end of a block and with zeros behind
   /// them; a second block that is short, so that bytes of the first lie behind it.
   @Test(arguments: ModelType.allCases)

@@ -64,8 +64,9 @@ import Train
           forGood ? $0 >= failing : $0 == failing
         }
         let message = try #require(error.map { "\($0)" }, "call \(failing): \(calls[failing])")
-        #expect(message.contains(run) && message.contains("No space left"), "\(message)")
         #expect(made.count > failing)
+        let path = made[failing].split(separator: " ", maxSplits: 1)[1]
+        #expect(message.contains("\(path): No space left"), "\(made[failing]): \(message)")
         // Whatever has the name of a checkpoint is one; a failed removal may leave one in parts,
         // which resume passes over.
         let steps = CheckpointFolder.steps(ofRun: run)

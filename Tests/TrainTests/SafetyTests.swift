@@ -150,6 +150,54 @@ import Train
     }
   }
 
+  /// Checkpoints of a run in trouble do not push out those from before it.
+  @Test func skipsRemoveNoCheckpoint() throws {
+    try withTemporaryDirectory { directory in
+      let data = try TinyDataSet.write(to: directory + "/data")
+      var config = Self.config()
+      config.safety.skipBudget = 6
+      config.report.checkpointEvery = 1
+      config.report.keepLast = 2
+      let run = directory + "/run"
+      let trainer = try Self.trainer(config, data, run: run)
+      trainer.fault = { _, _, nats in if trainer.step >= 9 { nats = .nan } }
+      #expect(throws: TrainingError.self) { try trainer.train() }
+      #expect(CheckpointFolder.steps(ofRun: run) == [8, 9, 10, 11, 12, 13, 14, 15])
+      // Once the trouble is over they are counted as ever.
+      let resumed = try Self.trainer(config, data, run: run, resume: true)
+      #expect(try resumed.train() == .finished)
+      #expect(CheckpointFolder.steps(ofRun: run) == [23, 24])
+    }
+  }
+
+  /// A perplexity beyond all numbers is no reason to stop, nor one that would be lost by resuming.
+  @Test func perplexitiesMayBeInfinite() throws {
+    try withTemporaryDirectory { directory in
+      let data = try TinyDataSet.write(to: directory + "/data")
+      var config = Self.config()
+      config.steps = 12
+      config.optimizer.rate = 300
+      config.optimizer.clipNorm = 0
+      config.report.logEvery = 1
+      config.report.validateEvery = 4
+      let run = directory + "/run"
+      var outcome: TrainingOutcome?
+      do {
+        outcome = try Self.trainer(config, data, run: run).train()
+      } catch let error as TrainingError {
+        guard case .diverged = error else { throw error }
+      }
+      let lines = try Files.contents(of: run + "/" + MetricsLog.name).split(separator: 10)
+      let metrics = try lines.map { try JSONDecoder().decode(Metrics.self, from: Data($0)) }
+      #expect(metrics.contains { $0.wordPerplexity == .infinity }, "\(metrics)")
+      #expect(metrics.allSatisfy { $0.natsPerPiece.isFinite })
+      #expect(lines.contains { !String(decoding: $0, as: UTF8.self).contains("wordPerplexity") })
+      _ = try MetricsLog(run: run, keepingUpTo: config.steps)
+      #expect(try Files.contents(of: run + "/" + MetricsLog.name).split(separator: 10) == lines)
+      #expect(outcome == .finished || metrics.count > 2)
+    }
+  }
+
   @Test func aSpikeIsToldAndTheStepTaken() throws {
     try withTemporaryDirectory { directory in
       let data = try TinyDataSet.write(to: directory + "/data")

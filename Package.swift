@@ -66,7 +66,7 @@ let package = Package(
       name: "CSentencePiece",
       linkerSettings: [.linkedLibrary("sentencepiece"), .linkedLibrary("sentencepiece_train")]),
 
-    .target(name: "Storage", swiftSettings: strict),
+    .target(name: "Storage", dependencies: ["CProcessor"], swiftSettings: strict),
     .target(name: "Tensor", dependencies: ["CBLAS"], swiftSettings: simd),
     .target(
       name: "LMData", dependencies: ["CZstd", "Storage"], path: "Sources/Data",

@@ -53,7 +53,12 @@ package final class ShardReader: Sendable {
     var ids: [Int32] = []
     // The manifest is not to be trusted with an allocation before the frames have shown up.
     ids.reserveCapacity(min(info.ids, 1 << 24))
-    for index in 0..<frameCount { try decode(index, onto: &ids) }
+    for index in 0..<frameCount {
+      try decode(index, onto: &ids)
+      // The ids are what is kept; the file would double them.
+      let entry = table.entries[index]
+      file.forget(entry.offset..<entry.offset + entry.compressed)
+    }
     return ids
   }
 

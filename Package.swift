@@ -66,7 +66,7 @@ let package = Package(
       name: "CSentencePiece",
       linkerSettings: [.linkedLibrary("sentencepiece"), .linkedLibrary("sentencepiece_train")]),
 
-    .target(name: "Storage", swiftSettings: strict),
+    .target(name: "Storage", dependencies: ["CProcessor"], swiftSettings: strict),
     .target(name: "Tensor", dependencies: ["CBLAS"], swiftSettings: simd),
     .target(
       name: "LMData", dependencies: ["CZstd", "Storage"], path: "Sources/Data",
@@ -81,6 +81,10 @@ let package = Package(
     .target(
       name: "Train", dependencies: ["Eval", "Model", "Tensor", "LMData", "Storage"],
       swiftSettings: strict),
+    .target(
+      name: "Bench",
+      dependencies: ["Train", "Eval", "Model", "Tensor", "LMData", "Tokenize", "Storage"],
+      swiftSettings: strict),
     .target(name: "CProcessor"),
     .target(
       name: "CommandSupport", dependencies: ["CProcessor", argumentParser], swiftSettings: strict),
@@ -89,7 +93,8 @@ let package = Package(
     command("lm-train", ["Train", "Eval", "Model", "Tensor", "LMData", "Tokenize", "Storage"]),
     command("lm-eval", ["Eval", "Model", "Tensor", "LMData", "Tokenize", "Storage"]),
     command("lm-sample", ["Eval", "Model", "Tensor", "LMData", "Tokenize", "Storage"]),
-    command("lm-bench", ["Train", "Eval", "Model", "Tensor", "LMData", "Tokenize", "Storage"]),
+    command(
+      "lm-bench", ["Bench", "Train", "Eval", "Model", "Tensor", "LMData", "Tokenize", "Storage"]),
 
     .target(
       name: "TestSupport", dependencies: ["Tensor", "LMData", "Storage"], path: "Tests/TestSupport",
@@ -100,6 +105,7 @@ let package = Package(
     tests("TokenizeTests", ["Tokenize", "LMData", "Storage"]),
     tests("ModelTests", ["Eval", "Model", "Tensor", "Storage"]),
     tests("EvalTests", ["Eval", "Model", "Tensor", "LMData", "Storage"]),
+    tests("BenchTests", ["Bench", "Model", "Tensor"]),
     tests("TrainTests", ["Train", "Eval", "Model", "Tensor", "LMData", "Storage"]),
     .target(
       name: "FuzzTargets",
@@ -107,7 +113,9 @@ let package = Package(
       path: "Tests/FuzzTargets", swiftSettings: strict),
     tests("FuzzTests", ["FuzzTargets", "Tensor"]),
     tests(
-      "CommandTests", ["CommandSupport", "lm-tokenize", "lm-train", "lm-eval", "lm-sample"]),
+      "CommandTests",
+      ["CommandSupport", "lm-bench", "lm-tokenize", "lm-train", "lm-eval", "lm-sample"]
+    ),
   ] + fuzzDriver,
   swiftLanguageModes: [.v6],
   cxxLanguageStandard: .cxx17

@@ -1,63 +1,76 @@
 #!/usr/bin/env bash
-# Prints this trainer's speed beside PyTorch's, both measured here in alternating runs.
+# Prints every stage of this trainer beside what a user could take instead, both measured here in
+# turn: PyTorch, spm_encode and zstd.
 #
-#   scripts/bench-against-peers.sh [ROUNDS]
+#   scripts/bench-against-peers.sh [--text FILE] [--data DIR] [--rounds N] [--steps N] [--only ROWS]
+#
+# --text FILE   text for encoding (the King James Bible of Debian's bible-kjv); tokenizers of
+#               --vocabulary N pieces (32000; 8000 for the Bible) are trained on it
+# --data DIR    shards with a unigram tokenizer for the sentences (made from the text)
+# --rounds N    runs of each side, of which the median counts (3)
+# --steps N     timed training steps of a run (4)
+# --only ROWS   of train,compiled,small,forward,sentences,attention,encode,pipeline,decode,start,memory
+# --folder DIR  keeps tokenizers and shards there for the next time
 #
 # PYTHON names an interpreter that has torch; without it PyTorch is installed into a throw-away
-# environment (several hundred MB). CLOCK=processor and THREADS=1 (the defaults) hold on a busy
-# machine; on an idle one take CLOCK=wall THREADS=2. Compiling (COMPILE=1) needs a C++ compiler.
+# environment (several hundred MB). CLOCK=wall and THREADS=2 are for an idle machine; on a busy one
+# CLOCK=processor THREADS=1 hold better. torch.compile needs a C++ compiler. All rows take about
+# half an hour.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-rounds=${1:-3}
-clock=${CLOCK:-processor}
-threads=${THREADS:-1}
+rounds=3 steps=4 only="" text="" data="" vocabulary="" folder=""
+while (($#)); do
+  case $1 in
+    --rounds | --steps | --only | --text | --data | --vocabulary | --folder)
+      if (($# < 2)); then echo "bench-against-peers: $1 needs a value" >&2 && exit 2; fi
+      printf -v "${1#--}" '%s' "$2"
+      shift 2
+      ;;
+    *) sed -n '2,21p' "$0" | cut -c3- && exit 2 ;;
+  esac
+done
+has() { [[ -z $only || ,$only, == *,$1,* ]]; }
+
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+folder=$(realpath -m "${folder:-$work/made}")
+mkdir -p "$folder"
 
-if [ -z "${PYTHON:-}" ]; then
-  python3 -m venv "$work/venv"
-  "$work/venv/bin/pip" install -q torch numpy
-  PYTHON=$work/venv/bin/python
+packages=(sentencepiece zstd)
+if [[ -z $text ]]; then packages+=(bible-kjv); fi
+scripts/setup.sh "${packages[@]}" >&2
+if has train || has compiled || has small || has forward || has sentences || has attention; then
+  if [[ -z ${PYTHON:-} ]]; then
+    python3 -m venv "$work/venv"
+    "$work/venv/bin/pip" install -q torch numpy >&2
+    PYTHON=$work/venv/bin/python
+  fi
 fi
-swift build -c release --product lm-bench >&2
-bench=$(swift build -c release --show-bin-path)/lm-bench
+swift build -c release >&2
+bin=$(swift build -c release --show-bin-path)
 
-# Reads one JSON answer and prints pieces a second.
-speed='import json, sys
-answer = json.load(sys.stdin)
-print((answer[0] if isinstance(answer, list) else answer)["piecesPerSecond"])'
-
-compare() {
-  local name=$1 peer_flags=$2
-  shift 2
-  : >"$work/ours" && : >"$work/peer"
-  for _ in $(seq "$rounds"); do
-    "$bench" train --json --clock "$clock" --threads "$threads" "$@" |
-      "$PYTHON" -c "$speed" >>"$work/ours"
-    # shellcheck disable=SC2086
-    "$PYTHON" scripts/reference/torch_decoder.py --clock "$clock" --threads "$threads" \
-      $peer_flags "$@" | "$PYTHON" -c "$speed" >>"$work/peer"
-  done
-  "$PYTHON" - "$name" "$work/ours" "$work/peer" <<'PY'
-import statistics, sys
-ours, peer = (statistics.median(float(line) for line in open(path)) for path in sys.argv[2:])
-print(f"{sys.argv[1]:<44}{ours:>12,.0f}{peer:>12,.0f}{ours / peer:>8.2f}")
-PY
+if [[ -z $text ]]; then
+  text=$folder/king-james.txt
+  bible -f -l0 'gen1:1-rev22:21' | sed -E 's/^[^ ]+ //' >"$text"
+  vocabulary=${vocabulary:-8000}
+fi
+text=$(realpath "$text")
+shards() { # shards KIND: tokenizer and shards of the text, once
+  if [[ ! -e $folder/$1 ]]; then
+    "$bin/lm-tokenize" --train "$text" --split-valid 0.01 --vocab-size "${vocabulary:-32000}" \
+      --model-type "$1" --output "$folder/$1" >&2
+  fi
 }
-
-small="--layers 4 --width 256 --heads 4 --hidden 704 --vocabulary 8000 --batch 16 --steps 3"
-printf '%-44s%12s%12s%8s\n' "$clock clock, $threads threads, pieces/s" here peer ratio
-compare "training step, PyTorch eager" "" --steps 2
-if [ -n "${COMPILE:-}" ]; then
-  compare "training step, torch.compile" "--compile" --steps 2
+if [[ -z $data ]]; then
+  shards unigram
+  data=$folder/unigram
 fi
-compare "scoring, PyTorch eager" "" --steps 3 --forward
-# shellcheck disable=SC2086
-compare "training step of the small model, eager" "" $small
+data=$(realpath "$data")
+if has encode || has pipeline; then shards bpe; fi
 
-echo
-"$bench" attention --attention softmax hierarchical hierarchical:blockSize=64 \
-  --lengths 256 1024 8192 --rounds 3 --clock "$clock" --threads "$threads"
-"$PYTHON" scripts/reference/torch_attention.py --lengths 256 1024 8192 --rounds 3 \
-  --clock "$clock" --threads "$threads"
+script=$PWD/scripts/reference/against_peers.py
+cd "$work"
+"${PYTHON:-python3}" "$script" --bench "$bin/lm-bench" --data "$data" --bpe "$folder/bpe" \
+  --text "$text" --rounds "$rounds" --steps "$steps" --only "$only" --clock "${CLOCK:-wall}" \
+  --threads "${THREADS:-2}"

@@ -10,6 +10,9 @@ swift format lint --strict --recursive Package.swift Sources Tests
 swift build -c release --build-tests --explicit-target-dependency-import-check error
 swift test -c release --skip-build
 bin=$(swift build -c release --show-bin-path)
+# Work, memory and speed: what noise cannot break. Then that every check can fail.
+"$bin/lm-bench" check
+"$bin/lm-bench" check --faults >/dev/null
 # The figures once more, by a program that shares no code with this one.
 BIN=$bin scripts/check-scores.sh
 # A few random moments of the two hundred.

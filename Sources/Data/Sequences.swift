@@ -9,7 +9,7 @@ package enum SequenceMode: Equatable, Sendable {
   case stream(length: Int)
 
   /// Number of sequences in a shard.
-  func count(in shard: ShardInfo) -> Int {
+  package func count(in shard: ShardInfo) -> Int {
     switch self {
     case .sentences:
       return shard.sentences

@@ -54,7 +54,12 @@ package final class ShardReader: Sendable {
     // Neither manifest nor seek table are to be trusted with an allocation before the frames have
     // shown up; ids of real text take half a byte or more.
     ids.reserveCapacity(min(info.ids, 2 * file.bytes.count))
-    for index in 0..<frameCount { try decode(index, onto: &ids) }
+    for index in 0..<frameCount {
+      try decode(index, onto: &ids)
+      // The ids are what is kept; the file would double them.
+      let entry = table.entries[index]
+      file.forget(entry.offset..<entry.offset + entry.compressed)
+    }
     return ids
   }
 

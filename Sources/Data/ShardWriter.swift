@@ -53,9 +53,11 @@ package final class ShardWriter {
   ) throws(ShardError) {
     let size = (sentence.count + 1) * idBytes
     if payloadCount + size > SeekTable.frameLimit { try flush() }
-    for id in sentence {
-      precondition(id != eos, "</s> inside a sentence of \(info.source)")
-      try put(id)
+    precondition(!sentence.contains(eos), "</s> inside a sentence of \(info.source)")
+    if size <= SeekTable.frameLimit {
+      putAll(sentence)
+    } else {
+      for id in sentence { try put(id) }
     }
     try put(eos)
     // A sentence longer than a frame leaves a short last frame, so that the next begins one.
@@ -84,6 +86,26 @@ package final class ShardWriter {
     info.compressedBytes = file.byteCount
     info.sha256 = hash.finalize()
     return info
+  }
+
+  /// Puts ids for which the frame has room.
+  private func putAll(_ ids: UnsafeBufferPointer<Int32>) {
+    guard let target = payload.baseAddress.map({ $0 + payloadCount }) else { return }
+    var all: UInt32 = 0
+    if idBytes == 2 {
+      let target = target.assumingMemoryBound(to: UInt16.self)
+      for (place, id) in ids.enumerated() {
+        all |= UInt32(bitPattern: id)
+        target[place] = UInt16(truncatingIfNeeded: id).littleEndian
+      }
+      precondition(all <= UInt16.max, "ids of two bytes")
+    } else {
+      let target = target.assumingMemoryBound(to: UInt32.self)
+      for (place, id) in ids.enumerated() {
+        target[place] = UInt32(bitPattern: id).littleEndian
+      }
+    }
+    payloadCount += ids.count * idBytes
   }
 
   private func put(_ id: Int32) throws(ShardError) {

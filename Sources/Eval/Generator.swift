@@ -86,7 +86,7 @@ package struct Generator {
     onPiece: (Int, Int32) throws -> Void
   ) throws -> [Continuation] {
     var results = Array(repeating: Continuation(), count: samples.count)
-    var drawn = try draw(samples: Array(samples), step: 0) { _ in first }
+    var drawn = try draw(samples: Array(samples), step: 0, from: nil, first: first)
     var session: DecodeSession?
     var open = Array(samples)
     for step in 0..<limit {
@@ -110,21 +110,28 @@ package struct Generator {
       }
       guard let logits = session?.step(taken) else { preconditionFailure("no session") }
       open = kept.map { open[$0] }
-      drawn = try draw(samples: open, step: step + 1) { logits.rows($0..<$0 + 1).elements }
+      drawn = try draw(samples: open, step: step + 1, from: logits, first: first)
     }
     return results
   }
 
-  /// One piece for every sample.
+  /// One piece for every sample, from its row of the logits or from what all begin with.
   private func draw(
-    samples: [Int], step: Int, logits: @Sendable (Int) -> [Float]
+    samples: [Int], step: Int, from logits: View?, first: [Float]
   ) throws -> [Int32] {
     var pieces = [Int32](repeating: -1, count: samples.count)
     let sampler = sampler
     pieces.withUnsafeMutableBufferPointer { buffer in
       nonisolated(unsafe) let pieces = buffer
       parallelFor(samples.count) { stream in
-        let piece = try? sampler.choose(logits(stream), sample: samples[stream], step: step)
+        let piece =
+          if let logits {
+            try? logits.withRow(stream) {
+              try sampler.choose($0, sample: samples[stream], step: step)
+            }
+          } else {
+            try? sampler.choose(first, sample: samples[stream], step: step)
+          }
         pieces[stream] = piece ?? -1
       }
     }

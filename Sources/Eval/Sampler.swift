@@ -75,6 +75,15 @@ package struct Sampler: Sendable {
   ///   - step: Pieces of it drawn before.
   /// - Throws: `EvaluationError.noLogits` for a logit that is NaN or +∞, or if all are -∞.
   package func choose(_ logits: [Float], sample: Int, step: Int) throws(EvaluationError) -> Int32 {
+    try logits.span.withUnsafeBufferPointer { (logits) throws(EvaluationError) in
+      try choose(logits, sample: sample, step: step)
+    }
+  }
+
+  /// The next piece of a sample, from logits where they lie.
+  package func choose(
+    _ logits: UnsafeBufferPointer<Float>, sample: Int, step: Int
+  ) throws(EvaluationError) -> Int32 {
     precondition(logits.count == isExcluded.count)
     var best = -1
     for (id, logit) in logits.enumerated() where !isExcluded[id] {
@@ -83,10 +92,11 @@ package struct Sampler: Sendable {
     }
     guard logits[best] > -.infinity else { throw .noLogits(step: step) }
     if options.temperature == 0 { return Int32(best) }
+    let uniform = CounterRandom(seed: seed, 0x5A3B, UInt64(sample)).uniform(UInt64(step))
+    if keepsAll { return drawFromAll(logits, best: best, uniform: uniform) }
     let candidates = candidates(logits, largest: logits[best])
-    let random = CounterRandom(seed: seed, 0x5A3B, UInt64(sample))
     let mass = candidates.reduce(0) { $0 + $1.weight }
-    let target = random.uniform(UInt64(step)) * mass
+    let target = uniform * mass
     var passed = 0.0
     for candidate in candidates {
       passed += candidate.weight
@@ -94,6 +104,36 @@ package struct Sampler: Sendable {
     }
     // Rounding may leave the target at the very end.
     return candidates.last { $0.weight > 0 }?.id ?? Int32(best)
+  }
+
+  /// Whether every piece may be drawn.
+  private var keepsAll: Bool {
+    (options.topK == 0 || options.topK >= isExcluded.count) && options.topP == 1
+      && options.minP == 0
+  }
+
+  /// A draw from all pieces: the sums of the general way, and no list of candidates.
+  private func drawFromAll(
+    _ logits: UnsafeBufferPointer<Float>, best: Int, uniform: Double
+  ) -> Int32 {
+    let (largest, temperature) = (Double(logits[best]), options.temperature)
+    return withUnsafeTemporaryAllocation(of: Double.self, capacity: logits.count) { weights in
+      var mass = 0.0
+      for id in logits.indices {
+        let weight = isExcluded[id] ? 0 : exp((Double(logits[id]) - largest) / temperature)
+        weights[id] = weight
+        mass += weight
+      }
+      let target = uniform * mass
+      var passed = 0.0
+      var last = best
+      for id in weights.indices where weights[id] > 0 {
+        passed += weights[id]
+        if target < passed { return Int32(id) }
+        last = id
+      }
+      return Int32(last)
+    }
   }
 
   /// A piece that may be drawn.
@@ -109,7 +149,9 @@ package struct Sampler: Sendable {
     }
   }
 
-  private func candidates(_ logits: [Float], largest: Float) -> [Candidate] {
+  private func candidates(
+    _ logits: UnsafeBufferPointer<Float>, largest: Float
+  ) -> [Candidate] {
     var least = -Float.infinity
     if options.topK > 0 && options.topK < logits.count && logits.count > Self.sortedAtOnce {
       least = leastKept(logits, count: options.topK)
@@ -145,7 +187,7 @@ package struct Sampler: Sendable {
   /// A bound that the `count` largest logits reach, and few others.
   ///
   /// Counts logits by their upper 16 bits, which sort as the numbers do.
-  private func leastKept(_ logits: [Float], count: Int) -> Float {
+  private func leastKept(_ logits: UnsafeBufferPointer<Float>, count: Int) -> Float {
     func bucket(_ logit: Float) -> Int {
       // Adding zero makes one zero of both.
       let bits = (logit + 0).bitPattern

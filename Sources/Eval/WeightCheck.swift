@@ -3,8 +3,8 @@ import Model
 import Storage
 import Synchronization
 
-/// Compares the weights of a checkpoint with their sum while they are used already: samples begin
-/// at once, and damaged weights are told of all the same.
+/// Compares the weights of a checkpoint with their sum while they are used already: samples and
+/// scores begin at once, and damaged weights are told of all the same.
 package final class WeightCheck: Sendable {
   private let problem = Mutex<String?>(nil)
   private let group = DispatchGroup()
@@ -24,11 +24,25 @@ package final class WeightCheck: Sendable {
 
   /// Waits for the outcome.
   ///
+  /// - Parameter consequence: What is to be thought of what came out of damaged weights.
   /// - Throws: `EvaluationError.invalid` if the weights are damaged.
-  package func finish() throws(EvaluationError) {
+  package func finish(_ consequence: String) throws(EvaluationError) {
     group.wait()
     if let problem = problem.withLock({ $0 }) {
-      throw .invalid(problem + "; what was sampled above came from damaged weights")
+      throw .invalid(problem + "; " + consequence)
+    }
+  }
+
+  /// Runs `body` and waits for the outcome; damaged weights are the reason of any error of it.
+  package func during<Result>(_ body: () throws -> Result) throws -> Result {
+    let consequence = "no figure of them is printed"
+    do {
+      let result = try body()
+      try finish(consequence)
+      return result
+    } catch {
+      try finish(consequence)
+      throw error
     }
   }
 }

@@ -26,7 +26,6 @@ package struct Activations: Sendable {
   package let branch: View  // [N, C] scratch: a branch before it joins the residual stream
   package let nllNats: View  // [1, N]
   package let gradients: Gradients?
-  private let buffer: Buffer
 
   /// Scratch of the backward pass, shared by all layers.
   package struct Gradients: Sendable {
@@ -39,17 +38,20 @@ package struct Activations: Sendable {
     package let gateUp: View  // [N, 2F]
   }
 
-  /// Bytes that `init` allocates.
-  package static func bytes(_ config: ModelConfig, positions: Int, training: Bool) -> Int {
+  /// Floats that are carved from one buffer.
+  package static func floats(_ config: ModelConfig, positions: Int, training: Bool) -> Int {
     var walk = Walk(buffer: nil)
     _ = Self.carve(config, positions: positions, training: training, &walk)
-    return walk.offset * MemoryLayout<Float>.stride
+    return walk.offset
   }
 
-  package init(_ config: ModelConfig, positions: Int, training: Bool) {
-    var plan = Walk(buffer: nil)
-    _ = Self.carve(config, positions: positions, training: training, &plan)
-    buffer = Buffer(count: plan.offset)
+  /// Bytes of that buffer.
+  package static func bytes(_ config: ModelConfig, positions: Int, training: Bool) -> Int {
+    floats(config, positions: positions, training: training) * MemoryLayout<Float>.stride
+  }
+
+  /// - Parameter buffer: At least ``floats(_:positions:training:)``; what it holds is overwritten.
+  package init(_ config: ModelConfig, positions: Int, training: Bool, in buffer: Buffer) {
     var walk = Walk(buffer: buffer)
     let parts = Self.carve(config, positions: positions, training: training, &walk)
     layers = parts.layers

@@ -88,10 +88,13 @@ struct Block {
     rotate(kept.qkv, positions: positions, inverse: false)
   }
 
-  /// Attention of consecutive positions of streams, one by one through their caches.
+  /// Attention of positions that continue streams, through their caches.
+  ///
+  /// - Parameter caches: One for every row, each another stream, or one for all, which follow one
+  ///   another in its stream.
   func attend(caches: [any AttentionCache]) {
     let t = tensors()
-    for (row, cache) in caches.enumerated() {
+    let step = { @Sendable (row: Int, cache: any AttentionCache) in
       let range = row..<row + 1
       cache.step(
         AttentionTensors(
@@ -99,6 +102,14 @@ struct Block {
           o: t.o.rows(range), saved: t.saved.columns(range), input: t.input.rows(range),
           own: t.own))
     }
+    if caches.count == 1 {
+      for row in 0..<t.q.rows { step(row, caches[0]) }
+      return
+    }
+    precondition(caches.count == t.q.rows, "\(caches.count) caches for \(t.q.rows) rows")
+    // Unsafe because a cache need not be Sendable; each belongs to one row, and so to one thread.
+    nonisolated(unsafe) let caches = caches
+    parallelFor(caches.count) { row in step(row, caches[row]) }
   }
 
   /// Last part: output projection and feed-forward layer, each joining the residual stream.

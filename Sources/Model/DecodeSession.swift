@@ -8,6 +8,7 @@ package final class DecodeSession {
   private let model: Transformer
   private var caches: [[any AttentionCache]]  // [layer][stream]
   private var lengths: [Int]
+  private var logits: View?  // [streams or more, V], written by every step
 
   /// Positions given to the matrix products at a time while reading a prompt.
   private static let prefillRows = 192
@@ -39,20 +40,18 @@ package final class DecodeSession {
 
   /// Reads pieces into the only stream.
   ///
-  /// - Returns: Logits after the last of them, `[1, V]`.
+  /// - Returns: Logits after the last of them, `[1, V]`, until the next step.
   package func read(_ ids: [Int32]) -> View {
     precondition(streams == 1 && !ids.isEmpty, "a prompt is read before the session is forked")
     var first = 0
     while true {
       let chunk = Array(ids[first..<min(ids.count, first + Self.prefillRows)])
       let positions = chunk.indices.map { Int32(lengths[0] + $0) }
-      let hidden = model.continued(
-        ids: chunk, positions: positions,
-        caches: caches.map { Array(repeating: $0[0], count: chunk.count) })
+      let hidden = model.continued(ids: chunk, positions: positions, caches: caches)
       lengths[0] += chunk.count
       first += chunk.count
       if first == ids.count {
-        return model.project(hidden.rows(chunk.count - 1..<chunk.count))
+        return project(hidden.rows(chunk.count - 1..<chunk.count))
       }
     }
   }
@@ -68,13 +67,27 @@ package final class DecodeSession {
   /// Takes one piece into every stream.
   ///
   /// - Parameter ids: One piece a stream.
-  /// - Returns: Logits of the next piece of every stream, `[streams, V]`.
+  /// - Returns: Logits of the next piece of every stream, `[streams, V]`, until the next step.
   package func step(_ ids: [Int32]) -> View {
     precondition(ids.count == streams, "\(ids.count) pieces for \(streams) streams")
     let hidden = model.continued(
       ids: ids, positions: lengths.map(Int32.init), caches: caches)
     for stream in lengths.indices { lengths[stream] += 1 }
-    return model.project(hidden)
+    return project(hidden)
+  }
+
+  /// The logits of hidden states, in memory that is used again: a step allocates nothing.
+  private func project(_ hidden: View) -> View {
+    let memory: View
+    if let logits, logits.rows >= hidden.rows {
+      memory = logits
+    } else {
+      memory = View(rows: hidden.rows, columns: model.config.vocabularySize)
+      logits = memory
+    }
+    let rows = memory.rows(0..<hidden.rows)
+    model.project(hidden, into: rows)
+    return rows
   }
 
   /// Drops streams that have ended.

@@ -138,6 +138,8 @@ package enum ModelFiles {
       UnsafeMutableRawBufferPointer(
         start: parameters.buffer.base + slot.offset, count: slot.count * 4
       ).copyMemory(from: UnsafeRawBufferPointer(rebasing: source))
+      // A tensor is needed once; a whole checkpoint in memory twice would be the run's peak.
+      file.forget(start..<start + entry.range.count)
     }
   }
 }

@@ -13,6 +13,8 @@ package final class Transformer {
   package var evaluationSeed: UInt64 = 0
   private var activations: Activations?
   private var trainingActivations: Activations?
+  /// Memory of the training activations, in which scoring takes its turn.
+  private var trainingBuffer: Buffer?
 
   /// - Parameters:
   ///   - parameters: Filled weights of the same configuration.
@@ -49,14 +51,14 @@ package final class Transformer {
 
   /// The logits of the next piece at every position, `[N, V]` in memory of their own.
   package func logits(ids: [Int32], starts: [Int]) -> View {
-    project(hiddenStates(ids: ids, starts: starts))
+    let logits = View(rows: ids.count, columns: config.vocabularySize)
+    project(hiddenStates(ids: ids, starts: starts), into: logits)
+    return logits
   }
 
   /// Head of hidden states `[N, C]` → logits `[N, V]`.
-  func project(_ hidden: View) -> View {
-    let logits = View(rows: hidden.rows, columns: config.vocabularySize)
+  func project(_ hidden: View, into logits: View) {
     kernels.linearForward(y: logits, x: hidden, w: parameters.head, accumulate: false)
-    return logits
   }
 
   private func hiddenStates(ids: [Int32], starts: [Int]) -> View {
@@ -75,7 +77,8 @@ package final class Transformer {
   ///
   /// - Parameters:
   ///   - positions: Position of each row inside its stream.
-  ///   - caches: For every layer, the cache of the stream each row belongs to.
+  ///   - caches: For every layer, the cache of the stream each row belongs to; only one if all rows
+  ///     continue one stream.
   func continued(ids: [Int32], positions: [Int32], caches: [[any AttentionCache]]) -> View {
     let a = reserve(ids.count)
     run(a, ids: ids, positions: positions, dropout: nil) { block in
@@ -166,21 +169,41 @@ package final class Transformer {
   private func reserve(_ rows: Int) -> Activations {
     if let activations, activations.capacity >= rows { return activations }
     activations = nil
-    let grown = Activations(config, positions: rows, training: false)
+    let floats = Activations.floats(config, positions: rows, training: false)
+    // Nothing of a training step is needed after it, so scoring may write over it.
+    var buffer = trainingBuffer
+    if buffer.map({ $0.count < floats }) ?? true { buffer = Buffer(count: floats) }
+    guard let buffer else { preconditionFailure("no memory for activations") }
+    let grown = Activations(config, positions: rows, training: false, in: buffer)
     activations = grown
     return grown
   }
 
   /// Allocates the training activations for batches of up to `positions`.
+  ///
+  /// - Parameter scoring: Positions scored at a time between steps, in the same memory.
   @discardableResult
-  package func reserveTraining(_ positions: Int) -> Activations {
+  package func reserveTraining(_ positions: Int, scoring: Int = 0) -> Activations {
     if let trainingActivations, trainingActivations.capacity >= positions {
       return trainingActivations
     }
+    // Both go before the new ones come, or the old memory would stay.
     trainingActivations = nil
-    let grown = Activations(config, positions: positions, training: true)
+    activations = nil
+    trainingBuffer = nil
+    let buffer = Buffer(
+      count: Self.sharedFloats(config, training: positions, scoring: scoring))
+    let grown = Activations(config, positions: positions, training: true, in: buffer)
+    trainingBuffer = buffer
     trainingActivations = grown
     return grown
+  }
+
+  /// Floats of the activations of training and scoring, which take turns in one buffer.
+  package static func sharedFloats(_ config: ModelConfig, training: Int, scoring: Int) -> Int {
+    max(
+      Activations.floats(config, positions: training, training: true),
+      Activations.floats(config, positions: scoring, training: false))
   }
 
   /// Position of every row inside its sequence.

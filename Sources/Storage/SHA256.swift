@@ -1,7 +1,13 @@
+import CProcessor
 import Foundation
 
 /// The SHA-256 checksum (FIPS 180-4), computed piece by piece.
+///
+/// Where the processor has instructions for it they are several times as fast as the rounds below.
 package struct SHA256: Sendable {
+  private let usesInstructions: Bool
+  private static let hasInstructions = cp_has_sha() != 0
+
   private var state = SIMD8<UInt32>(
     0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a,
     0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19)
@@ -9,7 +15,10 @@ package struct SHA256: Sendable {
   private var pendingCount = 0
   private var byteCount: UInt64 = 0
 
-  package init() {}
+  /// - Parameter portable: Leaves the processor's instructions alone.
+  package init(portable: Bool = false) {
+    usesInstructions = Self.hasInstructions && !portable
+  }
 
   /// Adds bytes to the message.
   package mutating func update(_ bytes: UnsafeRawBufferPointer) {
@@ -84,6 +93,16 @@ package struct SHA256: Sendable {
   /// Folds whole blocks of 64 bytes into the state.
   private mutating func compress(_ blocks: UnsafeRawBufferPointer) {
     guard let base = blocks.baseAddress, !blocks.isEmpty else { return }
+    if usesInstructions {
+      roundConstants.withUnsafeBufferPointer { constants in
+        withUnsafeMutableBytes(of: &state) { state in
+          cp_sha256(
+            state.assumingMemoryBound(to: UInt32.self).baseAddress, base,
+            UInt(blocks.count / 64), constants.baseAddress)
+        }
+      }
+      return
+    }
     let folded = roundConstants.withUnsafeBufferPointer { constants in
       withUnsafeTemporaryAllocation(of: UInt32.self, capacity: 64) { schedule in
         guard let k = constants.baseAddress, let w = schedule.baseAddress else { return state }

@@ -1,3 +1,5 @@
+import Synchronization
+
 #if canImport(Glibc)
   import Glibc
 #endif
@@ -15,6 +17,24 @@ package final class Buffer: @unchecked Sendable {
   private let mappedBytes: Int
   private let release: (@Sendable () -> Void)?
 
+  private static let held = Atomic<Int>(0)
+  private static let made = Atomic<Int>(0)
+
+  /// Bytes of all buffers that exist, in whole pages; borrowed memory does not count.
+  package static var allocatedBytes: Int { held.load(ordering: .relaxed) }
+
+  /// Buffers that have been allocated so far.
+  package static var allocations: Int { made.load(ordering: .relaxed) }
+
+  /// Bytes that a buffer of `count` floats takes from the system.
+  package static func bytes(count: Int) -> Int {
+    let bytes = max(count, 1) * MemoryLayout<Float>.stride
+    let page = bytes < hugePage ? Int(sysconf(Int32(_SC_PAGESIZE))) : hugePage
+    return (bytes + page - 1) / page * page
+  }
+
+  private static let hugePage = 2 << 20
+
   /// Allocates `count` zeroed floats on a page boundary.
   ///
   /// Anonymous memory costs nothing until it is touched. From the size of a huge page on, huge
@@ -24,17 +44,16 @@ package final class Buffer: @unchecked Sendable {
     precondition(count >= 0, "buffer of \(count) floats")
     self.count = count
     self.release = nil
-    let hugePage = 2 << 20
-    let bytes = max(count, 1) * MemoryLayout<Float>.stride
-    let page = bytes < hugePage ? Int(sysconf(Int32(_SC_PAGESIZE))) : hugePage
-    mappedBytes = (bytes + page - 1) / page * page
+    mappedBytes = Self.bytes(count: count)
     let address = mmap(
       nil, mappedBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
     guard let address, address != MAP_FAILED else {
-      fatalError("out of memory: \(bytes) bytes were refused by the system")
+      fatalError("out of memory: \(mappedBytes) bytes were refused by the system")
     }
-    if page == hugePage { madvise(address, mappedBytes, 14 /* MADV_HUGEPAGE */) }
+    if mappedBytes % Self.hugePage == 0 { madvise(address, mappedBytes, 14 /* MADV_HUGEPAGE */) }
     base = address.bindMemory(to: Float.self, capacity: count)
+    Self.held.wrappingAdd(mappedBytes, ordering: .relaxed)
+    Self.made.wrappingAdd(1, ordering: .relaxed)
   }
 
   /// Borrows memory that somebody else owns, for example a mapped file.
@@ -54,6 +73,7 @@ package final class Buffer: @unchecked Sendable {
       release()
     } else {
       munmap(base, mappedBytes)
+      Self.held.wrappingSubtract(mappedBytes, ordering: .relaxed)
     }
   }
 }

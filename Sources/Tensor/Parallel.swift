@@ -25,6 +25,9 @@ package enum Parallel {
   package static let processorCount = max(1, ProcessInfo.processInfo.activeProcessorCount)
 
   @TaskLocal fileprivate static var inside = false
+
+  /// Runs `body` with all its loops on the calling thread.
+  package static func serially(_ body: () -> Void) { $inside.withValue(true, operation: body) }
 }
 
 /// Runs `body(index)` for every index below `count`, several at a time.

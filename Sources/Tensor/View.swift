@@ -100,6 +100,14 @@ package struct View: Sendable {
     }
   }
 
+  /// Calls `body` with the elements of a row where they lie.
+  package func withRow<Result, Failure: Error>(
+    _ row: Int, _ body: (UnsafeBufferPointer<Float>) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    precondition(row >= 0 && row < rows, "row \(row) of \(rows)")
+    return try body(UnsafeBufferPointer(start: base + row * stride, count: columns))
+  }
+
   /// A copy of all elements, row after row.
   package var elements: [Float] {
     var result = [Float]()

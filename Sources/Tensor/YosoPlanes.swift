@@ -7,8 +7,16 @@ extension YosoShape {
   ///
   /// - Parameter random: The stream of a head.
   package func drawPlanes(width: Int, random: (_ head: Int) -> CounterRandom) -> View {
-    let count = hashes * bits * width
     let planes = View(rows: planeRows, columns: width)
+    drawPlanes(into: planes, random: random)
+    return planes
+  }
+
+  /// As ``drawPlanes(width:random:)``, into memory that is there.
+  package func drawPlanes(into planes: View, random: (_ head: Int) -> CounterRandom) {
+    precondition(
+      planes.rows == planeRows && planes.isContiguous, "planes [\(planes.rows), \(planes.columns)]")
+    let count = hashes * bits * planes.columns
     let streams = (0..<heads).map(random)
     let grain = 1 << 12
     let pieces = (count + grain - 1) / grain
@@ -18,7 +26,6 @@ extension YosoShape {
         planes.base + index / pieces * count + first, count: min(grain, count - first),
         from: streams[index / pieces], first: UInt64(first))
     }
-    return planes
   }
 }
 

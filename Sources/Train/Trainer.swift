@@ -106,7 +106,9 @@ package final class Trainer {
     state.config = config
     saved = (state.step, state.trainedSeconds)
     try Files.createDirectory(run)
-    model.reserveTraining(Self.plannedPositions(config, manifest: dataSet.manifest))
+    model.reserveTraining(
+      Self.plannedPositions(config, manifest: dataSet.manifest),
+      scoring: Self.plannedScoring(config, manifest: dataSet.manifest))
   }
 
   /// Positions the largest micro-batch can have: the budget, or the longest sentence beyond it.
@@ -115,6 +117,14 @@ package final class Trainer {
       config.data.streamLength
       ?? manifest.totals(of: config.data.trainSplit).longestSentence + 1
     return max(min(config.microBatchPieces, config.batchPieces), longest)
+  }
+
+  /// Positions scored at a time by a validation: the budget or a longer sentence, but no more than
+  /// there are.
+  package static func plannedScoring(_ config: RunConfig, manifest: Manifest) -> Int {
+    let totals = manifest.totals(of: config.data.validSplit)
+    let longest = config.data.streamLength ?? totals.longestSentence + 1
+    return min(max(Evaluator.defaultPositions, longest), totals.pieces + totals.sentences)
   }
 
   /// Steps taken so far.

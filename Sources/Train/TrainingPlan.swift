@@ -1,17 +1,23 @@
 package import LMData
 import Model
-import Eval
 import Tensor
 
 /// What a run will need, known before its first step.
-package struct TrainingPlan: Sendable {
+package struct TrainingPlan: Sendable, Encodable {
   package let parameters: Int
+  /// Planned memory in all, in bytes.
+  package let bytes: Int
   /// Weights, gradients and both moments, in bytes.
   package let parameterBytes: Int
-  /// Activations and backward scratch of the largest micro-batch, in bytes.
+  /// Activations and backward scratch of the largest micro-batch, or those of validation, which
+  /// take turns with them, in bytes.
   package let activationBytes: Int
-  /// Activations of validation, the logits of one block and the panels of one product, in bytes.
-  package let scoringBytes: Int
+  /// What kernels borrow while they run, in bytes.
+  package let workingBytes: Int
+  /// The largest shards of training and validation, decoded, in bytes.
+  package let dataBytes: Int
+  /// Program, libraries and tokenizer, in bytes.
+  package let programBytes: Int
   /// Largest micro-batch, in positions.
   package let positions: Int
   /// FLOPs per piece of training, at the mean sequence length of the data.
@@ -23,20 +29,31 @@ package struct TrainingPlan: Sendable {
   /// Targets of the whole run, about: steps take whole sentences up to their budget.
   package let pieces: Int
 
-  package init(_ config: RunConfig, manifest: Manifest) {
+  /// - Parameter programBytes: What the process holds already, tokenizer loaded.
+  package init(_ config: RunConfig, manifest: Manifest, programBytes: Int = 0) throws {
     let totals = manifest.totals(of: config.data.trainSplit)
     parameters = ParameterLayout(config.model).count
-    parameterBytes = 4 * parameters * MemoryLayout<Float>.stride
+    parameterBytes = 4 * Buffer.bytes(count: parameters)
     positions = Trainer.plannedPositions(config, manifest: manifest)
-    activationBytes = Activations.bytes(config.model, positions: positions, training: true)
+    activationBytes = Buffer.bytes(
+      count: Transformer.sharedFloats(
+        config.model, training: positions,
+        scoring: Trainer.plannedScoring(config, manifest: manifest)))
+    let longest =
+      config.data.streamLength
+      ?? max(
+        totals.longestSentence, manifest.totals(of: config.data.validSplit).longestSentence) + 1
+    workingBytes = WorkingMemory.bytes(
+      vocabulary: config.model.vocabularySize,
+      attention: try AttentionTrial.workingMemory(
+        config.model, longest: longest, positions: positions))
+    dataBytes =
+      Self.decodedBytes(config.data.trainSplit, config.data.mode, manifest)
+      + Self.decodedBytes(config.data.validSplit, config.data.mode, manifest)
+    self.programBytes = programBytes
+    bytes = parameterBytes + activationBytes + workingBytes + dataBytes + programBytes
     piecesPerEpoch = totals.pieces + totals.sentences
     pieces = config.steps * config.batchPieces
-    let longest = manifest.totals(of: config.data.validSplit).longestSentence + 1
-    let scored = max(Evaluator.defaultPositions, config.data.streamLength ?? longest)
-    scoringBytes =
-      Activations.bytes(config.model, positions: scored, training: false)
-      + (crossEntropyScratchFloats(vocabulary: config.model.vocabularySize) + productScratchFloats)
-      * MemoryLayout<Float>.stride
     let length =
       config.data.streamLength
       ?? max(1, (piecesPerEpoch + totals.sentences / 2) / max(1, totals.sentences))
@@ -45,8 +62,17 @@ package struct TrainingPlan: Sendable {
     forwardFlopsPerPiece = cost.forward(lengths: [length]) / Double(length)
   }
 
-  /// Planned memory in all, in bytes.
-  package var bytes: Int { parameterBytes + activationBytes + scoringBytes }
+  /// Ids, places of sentences and order of the largest shard of a split.
+  private static func decodedBytes(
+    _ split: String, _ mode: SequenceMode, _ manifest: Manifest
+  ) -> Int {
+    let shards = manifest.splits[split] ?? []
+    return shards.map { shard in
+      (shard.pieces + shard.sentences) * MemoryLayout<Int32>.stride
+        + shard.sentences * MemoryLayout<Int>.stride
+        + mode.count(in: shard) * MemoryLayout<UInt32>.stride
+    }.max() ?? 0
+  }
 
   /// Seconds of the whole run at a speed in FLOPs per second.
   package func seconds(at flopsPerSecond: Double) -> Double {

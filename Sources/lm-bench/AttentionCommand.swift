@@ -45,6 +45,7 @@ struct AttentionCommand: ParsableCommand {
     let chosen =
       try attention.isEmpty
       ? AttentionKind.allCases.map { try AttentionConfig(parsing: $0.rawValue) } : attention
+    let peak = MatrixPeak.measure(now: timing.clock.now)
     var rows: [AttentionFigures] = []
     for length in lengths {
       let layers = try chosen.map {
@@ -68,23 +69,24 @@ struct AttentionCommand: ParsableCommand {
         rows.append(
           layer.figures(
             forward: median(forward[index]), training: median(training[index]),
-            decoded: decoded))
+            decoded: decoded, peak: peak))
       }
     }
     if timing.json {
       print(String(decoding: try JSONFile.encode(rows), as: UTF8.self), terminator: "")
     } else {
       print(Self.table(rows))
+      print("peak            \(Format.short(peak))FLOP/s of the matrix product")
     }
   }
 
   private static func table(_ rows: [AttentionFigures]) -> String {
     let header = [
-      "attention", "  length", "  forward", "  training", "  forward", "  training", "  rate",
+      "attention", "  length", "  forward", "  training", "  forward", "  training", "  training",
       "  decoding", "  state",
     ]
     let units = [
-      "", "  positions", "  µs/position", "  µs/position", "  FLOP", "  FLOP", "  FLOP/s",
+      "", "  positions", "  µs/position", "  µs/position", "  FLOP", "  FLOP", "  of the peak",
       "  µs/position", "  of a stream",
     ]
     return Format.table(
@@ -95,7 +97,7 @@ struct AttentionCommand: ParsableCommand {
             "  " + Format.decimal(row.forwardMicroseconds, 2),
             "  " + Format.decimal(row.trainingMicroseconds, 2),
             "  " + Format.short(row.forwardFlops), "  " + Format.short(row.trainingFlops),
-            "  " + Format.short(row.trainingFlops / row.trainingMicroseconds * 1e6),
+            "  " + Format.decimal(100 * row.trainingPeakFraction, 0) + " %",
             "  " + (row.decodeMicroseconds.map { Format.decimal($0, 2) } ?? "-"),
             "  " + (row.stateBytes.map(Format.bytes) ?? "-"),
           ]
@@ -112,6 +114,9 @@ struct AttentionFigures: Encodable {
   let trainingMicroseconds: Double
   let forwardFlops: Double
   let trainingFlops: Double
+  /// Share of the matrix-product peak measured in the same process.
+  let trainingPeakFraction: Double
+  let peakFlopsPerSecond: Double
   /// Mean of the last positions.
   let decodeMicroseconds: Double?
   /// Cache of one stream at the end of the sequence.
@@ -120,67 +125,29 @@ struct AttentionFigures: Encodable {
 
 /// One attention with random tensors of one sequence.
 private struct AttentionLayer {
-  let config: AttentionConfig
-  let length: Int
-  private let mechanism: any AttentionMechanism
-  private let tensors: AttentionTensors
-  private let gradients: AttentionGradients
-  private let kernels = CPUKernels()
+  private let config: AttentionConfig
+  private let trial: AttentionTrial
   private let clock: BenchClock
 
   init(
     _ config: AttentionConfig, heads: Int, headWidth: Int, length: Int, clock: BenchClock
   ) throws {
-    self.clock = clock
-    let width = heads * headWidth
-    var model = ModelConfig(
-      vocabularySize: 16, width: width, layers: 1, heads: heads, hidden: width)
-    model.use(config)
-    model.maximumLength = max(model.maximumLength, length)
-    try model.validate()
     self.config = config
-    self.length = length
-    mechanism = model.mechanism
-    func random(_ rows: Int, _ columns: Int, _ word: UInt64, deviation: Double = 1) -> View {
-      let view = View(rows: rows, columns: columns)
-      view.fillGaussian(deviation: deviation, from: CounterRandom(seed: 3, word))
-      return view
-    }
-    func zeros(_ rows: Int, _ columns: Int) -> View { View(rows: rows, columns: columns) }
-    // Side by side, as a block has them.
-    let qkv = random(length, 3 * width, 1)
-    let dQKV = zeros(length, 3 * width)
-    func part(_ view: View, _ index: Int) -> View {
-      view.columns(index * width..<(index + 1) * width)
-    }
-    let own = mechanism.ownWeights
-    tensors = AttentionTensors(
-      q: part(qkv, 0), k: part(qkv, 1), v: part(qkv, 2),
-      bias: mechanism.biasLength.map { random(heads, $0, 2, deviation: 0.1) },
-      o: zeros(length, width), saved: zeros(mechanism.savedRows, length),
-      input: random(length, width, 3),
-      own: own.enumerated().map {
-        random($1.rows, $1.columns, 10 + UInt64($0), deviation: $1.deviation ?? 1)
-      })
-    gradients = AttentionGradients(
-      dO: random(length, width, 4), dq: part(dQKV, 0), dk: part(dQKV, 1), dv: part(dQKV, 2),
-      dBias: mechanism.biasLength.map { zeros(heads, $0) }, dInput: zeros(length, width),
-      dOwn: own.map { zeros($0.rows, $0.columns) })
+    self.clock = clock
+    trial = try AttentionTrial(
+      ModelConfig(oneLayerOf: config, heads: heads, headWidth: headWidth), length: length)
   }
 
   /// Seconds of a forward pass, and of it and a backward pass; short sequences are repeated.
   func timed() -> (forward: Double, training: Double) {
-    let repeats = max(1, 2_048 / length)
+    let repeats = max(1, 2_048 / trial.length)
     var forward = 0.0
     var training = 0.0
     for step in 0..<repeats {
-      // A draw of its own each time: random attentions pay for their numbers as in training.
-      let pass = AttentionPass(
-        starts: [0, length], layer: 0, draw: .training(seed: UInt64(length), step: step))
       let began = clock.now()
-      mechanism.forward(tensors, pass, kernels: kernels)
+      trial.forward(step: step)
       let middle = clock.now()
-      mechanism.backward(tensors, gradients, pass, kernels: kernels)
+      trial.backward(step: step)
       forward += middle - began
       training += clock.now() - began
     }
@@ -189,30 +156,37 @@ private struct AttentionLayer {
 
   /// Seconds of one step at the end of the sequence, and the cache's bytes there.
   func decode() -> (seconds: Double, bytes: Int) {
-    let cache = mechanism.makeCache(layer: 0, draw: .evaluation(seed: 0), kernels: kernels)
-    let timed = min(length, 64)
+    let cache = trial.makeCache()
+    let timed = min(trial.length, 64)
     var began = clock.now()
-    for position in 0..<length {
-      if position == length - timed { began = clock.now() }
-      let row = position..<position + 1
-      cache.step(
-        AttentionTensors(
-          q: tensors.q.rows(row), k: tensors.k.rows(row), v: tensors.v.rows(row),
-          bias: tensors.bias, o: tensors.o.rows(row), saved: tensors.saved.columns(row),
-          input: tensors.input.rows(row), own: tensors.own))
+    for position in 0..<trial.length {
+      if position == trial.length - timed { began = clock.now() }
+      cache.step(trial.row(position))
     }
     return ((clock.now() - began) / Double(timed), cache.bytes)
   }
 
   func figures(
-    forward: Double, training: Double, decoded: (seconds: Double, bytes: Int)?
+    forward: Double, training: Double, decoded: (seconds: Double, bytes: Int)?, peak: Double
   ) -> AttentionFigures {
-    let work = mechanism.work(length: length)
-    let positions = Double(length)
+    let work = trial.mechanism.work(length: trial.length)
+    let positions = Double(trial.length)
     return AttentionFigures(
-      attention: "\(config)", length: length, forwardMicroseconds: forward / positions * 1e6,
+      attention: "\(config)", length: trial.length,
+      forwardMicroseconds: forward / positions * 1e6,
       trainingMicroseconds: training / positions * 1e6, forwardFlops: work.forward / positions,
       trainingFlops: work.training / positions,
+      trainingPeakFraction: work.training / training / peak, peakFlopsPerSecond: peak,
       decodeMicroseconds: decoded.map { $0.seconds * 1e6 }, stateBytes: decoded?.bytes)
+  }
+}
+
+extension ModelConfig {
+  /// The smallest model around one layer of an attention.
+  init(oneLayerOf attention: AttentionConfig, heads: Int, headWidth: Int) {
+    self.init(
+      vocabularySize: 16, width: heads * headWidth, layers: 1, heads: heads,
+      hidden: heads * headWidth)
+    use(attention)
   }
 }

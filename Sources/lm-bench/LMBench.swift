@@ -7,9 +7,15 @@ struct LMBench: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "lm-bench",
     abstract: "Measure the speed of training and scoring on this machine.",
+    discussion: """
+      Every stage is printed beside the machine's own limit, measured in the same process: matrix
+      products (OpenBLAS), reading memory, writing to the disk. scripts/bench-against-peers.sh runs
+      them in turn with what else a user could take.
+      """,
     subcommands: [
-      TokenizeCommand.self, ProductCommand.self, AttentionCommand.self, TrainCommand.self,
-      TwinCommand.self,
+      ProductCommand.self, AttentionCommand.self, TrainCommand.self, ForwardCommand.self,
+      SentencesCommand.self, TokenizeCommand.self, PipelineCommand.self, DecodeCommand.self,
+      StartCommand.self, MemoryCommand.self, CheckCommand.self, TwinCommand.self,
     ])
 
   static func main() { runCommand() }

@@ -164,22 +164,27 @@ struct LMEval: ParsableCommand {
   func run() throws {
     if let threads { Parallel.threads = threads }
     if let verify { return try VerifyCommand.run(verify) }
-    let trained = try TrainedModel(checkpoint ?? "", verifyingWeights: true)
+    // A verdict waits for the sum of the weights; figures are computed meanwhile.
+    let trained = try TrainedModel(checkpoint ?? "", verifyingWeights: audit)
     let tokenizer = try SentencePieceModel(
       serialized: trained.tokenizer, path: trained.tokenizerPath)
     try trained.check(vocabularySize: tokenizer.vocabularySize, special: tokenizer.special)
     if audit {
       return try AuditCommand(options: self, trained: trained, tokenizer: tokenizer).run()
     }
+    let weights = WeightCheck(trained)
     Interrupt.handle(message: "lm-eval: stopping; nothing is written")
     let source = try Source(self, trained: trained, tokenizer: tokenizer)
     let pieces = tokenizer.pieceTable()
     let scores = try score.map { try ScoreFile(path: $0, pieces: perPiece ? pieces : nil) }
-    let model = try trained.config.attention.expectation.map { try trained.model(with: $0) }
-    var report = try Self.measure(
-      source, scorer(model ?? trained.model, pieces), "scoring \(source.name)", into: scores)
-    if model != nil, hashSeeds > 0 {
-      report.sampled = try sampled(source, trained, pieces)
+    let report = try weights.during {
+      let model = try trained.config.attention.expectation.map { try trained.model(with: $0) }
+      var report = try Self.measure(
+        source, scorer(model ?? trained.model, pieces), "scoring \(source.name)", into: scores)
+      if model != nil, hashSeeds > 0 {
+        report.sampled = try sampled(source, trained, pieces)
+      }
+      return report
     }
     try scores?.finish()
     if json {

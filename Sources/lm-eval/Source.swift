@@ -32,10 +32,12 @@ struct Source {
       let isPlain = files.allSatisfy { !$0.hasSuffix(".gz") && !$0.hasSuffix(".zst") }
       let sizes = files.map { try? Files.size(of: $0) }
       bytes = isPlain && !sizes.contains(nil) ? Double(sizes.reduce(0) { $0 + ($1 ?? 0) }) : nil
+      // One for all passes: to make its tables takes longer than to score a sentence.
+      let encoder = try LineEncoder(model: tokenizer)
       // Read once now, so that what cannot be read is known before anything is scored.
-      _ = try FileLines(files, encoder: LineEncoder(model: tokenizer))
+      _ = try FileLines(files, encoder: encoder)
       run = { scorer in
-        let lines = try FileLines(files, encoder: LineEncoder(model: tokenizer))
+        let lines = try FileLines(files, encoder: encoder)
         return try scorer.report { try lines.next() }
       }
     }

@@ -106,8 +106,11 @@ struct LMSample: ParsableCommand {
     try trained.check(vocabularySize: tokenizer.vocabularySize, special: tokenizer.special)
     let pieces = tokenizer.pieceTable()
     let line = try Prompt.line(of: try prompt.map { Array($0.utf8) } ?? Self.pipedInput())
-    let ids = try LineEncoder(model: tokenizer, cacheSlots: 1 << 10)
-      .encode(line, name: "the prompt")
+    // The tables of an encoder are made only for a prompt that needs them.
+    let ids =
+      line.isEmpty
+      ? []
+      : try LineEncoder(model: tokenizer, cacheSlots: 1 << 10).encode(line, name: "the prompt")
     if line.last == UInt8(ascii: " ") {
       Terminal.note("lm-sample: the prompt ends with a space, which the next word brings itself")
     }
@@ -125,7 +128,7 @@ struct LMSample: ParsableCommand {
         }
       }
     }
-    try weights.finish()
+    try weights.finish("what was sampled above came from damaged weights")
   }
 
   private func printAsSampled(

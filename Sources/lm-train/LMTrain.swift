@@ -38,6 +38,9 @@ struct LMTrain: ParsableCommand {
   @Flag(help: "Print parameters, memory, FLOPs and estimated time, then stop.")
   var dryRun = false
 
+  @Flag(help: "With --dry-run: print one JSON object instead of the table.")
+  var json = false
+
   @Flag(help: "List the presets, then stop.")
   var listPresets = false
 
@@ -56,6 +59,7 @@ struct LMTrain: ParsableCommand {
     if listPresets || listAttentions { return }
     if data == nil { throw ValidationError("give the shards with --data DIR") }
     if output == nil, !dryRun { throw ValidationError("give the run folder with --output RUN") }
+    if json, !dryRun { throw ValidationError("--json belongs to --dry-run") }
     if let threads, threads < 1 {
       throw ValidationError("--threads is \(threads), expected 1 or more")
     }
@@ -80,9 +84,15 @@ struct LMTrain: ParsableCommand {
     let dataSet = try DataSet(directory: data ?? "")
     let config = try runConfig(dataSet.manifest)
     try config.validate()
+    let tokenizer = try Tokenizer(of: dataSet)
     let peak = MatrixPeak.measure()
-    let plan = TrainingPlan(config, manifest: dataSet.manifest)
-    print(Self.describe(config, plan, peak: peak, data: dataSet))
+    let plan = try TrainingPlan(
+      config, manifest: dataSet.manifest, programBytes: ProcessMemory.resident)
+    if json {
+      print(String(decoding: try JSONFile.encode(plan), as: UTF8.self), terminator: "")
+    } else {
+      print(Self.describe(config, plan, peak: peak, data: dataSet))
+    }
     if dryRun { return }
     let memory = Int(clamping: ProcessInfo.processInfo.physicalMemory)
     guard plan.bytes <= memory else {
@@ -91,7 +101,27 @@ struct LMTrain: ParsableCommand {
           + "\(Format.bytes(memory)); choose a smaller model or fewer --micro-batch-pieces (the "
           + "longest sequence has \(Format.count(plan.positions)) pieces)")
     }
-    try train(config, dataSet, peak: peak, run: output ?? "")
+    try train(config, dataSet, tokenizer, peak: peak, run: output ?? "")
+  }
+
+  /// The tokenizer of a data set: its file, stored with every checkpoint, and what its ids spell.
+  private struct Tokenizer {
+    let file: [UInt8]
+    let pieces: PieceTable
+
+    init(of dataSet: DataSet) throws {
+      file = try Files.contents(of: dataSet.tokenizerPath)
+      let model = try SentencePieceModel(serialized: file, path: dataSet.tokenizerPath)
+      guard model.special == dataSet.special,
+        model.vocabularySize == dataSet.manifest.tokenizer.vocabularySize
+      else {
+        throw TrainingError.invalid(
+          "\(dataSet.directory)/\(Manifest.fileName) is damaged: it gives the tokenizer "
+            + "\(dataSet.manifest.tokenizer.vocabularySize) pieces and other special ids than "
+            + "\(dataSet.tokenizerPath) has; run lm-tokenize again")
+      }
+      pieces = model.pieceTable()
+    }
   }
 
   // MARK: Configuration
@@ -161,8 +191,9 @@ struct LMTrain: ParsableCommand {
           "memory",
           "\(Format.bytes(plan.bytes)): weights, gradients and moments "
             + "\(Format.bytes(plan.parameterBytes)), activations of \(Format.count(plan.positions)) "
-            + "positions \(Format.bytes(plan.activationBytes)), validation "
-            + "\(Format.bytes(plan.scoringBytes))",
+            + "positions \(Format.bytes(plan.activationBytes)), kernels "
+            + "\(Format.bytes(plan.workingBytes)), shards \(Format.bytes(plan.dataBytes)), program "
+            + "\(Format.bytes(plan.programBytes))",
         ],
         [
           "work",
@@ -185,26 +216,14 @@ struct LMTrain: ParsableCommand {
   // MARK: Training
 
   private func train(
-    _ config: RunConfig, _ dataSet: DataSet, peak: Double, run: String
+    _ config: RunConfig, _ dataSet: DataSet, _ tokenizer: Tokenizer, peak: Double, run: String
   ) throws {
-    let tokenizer = try Files.contents(of: dataSet.tokenizerPath)
-    let sentencePiece = try SentencePieceModel(
-      serialized: tokenizer, path: dataSet.tokenizerPath)
-    guard sentencePiece.special == dataSet.special,
-      sentencePiece.vocabularySize == dataSet.manifest.tokenizer.vocabularySize
-    else {
-      throw TrainingError.invalid(
-        "\(dataSet.directory)/\(Manifest.fileName) is damaged: it gives the tokenizer "
-          + "\(dataSet.manifest.tokenizer.vocabularySize) pieces and other special ids than "
-          + "\(dataSet.tokenizerPath) has; run lm-tokenize again")
-    }
-    let pieces = sentencePiece.pieceTable()
     if !resume, Files.exists(configPath(run)) { throw TrainingError.exists(run: run) }
     Interrupt.handle(message: "lm-train: saving a checkpoint; once more ends at once, unsaved")
     let printer = ProgressPrinter(steps: config.steps)
     let trainer = try Trainer(
-      config: config, dataSet: dataSet, pieceTable: pieces, tokenizer: tokenizer, run: run,
-      resume: resume, report: { printer.show($0) })
+      config: config, dataSet: dataSet, pieceTable: tokenizer.pieces, tokenizer: tokenizer.file,
+      run: run, resume: resume, report: { printer.show($0) })
     trainer.peak = peak
     trainer.shouldStop = { Interrupt.isRequested }
     try JSONFile.write(config, to: configPath(run))

@@ -83,6 +83,11 @@ import Testing
     let samples = try runProgram(
       "lm-sample", ["--checkpoint", run + "/step-00000003", "--prompt", "ash"])
     #expect(samples.status == 1 && samples.errors.contains(weights), "\(samples.errors)")
+    // Scores are computed meanwhile, and none is printed.
+    let scores = try runProgram(
+      "lm-eval", ["--checkpoint", run + "/step-00000003", "--data", data])
+    #expect(scores.status == 1 && scores.output.isEmpty, "\(scores.output)")
+    #expect(scores.errors.contains(weights), "\(scores.errors)")
 
     let shard = data + "/train-00000.zst"
     try Self.flip(shard, 4)

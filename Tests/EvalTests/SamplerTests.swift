@@ -151,6 +151,24 @@ struct SamplerTests {
     #expect(try sampler.choose([-.infinity, 0, .nan], sample: 0, step: 0) == 1)
   }
 
+  @Test(arguments: [0.3, 1, 4]) func allPiecesAreDrawnAsByTheGeneralWay(
+    temperature: Double
+  ) throws {
+    let logits = (0..<3_000).map { Float(sin(Double($0 * $0))) * 9 }
+    let excluded: [Int32] = [0, 17, 2_999]
+    let all = try Sampler(
+      Self.options(temperature: temperature), seed: 4, vocabulary: 3_000, excluded: excluded)
+    // Drops nothing, but goes by a list of candidates.
+    let listed = try Sampler(
+      Self.options(temperature: temperature, minP: 1e-300), seed: 4, vocabulary: 3_000,
+      excluded: excluded)
+    for step in 0..<400 {
+      #expect(
+        try all.choose(logits, sample: step % 3, step: step)
+          == listed.choose(logits, sample: step % 3, step: step))
+    }
+  }
+
   @Test func drawsAreAFunctionOfSeedSampleAndStep() throws {
     let logits = (0..<200).map { Float($0 % 7) * 0.1 }
     func draws(_ seed: UInt64, _ sample: Int) throws -> [Int32] {

@@ -108,6 +108,37 @@ import Testing
     #expect(session.step([text.ids[5]]).elements == full.rows(5..<6).elements)
   }
 
+  /// Scoring writes where a training step has been: neither may see the other.
+  @Test(arguments: Variant.all) func scoringBetweenStepsChangesNoBit(variant: Variant) throws {
+    let text = TinySequences(lengths: [3, 17, 40, 9], vocabulary: 61, seed: 21)
+    let more = TinySequences(lengths: [30, 55, 1, 70], vocabulary: 61, seed: 22)
+    func gradient(_ model: Transformer) -> [Float] {
+      let gradients = Parameters(variant.config)
+      _ = model.accumulateGradients(
+        ids: text.ids, targets: text.targets, starts: text.starts, gradientScale: 1, dropout: nil,
+        into: gradients)
+      return gradients.all.elements
+    }
+    func scores(_ model: Transformer) -> [Float] {
+      model.nllNats(ids: more.ids, targets: more.targets, starts: more.starts)
+    }
+    let (scored, trained) = (
+      scores(try Self.model(variant.config)), gradient(try Self.model(variant.config))
+    )
+    let model = try Self.model(variant.config)
+    model.reserveTraining(text.ids.count, scoring: more.ids.count)
+    let before = Buffer.bytes(
+      count: Transformer.sharedFloats(
+        variant.config, training: text.ids.count, scoring: more.ids.count))
+    #expect(
+      before
+        >= 4 * Activations.floats(variant.config, positions: more.ids.count, training: false))
+    for _ in 0..<2 {
+      #expect(gradient(model) == trained)
+      #expect(scores(model) == scored)
+    }
+  }
+
   @Test(arguments: Variant.all) func eightSentencesAreLearnt(variant: Variant) throws {
     let model = try Self.model(variant.config)
     let text = TinySequences(

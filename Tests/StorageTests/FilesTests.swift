@@ -37,6 +37,22 @@ import Testing
     #expect(words.contains("free some space"))
   }
 
+  @Test func forgottenPagesOfAMappedFileAreReadAgain() throws {
+    let folder = try TemporaryFolder()
+    let path = folder.path + "/pages"
+    let bytes = (0..<50_001).map { UInt8(truncatingIfNeeded: $0 &* $0 >> 5) }
+    try AtomicFile.write(bytes, to: path)
+    let mapped = try MappedFile(path: path)
+    for range in [0..<50_001, 5_000..<17_000, 4_096..<4_097, 49_000..<50_001, 0..<0] {
+      #expect(Array(mapped.bytes) == bytes)
+      mapped.forget(range)
+    }
+    #expect(Array(mapped.bytes) == bytes)
+    let empty = folder.path + "/empty"
+    try AtomicFile.write([], to: empty)
+    try MappedFile(path: empty).forget(0..<0)
+  }
+
   @Test func errorsNameThePathAndTheReason() {
     let error = #expect(throws: StorageError.self) { try MappedFile(path: "/nonexistent/a") }
     #expect(error?.description == "could not open /nonexistent/a: No such file or directory")

@@ -45,6 +45,15 @@ import Testing
     }
   }
 
+  @Test func instructionsGiveTheDigestOfTheRounds() {
+    let message = (0..<5_000).map { UInt8(truncatingIfNeeded: $0 &* $0 &* 7 >> 3) }
+    for count in [0, 1, 63, 64, 65, 128, 191, 1_000, 5_000] {
+      var portable = SHA256(portable: true)
+      portable.update(Array(message.prefix(count)))
+      #expect(portable.finalize() == SHA256.hexDigest(of: Array(message.prefix(count))))
+    }
+  }
+
   @Test(.enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/bin/sha256sum")))
   func agreesWithTheSystemTool() throws {
     let folder = try TemporaryFolder()

@@ -107,3 +107,58 @@ import Testing
     }
   }
 }
+
+struct WorkingMemoryTests {
+  @Test func theLargestRequestOfATaskIsSeen() {
+    let kernels = CPUKernels()
+    func attend(_ length: Int) -> WorkingMemory.Need {
+      let (x, o, lse) = (
+        View(rows: length, columns: 32), View(rows: length, columns: 32),
+        View(rows: 2, columns: length)
+      )
+      return WorkingMemory.need {
+        kernels.softmaxAttentionForward(
+          o: o, lse: lse, q: x, k: x, v: x, bias: nil, starts: [0, length], heads: 2, scale: 1)
+      }
+    }
+    // Keys and values of one head are packed whole.
+    let difference = attend(3_000).task - attend(1_000).task
+    #expect((2_000 * 32...2_000 * 64).contains(difference), "\(difference)")
+    #expect(WorkingMemory.need {} == WorkingMemory.Need())
+  }
+
+  @Test func attentionAndHeadTakeTurns() {
+    let threads = Parallel.threads
+    func plan(_ task: Int, _ shared: Int) -> Int {
+      WorkingMemory.bytes(
+        vocabulary: 1_000, attention: WorkingMemory.Need(task: task, shared: shared))
+    }
+    let (small, logits) = (
+      2 << 20, Buffer.bytes(count: crossEntropyScratchFloats(vocabulary: 1_000))
+    )
+    #expect(plan(0, 0) == logits + threads * small)
+    // Tasks larger than the logits stand in for them.
+    #expect(plan(5 << 20, 0) == threads * 4 * (5 << 20) + small)
+    #expect(plan(0, 5 << 20) == 4 * (5 << 20) + threads * small)
+  }
+
+  @Test func buffersAreCounted() {
+    // Other tests allocate meanwhile, so only what must have been added is asked.
+    let before = Buffer.allocations
+    let held = Buffer(count: 1 << 20)
+    #expect(Buffer.allocations > before)
+    #expect(Buffer.allocatedBytes >= Buffer.bytes(count: held.count))
+    #expect(Buffer.bytes(count: 1) == Buffer.bytes(count: 1_024))
+    #expect(Buffer.bytes(count: 1 << 19) == 2 << 20)
+    #expect(Buffer.bytes(count: 1 << 19 + 1) == 4 << 20)
+  }
+
+  @Test func aRowIsReadWhereItLies() {
+    let view = View(rows: 3, columns: 4, elements: (0..<12).map(Float.init)).columns(1..<3)
+    #expect(view.withRow(2) { Array($0) } == [9, 10])
+  }
+
+  @Test func memoryIsReadFasterThanADisk() {
+    #expect(MemoryBandwidth.measure(bytes: 1 << 24, seconds: 0) > 1e8)
+  }
+}

@@ -1,9 +1,11 @@
 """Causal scaled_dot_product_attention of PyTorch, timed as `lm-bench attention` is.
 
     python torch_attention.py [--lengths N ...] [--rounds N] [--threads N] [--clock wall|processor]
+                              [--json]
 """
 
 import argparse
+import json
 import time
 
 import torch
@@ -16,6 +18,7 @@ parser.add_argument("--head-width", type=int, default=64)
 parser.add_argument("--rounds", type=int, default=5)
 parser.add_argument("--threads", type=int, default=0)
 parser.add_argument("--clock", choices=["wall", "processor"], default="wall")
+parser.add_argument("--json", action="store_true")
 a = parser.parse_args()
 if a.threads:
     torch.set_num_threads(a.threads)
@@ -27,6 +30,7 @@ def now():
     return time.process_time() / torch.get_num_threads()
 
 
+rows = []
 for length in a.lengths:
     shape = (1, a.heads, length, a.head_width)
     q, k, v = (torch.randn(shape, requires_grad=True) for _ in range(3))
@@ -44,7 +48,11 @@ for length in a.lengths:
             training += now() - began
         rounds.append((training / repeats, forward / repeats))
     training, forward = sorted(rounds[1:])[a.rounds // 2]
-    print(
-        f"PyTorch {length:>6} positions: forward {forward / length * 1e6:.2f},"
-        f" training {training / length * 1e6:.2f} µs/position"
-    )
+    forward, training = (seconds / length * 1e6 for seconds in (forward, training))
+    rows.append(dict(length=length, forwardMicroseconds=forward, trainingMicroseconds=training))
+    if not a.json:
+        print(
+            f"PyTorch {length:>6} positions: forward {forward:.2f}, training {training:.2f} µs/position"
+        )
+if a.json:
+    print(json.dumps(rows))

@@ -1,11 +1,15 @@
 """The decoder of `lm-bench train` in PyTorch, timed the same way; prints one JSON object.
 
     python torch_decoder.py [--forward] [--compile] [--threads N] [--clock wall|processor]
+                            [--lengths FILE [--sorted]]
 
 A Llama block as a PyTorch user writes it: fused QKV and gate/up products,
-scaled_dot_product_attention, tied head, fused AdamW, gradient clipping. With --lengths FILE (one
-number a line) the batch holds sequences of these lengths, padded to the longest; targets of the
-padding are ignored, and only real positions count.
+scaled_dot_product_attention, tied head, fused AdamW, gradient clipping.
+
+With --lengths FILE of `lm-bench sentences`, every line is a batch of sentences with these lengths,
+padded to the longest of the batch; targets of the padding are ignored, and only real positions count.
+--sorted puts sentences of similar length into a batch, as a loader with length buckets does, and
+takes the batches in random order. The first two batches are not timed.
 
 --clock processor counts the processor time of the process divided by the threads: on a busy machine
 use it with one thread, because OpenMP threads that wait spin and count.
@@ -13,6 +17,7 @@ use it with one thread, because OpenMP threads that wait spin and count.
 
 import argparse
 import json
+import random
 import time
 
 import torch
@@ -29,6 +34,7 @@ def arguments():
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--forward", action="store_true")
     parser.add_argument("--lengths")
+    parser.add_argument("--sorted", action="store_true")
     parser.add_argument("--clock", choices=["wall", "processor"], default="wall")
     return parser.parse_args()
 
@@ -75,10 +81,30 @@ class Decoder(nn.Module):
 
     def forward(self, x, y):
         h = self.embedding(x)
+        cos, sin = self.cos[: x.shape[1]], self.sin[: x.shape[1]]
         for block in self.blocks:
-            h = block(h, self.cos, self.sin)
+            h = block(h, cos, sin)
         logits = F.linear(self.norm(h), self.embedding.weight).flatten(0, 1)
         return F.cross_entropy(logits, y.flatten(), ignore_index=-1)
+
+
+def batches_of_lengths(path, in_buckets):
+    batches = [[int(word) for word in line.split()] for line in open(path) if line.strip()]
+    if in_buckets:
+        ordered = sorted(length for batch in batches for length in batch)
+        size = len(batches[0])
+        batches = [ordered[start : start + size] for start in range(0, len(ordered), size)]
+        random.Random(1).shuffle(batches)
+    return batches
+
+
+def padded(lengths, vocabulary):
+    """Random pieces, and targets of which those of the padding are ignored."""
+    shape = (len(lengths), max(lengths))
+    x, y = torch.randint(0, vocabulary, shape), torch.randint(0, vocabulary, shape)
+    for row, length in enumerate(lengths):
+        y[row, length:] = -1
+    return x, y
 
 
 def main():
@@ -86,19 +112,15 @@ def main():
     if a.threads:
         torch.set_num_threads(a.threads)
     torch.manual_seed(0)
-    lengths = [a.length] * a.batch
     if a.lengths:
-        lengths = [int(line) for line in open(a.lengths) if line.strip()]
-    longest, positions = max(lengths), sum(lengths)
-    model = Decoder(a, longest)
+        batches = batches_of_lengths(a.lengths, a.sorted)
+    else:
+        batches = [[a.length] * a.batch] * (a.steps + 2)
+    model = Decoder(a, max(max(batch) for batch in batches))
     step_model = torch.compile(model) if a.compile else model
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=1e-4, betas=(0.9, 0.95), weight_decay=0.1, fused=True
     )
-    x = torch.randint(0, a.vocabulary, (len(lengths), longest))
-    y = torch.randint(0, a.vocabulary, (len(lengths), longest))
-    for row, length in enumerate(lengths):
-        y[row, length:] = -1
 
     def now():
         if a.clock == "wall":
@@ -106,7 +128,8 @@ def main():
         return time.process_time() / torch.get_num_threads()
 
     seconds = []
-    for step in range(a.steps + 2):
+    for step, lengths in enumerate(batches):
+        x, y = padded(lengths, a.vocabulary)
         began = now()
         if a.forward:
             with torch.no_grad():
@@ -120,8 +143,14 @@ def main():
         loss.item()
         if step >= 2:
             seconds.append(now() - began)
-    median = sorted(seconds)[len(seconds) // 2]
-    print(json.dumps(dict(milliseconds=median * 1e3, piecesPerSecond=positions / median)))
+    if a.lengths:
+        # Every batch is another one: the sum over all, as `lm-bench sentences` has it.
+        took = sum(seconds) / len(seconds)
+        pieces = sum(sum(batch) for batch in batches[2:]) / len(seconds)
+    else:
+        took = sorted(seconds)[len(seconds) // 2]
+        pieces = sum(batches[0])
+    print(json.dumps(dict(milliseconds=took * 1e3, piecesPerSecond=pieces / took)))
 
 
 main()

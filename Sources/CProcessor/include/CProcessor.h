@@ -7,5 +7,13 @@ enum { CP_AVX2 = 1, CP_FMA = 2, CP_BMI2 = 4 };
 /// 0 if nothing, and always 0 where the kernels are compiled for no special processor.
 unsigned cp_missing_features(void);
 
+/// Whether the processor has instructions for SHA-256.
+int cp_has_sha(void);
+
+/// Folds `count` blocks of 64 bytes into the state `[a, ..., h]` of SHA-256 with these instructions.
+///
+/// - `k`: The 64 constants of the rounds.
+void cp_sha256(unsigned state[8], const void *blocks, unsigned long count, const unsigned k[64]);
+
 /// Asks for the line of memory that holds this address, to be read soon.
 static inline void cp_prefetch(const void *address) { __builtin_prefetch(address); }

@@ -77,7 +77,9 @@ package struct HierarchicalAttention: AttentionMechanism {
   let fineQuery: Bool
   package let biasLength: Int?
   /// Stands in for the learned table when positions come from elsewhere.
-  private var zeroBias: View { View(rows: heads, columns: 2 * blockSize) }
+  private let zeroBias: View
+  /// Takes the gradient of that table, which nobody reads.
+  private let droppedBiasGradient: View
 
   init(_ config: ModelConfig, _ options: HierarchicalOptions) {
     heads = config.heads
@@ -86,6 +88,8 @@ package struct HierarchicalAttention: AttentionMechanism {
     blockSize = options.blockSize
     fineQuery = options.query == .fine
     biasLength = config.position == .relativeBias ? 2 * blockSize : nil
+    zeroBias = View(rows: heads, columns: 2 * blockSize)
+    droppedBiasGradient = View(rows: heads, columns: 2 * blockSize)
   }
 
   /// The natural log of every softmax denominator.
@@ -102,7 +106,7 @@ package struct HierarchicalAttention: AttentionMechanism {
   ) {
     kernels.supporting((any HierarchicalAttentionKernels).self).hierarchicalAttentionBackward(
       dq: d.dq, dk: d.dk, dv: d.dv,
-      dBias: d.dBias ?? View(rows: heads, columns: 2 * blockSize), dO: d.dO, o: t.o, lse: t.saved,
+      dBias: d.dBias ?? droppedBiasGradient, dO: d.dO, o: t.o, lse: t.saved,
       q: t.q, k: t.k, v: t.v, bias: t.bias ?? zeroBias, starts: pass.starts, heads: heads,
       scale: scale, blockSize: blockSize, fineQuery: fineQuery)
   }

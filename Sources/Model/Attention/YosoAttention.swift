@@ -137,27 +137,44 @@ package struct YosoAttention: AttentionMechanism {
 
 /// Hyperplanes of each layer's last draws, so that the passes of one step draw them once.
 private final class YosoPlaneCache: Sendable {
+  private struct Drawn {
+    var draw: AttentionDraw
+    let planes: View
+  }
+
   /// Training and evaluation take turns.
-  private static let kept = 2
-  private let drawn = Mutex<[Int: [(draw: AttentionDraw, planes: View)]]>([:])
+  private struct Layer {
+    /// Drawn anew for every step, into the same memory: nothing outlives the pass it is for.
+    var training: Drawn?
+    /// Caches of decoding hold them: another draw has memory of its own.
+    var evaluation: Drawn?
+  }
+
+  private let layers = Mutex<[Int: Layer]>([:])
 
   /// The hyperplanes of a layer, or nil if the attention draws none.
   func planes(_ shape: YosoShape, width: Int, layer: Int, draw: AttentionDraw) -> View? {
     guard shape.isRandom else { return nil }
-    return drawn.withLock { drawn in
-      var own = drawn[layer] ?? []
-      if let known = own.first(where: { $0.draw == draw }) { return known.planes }
-      let planes = shape.drawPlanes(width: width) { head in
-        switch draw {
-        case .training(let seed, let step):
-          CounterRandom(seed: seed, UInt64(step), UInt64(layer), UInt64(head), 0)
-        case .evaluation(let seed):
-          CounterRandom(seed: seed, 0, UInt64(layer), UInt64(head), 1)
+    return layers.withLock { layers in
+      var own = layers[layer] ?? Layer()
+      defer { layers[layer] = own }
+      switch draw {
+      case .training(let seed, let step):
+        if let known = own.training, known.draw == draw { return known.planes }
+        let planes = own.training?.planes ?? View(rows: shape.planeRows, columns: width)
+        shape.drawPlanes(into: planes) {
+          CounterRandom(seed: seed, UInt64(step), UInt64(layer), UInt64($0), 0)
         }
+        own.training = Drawn(draw: draw, planes: planes)
+        return planes
+      case .evaluation(let seed):
+        if let known = own.evaluation, known.draw == draw { return known.planes }
+        let planes = shape.drawPlanes(width: width) {
+          CounterRandom(seed: seed, 0, UInt64(layer), UInt64($0), 1)
+        }
+        own.evaluation = Drawn(draw: draw, planes: planes)
+        return planes
       }
-      own.insert((draw, planes), at: 0)
-      drawn[layer] = Array(own.prefix(Self.kept))
-      return planes
     }
   }
 }

@@ -15,15 +15,21 @@ enum ScratchPool {
 
   private static let idle = Mutex<[Buffer]>([])
 
+  /// Told of every size that is borrowed on this thread; see ``WorkingMemory``.
+  @TaskLocal static var recorder: WorkingMemory.Recorder?
+
+  /// Floats of the buffer that is made for a request of `count`.
+  static func allocated(_ count: Int) -> Int { max(count, leastCount) }
+
+  /// Forgets the buffers that nobody uses.
+  static func drain() { idle.withLock { $0 = [] } }
+
   /// Lends a buffer of at least `count` floats with undefined contents for the time of `body`.
   static func borrow(_ count: Int, _ body: (Buffer) -> Void) {
-    let found: Buffer? = idle.withLock { buffers in
-      let fitting = buffers.indices.filter { buffers[$0].count >= count }
-      let best = fitting.min { buffers[$0].count < buffers[$1].count }
-      return best.map { buffers.remove(at: $0) }
-    }
-    let buffer = found ?? Buffer(count: max(count, leastCount))
+    let buffer = take(count) ?? Buffer(count: allocated(count))
+    recorder?.lend(count)
     body(buffer)
+    recorder?.takeBack(count)
     idle.withLock { buffers in
       buffers.append(buffer)
       // Sizes vary with the batch: without a bound every larger request would leave one behind.
@@ -31,6 +37,21 @@ enum ScratchPool {
         let smallest = buffers.indices.min { buffers[$0].count < buffers[$1].count }
         if let smallest { buffers.remove(at: smallest) }
       }
+    }
+  }
+
+  /// The smallest idle buffer of at least `count` floats.
+  ///
+  /// Where there is none, the largest idle one goes: what comes in its place serves its turn, too.
+  private static func take(_ count: Int) -> Buffer? {
+    idle.withLock { buffers in
+      let fitting = buffers.indices.filter { buffers[$0].count >= count }
+      if let best = fitting.min(by: { buffers[$0].count < buffers[$1].count }) {
+        return buffers.remove(at: best)
+      }
+      let largest = buffers.indices.max { buffers[$0].count < buffers[$1].count }
+      if let largest { buffers.remove(at: largest) }
+      return nil
     }
   }
 }

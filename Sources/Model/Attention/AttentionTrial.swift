@@ -1,0 +1,121 @@
+package import Tensor
+
+/// One layer's attention on one sequence of random queries, keys and values, to time it and to see
+/// what it needs.
+package struct AttentionTrial: Sendable {
+  package let length: Int
+  package let mechanism: any AttentionMechanism
+  package let tensors: AttentionTensors
+  package let gradients: AttentionGradients
+  private let kernels = CPUKernels()
+
+  /// - Parameter length: Positions of the sequence.
+  /// - Throws: `ModelError` if the configuration is no model.
+  package init(_ model: ModelConfig, length: Int) throws(ModelError) {
+    try self.init(model, mechanism: nil, length: length)
+  }
+
+  /// - Parameter mechanism: In place of the configuration's own attention; tests put a faulty one
+  ///   here.
+  package init(
+    _ model: ModelConfig, mechanism: (any AttentionMechanism)?, length: Int
+  ) throws(ModelError) {
+    var model = model
+    model.maximumLength = max(model.maximumLength, length)
+    try model.validate()
+    self.length = length
+    let mechanism = mechanism ?? model.mechanism
+    self.mechanism = mechanism
+    let (width, heads) = (model.width, model.heads)
+    func zeros(_ rows: Int, _ columns: Int) -> View { View(rows: rows, columns: columns) }
+    func random(_ rows: Int, _ columns: Int, _ word: UInt64, deviation: Double = 1) -> View {
+      let view = zeros(rows, columns)
+      view.fillGaussian(deviation: deviation, from: CounterRandom(seed: 3, word))
+      return view
+    }
+    // Side by side, as a block has them.
+    let qkv = random(length, 3 * width, 1)
+    let dQKV = zeros(length, 3 * width)
+    func part(_ view: View, _ index: Int) -> View {
+      view.columns(index * width..<(index + 1) * width)
+    }
+    let own = mechanism.ownWeights
+    tensors = AttentionTensors(
+      q: part(qkv, 0), k: part(qkv, 1), v: part(qkv, 2),
+      bias: mechanism.biasLength.map { random(heads, $0, 2, deviation: 0.1) },
+      o: zeros(length, width), saved: zeros(mechanism.savedRows, length),
+      input: random(length, width, 3),
+      own: own.enumerated().map {
+        random($1.rows, $1.columns, 10 + UInt64($0), deviation: $1.deviation ?? 1)
+      })
+    gradients = AttentionGradients(
+      dO: random(length, width, 4), dq: part(dQKV, 0), dk: part(dQKV, 1), dv: part(dQKV, 2),
+      dBias: mechanism.biasLength.map { zeros(heads, $0) }, dInput: zeros(length, width),
+      dOwn: own.map { zeros($0.rows, $0.columns) })
+  }
+
+  /// - Parameter step: Random attentions draw numbers of their own for each, as in training.
+  package func forward(step: Int) {
+    mechanism.forward(tensors, pass(step), kernels: kernels)
+  }
+
+  /// After `forward` of the same step.
+  package func backward(step: Int) {
+    mechanism.backward(tensors, gradients, pass(step), kernels: kernels)
+  }
+
+  private func pass(_ step: Int) -> AttentionPass {
+    AttentionPass(
+      starts: [0, length], layer: 0, draw: .training(seed: UInt64(length), step: step))
+  }
+
+  /// An empty cache for one stream.
+  package func makeCache() -> any AttentionCache {
+    mechanism.makeCache(layer: 0, draw: .evaluation(seed: 0), kernels: kernels)
+  }
+
+  /// The tensors of one position, for a cache.
+  package func row(_ position: Int) -> AttentionTensors {
+    let row = position..<position + 1
+    return AttentionTensors(
+      q: tensors.q.rows(row), k: tensors.k.rows(row), v: tensors.v.rows(row), bias: tensors.bias,
+      o: tensors.o.rows(row), saved: tensors.saved.columns(row), input: tensors.input.rows(row),
+      own: tensors.own)
+  }
+
+  /// What this attention borrows for batches of `positions`, the longest sequence of `longest`.
+  ///
+  /// No attention borrows more than in proportion to the length, so long sequences are not run:
+  /// two shorter ones tell how it grows.
+  package static func workingMemory(
+    _ model: ModelConfig, longest: Int, positions: Int
+  ) throws(ModelError) -> WorkingMemory.Need {
+    var model = model
+    if model.mechanism.ownWeights.isEmpty {
+      // A task is a head; only products of the whole width are shared.
+      (model.width, model.heads) = (model.headWidth, 1)
+    }
+    let tried = model
+    func need(_ length: Int) throws(ModelError) -> WorkingMemory.Need {
+      let trial = try AttentionTrial(tried, length: length)
+      return WorkingMemory.need {
+        trial.forward(step: 1)
+        trial.backward(step: 1)
+      }
+    }
+    let length = min(longest, longestRun)
+    let whole = try need(length)
+    guard length > 1, positions > length else { return whole }
+    let half = try need(length / 2)
+    func grown(_ floats: KeyPath<WorkingMemory.Need, Int>, to target: Int) -> Int {
+      let slope =
+        Double(whole[keyPath: floats] - half[keyPath: floats]) / Double(length - length / 2)
+      return whole[keyPath: floats] + Int(slope * Double(max(0, target - length)))
+    }
+    return WorkingMemory.Need(
+      task: grown(\.task, to: longest), shared: grown(\.shared, to: positions))
+  }
+
+  /// Takes a tenth of a second at the most; YOSO's tables are full by then.
+  private static let longestRun = 4_096
+}

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Checks the format, builds everything in release mode and runs every test, then the independent
-# scorer.
+# Checks the format, builds everything in release mode and runs every test, then fetching
+# the benchmark, the independent scorer and a few kills.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,6 +10,8 @@ swift format lint --strict --recursive Package.swift Sources Tests
 swift build -c release --build-tests --explicit-target-dependency-import-check error
 swift test -c release --skip-build
 bin=$(swift build -c release --show-bin-path)
+# The benchmark's archive in small, from a server that is cut short, corrupt or without Range.
+scripts/check-fetch.sh
 # The figures once more, by a program that shares no code with this one.
 BIN=$bin scripts/check-scores.sh
 # A few random moments of the two hundred.

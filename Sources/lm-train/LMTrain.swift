@@ -14,16 +14,20 @@ struct LMTrain: ParsableCommand {
     commandName: "lm-train",
     abstract: "Train a causal decoder on shards made by lm-tokenize.",
     discussion: """
+      SIGINT (Ctrl-C) and SIGTERM save a checkpoint and end the run; --resume
+      takes it up with the same bits as if it had never stopped. --dry-run says
+      what a run needs; --assume-1bw plans for the benchmark without having it.
+
       EXAMPLES
+
         lm-train --data data --output checkpoints/first --preset quickstart
         lm-train --data data --output checkpoints/h16 --preset news \\
           --attention hierarchical:blockSize=32
         lm-train --data data --output checkpoints/first --resume
-        lm-train --data data --output checkpoints/yoso --attention yoso:hashes=32,bits=9
+        lm-train --data data --output checkpoints/yoso \\
+          --attention yoso:hashes=32,bits=9
         lm-train --data data --preset h1d-53m --dry-run
-
-      SIGINT (Ctrl-C) and SIGTERM save a checkpoint and end the run; --resume takes it up with the
-      same bits as if it had never stopped.
+        lm-train --assume-1bw --preset h1d-53m --dry-run
       """)
 
   @Option(help: "Folder of shards made by lm-tokenize.")
@@ -37,6 +41,14 @@ struct LMTrain: ParsableCommand {
 
   @Flag(help: "Print parameters, memory, FLOPs and estimated time, then stop.")
   var dryRun = false
+
+  @Flag(
+    name: .customLong("assume-1bw"),
+    help: "With --dry-run, in place of --data: plan for the One Billion Word benchmark.")
+  var assumesBenchmark = false
+
+  @Option(help: "With --assume-1bw: pieces of the tokenizer (those of the preset's recipe).")
+  var vocabSize: Int?
 
   @Flag(help: "List the presets, then stop.")
   var listPresets = false
@@ -54,7 +66,17 @@ struct LMTrain: ParsableCommand {
 
   func validate() throws {
     if listPresets || listAttentions { return }
-    if data == nil { throw ValidationError("give the shards with --data DIR") }
+    if assumesBenchmark {
+      guard dryRun, data == nil, options.config == nil, !resume else {
+        throw ValidationError(
+          "--assume-1bw goes with --dry-run and a preset, without --data, --config and --resume")
+      }
+    } else {
+      if data == nil { throw ValidationError("give the shards with --data DIR") }
+      if vocabSize != nil {
+        throw ValidationError("--vocab-size goes with --assume-1bw; lm-tokenize decides otherwise")
+      }
+    }
     if output == nil, !dryRun { throw ValidationError("give the run folder with --output RUN") }
     if let threads, threads < 1 {
       throw ValidationError("--threads is \(threads), expected 1 or more")
@@ -77,13 +99,19 @@ struct LMTrain: ParsableCommand {
       return
     }
     if let threads { Parallel.threads = threads }
-    let dataSet = try DataSet(directory: data ?? "")
-    let config = try runConfig(dataSet.manifest)
+    let dataSet = assumesBenchmark ? nil : try DataSet(directory: data ?? "")
+    let manifest = try dataSet?.manifest ?? assumedManifest()
+    let config = try runConfig(manifest)
     try config.validate()
     let peak = MatrixPeak.measure()
-    let plan = TrainingPlan(config, manifest: dataSet.manifest)
-    print(Self.describe(config, plan, peak: peak, data: dataSet))
-    if dryRun { return }
+    let plan = TrainingPlan(config, manifest: manifest)
+    print(Self.describe(config, plan, peak: peak, manifest: manifest))
+    if assumesBenchmark {
+      print(
+        "assumed       the benchmark's sentences and words, and \(AssumedData.unitsPerUnit) "
+          + "pieces a word, each with one </s> a sentence")
+    }
+    guard let dataSet, !dryRun else { return }
     let memory = Int(clamping: ProcessInfo.processInfo.physicalMemory)
     guard plan.bytes <= memory else {
       throw TrainingError.invalid(
@@ -95,6 +123,12 @@ struct LMTrain: ParsableCommand {
   }
 
   // MARK: Configuration
+
+  /// The benchmark with as many pieces as were asked for.
+  private func assumedManifest() throws -> Manifest {
+    let preset = try Preset.named(options.preset ?? "quickstart")
+    return AssumedData.manifest(vocabularySize: vocabSize ?? preset.vocabularySize)
+  }
 
   private func configPath(_ run: String) -> String { run + "/config.json" }
 
@@ -132,10 +166,10 @@ struct LMTrain: ParsableCommand {
   }
 
   private static func describe(
-    _ config: RunConfig, _ plan: TrainingPlan, peak: Double, data: DataSet
+    _ config: RunConfig, _ plan: TrainingPlan, peak: Double, manifest: Manifest
   ) -> String {
     let model = config.model
-    let totals = data.manifest.totals(of: config.data.trainSplit)
+    let totals = manifest.totals(of: config.data.trainSplit)
     let epochs = Double(plan.pieces) / Double(max(1, plan.piecesPerEpoch))
     return Format.table(
       [
@@ -203,8 +237,9 @@ struct LMTrain: ParsableCommand {
     Interrupt.handle(message: "lm-train: saving a checkpoint; once more ends at once, unsaved")
     let printer = ProgressPrinter(steps: config.steps)
     let trainer = try Trainer(
-      config: config, dataSet: dataSet, pieceTable: pieces, tokenizer: tokenizer, run: run,
-      resume: resume, report: { printer.show($0) })
+      config: config, dataSet: dataSet, pieceTable: pieces, tokenizer: tokenizer,
+      tokenizerForms: HuggingFaceTokenizer.files(of: sentencePiece), run: run, resume: resume,
+      report: { printer.show($0) })
     trainer.peak = peak
     trainer.shouldStop = { Interrupt.isRequested }
     try JSONFile.write(config, to: configPath(run))

@@ -14,5 +14,8 @@ bin=$(swift build -c release --show-bin-path)
 scripts/check-fetch.sh
 # The figures once more, by a program that shares no code with this one.
 BIN=$bin scripts/check-scores.sh
+BIN=$bin scripts/check-docs.sh
+# What a person relies on: help, completions, manual pages, installation, prompts at a terminal.
+BIN=$bin scripts/check-habits.sh
 # A few random moments of the two hundred.
 BIN=$bin scripts/crash-test.sh 3

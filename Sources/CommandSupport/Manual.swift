@@ -114,9 +114,19 @@ package enum Manual {
     abstract.prefix(1).lowercased() + abstract.dropFirst()
   }
 
-  /// Text that troff takes for nothing but text.
+  /// Text that troff takes for nothing but text, in ASCII.
   private static func escaped(_ text: String) -> String {
-    let safe = text.replacing("\\", with: "\\e").replacing("-", with: "\\-")
+    var safe = ""
+    for scalar in text.unicodeScalars {
+      switch scalar {
+      case "\\": safe += "\\e"
+      case "-": safe += "\\-"
+      case _ where scalar.isASCII: safe.unicodeScalars.append(scalar)
+      default:
+        let digits = String(scalar.value, radix: 16, uppercase: true)
+        safe += "\\[u" + String(repeating: "0", count: max(0, 4 - digits.count)) + digits + "]"
+      }
+    }
     return safe.hasPrefix(".") || safe.hasPrefix("'") ? "\\&" + safe : safe
   }
 }

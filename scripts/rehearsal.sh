@@ -2,7 +2,8 @@
 # Rehearses a newcomer's first hour: a clean Debian 12 made by debootstrap in a folder, Swift from this
 # machine read-only, a fresh clone of HEAD, and both commands of the README inside it.
 #
-#   scripts/rehearsal.sh ROOT [OPTION...]      ROOT: a folder that is not there yet
+#   scripts/rehearsal.sh ROOT [OPTION...]      ROOT: a folder that is not there yet, or one that
+#                                              --keep has left (then what it installed is there)
 #
 #   --mirror URL      Debian mirror (http://deb.debian.org/debian)
 #   --bind DIR        read-only in the root at the same place; again for more, for example the
@@ -17,7 +18,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 usage() {
-  sed -n '2,17p' "$0" | cut -c3- >&2
+  sed -n '2,18p' "$0" | cut -c3- >&2
   exit 2
 }
 fail() {
@@ -43,7 +44,8 @@ while (($#)); do
   esac
   shift 2
 done
-[[ ! -e $root ]] || fail "$root is there already; give a folder that is not"
+[[ ! -e $root || -e $root/etc/debian_version ]] ||
+  fail "$root is there and no Debian root; give a folder that is not there"
 [[ $(id -u) == 0 ]] || fail "mounting and chroot need root; run it with sudo"
 for program in debootstrap swift git; do
   command -v "$program" >/dev/null || fail "$program is missing; install it first"
@@ -65,10 +67,15 @@ clean() {
 trap clean EXIT
 step() { printf '\n=== rehearsal: %s\n' "$*"; }
 
-step "a clean Debian 12 in $root"
-debootstrap --variant=minbase bookworm "$root" "$mirror" >"$root.log" 2>&1 ||
-  { tail -n 5 "$root.log" >&2; fail "debootstrap failed; see $root.log, or give another --mirror"; }
-rm -f "$root.log"
+if [[ -e $root/etc/debian_version ]]; then
+  step "the Debian of an earlier rehearsal in $root"
+  rm -rf "$root/root/trainer" "$root/etc/gitconfig"
+else
+  step "a clean Debian 12 in $root"
+  debootstrap --variant=minbase bookworm "$root" "$mirror" >"$root.log" 2>&1 ||
+    { tail -n 5 "$root.log" >&2; fail "debootstrap failed; see $root.log, or give another --mirror"; }
+  rm -f "$root.log"
+fi
 bind() { # bind DIR: this folder inside, read-only
   mkdir -p "$root$1"
   mount --bind "$1" "$root$1"

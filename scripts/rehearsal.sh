@@ -53,6 +53,7 @@ done
 swift=$(dirname "$(dirname "$(readlink -f "$(command -v swift)")")")
 binds+=("$swift")
 
+commit=$(git rev-parse HEAD)
 mkdir -p "$root"
 root=$(realpath "$root")
 mounted=()
@@ -87,9 +88,9 @@ mount --rbind /dev "$root/dev" && mount --make-rslave "$root/dev" && mounted+=("
 for folder in "${binds[@]}"; do bind "$folder"; done
 cp /etc/resolv.conf "$root/etc/resolv.conf"
 
-step "a clone of $(git rev-parse --short HEAD)"
+step "a clone of ${commit:0:7}"
 git clone --quiet --no-hardlinks . "$root/root/trainer"
-git -C "$root/root/trainer" checkout --quiet --detach "$(git rev-parse HEAD)"
+git -C "$root/root/trainer" checkout --quiet --detach "$commit"
 {
   git config --get-regexp '^url\..*\.insteadof$' || true
 } | while read -r key value; do git config --file "$root/etc/gitconfig" --add "$key" "$value"; done

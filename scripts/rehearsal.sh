@@ -85,7 +85,6 @@ bind() { # bind DIR: this folder inside, read-only
 }
 mount -t proc proc "$root/proc" && mounted+=("$root/proc")
 mount --rbind /dev "$root/dev" && mount --make-rslave "$root/dev" && mounted+=("$root/dev")
-for folder in "${binds[@]}"; do bind "$folder"; done
 cp /etc/resolv.conf "$root/etc/resolv.conf"
 
 step "a clone of ${commit:0:7}"
@@ -107,6 +106,8 @@ inside apt-get update -qq
 inside env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
   binutils ca-certificates git libc6-dev libcurl4 libedit2 libgcc-12-dev libncurses6 libpython3.11 \
   libsqlite3-0 libstdc++-12-dev libxml2 libz3-4 tzdata zlib1g-dev >/dev/null
+# Afterwards, so that a bound folder is not in the way of a package.
+for folder in "${binds[@]}"; do bind "$folder"; done
 inside swift --version 2>&1 | head -n 1
 
 for command in $only; do

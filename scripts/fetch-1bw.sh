@@ -42,7 +42,7 @@ usage() {
   exit $(($1 == 1 ? 0 : 2))
 }
 
-output=data mirror= archive= keep=
+output=data mirror= archive= keep= own_size= own_sum=
 while (($#)); do
   case $1 in
     --help | -h) usage 1 ;;
@@ -53,14 +53,15 @@ while (($#)); do
     --output) output=${2%/} ;;
     --mirror) mirror=$2 ;;
     --archive) archive=$2 ;;
-    --size) size=$2 ;;
-    --sha256) sha256=${2,,} ;;
+    --size) size=$2 own_size=1 ;;
+    --sha256) sha256=${2,,} own_sum=1 ;;
     --md5sums) md5sums=$(<"$2") || fail "could not read $2; give a file that md5sum wrote" ;;
     *) usage 2 ;;
   esac
   shift 2
 done
 [[ -z $mirror || -z $archive ]] || fail "give --mirror or --archive, not both"
+[[ -n $own_size || -z $own_sum ]] || fail "--sha256 means another archive; give its --size as well"
 [[ $size =~ ^[1-9][0-9]*$ ]] || fail "--size is \"$size\", expected a number of bytes"
 [[ $sha256 =~ ^[0-9a-f]{64}$ ]] || fail "--sha256 is \"$sha256\", expected 64 hexadecimal digits"
 case $mirror in
@@ -135,9 +136,10 @@ forget_unless_prefix() {
 download() {
   command -v curl >/dev/null || fail "curl is missing; install it (apt-get install curl), or" \
     "download $address yourself and give it with --archive"
-  local status before headers=$output/.$folder.headers stalls=0 restarts=0
+  local status before headers stalls=0 restarts=0
   local why code length show=(--silent --show-error) shown=/dev/null
   if [[ -t 2 ]]; then show=(--progress-bar) shown=/dev/stderr; fi
+  headers=$(mktemp)
   if ((have > 0)); then
     forget_unless_prefix
     have=$(bytes "$part")

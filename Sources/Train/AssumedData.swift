@@ -3,20 +3,21 @@ package import LMData
 /// The One Billion Word benchmark as a data set that is not there, to plan a run.
 ///
 /// Sentences and words are the benchmark's own counts (the words of the validation shard are about
-/// as many, and decide nothing). Pieces are Tensor2Tensor's with 32k of them:
-/// 1.1081 units a unit, where the units are words or pieces and one `</s>` a sentence.
+/// as many, and decide nothing). Pieces are Tensor2Tensor's with 32k of them, 1.1081 a word, where
+/// every sentence counts one `</s>` on both sides. No sentence is taken to be longer than 1,023.
 package enum AssumedData {
   package static let sentences = 30_301_028
   package static let words = 768_648_884
-  package static let unitsPerUnit = 1.1081
+  /// Pieces a word, `</s>` among both.
+  package static let piecesPerWord = 1.1081
 
   /// The training split and the validation shard, made with that many pieces.
   package static func manifest(vocabularySize: Int) -> Manifest {
     func shard(_ source: String, sentences: Int, words: Int) -> ShardInfo {
-      let units = (Double(words + sentences) * unitsPerUnit).rounded()
+      let units = (Double(words + sentences) * piecesPerWord).rounded()
       return ShardInfo(
         file: source, source: source, sentences: sentences, pieces: Int(units) - sentences,
-        words: words, bytes: 136 * sentences, compressedBytes: 0, longestSentence: 1_024, sha256: ""
+        words: words, bytes: 136 * sentences, compressedBytes: 0, longestSentence: 1_023, sha256: ""
       )
     }
     return Manifest(

@@ -108,7 +108,7 @@ struct LMTrain: ParsableCommand {
     print(Self.describe(config, plan, peak: peak, manifest: manifest))
     if assumesBenchmark {
       print(
-        "assumed       the benchmark's sentences and words, and \(AssumedData.unitsPerUnit) "
+        "assumed       the benchmark's sentences and words, and \(AssumedData.piecesPerWord) "
           + "pieces a word, each with one </s> a sentence")
     }
     guard let dataSet, !dryRun else { return }

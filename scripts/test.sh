@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Checks the format, builds everything in release mode and runs every test, then the independent
-# scorer.
+# Checks the format, builds everything in release mode and runs every test, then fetching
+# the benchmark, the independent scorer and a few kills.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -13,8 +13,13 @@ bin=$(swift build -c release --show-bin-path)
 # Work, memory and speed: what noise cannot break. Then that every check can fail.
 "$bin/lm-bench" check
 "$bin/lm-bench" check --faults >/dev/null
+# The benchmark's archive in small, from a server that is cut short, corrupt or without Range.
+scripts/check-fetch.sh
 # The figures once more, by a program that shares no code with this one.
 BIN=$bin scripts/check-scores.sh
+BIN=$bin scripts/check-docs.sh
+# What a person relies on: help, completions, manual pages, installation, prompts at a terminal.
+BIN=$bin scripts/check-habits.sh
 # A few random moments of the two hundred.
 BIN=$bin scripts/crash-test.sh 3
 # Small disks that are full at many moments.

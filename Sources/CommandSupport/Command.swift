@@ -20,6 +20,11 @@ extension ParsableCommand {
     let name = configuration.commandName ?? "command"
     do {
       Processor.requireVectorUnits(command: name)
+      // For scripts/install.sh; --generate-completion-script is ArgumentParser's own.
+      if CommandLine.arguments.dropFirst() == ["--generate-manual"] {
+        print(try Manual.page(for: Self.self), terminator: "")
+        Foundation.exit(0)
+      }
       var command = try parseAsRoot()
       try command.run()
       let code = Terminal.flushOutput()

@@ -28,3 +28,27 @@ package enum Interrupt {
     }
   }
 }
+
+/// SIGINT as the wish to stop what is going on, not the program.
+package enum Break {
+  private static let wanted = Atomic<Bool>(false)
+
+  /// From now on SIGINT ends no program, but a read that waits.
+  package static func handle() {
+    // Made before a handler may touch it.
+    wanted.store(false, ordering: .relaxed)
+    var action = sigaction()
+    action.__sigaction_handler = .init(
+      sa_handler: { _ in Break.wanted.store(true, ordering: .relaxed) })
+    sigemptyset(&action.sa_mask)
+    // Without SA_RESTART.
+    action.sa_flags = 0
+    sigaction(SIGINT, &action, nil)
+  }
+
+  /// Whether somebody has asked since `take` was last called.
+  package static var isRequested: Bool { wanted.load(ordering: .relaxed) }
+
+  /// Whether somebody has asked since the last time.
+  package static func take() -> Bool { wanted.exchange(false, ordering: .relaxed) }
+}

@@ -32,7 +32,9 @@ package struct SentenceSums: Sendable {
   ///
   /// Source: Efron, Bootstrap methods: another look at the jackknife, Annals of Statistics 7 (1979).
   ///
-  /// - Parameter resamples: Draws of the whole set; fewer, but at least 100, for very large sets.
+  /// - Parameters:
+  ///   - resamples: Draws of the whole set; fewer, but at least 100, for very large sets.
+  ///   - seed: Of the draws.
   package func bootstrapStandardError(resamples: Int = 1_000, seed: UInt64 = 1) -> Double? {
     guard sentences.count > 1 else { return nil }
     let draws = max(100, min(resamples, 50_000_000 / sentences.count))

@@ -57,27 +57,32 @@ package struct Generator {
   ///
   /// - Parameters:
   ///   - prompt: Pieces without markers; none samples a whole sentence.
-  ///   - onPiece: Told of every piece as it is drawn: number of the sample, piece.
+  ///   - count: Number of samples.
+  ///   - first: Number of the first sample.
+  ///   - onPiece: Told of every piece as it is drawn: number of the sample, piece. What it throws
+  ///     ends the samples.
   package func continuations(
-    of prompt: [Int32], count: Int, onPiece: (Int, Int32) throws -> Void = { _, _ in }
+    of prompt: [Int32], count: Int, first: Int = 0,
+    onPiece: (Int, Int32) throws -> Void = { _, _ in }
   ) throws -> [Continuation] {
     var results: [Continuation] = []
-    try forEachGroup(of: prompt, count: count, onPiece: onPiece) { results += $0 }
+    try forEachGroup(of: prompt, count: count, first: first, onPiece: onPiece) { results += $0 }
     return results
   }
 
   /// As `continuations`, but hands over each group of samples, in their order, as it finishes.
   package func forEachGroup(
-    of prompt: [Int32], count: Int, onPiece: (Int, Int32) throws -> Void = { _, _ in },
-    _ body: ([Continuation]) throws -> Void
+    of prompt: [Int32], count: Int, first: Int = 0,
+    onPiece: (Int, Int32) throws -> Void = { _, _ in }, _ body: ([Continuation]) throws -> Void
   ) throws {
     let limit = min(maximumPieces, try Self.room(after: prompt.count, in: model.config))
     let past = DecodeSession(model)
-    let first = past.read([model.config.bosID] + prompt).elements
-    for start in stride(from: 0, to: count, by: Self.streams) {
-      let samples = start..<min(count, start + Self.streams)
+    let logits = past.read([model.config.bosID] + prompt).elements
+    let end = first + count
+    for start in stride(from: first, to: end, by: Self.streams) {
+      let samples = start..<min(end, start + Self.streams)
       try body(
-        try advance(past, samples: samples, first: first, limit: limit, onPiece: onPiece))
+        try advance(past, samples: samples, first: logits, limit: limit, onPiece: onPiece))
     }
   }
 

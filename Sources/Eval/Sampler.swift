@@ -51,6 +51,8 @@ package struct Sampler: Sendable {
   private static let sortedAtOnce = 2_048
 
   /// - Parameters:
+  ///   - options: What the distribution is made of.
+  ///   - seed: Of all samples.
   ///   - vocabulary: Number of pieces.
   ///   - excluded: Pieces that are never drawn.
   package init(

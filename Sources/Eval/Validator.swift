@@ -25,7 +25,9 @@ package struct Validator {
 
   /// The tally of the first `limit` sequences of the split, or of all if it is 0.
   ///
-  /// - Parameter progress: Told after every sequence how many have been scored.
+  /// - Parameters:
+  ///   - limit: Sequences to score, from the start; 0 for all.
+  ///   - progress: Told after every sequence how many have been scored.
   package func tally(limit: Int = 0, progress: (Int) -> Void = { _ in }) throws -> Tally {
     var total = Tally()
     var count = 0

@@ -5,6 +5,8 @@ import Storage
 package enum CheckpointError: Error, CustomStringConvertible, Equatable {
   case notFound(path: String)
   case damaged(path: String, problem: String)
+  /// A model from elsewhere whose weights are not in the one file that is read.
+  case otherWeights(path: String, found: String)
 
   package var description: String {
     switch self {
@@ -12,6 +14,9 @@ package enum CheckpointError: Error, CustomStringConvertible, Equatable {
       "\(path) is neither a run with checkpoints nor a checkpoint; expected a folder with "
         + "\(CheckpointFolder.latestName) or \(ModelFiles.configName)"
     case .damaged(let path, let problem): "\(path) is damaged: \(problem)"
+    case .otherWeights(let path, let found):
+      "\(path) has its weights in \(found), expected \(ModelFiles.weightsName); open it with "
+        + "transformers and write it anew with save_pretrained(DIR, max_shard_size=\"100GB\")"
     }
   }
 }
@@ -41,7 +46,10 @@ package enum CheckpointFolder {
 
   /// Compares every file of a checkpoint, or only those named, with its sum.
   ///
-  /// - Parameter progress: Told of bytes read.
+  /// - Parameters:
+  ///   - path: The checkpoint.
+  ///   - chosen: Names of files, or nil for all.
+  ///   - progress: Told of bytes read.
   package static func verify(
     _ path: String, only chosen: [String]? = nil, progress: (Int) -> Void = { _ in }
   ) throws {
@@ -78,6 +86,10 @@ package enum CheckpointFolder {
       }
     }
     guard let newest = steps(ofRun: path).last else {
+      for name in ["model.safetensors.index.json", "pytorch_model.bin"]
+      where Files.exists(path + "/" + name) {
+        throw CheckpointError.otherWeights(path: path, found: name)
+      }
       throw CheckpointError.notFound(path: path)
     }
     return path + "/" + name(step: newest)

@@ -156,6 +156,7 @@ extension ModelConfig: Codable {
     case normEpsilon = "rms_norm_eps"
     case rotaryTheta = "rope_theta"
     case rotaryScaling = "rope_scaling"
+    case rotaryParameters = "rope_parameters"
     case maximumLength = "max_position_embeddings"
     case initialDeviation = "initializer_range"
     case bosID = "bos_token_id"
@@ -214,6 +215,10 @@ extension ModelConfig: Codable {
     tiedHead = try value(.tiedHead, false)
     normEpsilon = try value(.normEpsilon, 1e-6)
     rotaryTheta = try value(.rotaryTheta, rotaryTheta)
+    // Where newer writers put the angle.
+    if let rotary = try fields.decodeIfPresent(RotaryParameters.self, forKey: .rotaryParameters) {
+      rotaryTheta = try rotary.theta(orElse: rotaryTheta)
+    }
     maximumLength = try value(.maximumLength, maximumLength)
     initialDeviation = try value(.initialDeviation, initialDeviation)
     bosID = try value(.bosID, bosID)
@@ -237,8 +242,9 @@ extension ModelConfig: Codable {
     let keyValueHeads = try fields.decodeIfPresent(Int.self, forKey: .keyValueHeads) ?? heads
     guard keyValueHeads == heads else {
       throw ModelError.invalid(
-        "num_key_value_heads is \(keyValueHeads); grouped keys are not supported, expected \(heads)"
-      )
+        "num_key_value_heads is \(keyValueHeads), expected \(heads) as there are heads: grouped-query "
+          + "attention is not supported; repeat the rows of k_proj and v_proj \(heads) / "
+          + "\(keyValueHeads) times to open this model")
     }
     guard try fields.decodeIfPresent(Int.self, forKey: .headWidth) ?? headWidth == headWidth,
       try fields.decodeIfPresent(String.self, forKey: .activation) ?? "silu" == "silu",
@@ -250,5 +256,25 @@ extension ModelConfig: Codable {
         "the model uses head_dim, hidden_act, biases or rope_scaling that are not supported; "
           + "expected head_dim = hidden_size / heads, silu, no biases, no scaling")
     }
+  }
+}
+
+/// The key `rope_parameters` of a Llama configuration.
+private struct RotaryParameters: Decodable {
+  let type: String?
+  let theta: Double?
+
+  private enum CodingKeys: String, CodingKey {
+    case type = "rope_type"
+    case theta = "rope_theta"
+  }
+
+  func theta(orElse theta: Double) throws(ModelError) -> Double {
+    guard type ?? "default" == "default" else {
+      throw .invalid(
+        "rope_type is \"\(type ?? "")\", expected \"default\": scaled rotary positions are not "
+          + "supported")
+    }
+    return self.theta ?? theta
   }
 }

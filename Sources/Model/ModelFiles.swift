@@ -46,7 +46,8 @@ package enum ModelFiles {
     try writer.finish()
   }
 
-  /// The weights of a checkpoint, mapped where they lie if the file has our order.
+  /// The weights of a checkpoint, mapped where they lie if the file has our order and type; others
+  /// are copied, numbers of 16 bits widened.
   ///
   /// - Throws: `ModelError.file` if a tensor is missing, extra, or of another type or shape.
   package static func readWeights(
@@ -58,7 +59,8 @@ package enum ModelFiles {
     let layout = ParameterLayout(config)
     try check(header, against: layout.slots, prefix: "", tied: config.tiedHead, path: path)
     let inOrder = header.entries.map(\.name) == layout.slots.map(\.name)
-    guard inOrder, header.dataStart % 4 == 0, let base = file.bytes.baseAddress else {
+    let isWide = header.entries.allSatisfy { $0.type == "F32" }
+    guard inOrder, isWide, header.dataStart % 4 == 0, let base = file.bytes.baseAddress else {
       let parameters = Parameters(config)
       copy(header, file, into: parameters, prefix: "")
       return parameters
@@ -116,9 +118,10 @@ package enum ModelFiles {
       guard let entry = found.removeValue(forKey: prefix + slot.name) else {
         throw fail("tensor \(prefix + slot.name) is missing")
       }
-      guard entry.type == "F32", entry.shape == slot.shape else {
+      guard NumberType(rawValue: entry.type) != nil, entry.shape == slot.shape else {
         throw fail(
-          "tensor \(entry.name) is \(entry.type) \(entry.shape), expected F32 \(slot.shape)")
+          "tensor \(entry.name) is \(entry.type) \(entry.shape), expected F32 \(slot.shape) "
+            + "(BF16 and F16 are read too)")
       }
     }
     // A tied model may still carry its head under the second name.
@@ -135,9 +138,10 @@ package enum ModelFiles {
       else { continue }
       let start = header.dataStart + entry.range.lowerBound
       let source = file.bytes[start..<start + entry.range.count]
-      UnsafeMutableRawBufferPointer(
-        start: parameters.buffer.base + slot.offset, count: slot.count * 4
-      ).copyMemory(from: UnsafeRawBufferPointer(rebasing: source))
+      NumberType(rawValue: entry.type)?.widen(
+        UnsafeRawBufferPointer(rebasing: source),
+        into: UnsafeMutableBufferPointer(
+          start: parameters.buffer.base + slot.offset, count: slot.count))
       // A tensor is needed once; a whole checkpoint in memory twice would be the run's peak.
       file.forget(start..<start + entry.range.count)
     }

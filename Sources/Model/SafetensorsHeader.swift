@@ -24,7 +24,9 @@ package struct SafetensorsHeader {
 
   /// Reads and checks the header of a whole file; no figure in it is trusted.
   ///
-  /// - Parameter path: For messages only.
+  /// - Parameters:
+  ///   - bytes: The file.
+  ///   - path: For messages only.
   package init(_ bytes: UnsafeRawBufferPointer, path: String) throws(ModelError) {
     func fail(_ problem: String) -> ModelError { .file(path: path, problem: problem) }
     guard bytes.count >= 8 else {
@@ -100,7 +102,9 @@ package struct SafetensorsHeader {
 
   /// The bytes that stand before the data, padded so that the data begins on a 64-byte boundary.
   ///
-  /// - Parameter tensors: Names and shapes of float32 tensors in the order of the data.
+  /// - Parameters:
+  ///   - tensors: Names and shapes of float32 tensors in the order of the data.
+  ///   - metadata: What other programs are told beside them.
   package static func encode(_ tensors: [(name: String, shape: [Int])], metadata: [String: String])
     -> [UInt8]
   {

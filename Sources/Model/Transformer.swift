@@ -94,7 +94,11 @@ package final class Transformer {
   /// Forward and backward of one micro-batch; adds to `gradients`.
   ///
   /// - Parameters:
+  ///   - ids: Inputs, `[N]`.
+  ///   - targets: The pieces that follow, `[N]`.
+  ///   - starts: First position of every sequence and, last, N.
   ///   - gradientScale: 1 / targets of the whole step, so that micro-batches add up to the mean.
+  ///   - dropout: Masks of this step, or nil for none.
   ///   - draw: Names the random numbers of attentions that draw any.
   ///   - gradients: The gradient of every weight, accumulated.
   /// - Returns: Sum of the targets' negative log-probabilities in nats, dropout included.

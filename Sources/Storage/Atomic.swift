@@ -147,7 +147,9 @@ package final class AtomicDirectory {
   ///
   /// An old folder that was being replaced gets its name back if nothing has it now.
   ///
-  /// - Parameter isTarget: Whether to look after leftovers of the file or folder of this name.
+  /// - Parameters:
+  ///   - folder: Where to look.
+  ///   - isTarget: Whether to look after leftovers of the file or folder of this name.
   /// - Returns: The paths removed.
   @discardableResult
   package static func removeAbandoned(

@@ -4,7 +4,9 @@ import Foundation
 package enum JSONFile {
   /// The JSON of a value, with a newline at the end.
   ///
-  /// - Parameter path: Named in errors.
+  /// - Parameters:
+  ///   - value: What is written.
+  ///   - path: Named in errors.
   package static func encode(
     _ value: some Encodable, path: String = "value"
   ) throws(StorageError) -> [UInt8] {
@@ -19,7 +21,10 @@ package enum JSONFile {
 
   /// A value from its JSON.
   ///
-  /// - Parameter path: Named in errors.
+  /// - Parameters:
+  ///   - type: Type of the value.
+  ///   - bytes: The JSON.
+  ///   - path: Named in errors.
   package static func decode<Value: Decodable>(
     _ type: Value.Type, from bytes: [UInt8], path: String
   ) throws(StorageError) -> Value {

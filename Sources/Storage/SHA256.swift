@@ -75,7 +75,9 @@ package struct SHA256: Sendable {
 
   /// The checksum of a whole file.
   ///
-  /// - Parameter progress: Told of bytes read.
+  /// - Parameters:
+  ///   - path: The file.
+  ///   - progress: Told of bytes read.
   package static func hexDigest(
     ofFile path: String, progress: (Int) -> Void = { _ in }
   ) throws(StorageError) -> String {

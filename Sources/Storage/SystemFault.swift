@@ -18,7 +18,9 @@ package enum SystemFault {
   ///
   /// Calls of all threads are asked about, those of other tests among them: look at the path.
   ///
-  /// - Parameter decide: The `errno` that a call fails with, or nil to let it through.
+  /// - Parameters:
+  ///   - decide: The `errno` that a call fails with, or nil to let it through.
+  ///   - body: What is run.
   package static func during<Result>(
     _ decide: @escaping @Sendable (Call, String) -> Int32?, _ body: () throws -> Result
   ) rethrows -> Result {

@@ -58,7 +58,10 @@ package final class Buffer: @unchecked Sendable {
 
   /// Borrows memory that somebody else owns, for example a mapped file.
   ///
-  /// - Parameter release: Called once when the last view is gone; it keeps the owner alive.
+  /// - Parameters:
+  ///   - base: The first float.
+  ///   - count: Number of floats.
+  ///   - release: Called once when the last view is gone; it keeps the owner alive.
   package init(
     borrowing base: UnsafeMutablePointer<Float>, count: Int, release: @escaping @Sendable () -> Void
   ) {

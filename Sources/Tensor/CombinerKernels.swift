@@ -9,8 +9,14 @@ package protocol CombinerKernels: Kernels {
   /// denominator.
   ///
   /// - Parameters:
+  ///   - o: Outputs, `[N, H·E]`.
+  ///   - saved: `[shape.savedRows, N]`, for the backward pass.
+  ///   - q: Queries, `[N, H·D]`.
+  ///   - k: Keys, `[N, H·D]`.
+  ///   - v: Values, `[N, H·E]`.
   ///   - projection: For row-major summaries with projected addresses, nil for all others.
   ///   - starts: First position of every sequence and, last, N; positions begin anew in each.
+  ///   - shape: Heads, pattern and segment.
   func combinerAttentionForward(
     o: View, saved: View, q: View, k: View, v: View, projection: CombinerProjection?,
     starts: [Int], shape: CombinerShape)

@@ -37,7 +37,10 @@ package protocol Kernels: Sendable {
   /// Rotates every head of `x [N, H·D]` in place by the position of its row.
   ///
   /// - Parameters:
+  ///   - x: `[N, H·D]`.
   ///   - positions: Position of each row inside its sequence, `[N]`.
+  ///   - headWidth: Width of a head, D; even.
+  ///   - theta: Base of the angles.
   ///   - inverse: Rotates back, which is the backward pass.
   func rotary(x: View, positions: [Int32], headWidth: Int, theta: Double, inverse: Bool)
 
@@ -45,7 +48,10 @@ package protocol Kernels: Sendable {
 
   /// Adds sines and cosines of the position to every row, in place; it has no gradient of its own.
   ///
-  /// - Parameter amplitude: Of every sine and cosine.
+  /// - Parameters:
+  ///   - x: `[N, C]`.
+  ///   - positions: Position of each row inside its sequence, `[N]`.
+  ///   - amplitude: Of every sine and cosine.
   func addSinusoidal(x: View, positions: [Int32], amplitude: Double)
 
   // MARK: SwiGLU
@@ -82,7 +88,18 @@ package protocol Kernels: Sendable {
   ///     m = b1 m + (1-b1) g,  v = b2 v + (1-b2) g²
   ///     p -= rate · (m / (1-b1^t) / (sqrt(v / (1-b2^t)) + epsilon) + decay · p)
   ///
-  /// - Parameter gradientScale: Multiplies every gradient first (clipping).
+  /// - Parameters:
+  ///   - parameters: The weights p.
+  ///   - gradients: Their gradients g.
+  ///   - firstMoment: Running mean m.
+  ///   - secondMoment: Running mean of squares v.
+  ///   - rate: Learning rate of this step.
+  ///   - beta1: b1.
+  ///   - beta2: b2.
+  ///   - epsilon: Added to the root.
+  ///   - decay: Weight decay.
+  ///   - step: t, from 1 on.
+  ///   - gradientScale: Multiplies every gradient first (clipping).
   func adamW(
     parameters: View, gradients: View, firstMoment: View, secondMoment: View, rate: Float,
     beta1: Float, beta2: Float, epsilon: Float, decay: Float, step: Int, gradientScale: Float)

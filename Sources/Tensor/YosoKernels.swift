@@ -14,6 +14,7 @@ package protocol YosoKernels: Kernels {
   ///   - planes: Normal vectors of the hyperplanes, `[shape.planeRows, D]`, bit t of hash h of a
   ///     head in row `(head · hashes + h) · bits + t`; nil for the expectation.
   ///   - starts: First position of every sequence and, last, N.
+  ///   - shape: Heads, hashes, bits and estimate.
   func yosoForward(
     o: View, saved: View, q: View, k: View, v: View, planes: View?, starts: [Int],
     shape: YosoShape)

@@ -5,7 +5,9 @@ extension YosoShape {
   /// that fewer hashes are a prefix of more. The numbers are `CounterRandom.gaussian` from the
   /// first 23 bits of its uniform numbers.
   ///
-  /// - Parameter random: The stream of a head.
+  /// - Parameters:
+  ///   - width: Width of a head, D.
+  ///   - random: The stream of a head.
   package func drawPlanes(width: Int, random: (_ head: Int) -> CounterRandom) -> View {
     let planes = View(rows: planeRows, columns: width)
     drawPlanes(into: planes, random: random)

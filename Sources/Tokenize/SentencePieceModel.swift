@@ -25,6 +25,9 @@ package final class SentencePieceModel: @unchecked Sendable {
   /// user-defined symbol.
   package let wordsAreIndependent: Bool
 
+  /// Whether some piece is kept whole wherever it occurs.
+  let hasUserSymbols: Bool
+
   /// Piece of the byte with this number.
   package let byteIDs: [Int32]
   private let handle: OpaquePointer
@@ -55,6 +58,7 @@ package final class SentencePieceModel: @unchecked Sendable {
       bos: csp_begin_id(loaded), eos: csp_end_id(loaded), unk: csp_unknown_id(loaded))
     let survey = Self.survey(loaded)
     byteIDs = survey.byteIDs
+    hasUserSymbols = properties.hasUserSymbols
     wordsAreIndependent = survey.wordsAreIndependent && !properties.hasUserSymbols
     if let reason = properties.lossReason { throw .lossyModel(path: path, reason: reason) }
     if byteIDs.contains(-1) {

@@ -19,9 +19,16 @@ package struct CheckpointStore: Sendable {
   // MARK: Saving
 
   /// Writes a checkpoint beside its name, flushes it, renames it, and last replaces `latest`.
+  ///
+  /// - Parameters:
+  ///   - state: All that resume needs beside weights and moments.
+  ///   - model: Their configuration.
+  ///   - parameters: The weights.
+  ///   - optimizer: The moments.
+  ///   - tokenizerFiles: The tokenizer by file name.
   package func save(
     _ state: TrainState, model: ModelConfig, parameters: Parameters, optimizer: Optimizer,
-    tokenizer: [UInt8]
+    tokenizerFiles: [String: [UInt8]]
   ) throws {
     let directory = try AtomicDirectory(target: path(step: state.step))
     let path = directory.path
@@ -29,7 +36,9 @@ package struct CheckpointStore: Sendable {
     try ModelFiles.writeTensors(
       Self.momentGroups(optimizer), to: path + "/" + CheckpointFolder.optimizerName)
     try JSONFile.write(state, to: path + "/" + CheckpointFolder.stateName)
-    try AtomicFile.write(tokenizer, to: path + "/" + CheckpointFolder.tokenizerName)
+    for (name, bytes) in tokenizerFiles.sorted(by: { $0.key < $1.key }) {
+      try AtomicFile.write(bytes, to: path + "/" + name)
+    }
     let sums = try Files.entries(of: path).sorted().map {
       SumsFile.Line(digest: try SHA256.hexDigest(ofFile: path + "/" + $0), name: $0)
     }
@@ -50,9 +59,13 @@ package struct CheckpointStore: Sendable {
   /// Removes checkpoints that no rule keeps: the newest `keepLast`, multiples of `keepEvery`, the
   /// best.
   ///
-  /// - Parameter newest: The step just saved. Folders of later steps were passed over by resume as
-  ///   damaged; they do not count, and stay until their step is saved again.
-  /// - Parameter alsoKept: A step that stays for another reason.
+  /// - Parameters:
+  ///   - newest: The step just saved. Folders of later steps were passed over by resume as damaged;
+  ///     they do not count, and stay until their step is saved again.
+  ///   - keepLast: How many of the newest stay.
+  ///   - keepEvery: Multiples of it stay; 0 for none.
+  ///   - best: The step with the best validation.
+  ///   - alsoKept: A step that stays for another reason.
   package func rotate(
     newest: Int, keepLast: Int, keepEvery: Int, best: Int?, alsoKept: Int? = nil
   ) throws {

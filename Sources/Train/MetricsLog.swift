@@ -32,7 +32,9 @@ package final class MetricsLog {
 
   /// Opens the log for appending.
   ///
-  /// - Parameter step: Lines of later steps are dropped: the run is about to take them again.
+  /// - Parameters:
+  ///   - run: The run folder.
+  ///   - step: Lines of later steps are dropped: the run is about to take them again.
   package init(run: String, keepingUpTo step: Int) throws {
     path = run + "/" + Self.name
     var kept: [UInt8] = []

@@ -5,6 +5,8 @@ package struct Preset: Sendable {
   package let name: String
   /// One line for `--list-presets`.
   package let summary: String
+  /// Pieces of the recipe's own vocabulary, for a plan without data.
+  package var vocabularySize = 32_000
   private let make: @Sendable (Int) -> RunConfig
 
   /// The run for a vocabulary of that many pieces.
@@ -24,7 +26,8 @@ package struct Preset: Sendable {
 
   /// Minutes on two cores: the main job on a small book.
   package static let quickstart = Preset(
-    name: "quickstart", summary: "2 M parameters, minutes on two cores, for a few MB of text"
+    name: "quickstart", summary: "2 M parameters, minutes on two cores, for a few MB of text",
+    vocabularySize: 4_000
   ) { vocabulary in
     let model = ModelConfig(
       vocabularySize: vocabulary, width: 192, layers: 4, heads: 4, hidden: 512)
@@ -42,7 +45,8 @@ package struct Preset: Sendable {
   /// Small enough to train every attention several times in an afternoon: heads of 64 as in large
   /// models, so that the cost of attention has its usual weight.
   package static let compare = Preset(
-    name: "compare", summary: "1.3 M parameters, minutes on two cores, to compare attentions"
+    name: "compare", summary: "1.3 M parameters, minutes on two cores, to compare attentions",
+    vocabularySize: 4_000
   ) { vocabulary in
     let model = ModelConfig(
       vocabularySize: vocabulary, width: 128, layers: 4, heads: 2, hidden: 344)
@@ -60,7 +64,8 @@ package struct Preset: Sendable {
 
   /// An hour or so on two cores, for tens of millions of words.
   package static let news = Preset(
-    name: "news", summary: "7 M parameters, an hour on two cores, for 20 M words of news"
+    name: "news", summary: "7 M parameters, an hour on two cores, for 20 M words of news",
+    vocabularySize: 16_000
   ) { vocabulary in
     let model = ModelConfig(
       vocabularySize: vocabulary, width: 256, layers: 4, heads: 4, hidden: 704)
@@ -77,7 +82,8 @@ package struct Preset: Sendable {
   /// The public recipe of flax `examples/lm1b`, with SwiGLU of the same size in place of its MLP,
   /// whole sentences in place of rows of 128, and clipping at 1.
   package static let flaxLM1B = Preset(
-    name: "flax-lm1b", summary: "flax examples/lm1b: 6 layers of 512, 32,768 pieces a step"
+    name: "flax-lm1b", summary: "flax examples/lm1b: 6 layers of 512, 32,768 pieces a step",
+    vocabularySize: 30_000
   ) { vocabulary in
     literature("flax-lm1b", vocabulary, width: 512, hidden: 1_368, steps: 500_000)
   }
@@ -91,7 +97,8 @@ package struct Preset: Sendable {
 
   /// The size of the H-Transformer-1D paper's smaller model: 53.0 M with 33.3k pieces.
   package static let h1d53M = Preset(
-    name: "h1d-53m", summary: "H-Transformer-1D, 53 M parameters, blocks of 16, untied head"
+    name: "h1d-53m", summary: "H-Transformer-1D, 53 M parameters, blocks of 16, untied head",
+    vocabularySize: 33_300
   ) { vocabulary in
     var run = literature("h1d-53m", vocabulary, width: 512, hidden: 1_368, steps: 500_000)
     run.model.use(.hierarchical(blockSize: 16, query: .coarse))
@@ -100,7 +107,8 @@ package struct Preset: Sendable {
 
   /// Twice the width: 143.8 M.
   package static let h1d144M = Preset(
-    name: "h1d-144m", summary: "H-Transformer-1D, 144 M parameters, blocks of 16, untied head"
+    name: "h1d-144m", summary: "H-Transformer-1D, 144 M parameters, blocks of 16, untied head",
+    vocabularySize: 33_300
   ) { vocabulary in
     var run = literature("h1d-144m", vocabulary, width: 1_024, hidden: 2_736, steps: 500_000)
     run.model.use(.hierarchical(blockSize: 16, query: .coarse))

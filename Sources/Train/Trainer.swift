@@ -37,7 +37,7 @@ package final class Trainer {
   package let config: RunConfig
   private let dataSet: DataSet
   private let pieceTable: PieceTable
-  private let tokenizer: [UInt8]
+  private let tokenizerFiles: [String: [UInt8]]
   private let store: CheckpointStore
   private let kernels: any Kernels = CPUKernels()
   private let parameters: Parameters
@@ -64,17 +64,19 @@ package final class Trainer {
   /// - Parameters:
   ///   - pieceTable: Spells the ids, to count the words of the validation text.
   ///   - tokenizer: The tokenizer's file, stored with every checkpoint.
+  ///   - tokenizerForms: The tokenizer once more in files that other programs read, by name.
   ///   - run: The run folder; created if missing.
   ///   - resume: Whether the folder may hold checkpoints, and the newest good one is taken up.
   package init(
-    config: RunConfig, dataSet: DataSet, pieceTable: PieceTable, tokenizer: [UInt8], run: String,
-    resume: Bool, report: @escaping (TrainingEvent) -> Void = { _ in }
+    config: RunConfig, dataSet: DataSet, pieceTable: PieceTable, tokenizer: [UInt8],
+    tokenizerForms: [String: [UInt8]] = [:], run: String, resume: Bool,
+    report: @escaping (TrainingEvent) -> Void = { _ in }
   ) throws {
     try config.validate()
     self.config = config
     self.dataSet = dataSet
     self.pieceTable = pieceTable
-    self.tokenizer = tokenizer
+    tokenizerFiles = tokenizerForms.merging([CheckpointFolder.tokenizerName: tokenizer]) { $1 }
     self.report = report
     store = CheckpointStore(run: run)
     parameters = Parameters(config.model)
@@ -385,7 +387,7 @@ package final class Trainer {
     guard saved.step != state.step else { return }
     try store.save(
       state, model: config.model, parameters: parameters, optimizer: optimizer,
-      tokenizer: tokenizer)
+      tokenizerFiles: tokenizerFiles)
     saved = (state.step, state.trainedSeconds)
     report(.saved(path: store.path(step: state.step)))
     // While steps are skipped the weights may be the ones at fault: what was kept before stays.

@@ -13,8 +13,10 @@ struct AttentionCommand: ParsableCommand {
       attentions, and medians are printed, so that a slow moment of the machine meets all of them.
 
       EXAMPLES
+
         lm-bench attention --attention softmax hierarchical --lengths 1024 8192
-        lm-bench attention --attention softmax yoso:estimate=sampled --lengths 4096 --decode --json
+        lm-bench attention --attention softmax yoso:estimate=sampled \\
+          --lengths 4096 --decode --json
       """)
 
   @Option(

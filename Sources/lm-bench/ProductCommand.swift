@@ -11,11 +11,19 @@ struct ProductCommand: ParsableCommand {
     discussion: """
       Every linear layer forward, and both products of its backward pass; the head with its softmax
       and cross-entropy in one.
+
+      EXAMPLES
+
+        lm-bench product
+        lm-bench product --width 256 --hidden 704 --vocab-size 16000 --threads 1
       """)
 
   @Option(help: "Model width.") var width = 512
   @Option(help: "Feed-forward width.") var hidden = 1_408
-  @Option(help: "Pieces of the vocabulary; 0 leaves out the head.") var vocabulary = 32_000
+  @Option(
+    name: [.customLong("vocab-size"), .customLong("vocabulary")],
+    help: "Pieces of the vocabulary; 0 leaves out the head.")
+  var vocabulary = 32_000
   @Option(help: "Positions of the batch.") var positions = 2_048
   @Option(help: "Timed rounds; the median counts.") var rounds = 3
   @OptionGroup var timing: TimingOptions

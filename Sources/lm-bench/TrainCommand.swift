@@ -12,13 +12,21 @@ struct TrainCommand: ParsableCommand {
     discussion: """
       The defaults are the shapes that PyTorch was measured on: 6 layers of 512. Several attentions
       take turns, step by step, so that a slow moment of the machine meets all of them.
+
+      EXAMPLES
+
+        lm-bench train
+        lm-bench train --forward
+        lm-bench train --attention softmax hierarchical --length 1024 --batch 2
       """)
 
   @Option(help: "Layers.") var layers = 6
   @Option(help: "Model width.") var width = 512
   @Option(help: "Attention heads.") var heads = 8
   @Option(help: "Feed-forward width.") var hidden = 1_408
-  @Option(help: "Pieces of the vocabulary.") var vocabulary = 32_000
+  @Option(
+    name: [.customLong("vocab-size"), .customLong("vocabulary")], help: "Pieces of the vocabulary.")
+  var vocabulary = 32_000
   @Option(help: "Length of every sequence, in pieces.") var length = 256
   @Option(help: "Sequences of a step.") var batch = 8
   @Option(help: "Timed steps; the median counts.") var steps = 6

@@ -12,7 +12,15 @@ import Train
 struct TwinCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "twin",
-    abstract: "Write logits, gradients and 50 losses of a checkpoint for a comparison.")
+    abstract: "Write logits, gradients and 50 losses of a checkpoint for a comparison.",
+    discussion: """
+      scripts/check-against-pytorch.sh compares the file with PyTorch.
+
+      EXAMPLE
+
+        lm-bench twin --checkpoint checkpoints/first --data data \\
+          --output twin.safetensors
+      """)
 
   @Option(help: "Checkpoint: a run folder or one step of it.")
   var checkpoint: String

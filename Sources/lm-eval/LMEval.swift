@@ -20,8 +20,8 @@ struct LMEval: ParsableCommand {
       included. The standard error is that of the word perplexity, by
       bootstrap over sentences. A model whose attention is a random estimate
       (sampled YOSO) is scored by its expectation and, beside that, as it was
-      trained: mean and deviation over --hash-seeds draws. No figure depends on --threads,
-      --batch-pieces or the order of the lines.
+      trained: mean and deviation over --hash-seeds draws. No figure depends on
+      --threads, --batch-pieces or the order of the lines.
 
       EXAMPLES
 
@@ -96,7 +96,9 @@ struct LMEval: ParsableCommand {
   @Option(help: "sentence: each alone; stream: windows on the running text, with --data only.")
   var context = Context.sentence
 
-  @Option(help: "Window of --context stream in pieces, </s> included.")
+  @Option(
+    name: [.long, .customLong("stream-length")],
+    help: "Window of --context stream in pieces, </s> included.")
   var length: Int?
 
   @Flag(help: "Print one JSON object instead of the table.")

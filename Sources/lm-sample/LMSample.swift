@@ -1,7 +1,6 @@
 import ArgumentParser
 import CommandSupport
 import Eval
-import Foundation
 import LMData
 import Tensor
 import Tokenize
@@ -18,8 +17,10 @@ struct LMSample: ParsableCommand {
       seed gives the same text: sample n depends on --seed and n alone, not
       on --count or --threads.
 
-      Without --prompt, a prompt is read from standard input if that is a pipe
-      or a file. An empty prompt samples whole sentences.
+      Without --prompt, every line of standard input is a prompt, if that is a
+      pipe or a file. On a terminal, without --prompt and --count, lm-sample
+      asks for prompts and streams one answer to each: Ctrl-C stops the
+      sentence, Ctrl-D leaves. An empty prompt samples whole sentences.
 
       Sampling divides the logits by --temperature, then keeps the --top-k
       most probable pieces, of these the fewest that together reach --top-p,
@@ -28,12 +29,13 @@ struct LMSample: ParsableCommand {
 
       EXAMPLES
 
+        lm-sample --checkpoint checkpoints/first
         lm-sample --checkpoint checkpoints/first --count 5
         lm-sample --checkpoint checkpoints/first --temperature 0.8 \\
           --prompt "The president said"
         lm-sample --checkpoint checkpoints/first --temperature 0 --stream \\
           --prompt "The king"
-        echo "Shares of" | lm-sample --checkpoint checkpoints/first --top-p 0.9
+        lm-sample --checkpoint checkpoints/first --top-p 0.9 < prompts.txt
       """)
 
   @Option(
@@ -43,12 +45,12 @@ struct LMSample: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "One line of text to continue (standard input, if it is a pipe or a file).",
+      "One line of text to continue (the lines of standard input, or asked for).",
       valueName: "text"))
   var prompt: String?
 
-  @Option(help: "Number of samples.")
-  var count = 1
+  @Option(help: "Number of samples of each prompt. (default: 1)")
+  var count: Int?
 
   @Option(help: "Pieces after which a sample is cut off.")
   var maxPieces = 100
@@ -89,11 +91,15 @@ struct LMSample: ParsableCommand {
     if let threads, threads < 1 {
       throw ValidationError("--threads is \(threads), expected 1 or more")
     }
-    guard count >= 1 else { throw ValidationError("--count is \(count), expected 1 or more") }
+    if let count, count < 1 {
+      throw ValidationError("--count is \(count), expected 1 or more")
+    }
     guard maxPieces >= 1 else {
       throw ValidationError("--max-pieces is \(maxPieces), expected 1 or more")
     }
-    if stream, count > 1 { throw ValidationError("--stream prints one sample; leave out --count") }
+    if stream, count ?? 1 > 1 {
+      throw ValidationError("--stream prints one sample; leave out --count")
+    }
     do { try options.validate() } catch { throw ValidationError("--\(error)") }
   }
 
@@ -105,67 +111,43 @@ struct LMSample: ParsableCommand {
       serialized: trained.tokenizer, path: trained.tokenizerPath)
     try trained.check(vocabularySize: tokenizer.vocabularySize, special: tokenizer.special)
     let pieces = tokenizer.pieceTable()
-    let line = try Prompt.line(of: try prompt.map { Array($0.utf8) } ?? Self.pipedInput())
-    // The tables of an encoder are made only for a prompt that needs them.
-    let ids =
-      line.isEmpty
-      ? []
-      : try LineEncoder(model: tokenizer, cacheSlots: 1 << 10).encode(line, name: "the prompt")
-    if line.last == UInt8(ascii: " ") {
-      Terminal.note("lm-sample: the prompt ends with a space, which the next word brings itself")
-    }
     let sampler = try Sampler(
       options, seed: seed, vocabulary: tokenizer.vocabularySize,
       excluded: Prompt.neverSampled(pieces, special: tokenizer.special))
-    let generator = Generator(model: trained.model, sampler: sampler, maximumPieces: maxPieces)
-    if stream {
-      try printAsSampled(generator, prompt: ids, pieces: pieces)
+    let writer = SampleWriter(
+      generator: Generator(model: trained.model, sampler: sampler, maximumPieces: maxPieces),
+      tokenizer: tokenizer, pieces: pieces)
+    if let prompt {
+      try answer(Prompt.line(of: Array(prompt.utf8)), name: "the prompt", with: writer)
+    } else if LineReader.holdsText {
+      try answerLines(with: writer)
+    } else if count == nil, LineReader.isConversation {
+      try Conversation(writer: writer).run()
     } else {
-      try generator.forEachGroup(of: ids, count: count) { samples in
-        for sample in samples {
-          let text = pieces.decode(ids + sample.ids)
-          try Self.put(String(decoding: text, as: UTF8.self) + "\n")
-        }
-      }
+      try answer([], name: "the prompt", with: writer)
     }
     try weights.finish("what was sampled above came from damaged weights")
   }
 
-  private func printAsSampled(
-    _ generator: Generator, prompt: [Int32], pieces: PieceTable
-  ) throws {
-    var text = TextStream()
-    var isFirst = prompt.isEmpty
-    // The prompt is echoed at once, but not before it is known to be short enough.
-    try generator.check(prompt: prompt)
-    try Self.put(text.append(pieces.decode(prompt)))
-    _ = try generator.continuations(of: prompt, count: 1) { _, piece in
-      let bytes = isFirst ? pieces.decode([piece]) : Array(pieces[piece])
-      isFirst = false
-      try Self.put(text.append(bytes))
+  private func answer(_ prompt: [UInt8], name: String, with writer: SampleWriter) throws {
+    if prompt.last == UInt8(ascii: " ") {
+      Terminal.note("lm-sample: \(name) ends with a space, which the next word brings itself")
     }
-    try Self.put(text.finish() + "\n")
+    if stream {
+      try writer.stream(prompt, name: name)
+    } else {
+      try writer.write(prompt, name: name, count: count ?? 1)
+    }
   }
 
-  /// Standard input where somebody has put a prompt there, otherwise nothing.
-  private static func pipedInput() throws -> [UInt8] {
-    var status = stat()
-    guard fstat(STDIN_FILENO, &status) == 0,
-      [S_IFIFO, S_IFREG].contains(status.st_mode & S_IFMT)
-    else { return [] }
-    guard let data = try FileHandle.standardInput.readToEnd() else { return [] }
-    return Array(data)
-  }
-
-  /// Writes to standard output at once; a reader that has gone away ends the program quietly.
-  private static func put(_ text: String) throws {
-    guard !text.isEmpty else { return }
-    do {
-      try FileHandle.standardOutput.write(contentsOf: Data(text.utf8))
-    } catch {
-      let code = errno
-      if code == EPIPE { throw ExitCode.success }
-      throw CommandError("could not write standard output: \(String(cString: strerror(code)))")
+  /// Every line as it comes; input without a byte is one empty prompt.
+  private func answerLines(with writer: SampleWriter) throws {
+    var lines = LineReader()
+    var number = 0
+    while let line = try lines.next() {
+      number += 1
+      try answer(Prompt.line(of: line), name: "line \(number) of the prompts", with: writer)
     }
+    if number == 0 { try answer([], name: "the prompt", with: writer) }
   }
 }

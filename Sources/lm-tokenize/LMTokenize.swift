@@ -12,9 +12,10 @@ struct LMTokenize: ParsableCommand {
     commandName: "lm-tokenize",
     abstract: "Turn text into a tokenizer and shards of piece ids, ready for training.",
     discussion: """
-      Text has one sentence to a line and is UTF-8; files may end in .gz or .zst. The output
-      folder holds tokenizer.model, the shards and manifest.json. It appears once complete, and
-      the same text, options and seed give the same bytes whatever the number of threads.
+      Text has one sentence to a line and is UTF-8; files may end in .gz or .zst.
+      The output folder holds tokenizer.model, the shards and manifest.json. It
+      appears once complete, and the same text, options and seed give the same
+      bytes whatever the number of threads.
 
       EXAMPLES
 
@@ -27,7 +28,8 @@ struct LMTokenize: ParsableCommand {
             --vocab-size 8000 --output data/own
 
         More text with a tokenizer made before:
-          lm-tokenize --train more/ --tokenizer data/own/tokenizer.model --output data/more
+          lm-tokenize --train more/ --tokenizer data/own/tokenizer.model \\
+            --output data/more
 
         Every checksum, frame and count of a data set:
           lm-tokenize --verify data/own

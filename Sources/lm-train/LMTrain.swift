@@ -14,16 +14,20 @@ struct LMTrain: ParsableCommand {
     commandName: "lm-train",
     abstract: "Train a causal decoder on shards made by lm-tokenize.",
     discussion: """
+      SIGINT (Ctrl-C) and SIGTERM save a checkpoint and end the run; --resume
+      takes it up with the same bits as if it had never stopped. --dry-run says
+      what a run needs; --assume-1bw plans for the benchmark without having it.
+
       EXAMPLES
+
         lm-train --data data --output checkpoints/first --preset quickstart
         lm-train --data data --output checkpoints/h16 --preset news \\
           --attention hierarchical:blockSize=32
         lm-train --data data --output checkpoints/first --resume
-        lm-train --data data --output checkpoints/yoso --attention yoso:hashes=32,bits=9
+        lm-train --data data --output checkpoints/yoso \\
+          --attention yoso:hashes=32,bits=9
         lm-train --data data --preset h1d-53m --dry-run
-
-      SIGINT (Ctrl-C) and SIGTERM save a checkpoint and end the run; --resume takes it up with the
-      same bits as if it had never stopped.
+        lm-train --assume-1bw --preset h1d-53m --dry-run
       """)
 
   @Option(help: "Folder of shards made by lm-tokenize.")
@@ -40,6 +44,13 @@ struct LMTrain: ParsableCommand {
 
   @Flag(help: "With --dry-run: print one JSON object instead of the table.")
   var json = false
+  @Flag(
+    name: .customLong("assume-1bw"),
+    help: "With --dry-run, in place of --data: plan for the One Billion Word benchmark.")
+  var assumesBenchmark = false
+
+  @Option(help: "With --assume-1bw: pieces of the tokenizer (those of the preset's recipe).")
+  var vocabSize: Int?
 
   @Flag(help: "List the presets, then stop.")
   var listPresets = false
@@ -57,7 +68,17 @@ struct LMTrain: ParsableCommand {
 
   func validate() throws {
     if listPresets || listAttentions { return }
-    if data == nil { throw ValidationError("give the shards with --data DIR") }
+    if assumesBenchmark {
+      guard dryRun, data == nil, options.config == nil, !resume else {
+        throw ValidationError(
+          "--assume-1bw goes with --dry-run and a preset, without --data, --config and --resume")
+      }
+    } else {
+      if data == nil { throw ValidationError("give the shards with --data DIR") }
+      if vocabSize != nil {
+        throw ValidationError("--vocab-size goes with --assume-1bw; lm-tokenize decides otherwise")
+      }
+    }
     if output == nil, !dryRun { throw ValidationError("give the run folder with --output RUN") }
     if json, !dryRun { throw ValidationError("--json belongs to --dry-run") }
     if let threads, threads < 1 {
@@ -81,19 +102,25 @@ struct LMTrain: ParsableCommand {
       return
     }
     if let threads { Parallel.threads = threads }
-    let dataSet = try DataSet(directory: data ?? "")
-    let config = try runConfig(dataSet.manifest)
+    let dataSet = assumesBenchmark ? nil : try DataSet(directory: data ?? "")
+    let manifest = try dataSet?.manifest ?? assumedManifest()
+    let config = try runConfig(manifest)
     try config.validate()
-    let tokenizer = try Tokenizer(of: dataSet)
+    let tokenizer = try dataSet.map { try Tokenizer(of: $0) }
     let peak = MatrixPeak.measure()
     let plan = try TrainingPlan(
-      config, manifest: dataSet.manifest, programBytes: ProcessMemory.resident)
+      config, manifest: manifest, programBytes: ProcessMemory.resident)
     if json {
       print(String(decoding: try JSONFile.encode(plan), as: UTF8.self), terminator: "")
     } else {
-      print(Self.describe(config, plan, peak: peak, data: dataSet))
+      print(Self.describe(config, plan, peak: peak, manifest: manifest))
+      if assumesBenchmark {
+        print(
+          "assumed       the benchmark's sentences and words, and \(AssumedData.piecesPerWord) "
+            + "pieces a word, each with one </s> a sentence")
+      }
     }
-    if dryRun { return }
+    guard let dataSet, let tokenizer, !dryRun else { return }
     let memory = Int(clamping: ProcessInfo.processInfo.physicalMemory)
     guard plan.bytes <= memory else {
       throw TrainingError.invalid(
@@ -108,6 +135,8 @@ struct LMTrain: ParsableCommand {
   private struct Tokenizer {
     let file: [UInt8]
     let pieces: PieceTable
+    /// The same tokenizer in files of other programs, by name.
+    let forms: [String: [UInt8]]
 
     init(of dataSet: DataSet) throws {
       file = try Files.contents(of: dataSet.tokenizerPath)
@@ -121,10 +150,17 @@ struct LMTrain: ParsableCommand {
             + "\(dataSet.tokenizerPath) has; run lm-tokenize again")
       }
       pieces = model.pieceTable()
+      forms = HuggingFaceTokenizer.files(of: model)
     }
   }
 
   // MARK: Configuration
+
+  /// The benchmark with as many pieces as were asked for.
+  private func assumedManifest() throws -> Manifest {
+    let preset = try Preset.named(options.preset ?? "quickstart")
+    return AssumedData.manifest(vocabularySize: vocabSize ?? preset.vocabularySize)
+  }
 
   private func configPath(_ run: String) -> String { run + "/config.json" }
 
@@ -162,10 +198,10 @@ struct LMTrain: ParsableCommand {
   }
 
   private static func describe(
-    _ config: RunConfig, _ plan: TrainingPlan, peak: Double, data: DataSet
+    _ config: RunConfig, _ plan: TrainingPlan, peak: Double, manifest: Manifest
   ) -> String {
     let model = config.model
-    let totals = data.manifest.totals(of: config.data.trainSplit)
+    let totals = manifest.totals(of: config.data.trainSplit)
     let epochs = Double(plan.pieces) / Double(max(1, plan.piecesPerEpoch))
     return Format.table(
       [
@@ -223,7 +259,7 @@ struct LMTrain: ParsableCommand {
     let printer = ProgressPrinter(steps: config.steps)
     let trainer = try Trainer(
       config: config, dataSet: dataSet, pieceTable: tokenizer.pieces, tokenizer: tokenizer.file,
-      run: run, resume: resume, report: { printer.show($0) })
+      tokenizerForms: tokenizer.forms, run: run, resume: resume, report: { printer.show($0) })
     trainer.peak = peak
     trainer.shouldStop = { Interrupt.isRequested }
     try JSONFile.write(config, to: configPath(run))

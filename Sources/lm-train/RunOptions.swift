@@ -52,7 +52,7 @@ struct RunOptions: ParsableArguments {
   @Option(help: "Window of stream mode in pieces; without it every sentence stands alone.")
   var streamLength: Int?
 
-  @Option(help: "Peak learning rate.")
+  @Option(name: [.long, .customLong("learning-rate")], help: "Peak learning rate.")
   var rate: Double?
 
   @Option(help: "Schedule: \(Schedule.kinds.joined(separator: ", ")).")

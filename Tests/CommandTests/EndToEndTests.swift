@@ -59,6 +59,11 @@ import Testing
       "lm-train", ["--data", data, "--output", run, "--attention", attention] + Self.model)
     #expect(plan.contains("parameters") && plan.contains("FLOP a piece"))
 
+    let sums = try folder.contents(of: "run/step-00000160")["SHA256SUMS"]
+    for name in ["tokenizer.model", "tokenizer.json", "tokenizer_config.json"] {
+      #expect(String(decoding: sums ?? [], as: UTF8.self).contains("  \(name)\n"))
+    }
+
     let report = try Self.succeed(
       "lm-eval", ["--perplexity", "--checkpoint", run, "--data", data, "--split", "test"])
     #expect(report.contains("word perplexity") && report.contains("bits per byte"))

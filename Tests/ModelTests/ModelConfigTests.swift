@@ -35,6 +35,21 @@ struct ModelConfigTests {
     }
   }
 
+  /// Where `transformers` has written the angle since its version 5.
+  @Test func readsRotaryParameters() throws {
+    let text = String(decoding: try JSONFile.encode(Variant.all[0].config), as: UTF8.self)
+    func read(_ value: String) throws -> ModelConfig {
+      let changed = "{\"rope_parameters\": \(value)," + text.dropFirst()
+      return try JSONFile.decode(ModelConfig.self, from: Array(changed.utf8), path: "config.json")
+    }
+    #expect(try read(#"{"rope_theta": 500.0, "rope_type": "default"}"#).rotaryTheta == 500)
+    #expect(try read("null") == Variant.all[0].config)
+    let error = #expect(throws: (any Error).self) {
+      try read(#"{"rope_theta": 500.0, "rope_type": "llama3"}"#)
+    }
+    #expect(error.map { "\($0)" }?.contains("rope_type is \"llama3\"") == true)
+  }
+
   @Test(arguments: ["num_attention_heads", "hidden_size", "vocab_size", "num_hidden_layers"])
   func nothingIsComputedWithImpossibleDimensions(key: String) throws {
     let text = String(decoding: try JSONFile.encode(Variant.all[0].config), as: UTF8.self)

@@ -1,3 +1,4 @@
+import LMData
 import Model
 import Storage
 import Testing
@@ -20,6 +21,24 @@ struct PresetTests {
     #expect(abs(try millions("h1d-53m", 33_300) - 53.0) < 0.1)
     #expect(abs(try millions("h1d-144m", 33_300) - 143.8) < 0.2)
     #expect(abs(try millions("flax-lm1b", 30_000) - 49.7) < 0.2)
+    #expect(abs(try millions("t2t-50m", 32_000) - 51.7) < 0.2)
+    // A plan without data takes the same vocabularies.
+    for (name, pieces) in [("h1d-53m", 33_300), ("flax-lm1b", 30_000), ("t2t-50m", 32_000)] {
+      #expect(try Preset.named(name).vocabularySize == pieces)
+    }
+  }
+
+  /// The epoch of the benchmark has "about 0.9 G pieces".
+  @Test func theBenchmarkIsPlannedWithoutIt() throws {
+    for preset in Preset.all {
+      let manifest = AssumedData.manifest(vocabularySize: preset.vocabularySize)
+      let config = preset.config(vocabularySize: preset.vocabularySize)
+      let plan = TrainingPlan(config, manifest: manifest)
+      #expect(plan.piecesPerEpoch == 885_316_397, "\(plan.piecesPerEpoch)")
+      #expect(plan.pieces == config.steps * config.batchPieces)
+      #expect(plan.parameters == ParameterLayout(config.model).count)
+    }
+    #expect(AssumedData.manifest(vocabularySize: 9).totals(of: "train").words == 768_648_884)
   }
 
   @Test func unknownNamesListTheKnown() {

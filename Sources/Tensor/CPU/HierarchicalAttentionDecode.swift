@@ -16,9 +16,11 @@ package struct HierarchicalDecodeState: Sendable {
   /// An empty state.
   ///
   /// - Parameters:
+  ///   - heads: Attention heads, H.
   ///   - keyWidth: Width of one head's queries and keys, D.
   ///   - valueWidth: Width of one head's values and outputs, E.
   ///   - blockSize: Even, as in the forward pass.
+  ///   - fineQuery: Whether queries keep their own resolution, as in the forward pass.
   package init(heads: Int, keyWidth: Int, valueWidth: Int, blockSize: Int, fineQuery: Bool) {
     precondition(blockSize >= 2 && blockSize % 2 == 0, "block size \(blockSize) must be even")
     self.heads = heads

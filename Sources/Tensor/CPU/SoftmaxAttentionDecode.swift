@@ -10,6 +10,9 @@ extension CPUKernels {
   ///   - keys: At least `length` rows, `[capacity, H·D]`, the position's own key included.
   ///   - values: Likewise `[capacity, H·E]`.
   ///   - bias: `[H, B]` by distance, clipped, or nil.
+  ///   - length: Positions so far, this one included.
+  ///   - heads: Attention heads, H.
+  ///   - scale: Factor of the logits.
   package func softmaxAttentionDecode(
     o: View, q: View, keys: View, values: View, bias: View?, length: Int, heads: Int, scale: Float
   ) {

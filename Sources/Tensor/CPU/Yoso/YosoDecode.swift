@@ -17,6 +17,7 @@ package struct YosoDecodeState: Sendable {
   /// An empty state.
   ///
   /// - Parameters:
+  ///   - shape: As in the forward pass.
   ///   - keyWidth: Width of one head's queries and keys, D.
   ///   - valueWidth: Width of one head's values and outputs, E.
   ///   - planes: As in the forward pass; the same for the life of the state.

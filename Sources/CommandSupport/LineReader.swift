@@ -1,0 +1,49 @@
+import Foundation
+
+/// The lines of standard input, as they come.
+package struct LineReader {
+  private var waiting: [UInt8] = []
+
+  package init() {}
+
+  /// Whether somebody has put text there: a pipe or a file.
+  package static var holdsText: Bool {
+    var status = stat()
+    return fstat(STDIN_FILENO, &status) == 0
+      && [S_IFIFO, S_IFREG].contains(status.st_mode & S_IFMT)
+  }
+
+  /// Whether a person types there and reads what is written.
+  package static var isConversation: Bool {
+    isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1
+  }
+
+  /// The next line with the line break that ends it; nothing at the end.
+  ///
+  /// Nothing as well where `Break` was asked for; what was typed by then is forgotten.
+  package mutating func next() throws -> [UInt8]? {
+    while true {
+      if let end = waiting.firstIndex(of: UInt8(ascii: "\n")) {
+        defer { waiting.removeSubrange(...end) }
+        return Array(waiting[...end])
+      }
+      var chunk = [UInt8](repeating: 0, count: 1 << 16)
+      let count = read(STDIN_FILENO, &chunk, chunk.count)
+      if count < 0 {
+        guard errno == EINTR else {
+          throw CommandError(
+            "could not read standard input: \(String(cString: strerror(errno)))")
+        }
+        if Break.isRequested {
+          waiting = []
+          return nil
+        }
+      } else if count > 0 {
+        waiting += chunk[..<count]
+      } else {
+        defer { waiting = [] }
+        return waiting.isEmpty ? nil : waiting
+      }
+    }
+  }
+}

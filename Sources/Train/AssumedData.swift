@@ -1,0 +1,34 @@
+package import LMData
+
+/// The One Billion Word benchmark as a data set that is not there, to plan a run.
+///
+/// Sentences and words are the benchmark's own counts (the words of the validation shard are about
+/// as many, and decide nothing). Pieces are Tensor2Tensor's with 32k of them, 1.1081 a word, where
+/// every sentence counts one `</s>` on both sides. No sentence is taken to be longer than 1,023.
+package enum AssumedData {
+  package static let sentences = 30_301_028
+  package static let words = 768_648_884
+  /// Pieces a word, `</s>` among both.
+  package static let piecesPerWord = 1.1081
+
+  /// The training split and the validation shard, made with that many pieces.
+  package static func manifest(vocabularySize: Int) -> Manifest {
+    func shard(_ source: String, sentences: Int, words: Int) -> ShardInfo {
+      let units = (Double(words + sentences) * piecesPerWord).rounded()
+      return ShardInfo(
+        file: source, source: source, sentences: sentences, pieces: Int(units) - sentences,
+        words: words, bytes: 136 * sentences, compressedBytes: 0, longestSentence: 1_023, sha256: ""
+      )
+    }
+    return Manifest(
+      tokenizer: TokenizerInfo(sha256: "", modelType: "unigram", vocabularySize: vocabularySize),
+      special: SpecialIDs(bos: 1, eos: 2, unk: 0),
+      splits: [
+        "train": [shard("news.en-00001-of-00100", sentences: sentences, words: words)],
+        "valid": [
+          shard(
+            "news.en.heldout-00001-of-00050", sentences: 6_206, words: 6_206 * words / sentences)
+        ],
+      ])
+  }
+}

@@ -1,0 +1,39 @@
+import CommandSupport
+import Eval
+import Tokenize
+
+/// Prompts typed at a terminal, each continued as it is sampled.
+struct Conversation {
+  let writer: SampleWriter
+
+  /// Asks until the input ends.
+  func run() throws {
+    Terminal.note(
+      "Type the beginning of a sentence; an empty line samples a whole one. "
+        + "Ctrl-C stops a sentence, Ctrl-D leaves.")
+    Break.handle()
+    var lines = LineReader()
+    var answered = 0
+    while true {
+      Terminal.write("> ")
+      let line = try lines.next()
+      if Break.take() {
+        // What was typed so far is gone, as in a shell.
+        Terminal.write("\n")
+        continue
+      }
+      guard let line else { break }
+      do {
+        // Numbered on, so that the same prompt gets another answer.
+        try writer.stream(
+          Prompt.line(of: line), name: "the prompt", number: answered, isStopped: Break.take)
+        answered += 1
+      } catch let error as EvaluationError {
+        Terminal.note("\(error)")
+      } catch let error as TokenizerError {
+        Terminal.note("\(error)")
+      }
+    }
+    Terminal.write("\n")
+  }
+}

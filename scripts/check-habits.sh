@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# Tries what a person relies on: help with examples, completions, manual pages, installation and
+# removal, prompts from a pipe and at a terminal.
+#
+#   scripts/check-habits.sh
+#
+# Needs release builds of all commands and python3. Completions are tried in those of bash, zsh and
+# fish that are there, manual pages with groff if it is there.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+bin=${BIN:-$(swift build -c release --show-bin-path)}
+command -v python3 >/dev/null || scripts/setup.sh python3
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+fail() {
+  echo "check-habits: FAILED: $*" >&2
+  exit 1
+}
+quietly() { "$@" >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }; }
+commands="lm-tokenize lm-train lm-eval lm-sample lm-bench"
+
+# ---- installed into an empty folder
+prefix=$work/prefix
+quietly env BIN="$bin" scripts/install.sh --prefix "$prefix"
+for command in $commands; do
+  help=$("$prefix/bin/$command" --help)
+  grep -q EXAMPLE <<<"$help" || fail "$command --help has no examples"
+  grep -q "  $command " <<<"$help" || fail "$command --help has no example of itself"
+  page=$prefix/share/man/man1/$command.1
+  for part in NAME SYNOPSIS OPTIONS EXAMPLES; do
+    grep -q "^\.SH $part" "$page" || fail "$page has no $part"
+  done
+  # Every option of the help is in the page.
+  for option in $(grep -oE '^  (-h, )?--[a-z0-9-]+' <<<"$help" | grep -oE -- '--[a-z0-9-]+'); do
+    grep -qF -- "${option//-/\\-}\\fR" "$page" || fail "$page does not tell of $option"
+  done
+  if command -v groff >/dev/null; then
+    warnings=$(groff -man -ww -z "$page" 2>&1)
+    [[ -z $warnings ]] || fail "$page: $warnings"
+  fi
+  (
+    # As an interactive shell is.
+    set +eu
+    COMP_WORDS=("$command" --he) COMP_CWORD=1 COMP_LINE="$command --he" COMP_POINT=${#COMP_LINE}
+    COMPREPLY=()
+    # shellcheck disable=SC1090
+    source "$prefix/share/bash-completion/completions/$command"
+    name=$(complete -p "$command" | sed -E 's/.*-F ([^ ]+).*/\1/')
+    "$name" "$command" --he "$command"
+    [[ " ${COMPREPLY[*]} " == *" --help "* ]]
+  ) || fail "bash does not complete $command --he"
+  if command -v zsh >/dev/null; then
+    zsh -n "$prefix/share/zsh/site-functions/_$command" || fail "zsh does not read _$command"
+  fi
+  if command -v fish >/dev/null; then
+    file=$prefix/share/fish/vendor_completions.d/$command.fish
+    found=$(fish --no-config -c "source $file; complete -C '$command --he'")
+    grep -q "^--help" <<<"$found" || fail "fish does not complete $command --he"
+  fi
+done
+[[ -x $prefix/bin/fetch-1bw && -e $prefix/share/doc/billion-word-trainer/docs/formats.md ]] ||
+  fail "the installation lacks fetch-1bw or the documents"
+# A second installation leaves one, and removal leaves what was there before.
+echo mine >"$prefix/bin/mine"
+quietly env BIN="$bin" scripts/install.sh --prefix "$prefix"
+quietly scripts/install.sh --uninstall --prefix "$prefix"
+[[ $(cd "$prefix" && find . -type f) == ./bin/mine ]] || fail "removal left $(find "$prefix")"
+if scripts/install.sh --uninstall --prefix "$prefix" 2>"$work/log"; then
+  fail "removed twice"
+fi
+
+# ---- a model that has seen a few words
+for line in {1..400}; do
+  echo "the king saw $((line % 7)) strangers ."
+  echo "a stranger blessed the $((line % 5)) kings — amen ."
+done >"$work/text"
+quietly "$bin/lm-tokenize" --train "$work/text" --vocab-size 290 --model-type bpe \
+  --output "$work/data"
+quietly "$bin/lm-train" --data "$work/data" --output "$work/run" --layers 1 --width 32 --heads 2 \
+  --hidden 64 --steps 60 --batch-pieces 400 --learning-rate 0.01 --warmup 5
+
+# Every line of a pipe is a prompt, an empty one too; each answer is that of the prompt alone.
+sample() { "$bin/lm-sample" --checkpoint "$work/run" --temperature 0.7 "$@" 2>"$work/log"; }
+printf 'the king\n\na stranger' | sample >"$work/answers"
+{ sample --prompt "the king"; sample --prompt ""; sample --prompt "a stranger"; } >"$work/alone"
+cmp "$work/answers" "$work/alone" || fail "prompts of a pipe have other answers"
+[[ $(wc -l <"$work/answers") == 3 ]] || fail "three prompts have $(wc -l <"$work/answers") answers"
+printf 'the king\nthe king\n' | sample --count 2 >"$work/answers"
+[[ $(wc -l <"$work/answers") == 4 ]] || fail "--count counts otherwise"
+if printf 'good\n\xff\n' | sample >"$work/answers"; then fail "took a prompt that is not UTF-8"; fi
+grep -q "line 2 of the prompts" "$work/log" || fail "does not name the prompt: $(<"$work/log")"
+
+python3 scripts/reference/terminal.py "$bin/lm-sample" "$work/run"
+echo "check-habits: help, completions, manual pages, installation and prompts are as they should be"

@@ -11,7 +11,8 @@ runs=${1:-100000}
 shift || true
 targets=("$@")
 if ((${#targets[@]} == 0)); then
-  targets=(shard safetensors manifest config sums attention prompt text zst-text tokenizer)
+  targets=(shard safetensors manifest config sums attention prompt text zst-text tokenizer
+    vocabulary events)
 fi
 FUZZ_DRIVER=1 swift build -c release -j 2 --sanitize fuzzer --scratch-path .build/fuzz \
   --product fuzz-driver

@@ -21,6 +21,10 @@ struct LMTrain: ParsableCommand {
         lm-train --data data --output checkpoints/first --resume
         lm-train --data data --output checkpoints/yoso --attention yoso:hashes=32,bits=9
         lm-train --data data --preset h1d-53m --dry-run
+        lm-train --data data --output checkpoints/first --sample-every 250
+
+      The run folder holds metrics.jsonl and the same numbers for TensorBoard (tensorboard
+      --logdir RUN); lm-eval --report RUN makes one page of them.
 
       SIGINT (Ctrl-C) and SIGTERM save a checkpoint and end the run; --resume takes it up with the
       same bits as if it had never stopped.

@@ -81,13 +81,15 @@ let package = Package(
     .target(
       name: "Train", dependencies: ["Eval", "Model", "Tensor", "LMData", "Storage"],
       swiftSettings: strict),
+    .target(
+      name: "Report", dependencies: ["Train", "Eval", "Model", "Storage"], swiftSettings: strict),
     .target(name: "CProcessor"),
     .target(
       name: "CommandSupport", dependencies: ["CProcessor", argumentParser], swiftSettings: strict),
 
     command("lm-tokenize", ["Tokenize", "LMData", "Storage"]),
     command("lm-train", ["Train", "Eval", "Model", "Tensor", "LMData", "Tokenize", "Storage"]),
-    command("lm-eval", ["Eval", "Model", "Tensor", "LMData", "Tokenize", "Storage"]),
+    command("lm-eval", ["Report", "Eval", "Model", "Tensor", "LMData", "Tokenize", "Storage"]),
     command("lm-sample", ["Eval", "Model", "Tensor", "LMData", "Tokenize", "Storage"]),
     command("lm-bench", ["Train", "Eval", "Model", "Tensor", "LMData", "Tokenize", "Storage"]),
 
@@ -100,6 +102,7 @@ let package = Package(
     tests("TokenizeTests", ["Tokenize", "LMData", "Storage"]),
     tests("ModelTests", ["Eval", "Model", "Tensor", "Storage"]),
     tests("EvalTests", ["Eval", "Model", "Tensor", "LMData", "Storage"]),
+    tests("ReportTests", ["Report", "Train", "Eval", "LMData", "Model", "Storage"]),
     tests("TrainTests", ["Train", "Eval", "Model", "Tensor", "LMData", "Storage"]),
     .target(
       name: "FuzzTargets",
@@ -107,7 +110,8 @@ let package = Package(
       path: "Tests/FuzzTargets", swiftSettings: strict),
     tests("FuzzTests", ["FuzzTargets", "Tensor"]),
     tests(
-      "CommandTests", ["CommandSupport", "lm-tokenize", "lm-train", "lm-eval", "lm-sample"]),
+      "CommandTests",
+      ["CommandSupport", "LMData", "Storage", "lm-tokenize", "lm-train", "lm-eval", "lm-sample"]),
   ] + fuzzDriver,
   swiftLanguageModes: [.v6],
   cxxLanguageStandard: .cxx17

@@ -82,6 +82,8 @@ let package = Package(
       name: "Train", dependencies: ["Eval", "Model", "Tensor", "LMData", "Storage"],
       swiftSettings: strict),
     .target(
+      name: "Report", dependencies: ["Train", "Eval", "Model", "Storage"], swiftSettings: strict),
+    .target(
       name: "Bench",
       dependencies: ["Train", "Eval", "Model", "Tensor", "LMData", "Tokenize", "Storage"],
       swiftSettings: strict),
@@ -91,7 +93,7 @@ let package = Package(
 
     command("lm-tokenize", ["Tokenize", "LMData", "Storage"]),
     command("lm-train", ["Train", "Eval", "Model", "Tensor", "LMData", "Tokenize", "Storage"]),
-    command("lm-eval", ["Eval", "Model", "Tensor", "LMData", "Tokenize", "Storage"]),
+    command("lm-eval", ["Report", "Eval", "Model", "Tensor", "LMData", "Tokenize", "Storage"]),
     command("lm-sample", ["Eval", "Model", "Tensor", "LMData", "Tokenize", "Storage"]),
     command(
       "lm-bench", ["Bench", "Train", "Eval", "Model", "Tensor", "LMData", "Tokenize", "Storage"]),
@@ -106,6 +108,7 @@ let package = Package(
     tests("ModelTests", ["Eval", "Model", "Tensor", "Storage"]),
     tests("EvalTests", ["Eval", "Model", "Tensor", "LMData", "Storage"]),
     tests("BenchTests", ["Bench", "Model", "Tensor"]),
+    tests("ReportTests", ["Report", "Train", "Eval", "LMData", "Model", "Storage"]),
     tests("TrainTests", ["Train", "Eval", "Model", "Tensor", "LMData", "Storage"]),
     .target(
       name: "FuzzTargets",
@@ -114,8 +117,10 @@ let package = Package(
     tests("FuzzTests", ["FuzzTargets", "Tensor"]),
     tests(
       "CommandTests",
-      ["CommandSupport", "lm-bench", "lm-tokenize", "lm-train", "lm-eval", "lm-sample"]
-    ),
+      [
+        "CommandSupport", "LMData", "Storage", "lm-bench", "lm-tokenize", "lm-train", "lm-eval",
+        "lm-sample",
+      ]),
   ] + fuzzDriver,
   swiftLanguageModes: [.v6],
   cxxLanguageStandard: .cxx17

@@ -29,13 +29,17 @@ step "4. Shards → model"
 if [[ -e $run/model/config.json ]]; then
   "$bin/lm-train" --data "$run/data" --output "$run/model" --resume
 else
-  "$bin/lm-train" --data "$run/data" --output "$run/model" --preset quickstart
+  "$bin/lm-train" --data "$run/data" --output "$run/model" --preset quickstart \
+    --sample-every 300
 fi
 
 step "5. Perplexity of the test verses"
-"$bin/lm-eval" --perplexity --checkpoint "$run/model" --data "$run/data" --split test
+"$bin/lm-eval" --perplexity --checkpoint "$run/model" --data "$run/data" --split test --record
 
 step "6. Samples"
 "$bin/lm-sample" --checkpoint "$run/model" --count 3 --temperature 0.8 --seed 1
 "$bin/lm-sample" --checkpoint "$run/model" --prompt "And the king said" --count 3 \
   --temperature 0.8 --seed 1
+
+step "7. All of it on one page"
+"$bin/lm-eval" --report "$run/model"

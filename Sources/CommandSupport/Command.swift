@@ -41,7 +41,7 @@ extension ParsableCommand {
       Foundation.exit(2)
     } catch {
       StatusLine.shared.clear()
-      Terminal.write("\(name): error: \(error)\n")
+      Terminal.write("\(name): \(Terminal.styled("error:", .red, on: .errors)) \(error)\n")
       Foundation.exit(1)
     }
   }

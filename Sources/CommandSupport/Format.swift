@@ -22,6 +22,11 @@ package enum Format {
     return sign + count(Int(parts[0]) ?? 0) + (parts.count > 1 ? "." + parts[1] : "")
   }
 
+  /// `2.09 %`.
+  package static func share(_ part: Int, of whole: Int) -> String {
+    "\(decimal(100 * Double(part) / Double(max(1, whole)), 2)) %"
+  }
+
   /// `4.1 MB`, powers of 1,000.
   package static func bytes(_ value: Int) -> String {
     let units = ["B", "kB", "MB", "GB", "TB"]

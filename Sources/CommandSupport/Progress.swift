@@ -63,14 +63,16 @@ package final class Progress: Sendable {
     guard let total, total > 0 else { return "\(title)  " + parts.joined(separator: ", ") }
     let share = min(1, done / total)
     if done > 0 { parts.append("\(Format.duration(seconds * (1 / share - 1))) left") }
-    let bar = Terminal.isInteractive ? Self.bar(share) + " " : ""
+    let bar = Terminal.isInteractive ? Terminal.bar(share) + " " : ""
     return "\(title)  \(bar)\(Int(share * 100)) %, " + parts.joined(separator: ", ")
   }
+}
 
-  private static func bar(_ share: Double) -> String {
-    let width = 24
-    let full = Int(share * Double(width))
-    return "[" + String(repeating: "=", count: full) + String(repeating: " ", count: width - full)
-      + "]"
+extension Terminal {
+  /// A bar that is full at 1, for standard error.
+  package static func bar(_ share: Double, columns: Int = 24) -> String {
+    let full = Int(min(max(share, 0), 1) * Double(columns))
+    return "[" + styled(String(repeating: "=", count: full), .cyan, on: .errors)
+      + String(repeating: " ", count: columns - full) + "]"
   }
 }

@@ -4,7 +4,10 @@ import Synchronization
 /// What the program may assume of the place its messages go to.
 package enum Terminal {
   /// Whether standard error is a terminal: then progress is one line, redrawn.
-  package static let isInteractive = isatty(STDERR_FILENO) == 1
+  ///
+  /// A dumb terminal cannot go back to the beginning of a line.
+  package static let isInteractive =
+    isatty(STDERR_FILENO) == 1 && ProcessInfo.processInfo.environment["TERM"] != "dumb"
 
   /// Columns of the terminal, 80 if it does not say.
   package static var columns: Int {
@@ -48,10 +51,11 @@ package final class StatusLine: Sendable {
   package func show(_ line: String) {
     guard Terminal.isInteractive else { return }
     shown.withLock { shown in
-      let text = String(line.prefix(max(1, Terminal.columns - 1)))
-      let blank = String(repeating: " ", count: max(0, shown - text.count))
+      let text = Terminal.cut(line, to: max(1, Terminal.columns - 1))
+      let width = Terminal.width(of: text)
+      let blank = String(repeating: " ", count: max(0, shown - width))
       Terminal.write("\r" + text + blank)
-      shown = text.count
+      shown = width
     }
   }
 

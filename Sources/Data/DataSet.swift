@@ -20,6 +20,9 @@ package enum DataSetError: Error, Equatable, Sendable {
   /// The tokenizer is not the one the shards were made with.
   case otherTokenizer(path: String, expected: String, found: String)
 
+  /// The list of words is not the one the shards were made with.
+  case otherVocabulary(path: String, expected: String, found: String)
+
   /// The split does not exist, or holds no sentence.
   case noSentences(directory: String, split: String, available: [String])
 
@@ -48,6 +51,9 @@ extension DataSetError: CustomStringConvertible {
         + "damaged; copy both again or run lm-tokenize again"
     case .otherTokenizer(let path, let expected, let found):
       return "\(path) is not the tokenizer of these shards: its SHA-256 should be \(expected) "
+        + "but is \(found)"
+    case .otherVocabulary(let path, let expected, let found):
+      return "\(path) is not the list of words of these shards: its SHA-256 should be \(expected) "
         + "but is \(found)"
     case .noSentences(let directory, let split, let available):
       let names = available.isEmpty ? "none" : available.joined(separator: ", ")
@@ -164,7 +170,7 @@ package struct DataSet: Sendable {
       for (name, count) in [
         ("sentences", shard.sentences), ("pieces", shard.pieces), ("words", shard.words),
         ("bytes", shard.bytes), ("compressedBytes", shard.compressedBytes),
-        ("longestSentence", shard.longestSentence),
+        ("longestSentence", shard.longestSentence), ("unknownWords", shard.unknownWords ?? 0),
       ] {
         try require(count >= 0 && count <= limit, "\(name) of \(shard.file)", count)
       }
@@ -172,7 +178,8 @@ package struct DataSet: Sendable {
   }
 
   private func checkFiles(manifestPath: String) throws(DataSetError) {
-    for file in [manifest.tokenizer.file] + manifest.splits.values.joined().map(\.file) {
+    let beside = [manifest.tokenizer.file] + (manifest.vocabulary.map { [$0.file] } ?? [])
+    for file in beside + manifest.splits.values.joined().map(\.file) {
       let parts = file.split(separator: "/", omittingEmptySubsequences: false)
       if parts.contains(where: { ["", ".", ".."].contains($0) || $0.contains("\0") }) {
         throw .outsideFolder(manifest: manifestPath, file: file)
@@ -183,6 +190,14 @@ package struct DataSet: Sendable {
       if digest != manifest.tokenizer.sha256 {
         throw DataSetError.otherTokenizer(
           path: tokenizerPath, expected: manifest.tokenizer.sha256, found: digest)
+      }
+      if let vocabulary = manifest.vocabulary {
+        let path = directory + "/" + vocabulary.file
+        let digest = try SHA256.hexDigest(ofFile: path)
+        if digest != vocabulary.sha256 {
+          throw DataSetError.otherVocabulary(
+            path: path, expected: vocabulary.sha256, found: digest)
+        }
       }
       for shard in manifest.splits.values.joined() {
         let path = directory + "/" + shard.file

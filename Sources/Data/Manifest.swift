@@ -23,6 +23,9 @@ package struct ShardInfo: Codable, Equatable, Sendable {
   /// Checksum of the shard file, 64 hexadecimal digits.
   package var sha256: String
 
+  /// Words that are `<UNK>`; absent where the text is as it was.
+  package var unknownWords: Int?
+
   package init(
     file: String, source: String, sentences: Int, pieces: Int, words: Int, bytes: Int,
     compressedBytes: Int, longestSentence: Int, sha256: String
@@ -77,6 +80,24 @@ package struct TokenizerInfo: Codable, Equatable, Sendable {
   }
 }
 
+/// The list of words that the text was made with: every other word is `<UNK>` in it.
+package struct VocabularyInfo: Codable, Equatable, Sendable {
+  /// Path of the list relative to the data set.
+  package var file: String
+
+  /// Checksum of the list, which names the rule by which words are unknown.
+  package var sha256: String
+
+  /// Different words in the list, markers not among them.
+  package var words: Int
+
+  package init(file: String = "vocabulary.txt", sha256: String, words: Int) {
+    self.file = file
+    self.sha256 = sha256
+    self.words = words
+  }
+}
+
 /// Sums over shards.
 package struct Totals: Equatable, Sendable {
   package var shards = 0
@@ -86,6 +107,7 @@ package struct Totals: Equatable, Sendable {
   package var bytes = 0
   package var compressedBytes = 0
   package var longestSentence = 0
+  package var unknownWords = 0
 
   package init() {}
 
@@ -97,6 +119,7 @@ package struct Totals: Equatable, Sendable {
     bytes += shard.bytes
     compressedBytes += shard.compressedBytes
     longestSentence = max(longestSentence, shard.longestSentence)
+    unknownWords += shard.unknownWords ?? 0
   }
 }
 
@@ -109,15 +132,20 @@ package struct Manifest: Codable, Equatable, Sendable {
   package var tokenizer: TokenizerInfo
   package var special: SpecialIDs
 
+  /// Set if words outside a list were replaced by `<UNK>` before the text was encoded.
+  package var vocabulary: VocabularyInfo?
+
   /// Shards by split (`train`, `valid`, `test`, `heldout`), in the order of their source files.
   package var splits: [String: [ShardInfo]]
 
   package init(
-    tokenizer: TokenizerInfo, special: SpecialIDs, splits: [String: [ShardInfo]]
+    tokenizer: TokenizerInfo, special: SpecialIDs, vocabulary: VocabularyInfo? = nil,
+    splits: [String: [ShardInfo]]
   ) {
     formatVersion = Self.currentVersion
     self.tokenizer = tokenizer
     self.special = special
+    self.vocabulary = vocabulary
     self.splits = splits
   }
 
@@ -149,6 +177,7 @@ package struct Manifest: Codable, Equatable, Sendable {
   func sums(digest: String) -> [UInt8] {
     let files =
       [(Self.fileName, digest), (tokenizer.file, tokenizer.sha256)]
+      + (vocabulary.map { [($0.file, $0.sha256)] } ?? [])
       + splits.values.joined().map { ($0.file, $0.sha256) }
     return SumsFile.encode(
       files.map { SumsFile.Line(digest: $0.1, name: $0.0) }

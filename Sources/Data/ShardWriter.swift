@@ -48,8 +48,9 @@ package final class ShardWriter {
   ///   - sentence: Its pieces without `</s>`, which is added here; may be empty.
   ///   - words: Words of its text.
   ///   - bytes: UTF-8 bytes of its text and one newline.
+  ///   - unknownWords: How many of the words are `<UNK>`, if the text was made with a list.
   package func append(
-    _ sentence: UnsafeBufferPointer<Int32>, words: Int, bytes: Int
+    _ sentence: UnsafeBufferPointer<Int32>, words: Int, bytes: Int, unknownWords: Int? = nil
   ) throws(ShardError) {
     let size = (sentence.count + 1) * idBytes
     if payloadCount + size > SeekTable.frameLimit { try flush() }
@@ -66,6 +67,7 @@ package final class ShardWriter {
     info.pieces += sentence.count
     info.words += words
     info.bytes += bytes
+    if let unknownWords { info.unknownWords = (info.unknownWords ?? 0) + unknownWords }
     info.longestSentence = max(info.longestSentence, sentence.count)
   }
 

@@ -23,4 +23,13 @@ package enum Words {
   package static func count(in text: [UInt8]) -> Int {
     text.withUnsafeBufferPointer { count(in: $0) }
   }
+
+  /// What stands in a text for every word that is not in the list of its words, as in the
+  /// literature of the benchmark.
+  package static let unknown = Array("<UNK>".utf8)
+
+  /// How many words of a text are ``unknown``.
+  package static func countUnknown(in text: [UInt8]) -> Int {
+    text.split(whereSeparator: isSpace).count { $0.elementsEqual(unknown) }
+  }
 }

@@ -11,10 +11,22 @@ package struct PerplexityReport: Sendable, Equatable {
   /// Set if the model's attention is a random estimate; the figures above are then those of its
   /// expectation.
   package var sampled: EstimateSpread?
+  /// Words that were scored as `<UNK>`; nil if the text was scored as it is.
+  package var unknownWords: Int?
+  /// The text as it was before any word was replaced, if that is known.
+  package var textSums: TextSums?
+  /// Every sentence in the order of the text; none in stream mode.
+  package var sentences: [SentenceSum] = []
 
   package init(tally: Tally, standardError: Double?) {
     self.tally = tally
     self.standardError = standardError
+  }
+
+  /// Whether the figures are the same bits; the order of the text does not count.
+  package static func == (left: PerplexityReport, right: PerplexityReport) -> Bool {
+    left.tally == right.tally && left.standardError == right.standardError
+      && left.sampled == right.sampled && left.unknownWords == right.unknownWords
   }
 }
 
@@ -26,6 +38,7 @@ extension PerplexityReport: Encodable {
     case nats, words, pieces, sentences, bytes
     case standardError = "standard_error"
     case sampled
+    case unknownWords = "out_of_vocabulary"
   }
 
   package func encode(to encoder: any Encoder) throws {
@@ -43,5 +56,6 @@ extension PerplexityReport: Encodable {
     try fields.encode(tally.bytes, forKey: .bytes)
     try fields.encode(finite(standardError), forKey: .standardError)
     try fields.encodeIfPresent(sampled, forKey: .sampled)
+    try fields.encodeIfPresent(unknownWords, forKey: .unknownWords)
   }
 }

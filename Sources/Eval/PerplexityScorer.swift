@@ -4,13 +4,16 @@ package import Model
 /// One line of text as the model is to predict it.
 package struct TextSentence: Sendable {
   package let text: [UInt8]
+  /// The line before its unknown words were replaced.
+  package let original: [UInt8]
   /// Its pieces, without markers.
   package let ids: [Int32]
   /// Where it stands, for messages: a file and a line.
   package let place: String
 
-  package init(text: [UInt8], ids: [Int32], place: String) {
+  package init(text: [UInt8], original: [UInt8]? = nil, ids: [Int32], place: String) {
     self.text = text
+    self.original = original ?? text
     self.ids = ids
     self.place = place
   }
@@ -21,11 +24,14 @@ package struct ScoredSentence: Sendable {
   package let score: SequenceScore
   package let text: [UInt8]
   package let words: Int
+  /// Words scored as `<UNK>`.
+  package let unknownWords: Int
 
-  package init(score: SequenceScore, text: [UInt8], words: Int) {
+  package init(score: SequenceScore, text: [UInt8], words: Int, unknownWords: Int = 0) {
     self.score = score
     self.text = text
     self.words = words
+    self.unknownWords = unknownWords
   }
 
   /// Pieces without `</s>`.
@@ -65,35 +71,74 @@ package struct PerplexityScorer {
   package func report(
     dataSet: DataSet, split: String, mode: SequenceMode = .sentences
   ) throws -> PerplexityReport {
+    try report(dataSet: dataSet, splits: [split], mode: mode)
+  }
+
+  /// Scores several splits as one text.
+  package func report(
+    dataSet: DataSet, splits: [String], mode: SequenceMode = .sentences
+  ) throws -> PerplexityReport {
+    var whole = Tally()
+    var sums: [SentenceSum] = []
+    let reader = SentenceReader(countsUnknownWords: dataSet.manifest.vocabulary != nil)
+    for split in splits {
+      let before = reader.unknownWords
+      let tally = try score(dataSet, split, mode, reader, after: whole, into: &sums)
+      var totals = dataSet.manifest.totals(of: split)
+      // A set without a list counts none, whatever its text has.
+      if dataSet.manifest.vocabulary == nil { totals.unknownWords = 0 }
+      try Self.compare(
+        tally, unknownWords: reader.unknownWords - before, with: totals, split: split)
+      whole += tally
+    }
+    var report = Self.report(whole, sums, isSentences: mode == .sentences)
+    reader.complete(&report)
+    return report
+  }
+
+  /// Scores one split.
+  ///
+  /// - Parameter before: What has been scored already, for the progress.
+  private func score(
+    _ dataSet: DataSet, _ split: String, _ mode: SequenceMode, _ reader: SentenceReader,
+    after before: Tally, into sums: inout [SentenceSum]
+  ) throws -> Tally {
     let validator = Validator(
       model: model, dataSet: dataSet, split: split, mode: mode, pieceTable: pieceTable,
       positions: positions)
     var total = Tally()
-    var sums: [SentenceSum] = []
-    var counter = StreamCounter(eos: dataSet.special.eos, pieces: pieceTable)
+    var count = 0
+    var counter = StreamCounter(eos: dataSet.special.eos, pieces: pieceTable, reader: reader)
     let unit = mode == .sentences ? "sentence" : "window"
     try validator.forEachSequence { score in
       guard score.nats.isFinite else {
-        throw EvaluationError.notFinite(place: "\(unit) \(sums.count + 1) of the split \(split)")
+        throw EvaluationError.notFinite(place: "\(unit) \(count + 1) of the split \(split)")
       }
+      count += 1
       let tally = counter.add(score)
       total += tally
       sums.append(SentenceSum(nats: score.nats, units: tally.words + tally.sentences))
       if mode == .sentences, let sink {
         let text = pieceTable.decode(score.targets.dropLast())
-        try sink(ScoredSentence(score: score, text: text, words: tally.words))
+        try sink(
+          ScoredSentence(
+            score: score, text: text, words: tally.words, unknownWords: reader.lastUnknownWords))
       }
-      try progress(total)
+      var done = before
+      done += total
+      try progress(done)
       return true
     }
-    try Self.compare(total, with: dataSet.manifest.totals(of: split), split: split)
-    return Self.report(total, sums, isSentences: mode == .sentences)
+    return total
   }
 
-  private static func compare(_ tally: Tally, with totals: Totals, split: String) throws {
+  private static func compare(
+    _ tally: Tally, unknownWords: Int, with totals: Totals, split: String
+  ) throws {
     for (what, found, expected) in [
       ("sentences", tally.sentences, totals.sentences), ("pieces", tally.pieces, totals.pieces),
       ("words", tally.words, totals.words), ("bytes", tally.bytes, totals.bytes),
+      ("unknown words", unknownWords, totals.unknownWords),
     ] where found != expected {
       throw EvaluationError.miscounted(
         split: split, what: what, expected: expected, found: found)
@@ -106,18 +151,25 @@ package struct PerplexityScorer {
     let sorted = SentenceSums(sums)
     var tally = tally
     tally.nats = sorted.nats
-    return PerplexityReport(
+    var report = PerplexityReport(
       tally: tally, standardError: isSentences ? sorted.bootstrapStandardError() : nil)
+    if isSentences { report.sentences = sums }
+    return report
   }
 
   // MARK: Text
 
   /// Scores lines of text; words and bytes are counted in the text itself.
   ///
-  /// - Parameter next: The next line, or nil after the last.
+  /// - Parameters:
+  ///   - countsUnknownWords: Whether `<UNK>` stands for unknown words in this text.
+  ///   - next: The next line, or nil after the last.
   /// - Throws: `EvaluationError.notSpelled` or `.notFinite` with the place of the sentence.
-  package func report(_ next: () throws -> TextSentence?) throws -> PerplexityReport {
+  package func report(
+    countsUnknownWords: Bool = false, _ next: () throws -> TextSentence?
+  ) throws -> PerplexityReport {
     let evaluator = Evaluator(model)
+    let reader = SentenceReader(countsUnknownWords: countsUnknownWords)
     var total = Tally()
     var sums: [SentenceSum] = []
     var waiting: [TextSentence] = []
@@ -134,7 +186,11 @@ package struct PerplexityScorer {
           nats: score.nats, pieces: sentence.ids.count, sentences: 1, words: words,
           bytes: sentence.text.count + 1)
         sums.append(SentenceSum(nats: score.nats, units: words + 1))
-        try sink?(ScoredSentence(score: score, text: sentence.text, words: words))
+        reader.read(sentence.text, original: sentence.original)
+        try sink?(
+          ScoredSentence(
+            score: score, text: sentence.text, words: words,
+            unknownWords: reader.lastUnknownWords))
       }
       try progress(total)
       waiting.removeAll(keepingCapacity: true)
@@ -151,7 +207,9 @@ package struct PerplexityScorer {
     }
     try flush()
     guard total.sentences > 0 else { throw EvaluationError.nothingToScore }
-    return Self.report(total, sums, isSentences: true)
+    var report = Self.report(total, sums, isSentences: true)
+    reader.complete(&report)
+    return report
   }
 
   private func batch(_ sentences: [TextSentence]) -> Batch {

@@ -2,9 +2,17 @@ import Foundation
 package import LMData
 import Storage
 
+/// What `--score` writes of a sentence.
+package enum ScoreFormat: String, Sendable, CaseIterable {
+  /// Columns with a header.
+  case table
+  /// As `query -v sentence` of KenLM: `Total: -12.3 OOV: 0`, in logarithms to the base 10.
+  case kenlm
+}
+
 /// A text file with one line per scored sentence, seen whole or not at all.
 ///
-/// The first line begins with `#` and names the columns, which are separated by tabs: nats, pieces,
+/// As a table, the first line begins with `#` and names the columns, which are separated by tabs: nats, pieces,
 /// words, text, and on demand every piece with its log-probability. Nats and log-probabilities are
 /// written so that reading them gives the same number.
 ///
@@ -17,6 +25,7 @@ package final class ScoreFile {
   private let temporary: String
   private let writer: FileWriter
   private let pieces: PieceTable?
+  private let format: ScoreFormat
   private var buffer: [UInt8] = []
   private var isPending = true
 
@@ -25,7 +34,7 @@ package final class ScoreFile {
   /// Opens a file beside the target.
   ///
   /// - Parameter pieces: Spells the pieces of the last column, or nil to leave it out.
-  package init(path: String, pieces: PieceTable?) throws {
+  package init(path: String, pieces: PieceTable?, format: ScoreFormat = .table) throws {
     // A rename would put a file in the place of /dev/null or of a folder.
     var status = stat()
     if stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG {
@@ -33,6 +42,7 @@ package final class ScoreFile {
     }
     self.path = path
     self.pieces = pieces
+    self.format = format
     // What a killed run has left; if it cannot be removed, it is in nobody's way.
     _ = try? AtomicDirectory.removeAbandoned(besides: path)
     temporary = "\(Files.parent(of: path))/.\(Files.name(of: path)).partial-\(getpid())"
@@ -43,7 +53,7 @@ package final class ScoreFile {
       throw StorageError.system(path: path, doing: doing, code: code)
     }
     let columns = ["nats", "pieces", "words", "text"] + (pieces == nil ? [] : ["piece:logprob"])
-    buffer = Array("# \(columns.joined(separator: "\t"))\n".utf8)
+    if format == .table { buffer = Array("# \(columns.joined(separator: "\t"))\n".utf8) }
   }
 
   deinit {
@@ -53,6 +63,17 @@ package final class ScoreFile {
 
   /// Adds one sentence.
   package func append(_ sentence: ScoredSentence) throws {
+    switch format {
+    case .table: appendTableLine(sentence)
+    case .kenlm:
+      // Adding zero turns the -0 of a certain sentence into 0.
+      let total = -sentence.score.nats / log(10) + 0
+      buffer += "Total: \(total) OOV: \(sentence.unknownWords)\n".utf8
+    }
+    if buffer.count >= Self.bufferBytes { try flush() }
+  }
+
+  private func appendTableLine(_ sentence: ScoredSentence) {
     buffer += "\(sentence.score.nats)\t\(sentence.pieces)\t\(sentence.words)\t".utf8
     Self.escape(sentence.text, into: &buffer)
     if let pieces {
@@ -67,7 +88,6 @@ package final class ScoreFile {
       }
     }
     buffer.append(UInt8(ascii: "\n"))
-    if buffer.count >= Self.bufferBytes { try flush() }
   }
 
   /// Flushes to the disk and gives the file its name.

@@ -59,12 +59,15 @@ package struct Validator {
 struct StreamCounter {
   private let eos: Int32
   private let pieces: PieceTable
+  /// Told of the text of every sentence that ends.
+  private let reader: SentenceReader?
   /// Pieces of the sentence that has not ended yet.
   private var open: [Int32] = []
 
-  init(eos: Int32, pieces: PieceTable) {
+  init(eos: Int32, pieces: PieceTable, reader: SentenceReader? = nil) {
     self.eos = eos
     self.pieces = pieces
+    self.reader = reader
   }
 
   /// The tally of the next sequence and of the sentences that end in it.
@@ -77,6 +80,7 @@ struct StreamCounter {
         tally.words += words
         tally.bytes += bytes
         tally.sentences += 1
+        reader?.read(pieces.decode(open))
         open.removeAll(keepingCapacity: true)
       } else {
         tally.pieces += 1
@@ -92,5 +96,33 @@ struct StreamCounter {
     let (words, bytes) = pieces.measure(open)
     open.removeAll()
     return Tally(nats: 0, pieces: 0, sentences: 0, words: words, bytes: bytes - 1)
+  }
+}
+
+/// What is known of a text beside its probability: its checksums and its unknown words.
+final class SentenceReader {
+  private var digest = TextDigest()
+  private(set) var unknownWords = 0
+  /// Unknown words of the last sentence.
+  private(set) var lastUnknownWords = 0
+  private let countsUnknownWords: Bool
+
+  /// - Parameter countsUnknownWords: Whether `<UNK>` stands for unknown words in this text.
+  init(countsUnknownWords: Bool) {
+    self.countsUnknownWords = countsUnknownWords
+  }
+
+  /// - Parameter original: The line before words were replaced, if some may have been.
+  func read(_ text: [UInt8], original: [UInt8]? = nil) {
+    digest.add(line: original ?? text)
+    guard countsUnknownWords else { return }
+    lastUnknownWords = Words.countUnknown(in: text)
+    unknownWords += lastUnknownWords
+  }
+
+  /// Puts what was found into a report.
+  func complete(_ report: inout PerplexityReport) {
+    report.textSums = digest.finalize()
+    if countsUnknownWords { report.unknownWords = unknownWords }
   }
 }

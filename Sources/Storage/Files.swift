@@ -82,6 +82,12 @@ package enum Files {
     }
   }
 
+  /// Cuts a file off after so many bytes.
+  package static func truncate(_ path: String, to count: Int) throws(StorageError) {
+    try SystemFault.check(.write, path, doing: "cut off")
+    if Foundation.truncate(path, off_t(count)) != 0 { throw .last("cut off", path) }
+  }
+
   /// Gives a file or folder another name on the same disk, then flushes the folder it is in.
   package static func rename(_ path: String, to target: String) throws(StorageError) {
     try SystemFault.check(.rename, target, doing: "rename \(path) to")

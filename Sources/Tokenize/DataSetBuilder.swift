@@ -24,6 +24,9 @@ package struct DataSetBuilder: Sendable {
   package var output: String
   package var tokenizer: Tokenizer
 
+  /// Words outside it become `<UNK>` before anything else, if set.
+  package var vocabulary: WordList?
+
   /// Deals out the lines of the `train` files, if set.
   package var rule: SplitRule?
   package var seed: UInt64 = 1
@@ -67,8 +70,8 @@ package struct DataSetBuilder: Sendable {
       let directory = try AtomicDirectory(target: output)
       try AtomicFile.write(model.serialized, to: directory.path + "/tokenizer.model")
       let task = ShardTask(
-        model: model, files: corpus.files, rule: rule, folder: directory.path,
-        shardBytes: shardBytes)
+        model: model, files: corpus.files, rule: rule, vocabulary: vocabulary,
+        folder: directory.path, shardBytes: shardBytes)
       try BlockPipeline(
         task: task, paths: corpus.files.map(\.path), threads: threads, isCancelled: isCancelled,
         report: { report(.encoding($0)) }
@@ -77,7 +80,12 @@ package struct DataSetBuilder: Sendable {
         tokenizer: TokenizerInfo(
           sha256: SHA256.hexDigest(of: model.serialized), modelType: model.modelType.rawValue,
           vocabularySize: model.vocabularySize),
-        special: model.special, splits: try task.takeShards())
+        special: model.special,
+        vocabulary: vocabulary.map { VocabularyInfo(sha256: $0.sha256, words: $0.count) },
+        splits: try task.takeShards())
+      if let vocabulary, let info = manifest.vocabulary {
+        try AtomicFile.write(vocabulary.contents, to: directory.path + "/" + info.file)
+      }
       try manifest.write(to: directory.path)
       if isCancelled() { throw TokenizerError.interrupted }
       try directory.commit(replacing: overwrite)
@@ -97,12 +105,14 @@ package struct DataSetBuilder: Sendable {
     switch tokenizer {
     case .file(let path):
       return try SentencePieceModel(path: path)
-    case .train(let recipe, let limits):
+    case .train(var recipe, let limits):
+      recipe.keepsUnknownWord = vocabulary != nil
       let paths = corpus.files(of: "train").map(\.path)
       if paths.isEmpty {
         throw .options("there is no training text to train a tokenizer on; give --tokenizer FILE")
       }
-      let sample = SentenceSample(limits: limits, seed: seed, rule: rule, paths: paths)
+      let sample = SentenceSample(
+        limits: limits, seed: seed, rule: rule, vocabulary: vocabulary, paths: paths)
       try BlockPipeline(
         task: sample, paths: paths, threads: threads, isCancelled: isCancelled,
         report: { report(.sampling($0)) }

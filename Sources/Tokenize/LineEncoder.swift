@@ -228,9 +228,10 @@ package final class LineEncoder {
     // An empty line has no words; elsewhere an empty word stands for one more space.
     if count > 0 || place.start > place.lineStart || !isLineEnd {
       let word = UnsafeBufferPointer(start: base + place.start, count: count)
-      guard let runs = try words.encode(word, firstID: place.firstID, into: result) else {
-        return false
-      }
+      guard
+        let runs = try words.encode(
+          word, lineStart: base + place.lineStart, firstID: place.firstID, into: result)
+      else { return false }
       place.runs += runs
     }
     place.start = end + 1

@@ -11,8 +11,8 @@ struct ModelProperties: Equatable {
   var removesExtraWhitespace = true
   var escapesWhitespace = true
 
-  /// Whether some piece is always kept whole, wherever it occurs.
-  var hasUserSymbols = false
+  /// The pieces that are always kept whole, wherever they occur.
+  var userSymbols: [[UInt8]] = []
 
   /// Reads the fields; nothing on bytes that are not a protocol buffer.
   init?(serialized: [UInt8]) {
@@ -21,7 +21,9 @@ struct ModelProperties: Equatable {
       switch (field.number, field.value) {
       case (1, .bytes(let piece)):
         guard let inner = ProtocolBufferField.all(in: piece) else { return nil }
-        hasUserSymbols = hasUserSymbols || inner.contains(where: \.isUserSymbolType)
+        if inner.contains(where: \.isUserSymbolType) {
+          userSymbols += inner.compactMap(\.piece)
+        }
       case (2, .bytes(let trainer)):
         guard let inner = ProtocolBufferField.all(in: trainer) else { return nil }
         for field in inner { readTrainer(field) }
@@ -80,6 +82,12 @@ private struct ProtocolBufferField {
   var isUserSymbolType: Bool {
     if number == 3, case .integer(4) = value { return true }
     return false
+  }
+
+  /// In a piece, field 1 is its text.
+  var piece: [UInt8]? {
+    if number == 1, case .bytes(let piece) = value { return Array(piece) }
+    return nil
   }
 
   /// The fields of a message in order, or nothing if it is malformed.

@@ -21,12 +21,15 @@ package final class SentencePieceModel: @unchecked Sendable {
   package let vocabularySize: Int
   package let special: SpecialIDs
 
-  /// Whether words may be encoded one by one: no piece holds a `▁` but in front, and none is a
-  /// user-defined symbol.
+  /// Whether words may be encoded one by one: no piece holds a `▁` but in front, and none but
+  /// `▁<UNK>` is a user-defined symbol.
   package let wordsAreIndependent: Bool
 
   /// Whether some piece is kept whole wherever it occurs.
   let hasUserSymbols: Bool
+
+  /// The piece of the word `<UNK>`, if the model keeps it whole.
+  package let unknownWordID: Int32?
 
   /// Piece of the byte with this number.
   package let byteIDs: [Int32]
@@ -58,8 +61,11 @@ package final class SentencePieceModel: @unchecked Sendable {
       bos: csp_begin_id(loaded), eos: csp_end_id(loaded), unk: csp_unknown_id(loaded))
     let survey = Self.survey(loaded)
     byteIDs = survey.byteIDs
-    hasUserSymbols = properties.hasUserSymbols
-    wordsAreIndependent = survey.wordsAreIndependent && !properties.hasUserSymbols
+    let symbols = properties.userSymbols
+    hasUserSymbols = !symbols.isEmpty
+    wordsAreIndependent =
+      survey.wordsAreIndependent && symbols.allSatisfy { $0 == WordMarker.unknownWord }
+    unknownWordID = symbols.isEmpty ? nil : survey.unknownWordID
     if let reason = properties.lossReason { throw .lossyModel(path: path, reason: reason) }
     if byteIDs.contains(-1) {
       throw .lossyModel(path: path, reason: "it lacks pieces for some bytes")
@@ -80,10 +86,11 @@ package final class SentencePieceModel: @unchecked Sendable {
     return csp_score(handle, id)
   }
 
-  /// Whether a piece stands for text: neither a marker nor a byte.
+  /// Whether a piece is weighed against others: neither a marker nor a byte nor `▁<UNK>`.
   package func isText(_ id: Int32) -> Bool {
     precondition((0..<Int32(vocabularySize)).contains(id))
-    return !csp_is_control(handle, id) && !csp_is_unknown(handle, id) && !csp_is_byte(handle, id)
+    return id != unknownWordID && !csp_is_control(handle, id) && !csp_is_unknown(handle, id)
+      && !csp_is_byte(handle, id)
       && !csp_is_unused(handle, id)
   }
 
@@ -205,7 +212,8 @@ package final class SentencePieceModel: @unchecked Sendable {
 
   private static func survey(
     _ handle: OpaquePointer
-  ) -> (byteIDs: [Int32], wordsAreIndependent: Bool) {
+  ) -> (byteIDs: [Int32], unknownWordID: Int32?, wordsAreIndependent: Bool) {
+    var unknownWordID: Int32?
     var byteIDs = [Int32](repeating: -1, count: 256)
     var wordsAreIndependent = true
     for id in 0..<csp_piece_count(handle) {
@@ -215,19 +223,23 @@ package final class SentencePieceModel: @unchecked Sendable {
         let digits = String(decoding: bytes.dropFirst(3).dropLast(), as: UTF8.self)
         if let value = UInt8(digits, radix: 16) { byteIDs[Int(value)] = id }
       } else if !csp_is_control(handle, id) && !csp_is_unknown(handle, id) {
+        if bytes == WordMarker.unknownWord { unknownWordID = id }
         let rest = Array(bytes.dropFirst(1))
         if rest.withUnsafeBufferPointer({ contains(WordMarker.bytes, in: $0) }) {
           wordsAreIndependent = false
         }
       }
     }
-    return (byteIDs, wordsAreIndependent)
+    return (byteIDs, unknownWordID, wordsAreIndependent)
   }
 }
 
 /// The character `▁` (U+2581) that stands for a space inside pieces.
 enum WordMarker {
   static let bytes: [UInt8] = [0xE2, 0x96, 0x81]
+
+  /// The word that stands for all unknown ones, as a piece.
+  static let unknownWord = bytes + Words.unknown
 }
 
 /// Copies and frees a message of the shim.

@@ -36,6 +36,7 @@ final class SentenceSample: BlockTask {
   private let limits: SampleLimits
   private let seed: UInt64
   private let rule: SplitRule?
+  private let vocabulary: WordList?
   private let paths: [String]
   fileprivate let kept = Mutex(Kept())
 
@@ -46,10 +47,14 @@ final class SentenceSample: BlockTask {
     var ceiling = UInt64.max
   }
 
-  init(limits: SampleLimits, seed: UInt64, rule: SplitRule?, paths: [String]) {
+  /// - Parameter vocabulary: Words outside it are `<UNK>` in the sample.
+  init(
+    limits: SampleLimits, seed: UInt64, rule: SplitRule?, vocabulary: WordList?, paths: [String]
+  ) {
     self.limits = limits
     self.seed = seed
     self.rule = rule
+    self.vocabulary = vocabulary
     self.paths = paths
   }
 
@@ -71,8 +76,11 @@ final class SentenceSample: BlockTask {
       if priority <= ceiling && end > start && (rule?.split(file: file, line: line) ?? 0) == 0 {
         let text = UnsafeBufferPointer(rebasing: bytes[start..<end])
         if !isValidUTF8(text) { throw .invalidUTF8(path: paths[file], line: line + 1) }
+        let mapped = vocabulary.map { $0.mapping(Array(text)).text }
         found.append(
-          Candidate(priority: priority, file: file, line: line, text: Self.beginning(of: text)))
+          Candidate(
+            priority: priority, file: file, line: line,
+            text: mapped?.withUnsafeBufferPointer(Self.beginning) ?? Self.beginning(of: text)))
       }
       start = end + 1
       line += 1

@@ -11,15 +11,24 @@ import Storage
 /// Unchecked because of `outputs`, as the pipeline gives each file to one thread at a time, and of
 /// `spare`, which `lock` guards.
 final class ShardTask: BlockTask, @unchecked Sendable {
-  /// Encoded lines, and the split of each where a rule deals them out.
+  /// Encoded lines, the split of each where a rule deals them out, and its unknown words where
+  /// there is a list of words.
   struct Product {
     var lines: EncodedLines
     var splits: [UInt8]?
+    var unknownWords: [Int32]?
+  }
+
+  /// What one thread encodes with.
+  struct Worker {
+    let encoder: LineEncoder
+    let mapped = MappedBlock()
   }
 
   private let model: SentencePieceModel
   private let files: [CorpusFile]
   private let rule: SplitRule?
+  private let vocabulary: WordList?
   private let folder: String
   private let shardBytes: Int
   private let outputs: [FileOutput]
@@ -47,26 +56,36 @@ final class ShardTask: BlockTask, @unchecked Sendable {
   }
 
   init(
-    model: SentencePieceModel, files: [CorpusFile], rule: SplitRule?, folder: String,
-    shardBytes: Int
+    model: SentencePieceModel, files: [CorpusFile], rule: SplitRule?, vocabulary: WordList?,
+    folder: String, shardBytes: Int
   ) {
     self.model = model
     self.files = files
     self.rule = rule
+    self.vocabulary = vocabulary
     self.folder = folder
     self.shardBytes = shardBytes
     outputs = files.map { _ in FileOutput() }
   }
 
-  func makeWorker() throws(TokenizerError) -> LineEncoder {
-    try LineEncoder(model: model, exchange: exchange)
+  func makeWorker() throws(TokenizerError) -> Worker {
+    Worker(encoder: try LineEncoder(model: model, exchange: exchange))
   }
 
   func process(
-    _ block: TextBlock, ofFile index: Int, with encoder: LineEncoder
+    _ block: TextBlock, ofFile index: Int, with worker: Worker
   ) throws(TokenizerError) -> Product {
     let lines = lock.withLock { spare.popLast() } ?? EncodedLines(idCapacity: block.count / 3 + 64)
-    if try !encoder.encodeBlock(block.bytes, into: lines) {
+    var text = block.bytes
+    if let vocabulary {
+      let mapped = worker.mapped
+      if !mapped.fill(from: text, keeping: vocabulary) {
+        throw .invalidUTF8(
+          path: files[index].path, line: block.firstLine + mapped.unknownWords.count + 1)
+      }
+      text = mapped.bytes
+    }
+    if try !worker.encoder.encodeBlock(text, into: lines) {
       throw .invalidUTF8(
         path: files[index].path, line: block.firstLine + lines.lineCount + 1)
     }
@@ -75,7 +94,9 @@ final class ShardTask: BlockTask, @unchecked Sendable {
         UInt8(rule.split(file: index, line: block.firstLine + line))
       }
     }
-    return Product(lines: lines, splits: splits)
+    return Product(
+      lines: lines, splits: splits, unknownWords: vocabulary.map { _ in worker.mapped.unknownWords }
+    )
   }
 
   func consume(_ product: Product, ofFile index: Int) throws(TokenizerError) {
@@ -87,7 +108,9 @@ final class ShardTask: BlockTask, @unchecked Sendable {
         let split = product.splits.map { Int($0[number]) } ?? fixed
         let shard = try output.open[split] ?? open(split, ofFile: index)
         shard.bytes += Int(line.bytes)
-        try shard.writer.append(lines[number], words: Int(line.words), bytes: Int(line.bytes))
+        try shard.writer.append(
+          lines[number], words: Int(line.words), bytes: Int(line.bytes),
+          unknownWords: product.unknownWords.map { Int($0[number]) })
       }
       for split in output.open.indices where output.open[split]?.bytes ?? 0 >= shardBytes {
         try close(split, ofFile: index)

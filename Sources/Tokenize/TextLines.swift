@@ -1,8 +1,12 @@
+import LMData
+
 /// One line of a text file with its ids.
 package struct TextLine: Sendable {
   /// From 1.
   package let number: Int
-  /// Without its newline.
+  /// As it is in the file, without its newline.
+  package let original: [UInt8]
+  /// What the ids spell: the line, or the line with its unknown words replaced.
   package let text: [UInt8]
   package let ids: [Int32]
 }
@@ -13,15 +17,34 @@ package struct TextLine: Sendable {
 package final class TextLines {
   private let path: String
   private let encoder: LineEncoder
+  private let vocabulary: WordList?
   private let reader: BlockReader
   private let block = TextBlock()
+  private let mapped = MappedBlock()
   private let encoded = EncodedLines()
   private var next = 0
-  private var position = 0
+  private var original = Cut()
+  private var text = Cut()
 
-  package init(path: String, encoder: LineEncoder) throws(TokenizerError) {
+  /// A walk over the lines of a block.
+  private struct Cut {
+    var position = 0
+
+    mutating func next(_ bytes: UnsafeBufferPointer<UInt8>) -> [UInt8] {
+      let rest = bytes[position...]
+      let end = rest.firstIndex(of: 0x0A) ?? bytes.count
+      defer { position = end + 1 }
+      return Array(bytes[position..<end])
+    }
+  }
+
+  /// - Parameter vocabulary: Words outside it are `<UNK>` in `text`.
+  package init(
+    path: String, encoder: LineEncoder, vocabulary: WordList? = nil
+  ) throws(TokenizerError) {
     self.path = path
     self.encoder = encoder
+    self.vocabulary = vocabulary
     reader = try BlockReader(path: path)
   }
 
@@ -29,19 +52,28 @@ package final class TextLines {
   package func nextLine() throws(TokenizerError) -> TextLine? {
     if next == encoded.lineCount {
       guard try reader.next(into: block) else { return nil }
-      if try !encoder.encodeBlock(block.bytes, into: encoded) {
-        throw .invalidUTF8(path: path, line: block.firstLine + encoded.lineCount + 1)
-      }
-      next = 0
-      position = 0
+      try encode()
     }
-    let count = Int(encoded.lines[next].bytes) - 1
-    let text = block.bytes[position..<position + count]
-    defer {
-      next += 1
-      position += count + 1
-    }
+    defer { next += 1 }
+    let line = original.next(block.bytes)
     return TextLine(
-      number: block.firstLine + next + 1, text: Array(text), ids: Array(encoded[next]))
+      number: block.firstLine + next + 1, original: line,
+      text: vocabulary == nil ? line : text.next(mapped.bytes), ids: Array(encoded[next]))
+  }
+
+  private func encode() throws(TokenizerError) {
+    var bytes = block.bytes
+    if let vocabulary {
+      if !mapped.fill(from: bytes, keeping: vocabulary) {
+        throw .invalidUTF8(path: path, line: block.firstLine + mapped.unknownWords.count + 1)
+      }
+      bytes = mapped.bytes
+    }
+    if try !encoder.encodeBlock(bytes, into: encoded) {
+      throw .invalidUTF8(path: path, line: block.firstLine + encoded.lineCount + 1)
+    }
+    next = 0
+    original = Cut()
+    text = Cut()
   }
 }

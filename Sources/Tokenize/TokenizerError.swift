@@ -29,6 +29,9 @@ package enum TokenizerError: Error, Equatable, Sendable {
   /// A line is not UTF-8; lines count from 1.
   case invalidUTF8(path: String, line: Int)
 
+  /// A list of words that is none.
+  case vocabulary(path: String, line: Int?, problem: String)
+
   /// A line is longer than memory should hold.
   case lineTooLong(path: String, limit: Int)
 
@@ -74,6 +77,10 @@ extension TokenizerError: CustomStringConvertible {
       return "a vocabulary of \(asked) pieces is too small: \(reason)"
     case .invalidUTF8(let path, let line):
       return "\(path), line \(line): not valid UTF-8; convert the file, for example with iconv"
+    case .vocabulary(let path, let line, let problem):
+      let place = line.map { ", line \($0)" } ?? ""
+      return "\(path)\(place): \(problem); a list of words has one word a line, on demand with a "
+        + "count behind it (lm-tokenize --write-vocabulary makes one)"
     case .lineTooLong(let path, let limit):
       return "\(path) has a line of more than \(limit) bytes; is it a text file?"
     case .emptyText(let path):

@@ -11,6 +11,9 @@ package struct TokenizerRecipe: Equatable, Sendable {
   /// Share of the characters of the text that become pieces; bytes spell the others.
   package var characterCoverage = 0.9995
 
+  /// Whether the word `<UNK>` is one piece, never weighed against others.
+  package var keepsUnknownWord = false
+
   package init(modelType: ModelType = .unigram, vocabularySize: Int = 16_000) {
     self.modelType = modelType
     self.vocabularySize = vocabularySize
@@ -35,10 +38,10 @@ package enum TokenizerTrainer {
   package static func train(
     _ recipe: TokenizerRecipe, sentences: [[UInt8]]
   ) throws(TokenizerError) -> SentencePieceModel {
-    guard recipe.vocabularySize > fixedPieces else {
+    let fixed = fixedPieces + (recipe.keepsUnknownWord ? 1 : 0)
+    guard recipe.vocabularySize > fixed else {
       throw .vocabularyTooSmall(
-        asked: recipe.vocabularySize,
-        reason: "\(fixedPieces) are taken by bytes and markers")
+        asked: recipe.vocabularySize, reason: "\(fixed) are taken by bytes and markers")
     }
     guard sentences.contains(where: { $0.contains { $0 != 0x20 } }) else {
       throw .training(reason: "no sentence to train on")
@@ -61,7 +64,7 @@ package enum TokenizerTrainer {
   }
 
   private static func arguments(for recipe: TokenizerRecipe) -> String {
-    let arguments = [
+    var arguments = [
       ("model_type", recipe.modelType.rawValue),
       ("vocab_size", "\(recipe.vocabularySize)"),
       ("character_coverage", "\(recipe.characterCoverage)"),
@@ -75,6 +78,11 @@ package enum TokenizerTrainer {
       // Only fatal errors: the library otherwise writes its progress to standard error.
       ("minloglevel", "3"),
     ]
+    if recipe.keepsUnknownWord {
+      // With its space in front, or every unknown word would be two pieces.
+      let symbol = String(decoding: WordMarker.unknownWord, as: UTF8.self)
+      arguments.append(("user_defined_symbols", symbol))
+    }
     return arguments.map { "--\($0)=\($1)" }.joined(separator: " ")
   }
 

@@ -35,7 +35,9 @@ final class UnigramWords {
     let textScores = textIDs.map(model.score)
     // As in the library: ten below the least probable piece.
     unknownScore = (textScores.min() ?? 0) - 10
-    largestScore = max(-unknownScore, textScores.map(\.magnitude).max() ?? 0)
+    // The library takes `▁<UNK>`, where there is one, for its length times the best score or less.
+    let symbolScore = Float(WordMarker.unknownWord.count) * (textScores.max() ?? 0).magnitude + 1
+    largestScore = max(-unknownScore, textScores.map(\.magnitude).max() ?? 0, symbolScore)
     ends = .allocate(capacity: capacity + 1)
     text = .allocate(capacity: capacity)
   }

@@ -13,6 +13,9 @@ final class WordEncoder {
   private let byteOf: [Int16]
   private let spaceIDs: [Int32]
 
+  /// The piece of the word `<UNK>`, or -1.
+  private let unknownWordID: Int32
+
   /// Ids before the line whose score ``unigram`` is adding up.
   private var scoredLine = -1
 
@@ -34,6 +37,7 @@ final class WordEncoder {
     var byteOf = [Int16](repeating: -1, count: model.vocabularySize)
     for (byte, id) in model.byteIDs.enumerated() { byteOf[Int(id)] = Int16(byte) }
     self.byteOf = byteOf
+    unknownWordID = model.unknownWordID ?? -1
     // The library gives nothing for an empty text, so the empty word is half of one space.
     let space = try model.encode([0x20])
     spaceIDs = Array(space.prefix(space.count / 2))
@@ -53,10 +57,12 @@ final class WordEncoder {
   ///
   /// - Parameters:
   ///   - word: ``LineEncoder/padding`` more bytes must be readable.
+  ///   - lineStart: First byte of the word's line.
   ///   - firstID: Number of ids in `result` before the word's line.
   /// - Returns: Its ``Words``, which may be several, or `nil` if it is not UTF-8.
   func encode(
-    _ word: UnsafeBufferPointer<UInt8>, firstID: Int, into result: EncodedLines
+    _ word: UnsafeBufferPointer<UInt8>, lineStart: UnsafePointer<UInt8>, firstID: Int,
+    into result: EncodedLines
   ) throws(TokenizerError) -> Int? {
     if word.isEmpty {
       result.append(spaceIDs)
@@ -74,7 +80,7 @@ final class WordEncoder {
           target.update(from: cache.ids + Int(slot.ids), count: Int(slot.idCount))
           result.idCount += Int(slot.idCount)
         } else if let unigram {
-          settle(word, unigram, firstID: firstID, into: result)
+          try settle(word, unigram, lineStart: lineStart, firstID: firstID, into: result)
         }
         return Int(slot.runs)
       }
@@ -83,7 +89,16 @@ final class WordEncoder {
     let runs = Words.count(in: word)
     var count: Int
     var safeIDs = Int32.max
-    if let unigram {
+    if unknownWordID >= 0 && word.starts(with: Words.unknown) {
+      // A longer word goes on behind the symbol; where sums are rounded that is the library's.
+      if word.count > Words.unknown.count && unigram != nil {
+        try encodeWithLibrary(word, lineStart: lineStart, firstID: firstID, into: result)
+        return runs
+      }
+      let ids = try model.encode(word)
+      for (index, id) in ids.enumerated() { target[index] = id }
+      count = ids.count
+    } else if let unigram {
       (count, safeIDs) = unigram.bestPath(word, into: target)
     } else if let merges, word.count <= MergeWords.longestWord {
       count = merges.path(word, into: target)
@@ -98,7 +113,7 @@ final class WordEncoder {
         safeIDs: safeIDs)
     }
     if let unigram, Int(safeIDs) < result.idCount - firstID {
-      settle(word, unigram, firstID: firstID, into: result)
+      try settle(word, unigram, lineStart: lineStart, firstID: firstID, into: result)
     } else {
       result.idCount += count
     }
@@ -155,15 +170,31 @@ final class WordEncoder {
 
   /// Appends the ids of a word whose best two paths are close.
   private func settle(
-    _ word: UnsafeBufferPointer<UInt8>, _ unigram: UnigramWords, firstID: Int,
-    into result: EncodedLines
-  ) {
+    _ word: UnsafeBufferPointer<UInt8>, _ unigram: UnigramWords,
+    lineStart: UnsafePointer<UInt8>, firstID: Int, into result: EncodedLines
+  ) throws(TokenizerError) {
+    let line = UnsafeBufferPointer(start: result.ids + firstID, count: result.idCount - firstID)
+    if unknownWordID >= 0 && line.contains(unknownWordID) {
+      // What the symbol adds to the sum is a matter of the library's version.
+      return try encodeWithLibrary(word, lineStart: lineStart, firstID: firstID, into: result)
+    }
     if scoredLine != firstID {
       unigram.beginLine()
       scoredLine = firstID
     }
-    let before = UnsafeBufferPointer(start: result.ids + firstID, count: result.idCount - firstID)
-    let score = unigram.accumulate(before, byteOf: byteOf)
+    let score = unigram.accumulate(line, byteOf: byteOf)
     result.idCount += unigram.roundedPath(word, after: score, into: result.ids + result.idCount)
+  }
+
+  /// Appends the ids of a word as the library has them behind the line's beginning.
+  ///
+  /// No piece crosses a space, so what follows the word does not matter.
+  private func encodeWithLibrary(
+    _ word: UnsafeBufferPointer<UInt8>, lineStart: UnsafePointer<UInt8>, firstID: Int,
+    into result: EncodedLines
+  ) throws(TokenizerError) {
+    guard let start = word.baseAddress else { return }
+    let line = UnsafeBufferPointer(start: lineStart, count: start - lineStart + word.count)
+    result.append(Array(try model.encode(line).dropFirst(result.idCount - firstID)))
   }
 }

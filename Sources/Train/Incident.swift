@@ -58,8 +58,8 @@ extension Incident: CustomStringConvertible {
 
 /// `incidents.jsonl`; a run that repeats steps after a crash repeats its incidents bit for bit, and
 /// they are written once.
-final class IncidentLog {
-  static let name = "incidents.jsonl"
+package final class IncidentLog {
+  package static let name = "incidents.jsonl"
   private let path: String
   private var lines: [[UInt8]] = []
 
@@ -68,7 +68,16 @@ final class IncidentLog {
     guard Files.exists(path) else { return }
     // A line cut short by a crash is written again by the step it belongs to.
     lines = try Files.contents(of: path).split(separator: UInt8(ascii: "\n")).map(Array.init)
-      .filter { (try? JSONDecoder().decode(Incident.self, from: Data($0))) != nil }
+      .filter { Self.incident($0) != nil }
+  }
+
+  /// All incidents of a run, in the order in which they happened.
+  package static func read(run: String) throws -> [Incident] {
+    try Self(run: run).lines.compactMap(incident)
+  }
+
+  private static func incident(_ line: [UInt8]) -> Incident? {
+    try? JSONDecoder().decode(Incident.self, from: Data(line))
   }
 
   /// Incidents are rare: the whole file is replaced, so that it is always whole.

@@ -2,7 +2,9 @@ import Foundation
 import Storage
 
 /// One line of `metrics.jsonl`; names carry units, absent values are left out.
-package struct Metrics: Codable, Sendable, Equatable {
+package struct Metrics: StepEntry, Equatable {
+  package static let fileName = "metrics.jsonl"
+
   /// "train" or "valid".
   package var kind: String
   package var step: Int
@@ -24,9 +26,18 @@ package struct Metrics: Codable, Sendable, Equatable {
   package var trainedSeconds: Double
 }
 
-/// `metrics.jsonl`, one object a line, appended as the run goes.
-package final class MetricsLog {
-  package static let name = "metrics.jsonl"
+package typealias MetricsLog = StepLog<Metrics>
+
+/// A line of a log that belongs to a step of the run.
+package protocol StepEntry: Codable, Sendable {
+  /// Name of the log in the run folder.
+  static var fileName: String { get }
+  var step: Int { get }
+}
+
+/// A log of a run: one object a line, appended as the run goes.
+package final class StepLog<Entry: StepEntry> {
+  package static var name: String { Entry.fileName }
   private let path: String
   private let file: FileAppender
 
@@ -38,25 +49,24 @@ package final class MetricsLog {
   package init(run: String, keepingUpTo step: Int) throws {
     path = run + "/" + Self.name
     var kept: [UInt8] = []
-    if Files.exists(path) {
-      for line in try Files.contents(of: path).split(separator: UInt8(ascii: "\n")) {
-        // A line cut short by a crash belongs to a step after the checkpoint.
-        guard let metrics = try? JSONDecoder().decode(Metrics.self, from: Data(line)),
-          metrics.step <= step
-        else { continue }
-        kept += line + [UInt8(ascii: "\n")]
-      }
+    for (line, entry) in try Self.lines(path) where entry.step <= step {
+      kept += line + [UInt8(ascii: "\n")]
     }
     try AtomicFile.write(kept, to: path)
     file = try FileAppender(path: path)
   }
 
-  package func append(_ metrics: Metrics) throws {
+  /// All entries of a run; none if there is no log.
+  package static func read(run: String) throws -> [Entry] {
+    try lines(run + "/" + name).map(\.entry)
+  }
+
+  package func append(_ entry: Entry) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     let line: [UInt8]
     do {
-      line = [UInt8](try encoder.encode(metrics))
+      line = [UInt8](try encoder.encode(entry))
     } catch {
       throw StorageError.unencodable(path: path, reason: "\(error)")
     }
@@ -65,4 +75,12 @@ package final class MetricsLog {
 
   /// Waits until the disk holds every line so far: a checkpoint goes on after them.
   package func flush() throws { try file.flush() }
+
+  private static func lines(_ path: String) throws -> [(line: ArraySlice<UInt8>, entry: Entry)] {
+    guard Files.exists(path) else { return [] }
+    return try Files.contents(of: path).split(separator: UInt8(ascii: "\n")).compactMap { line in
+      // A line cut short by a crash belongs to a step after the checkpoint.
+      (try? JSONDecoder().decode(Entry.self, from: Data(line))).map { (line, $0) }
+    }
+  }
 }

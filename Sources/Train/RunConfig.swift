@@ -87,7 +87,7 @@ package struct RunConfig: Codable, Sendable, Equatable {
     try require(
       report.logEvery >= 1 && report.validateEvery >= 0 && report.checkpointEvery >= 0
         && report.keepLast >= 1 && report.keepEvery >= 0 && report.validationSequences >= 0
-        && report.checkpointMinutes >= 0,
+        && report.checkpointMinutes >= 0 && report.sampleEvery >= 0,
       "logEvery and keepLast must be 1 or more, the other report settings 0 (never, or all) or more"
     )
   }
@@ -159,4 +159,21 @@ package struct ReportConfig: Codable, Sendable, Equatable {
   package var keepLast = 2
   /// Every checkpoint whose step is a multiple of this stays; 0 for none.
   package var keepEvery = 0
+  /// Steps between samples of the model's own sentences, and at the end; 0 for none at all.
+  package var sampleEvery = 0
+}
+
+extension ReportConfig {
+  /// As written by this and by earlier versions, which drew no samples.
+  package init(from decoder: any Decoder) throws {
+    let fields = try decoder.container(keyedBy: CodingKeys.self)
+    logEvery = try fields.decode(Int.self, forKey: .logEvery)
+    validateEvery = try fields.decode(Int.self, forKey: .validateEvery)
+    validationSequences = try fields.decode(Int.self, forKey: .validationSequences)
+    checkpointEvery = try fields.decode(Int.self, forKey: .checkpointEvery)
+    checkpointMinutes = try fields.decode(Double.self, forKey: .checkpointMinutes)
+    keepLast = try fields.decode(Int.self, forKey: .keepLast)
+    keepEvery = try fields.decode(Int.self, forKey: .keepEvery)
+    sampleEvery = try fields.decodeIfPresent(Int.self, forKey: .sampleEvery) ?? 0
+  }
 }

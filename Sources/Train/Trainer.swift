@@ -18,6 +18,8 @@ package enum TrainingEvent: Sendable {
   /// The validation text has a loss that is infinite or no number; nothing is logged.
   case validationNotFinite(step: Int)
   case saved(path: String)
+  /// The model has written a few sentences.
+  case sampled(TrainingSample)
   /// A step that was skipped or a loss that leapt.
   case incident(Incident)
 }
@@ -161,7 +163,8 @@ package final class Trainer {
 
   /// Runs until it ends, or until a loss spike has set the state back, which returns nil.
   private func runToRewind(_ incidents: IncidentLog) throws -> TrainingOutcome? {
-    let log = try MetricsLog(run: store.run, keepingUpTo: state.step)
+    let log = try RunLogs(
+      run: store.run, keepingUpTo: state.step, isSampled: config.report.sampleEvery > 0)
     let source = try TrainingSource(
       dataSet: dataSet, split: config.data.trainSplit, seed: config.seed, mode: config.data.mode,
       budget: config.batchPieces, cursor: state.cursor)
@@ -309,7 +312,7 @@ package final class Trainer {
     return store.steps().last { $0 % every == 0 && $0 <= state.step }
   }
 
-  private func afterStep(_ log: MetricsLog) throws {
+  private func afterStep(_ log: RunLogs) throws {
     let isLast = state.step == config.steps
     let due = { [step = state.step] (every: Int) in isLast || (every > 0 && step % every == 0) }
     // Where all steps since the last line were skipped there is no loss to tell.
@@ -326,6 +329,12 @@ package final class Trainer {
       dataSet.manifest.totals(of: config.data.validSplit).sentences > 0
     {
       isBest = try validate(log: log)
+    }
+    if config.report.sampleEvery > 0, due(config.report.sampleEvery) {
+      let sample = try TrainingSample.draw(
+        model, pieces: pieceTable, special: dataSet.special, seed: config.seed, step: state.step)
+      try log.append(sample)
+      report(.sampled(sample))
     }
     let seconds = 60 * config.report.checkpointMinutes
     let isLate = seconds > 0 && state.trainedSeconds - saved.seconds >= seconds
@@ -362,7 +371,7 @@ package final class Trainer {
   /// Scores the validation split, without dropout, in file order.
   ///
   /// - Returns: Whether it is the best so far.
-  private func validate(log: MetricsLog) throws -> Bool {
+  private func validate(log: RunLogs) throws -> Bool {
     let tally = try Validator(
       model: model, dataSet: dataSet, split: config.data.validSplit, mode: config.data.mode,
       pieceTable: pieceTable

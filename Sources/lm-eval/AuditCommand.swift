@@ -51,8 +51,10 @@ struct AuditCommand {
       }
       print(
         reports.allSatisfy(\.passed)
-          ? "passed: no way was found in which this model sees the future, or its company"
-          : "FAILED: figures of this model are not to be trusted")
+          ? Terminal.styled("passed:", .green, on: .output)
+            + " no way was found in which this model sees the future, or its company"
+          : Terminal.styled("FAILED:", .red, on: .output)
+            + " figures of this model are not to be trusted")
     }
     if !reports.allSatisfy(\.passed) { throw ExitCode(1) }
   }
@@ -81,7 +83,7 @@ struct AuditCommand {
     if let data = options.data {
       let dataSet = try DataSet(directory: data)
       try trained.check(dataSet)
-      let split = options.split ?? "test"
+      let split = options.split.first ?? "test"
       name = "split \(split) of \(data)"
       var source = try EvaluationSource(
         dataSet: dataSet, split: split, mode: .sentences, budget: 1_024)

@@ -27,12 +27,49 @@ struct LMEval: ParsableCommand {
 
         lm-eval --checkpoint checkpoints/first --data data --split test
         lm-eval --checkpoint checkpoints/first --data data --json
+        lm-eval --checkpoint checkpoints/first --data data \\
+          --split test valid heldout
+        lm-eval --checkpoint checkpoints/unk --text news.txt --vocabulary words.txt
+        lm-eval --checkpoint checkpoints/first checkpoints/second --data data
+        lm-eval --compare checkpoints/first checkpoints/second --data data
+        lm-eval --checkpoint checkpoints/first --data data --paper-line
+        lm-eval --checkpoint checkpoints/first --data data --record
+        lm-eval --report checkpoints/first --output first.html
         lm-eval --checkpoint checkpoints/first/step-00001000 \\
           --text news.txt more.txt.zst
         lm-eval --checkpoint checkpoints/first --text news.txt \\
           --score scores.tsv --per-piece
+        lm-eval --checkpoint checkpoints/first --text nbest.txt \\
+          --score nbest.scores --score-format kenlm
         lm-eval --audit --checkpoint checkpoints/first --text news.txt
         lm-eval --verify checkpoints/first
+
+      UNKNOWN WORDS
+
+      Without --vocabulary every word is spelt as it is and none is unknown.
+      With it, words outside the list become <UNK> and are scored as that one
+      word, as n-gram models and the literature do; their number and rate are
+      printed. Such a figure can be compared only under the same list, and is
+      fair only for a model that was trained on text made with it
+      (lm-tokenize --vocabulary): its tokenizer has <UNK> as one piece. Other
+      models spell <UNK> in pieces that they have not been trained on; the
+      output says so. The literature's own file, with <S>, </S> and <UNK> in
+      it, is read as it is.
+
+      SEVERAL MODELS
+
+      --checkpoint takes several, and prints a table. --compare A B also draws
+      the sentences with replacement, the same for both (paired bootstrap,
+      10,000 draws, fixed seed), and prints A minus B with standard error, 95 %
+      interval and two-sided p.
+
+      REPORTS
+
+      --paper-line prints one line with unit, text, counts, context, rule for
+      unknown words, parameters and checksums, to be quoted whole (--report
+      paper does the same). --record keeps the figures in evaluations.jsonl of
+      the run. --report RUN writes one HTML page, which needs nothing else:
+      curves, configuration, recorded figures, incidents and samples.
 
       AUDIT
 
@@ -47,15 +84,19 @@ struct LMEval: ParsableCommand {
 
       --json prints one object with the keys word_perplexity,
       piece_perplexity, bits_per_byte, nats, words, pieces, sentences, bytes
-      and standard_error. words and pieces are those of the text, WITHOUT
-      </s>; sentences is the number of </s>. What is not defined is null.
+      and standard_error, and with a list of words out_of_vocabulary. words
+      and pieces are those of the text, WITHOUT </s>; sentences is the number
+      of </s>. What is not defined is null. For several models the object has
+      the key evaluations, and with --compare the key comparison.
 
       SCORES
 
       --score writes a header that begins with # and one line a sentence, with
       tabs between the columns: nats, pieces, words (both without </s>), text.
       In the text \\t, \\r, \\n and \\\\ stand for tab, carriage return, newline
-      and backslash. --per-piece adds a fifth column with piece:logprob for
+      and backslash. --score-format kenlm writes what query -v sentence of
+      KenLM prints, in the order of the text: "Total: -12.3 OOV: 0", the log10
+      of the sentence with </s> and its unknown words. --per-piece adds a fifth column with piece:logprob for
       every piece and for </s>, separated by single spaces: the number is in
       nats and begins after the last colon, ▁ stands for a space, and a byte
       that is no whole character by itself is written as \\xE2.
@@ -65,9 +106,17 @@ struct LMEval: ParsableCommand {
   var perplexity = false
 
   @Option(
+    parsing: .upToNextOption,
     help: ArgumentHelp(
-      "Run folder, whose newest checkpoint is taken, or one checkpoint of it.", valueName: "run"))
-  var checkpoint: String?
+      "Run folder, whose newest checkpoint is taken, or one checkpoint of it; several make a table.",
+      valueName: "run"))
+  var checkpoint: [String] = []
+
+  @Option(
+    parsing: .upToNextOption,
+    help: ArgumentHelp(
+      "Two runs or checkpoints: score both and test the difference.", valueName: "run"))
+  var compare: [String] = []
 
   @Flag(help: "Look for ways in which the model sees the future, instead of measuring it.")
   var audit = false
@@ -83,8 +132,11 @@ struct LMEval: ParsableCommand {
   @Option(help: ArgumentHelp("Folder of shards made by lm-tokenize.", valueName: "dir"))
   var data: String?
 
-  @Option(help: "Split of --data (test).")
-  var split: String?
+  @Option(
+    parsing: .upToNextOption,
+    help: ArgumentHelp(
+      "Split of --data (test); several are scored as one text.", valueName: "split"))
+  var split: [String] = []
 
   @Option(
     parsing: .upToNextOption,
@@ -92,6 +144,12 @@ struct LMEval: ParsableCommand {
       "Text files instead of --data, one sentence a line; .gz and .zst are read as they are.",
       valueName: "file"))
   var text: [String] = []
+
+  @Option(
+    help: ArgumentHelp(
+      "Score words outside this list as <UNK>; one word a line, on demand with a count.",
+      valueName: "file"))
+  var vocabulary: String?
 
   @Option(help: "sentence: each alone; stream: windows on the running text, with --data only.")
   var context = Context.sentence
@@ -106,6 +164,26 @@ struct LMEval: ParsableCommand {
 
   @Option(help: ArgumentHelp("File for one line of scores a sentence.", valueName: "file"))
   var score: String?
+
+  @Option(help: "table: columns with a header; kenlm: Total and OOV, in log10.")
+  var scoreFormat: ScoreFormat?
+
+  @Flag(help: "Print one line to be quoted, which states everything that the figure depends on.")
+  var paperLine = false
+
+  @Flag(help: "Keep the figures in the run, where --report finds them.")
+  var record = false
+
+  @Option(
+    help: ArgumentHelp(
+      "Write a page about a run, then stop; beside --checkpoint, paper means --paper-line.",
+      valueName: "run"))
+  var report: String?
+
+  @Option(
+    name: [.short, .long],
+    help: ArgumentHelp("File for --report (report.html in the run).", valueName: "file"))
+  var output: String?
 
   @Flag(help: "Add the log-probability of every piece to --score.")
   var perPiece = false
@@ -124,33 +202,67 @@ struct LMEval: ParsableCommand {
 
   static func main() { runCommand() }
 
+  /// The models to score, in the order in which they were given.
+  var models: [String] { compare.isEmpty ? checkpoint : compare }
+
+  /// Whether one line is to be printed, by either of its flags.
+  var printsPaperLine: Bool { paperLine || report != nil }
+
   func validate() throws {
     if verify != nil {
-      guard checkpoint == nil, data == nil, text.isEmpty, !audit else {
+      guard models.isEmpty, data == nil, text.isEmpty, !audit, report == nil else {
         throw ValidationError("--verify RUN stands alone")
       }
       return
     }
-    guard checkpoint != nil else {
+    if let report, models.isEmpty {
+      guard data == nil, text.isEmpty, !audit, !record, !paperLine else {
+        throw ValidationError(
+          "--report RUN stands alone: it shows what the run has recorded; score it with "
+            + "--checkpoint RUN --record first")
+      }
+      if report == "paper", !Files.isDirectory(report) {
+        throw ValidationError("--report paper needs the model: give it with --checkpoint RUN")
+      }
+      return
+    }
+    if output != nil { throw ValidationError("--output belongs to --report RUN") }
+    if let report, report != "paper" {
+      throw ValidationError(
+        "--report RUN stands alone; beside --checkpoint the only report is paper, not \(report)")
+    }
+    try validateModels()
+    try validateText()
+    try validateScoring()
+  }
+
+  private func validateModels() throws {
+    guard checkpoint.isEmpty || compare.isEmpty else {
+      throw ValidationError("give either --checkpoint RUN or --compare A B")
+    }
+    guard !models.isEmpty else {
       throw ValidationError("give the model with --checkpoint RUN")
     }
+    guard compare.isEmpty || compare.count == 2 else {
+      throw ValidationError("--compare takes two runs, not \(compare.count)")
+    }
+    if models.count > 1, audit || score != nil {
+      throw ValidationError("--audit and --score are for one checkpoint at a time")
+    }
+    if audit, vocabulary != nil || printsPaperLine || record {
+      throw ValidationError("--audit measures nothing: leave out what is about figures")
+    }
+    if json, printsPaperLine { throw ValidationError("give --json or --paper-line, not both") }
+  }
+
+  private func validateText() throws {
     guard (data == nil) != text.isEmpty || (audit && data == nil) else {
       throw ValidationError("give the text with either --data DIR or --text FILE")
     }
-    guard auditSentences >= 1 else {
-      throw ValidationError("--audit-sentences is \(auditSentences), expected 1 or more")
+    if !split.isEmpty, data == nil { throw ValidationError("--split belongs to --data") }
+    if Set(split).count < split.count {
+      throw ValidationError("--split names a split twice: its text would be counted twice")
     }
-    if split != nil, data == nil { throw ValidationError("--split belongs to --data") }
-    if let threads, threads < 1 {
-      throw ValidationError("--threads is \(threads), expected 1 or more")
-    }
-    guard batchPieces >= 1 else {
-      throw ValidationError("--batch-pieces is \(batchPieces), expected 1 or more")
-    }
-    guard hashSeeds >= 0 else {
-      throw ValidationError("--hash-seeds is \(hashSeeds), expected 0 or more")
-    }
-    if perPiece, score == nil { throw ValidationError("--per-piece belongs to --score FILE") }
     guard (context == .stream) == (length != nil) else {
       throw ValidationError("--context stream and --length N belong together")
     }
@@ -161,74 +273,56 @@ struct LMEval: ParsableCommand {
     if context == .stream, score != nil {
       throw ValidationError("--score needs --context sentence: a window is no sentence")
     }
+    if context == .stream, !compare.isEmpty {
+      throw ValidationError("--compare draws sentences: it needs --context sentence")
+    }
+  }
+
+  private func validateScoring() throws {
+    guard auditSentences >= 1 else {
+      throw ValidationError("--audit-sentences is \(auditSentences), expected 1 or more")
+    }
+    if let threads, threads < 1 {
+      throw ValidationError("--threads is \(threads), expected 1 or more")
+    }
+    guard batchPieces >= 1 else {
+      throw ValidationError("--batch-pieces is \(batchPieces), expected 1 or more")
+    }
+    guard hashSeeds >= 0 else {
+      throw ValidationError("--hash-seeds is \(hashSeeds), expected 0 or more")
+    }
+    if perPiece || scoreFormat != nil, score == nil {
+      throw ValidationError("--per-piece and --score-format belong to --score FILE")
+    }
+    if perPiece, scoreFormat == .kenlm {
+      throw ValidationError("--per-piece is a column of the table: KenLM's lines have none")
+    }
   }
 
   func run() throws {
     if let threads { Parallel.threads = threads }
     if let verify { return try VerifyCommand.run(verify) }
-    // A verdict waits for the sum of the weights; figures are computed meanwhile.
-    let trained = try TrainedModel(checkpoint ?? "", verifyingWeights: audit)
+    if audit {
+      let (trained, tokenizer) = try Self.open(models[0], verifyingWeights: true)
+      return try AuditCommand(options: self, trained: trained, tokenizer: tokenizer).run()
+    }
+    if let report, models.isEmpty { return try ReportCommand.run(report, output: output) }
+    Interrupt.handle(message: "lm-eval: stopping; nothing is written")
+    try ScoreCommand(options: self).run()
+  }
+
+  /// A checkpoint whose weights and tokenizer belong together.
+  ///
+  /// - Parameter verifyingWeights: Whether to wait for the sum of the weights.
+  static func open(
+    _ path: String, verifyingWeights: Bool
+  ) throws -> (TrainedModel, SentencePieceModel) {
+    let trained = try TrainedModel(path, verifyingWeights: verifyingWeights)
     let tokenizer = try SentencePieceModel(
       serialized: trained.tokenizer, path: trained.tokenizerPath)
     try trained.check(vocabularySize: tokenizer.vocabularySize, special: tokenizer.special)
-    if audit {
-      return try AuditCommand(options: self, trained: trained, tokenizer: tokenizer).run()
-    }
-    let weights = WeightCheck(trained)
-    Interrupt.handle(message: "lm-eval: stopping; nothing is written")
-    let source = try Source(self, trained: trained, tokenizer: tokenizer)
-    let pieces = tokenizer.pieceTable()
-    let scores = try score.map { try ScoreFile(path: $0, pieces: perPiece ? pieces : nil) }
-    let report = try weights.during {
-      let model = try trained.config.attention.expectation.map { try trained.model(with: $0) }
-      var report = try Self.measure(
-        source, scorer(model ?? trained.model, pieces), "scoring \(source.name)", into: scores)
-      if model != nil, hashSeeds > 0 {
-        report.sampled = try sampled(source, trained, pieces)
-      }
-      return report
-    }
-    try scores?.finish()
-    if json {
-      print(String(decoding: try JSONFile.encode(report), as: UTF8.self), terminator: "")
-    } else {
-      print(ReportTable.describe(report, checkpoint: trained.path, text: source.name))
-    }
-  }
-
-  private func scorer(_ model: Transformer, _ pieces: PieceTable) -> PerplexityScorer {
-    PerplexityScorer(model: model, pieceTable: pieces, positions: batchPieces)
-  }
-
-  private static func measure(
-    _ source: Source, _ scorer: PerplexityScorer, _ title: String, into scores: ScoreFile? = nil
-  ) throws -> PerplexityReport {
-    var scorer = scorer
-    if let scores { scorer.sink = { try scores.append($0) } }
-    let progress = Progress(title, total: source.bytes) { "\(Format.bytes(Int($0)))/s" }
-    var seen = 0
-    scorer.progress = { tally in
-      if Interrupt.isRequested { throw ExitCode(130) }
-      progress.advance(Double(tally.bytes - seen))
-      seen = tally.bytes
-    }
-    let report = try source.report(scorer)
-    progress.finish()
-    return report
-  }
-
-  /// The same text under the attention as it was trained, once for every draw of its numbers.
-  private func sampled(
-    _ source: Source, _ trained: TrainedModel, _ pieces: PieceTable
-  ) throws -> EstimateSpread {
-    let seeds = (0..<hashSeeds).map(UInt64.init)
-    let perplexities = try seeds.map { seed in
-      trained.model.evaluationSeed = seed
-      return try Self.measure(
-        source, scorer(trained.model, pieces), "scoring with hashes of seed \(seed)"
-      ).tally.wordPerplexity
-    }
-    return EstimateSpread(
-      attention: "\(trained.config.attention)", seeds: seeds, wordPerplexities: perplexities)
+    return (trained, tokenizer)
   }
 }
+
+extension ScoreFormat: ExpressibleByArgument {}

@@ -1,31 +1,71 @@
+import CommandSupport
 import Eval
 import Foundation
 import LMData
 import Storage
 import Tokenize
 
-/// The text that is to be scored: a split of a data set, or files.
+/// The text that is to be scored: splits of a data set, or files.
 struct Source {
+  /// The list of words by which words are unknown.
+  struct Rule {
+    let words: Int
+    let sha256: String
+  }
+
   /// For the table and the progress line.
   let name: String
   /// Bytes of the text, if they are known beforehand.
   let bytes: Double?
+  /// Set if words are scored as `<UNK>`.
+  let rule: Rule?
+  /// Whether the text had its words replaced when the data set was made.
+  let isMapped: Bool
+  /// What a reader of the figures should know, a sentence each.
+  let notes: [String]
   /// Reads the text from its beginning every time.
   private let run: (PerplexityScorer) throws -> PerplexityReport
 
   func report(_ scorer: PerplexityScorer) throws -> PerplexityReport { try run(scorer) }
 
   init(_ options: LMEval, trained: TrainedModel, tokenizer: SentencePieceModel) throws {
+    let list = try options.vocabulary.map { try WordList(path: $0) }
+    var rule = list.map { Rule(words: $0.count, sha256: $0.sha256) }
+    var isMapped = false
     if let data = options.data {
       let dataSet = try DataSet(directory: data)
       try trained.check(dataSet)
-      let split = options.split ?? "test"
+      let splits = options.split.isEmpty ? ["test"] : options.split
       // Refuses a split without sentences before the progress begins.
-      _ = try dataSet.split(split)
+      for split in splits { _ = try dataSet.split(split) }
       let mode = options.length.map { SequenceMode.stream(length: $0) } ?? .sentences
-      name = "split \(split) of \(data)" + (options.length.map { ", windows of \($0)" } ?? "")
-      bytes = Double(dataSet.manifest.totals(of: split).bytes)
-      run = { try $0.report(dataSet: dataSet, split: split, mode: mode) }
+      name =
+        "split \(splits.joined(separator: " + ")) of \(data)"
+        + (options.length.map { ", windows of \($0)" } ?? "")
+      bytes = splits.reduce(0) { $0 + Double(dataSet.manifest.totals(of: $1).bytes) }
+      if let made = dataSet.manifest.vocabulary {
+        if let list, list.sha256 != made.sha256 {
+          throw CommandError(
+            "\(data) was made with another list of words than \(list.path): its SHA-256 is "
+              + "\(made.sha256), not \(list.sha256); leave out --vocabulary, or score the text with "
+              + "--text")
+        }
+        rule = Rule(words: made.words, sha256: made.sha256)
+        isMapped = true
+      }
+      if let list, !isMapped {
+        guard options.context == .sentence else {
+          throw CommandError(
+            "--vocabulary with --context stream needs shards made with it; run lm-tokenize "
+              + "--vocabulary \(list.path)")
+        }
+        run = { scorer in
+          let lines = try RemappedSplits(dataSet, splits, list, tokenizer)
+          return try scorer.report(countsUnknownWords: true) { try lines.next() }
+        }
+      } else {
+        run = { try $0.report(dataSet: dataSet, splits: splits, mode: mode) }
+      }
     } else {
       let files = options.text
       name = files.joined(separator: ", ")
@@ -35,11 +75,85 @@ struct Source {
       // One for all passes: to make its tables takes longer than to score a sentence.
       let encoder = try LineEncoder(model: tokenizer)
       // Read once now, so that what cannot be read is known before anything is scored.
-      _ = try FileLines(files, encoder: encoder)
+      _ = try FileLines(files, encoder: encoder, vocabulary: list)
       run = { scorer in
-        let lines = try FileLines(files, encoder: encoder)
-        return try scorer.report { try lines.next() }
+        let lines = try FileLines(files, encoder: encoder, vocabulary: list)
+        return try scorer.report(countsUnknownWords: list != nil) { try lines.next() }
       }
+    }
+    self.rule = rule
+    self.isMapped = isMapped
+    notes = try Self.notes(rule, tokenizer)
+  }
+
+  /// Where text and model were made by different rules.
+  private static func notes(_ rule: Rule?, _ tokenizer: SentencePieceModel) throws -> [String] {
+    if rule != nil, tokenizer.unknownWordID == nil {
+      let pieces = try tokenizer.encode(Words.unknown).count
+      return [
+        "the tokenizer has no piece for <UNK> and spells it in \(pieces): the model was not "
+          + "trained on such text, so this is no figure to compare; make data and model with "
+          + "lm-tokenize --vocabulary"
+      ]
+    }
+    if rule == nil, tokenizer.unknownWordID != nil {
+      return [
+        "the model was trained with rare words as <UNK>, but this text is scored as it is; give "
+          + "the same --vocabulary to score it as it was trained"
+      ]
+    }
+    return []
+  }
+}
+
+/// The sentences of splits that were made without a list, with their unknown words replaced now.
+final class RemappedSplits {
+  private let dataSet: DataSet
+  private let list: WordList
+  private let encoder: LineEncoder
+  private let pieces: PieceTable
+  private var remaining: ArraySlice<String>
+  private var split = ""
+  private var source: EvaluationSource?
+  private var batch = Batch()
+  private var sequence = 0
+  private var sentence = 0
+
+  init(
+    _ dataSet: DataSet, _ splits: [String], _ list: WordList, _ tokenizer: SentencePieceModel
+  ) throws {
+    self.dataSet = dataSet
+    self.list = list
+    encoder = try LineEncoder(model: tokenizer)
+    pieces = tokenizer.pieceTable()
+    remaining = splits[...]
+  }
+
+  func next() throws -> TextSentence? {
+    while sequence == batch.sequences {
+      guard try nextBatch() else { return nil }
+    }
+    let original = pieces.decode(batch.targets(of: sequence).dropLast())
+    sequence += 1
+    sentence += 1
+    let text = list.mapping(original).text
+    let place = "sentence \(sentence) of the split \(split)"
+    return TextSentence(
+      text: text, original: original, ids: try encoder.encode(text, name: place), place: place)
+  }
+
+  private func nextBatch() throws -> Bool {
+    while true {
+      if let batch = try source?.nextBatch() {
+        self.batch = batch
+        sequence = 0
+        return true
+      }
+      guard let next = remaining.popFirst() else { return false }
+      split = next
+      sentence = 0
+      source = try EvaluationSource(
+        dataSet: dataSet, split: split, mode: .sentences, budget: 4_096)
     }
   }
 }
@@ -47,13 +161,15 @@ struct Source {
 /// The lines of several files, one after the other.
 final class FileLines {
   private let encoder: LineEncoder
+  private let vocabulary: WordList?
   private var remaining: ArraySlice<String>
   private var current: (path: String, lines: TextLines)?
   private var first: TextSentence?
 
   /// Reads the first line, so that what cannot be read is known before anything is scored.
-  init(_ files: [String], encoder: LineEncoder) throws {
+  init(_ files: [String], encoder: LineEncoder, vocabulary: WordList? = nil) throws {
     self.encoder = encoder
+    self.vocabulary = vocabulary
     remaining = files[...]
     for path in files where !Files.exists(path) {
       throw StorageError.system(path: path, doing: "open", code: ENOENT)
@@ -71,10 +187,11 @@ final class FileLines {
     while true {
       if let (path, lines) = current, let line = try lines.nextLine() {
         return TextSentence(
-          text: line.text, ids: line.ids, place: "\(path), line \(line.number)")
+          text: line.text, original: line.original, ids: line.ids,
+          place: "\(path), line \(line.number)")
       }
       guard let path = remaining.popFirst() else { return nil }
-      current = (path, try TextLines(path: path, encoder: encoder))
+      current = (path, try TextLines(path: path, encoder: encoder, vocabulary: vocabulary))
     }
   }
 }

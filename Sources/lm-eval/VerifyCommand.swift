@@ -12,7 +12,11 @@ enum VerifyCommand {
     let findings = verification.run { progress.advance(Double($0)) }
     progress.finish()
     for finding in findings {
-      print("\(finding.isGood ? "good   " : "DAMAGED") \(finding.path): \(finding.note)")
+      let verdict =
+        finding.isGood
+        ? Terminal.styled("good   ", .green, on: .output)
+        : Terminal.styled("DAMAGED", .red, on: .output)
+      print("\(verdict) \(finding.path): \(finding.note)")
     }
     let damaged = findings.count { !$0.isGood }
     if damaged > 0 {

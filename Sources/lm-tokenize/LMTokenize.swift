@@ -31,6 +31,12 @@ struct LMTokenize: ParsableCommand {
           lm-tokenize --train more/ --tokenizer data/own/tokenizer.model \\
             --output data/more
 
+        Words seen at least 3 times in the training text, and a data set in which every other
+        word is <UNK>, as the n-gram models of the literature are trained:
+          lm-tokenize --corpus DIR --write-vocabulary words.txt --min-count 3
+          lm-tokenize --corpus DIR --vocabulary words.txt --vocab-size 32000 \\
+            --output data/unk
+
         Every checksum, frame and count of a data set:
           lm-tokenize --verify data/own
       """)
@@ -59,6 +65,20 @@ struct LMTokenize: ParsableCommand {
     help: ArgumentHelp(
       "Check everything in a folder made before, then stop.", valueName: "dir"))
   var verify: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Replace words outside this list by <UNK> before tokenizing, in all splits; one word a line, "
+        + "on demand with a count.", valueName: "file"))
+  var vocabulary: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Write the words of the training text with their counts, then stop.", valueName: "file"))
+  var writeVocabulary: String?
+
+  @Option(help: "How often a word must occur to be written by --write-vocabulary. (default: 3)")
+  var minCount: Int?
 
   @Option(help: "Kind of tokenizer to train. (default: unigram)")
   var modelType: ModelType?
@@ -96,7 +116,18 @@ struct LMTokenize: ParsableCommand {
       }
       return
     }
-    if output == nil { throw ValidationError("Give the folder to create with --output DIR.") }
+    if writeVocabulary != nil {
+      guard output == nil, tokenizer == nil, vocabulary == nil else {
+        throw ValidationError(
+          "--write-vocabulary only counts words; make the data in a second step, with "
+            + "--vocabulary FILE --output DIR.")
+      }
+    } else if minCount != nil {
+      throw ValidationError("--min-count belongs to --write-vocabulary.")
+    } else if output == nil {
+      throw ValidationError("Give the folder to create with --output DIR.")
+    }
+    if let minCount, minCount < 1 { throw ValidationError("--min-count must be at least 1.") }
     if corpus != nil && !(train + valid + test).isEmpty {
       throw ValidationError("Give either --corpus or --train, --valid and --test.")
     }
@@ -135,6 +166,17 @@ struct LMTokenize: ParsableCommand {
         try Corpus.plain(train: train, valid: valid, test: test)
       }
     for note in corpus.notes { Terminal.note("lm-tokenize: note: \(note)") }
+    let rule: SplitRule? =
+      if splitValid != nil || splitTest != nil {
+        try SplitRule(valid: splitValid ?? 0, test: splitTest ?? 0, seed: seed)
+      } else {
+        nil
+      }
+    let threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
+    if let writeVocabulary {
+      return try VocabularyCommand.run(
+        corpus, rule: rule, minimum: minCount ?? 3, threads: threads, output: writeVocabulary)
+    }
     let source: DataSetBuilder.Tokenizer =
       if let tokenizer {
         .file(tokenizer)
@@ -144,11 +186,10 @@ struct LMTokenize: ParsableCommand {
           SampleLimits(sentences: sampleSentences ?? 500_000))
       }
     var builder = DataSetBuilder(corpus: corpus, output: output, tokenizer: source)
-    if splitValid != nil || splitTest != nil {
-      builder.rule = try SplitRule(valid: splitValid ?? 0, test: splitTest ?? 0, seed: seed)
-    }
+    builder.rule = rule
+    builder.vocabulary = try vocabulary.map { try WordList(path: $0) }
     builder.seed = seed
-    builder.threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
+    builder.threads = threads
     builder.overwrite = overwrite
     let display = TokenizeDisplay()
     let manifest = try builder.build(
@@ -157,7 +198,7 @@ struct LMTokenize: ParsableCommand {
     print(Self.summary(of: manifest, folder: output))
   }
 
-  /// Splits with their counts, and the tokenizer.
+  /// Splits with their counts, the tokenizer, and the unknown words if there is a list.
   static func summary(of manifest: Manifest, folder: String) -> String {
     var rows = [
       [
@@ -180,8 +221,19 @@ struct LMTokenize: ParsableCommand {
       ])
     }
     let tokenizer = manifest.tokenizer
+    var unknown = ""
+    if let vocabulary = manifest.vocabulary {
+      let rates = Corpus.splits.filter { manifest.splits[$0] != nil }.map { split in
+        let totals = manifest.totals(of: split)
+        return "\(split) \(Format.count(totals.unknownWords)) "
+          + "(\(Format.share(totals.unknownWords, of: totals.words)))"
+      }
+      unknown =
+        "words outside the list of \(Format.count(vocabulary.words)), now <UNK>: "
+        + rates.joined(separator: ", ") + "\n"
+    }
     return Format.table(rows) + "\n"
-      + "pieces/word counts one </s> for each sentence on both sides\n"
+      + "pieces/word counts one </s> for each sentence on both sides\n" + unknown
       + "\(folder): \(tokenizer.modelType), \(Format.count(tokenizer.vocabularySize)) pieces"
   }
 }

@@ -28,6 +28,10 @@ struct LMTrain: ParsableCommand {
           --attention yoso:hashes=32,bits=9
         lm-train --data data --preset h1d-53m --dry-run
         lm-train --assume-1bw --preset h1d-53m --dry-run
+        lm-train --data data --output checkpoints/first --sample-every 250
+
+      The run folder holds metrics.jsonl and the same numbers for TensorBoard
+      (tensorboard --logdir RUN); lm-eval --report RUN makes one page of them.
       """)
 
   @Option(help: "Folder of shards made by lm-tokenize.")

@@ -18,7 +18,8 @@ final class ProgressPrinter {
       Terminal.note("passed over a checkpoint: \(reason)")
     case .step(let metrics, let isLogged):
       if Terminal.isInteractive {
-        StatusLine.shared.show(describe(metrics))
+        let share = Double(metrics.step) / Double(max(1, steps))
+        StatusLine.shared.show(Terminal.bar(share, columns: 12) + " " + describe(metrics))
       } else if isLogged {
         Terminal.note(describe(metrics))
       }
@@ -28,17 +29,20 @@ final class ProgressPrinter {
       }
     case .validated(let validation, let isBest):
       let tally = validation.tally
+      let best = isBest ? ", " + Terminal.styled("the best so far", .green, on: .errors) : ""
       Terminal.note(
         "step \(Format.count(validation.step))  validation: "
           + "\(Format.decimal(tally.natsPerPiece, 4)) nats/piece, word perplexity "
           + "\(Format.decimal(tally.wordPerplexity, 2)) over "
-          + "\(Format.count(tally.words + tally.sentences)) words\(isBest ? ", the best so far" : "")"
+          + "\(Format.count(tally.words + tally.sentences)) words\(best)"
       )
     case .validationNotFinite(let step):
       Terminal.note(
         "warning: step \(Format.count(step)): the loss of the validation text is not finite")
     case .incident(let incident):
-      Terminal.note("warning: \(incident)")
+      Terminal.note("\(Terminal.styled("warning:", .yellow, on: .errors)) \(incident)")
+    case .sampled(let sample):
+      Terminal.note("step \(Format.count(sample.step))  sample: \(sample.texts.first ?? "")")
     case .saved(let path):
       if !Terminal.isInteractive { Terminal.note("saved \(path)") }
     }

@@ -99,6 +99,9 @@ struct RunOptions: ParsableArguments {
   @Option(help: "Keep every checkpoint whose step is a multiple of this; 0 for none.")
   var keepEvery: Int?
 
+  @Option(help: "Steps between samples of the model's own sentences in samples.jsonl; 0 for none.")
+  var sampleEvery: Int?
+
   /// Applies the options to a configuration and fits it to a data set.
   func apply(to config: inout RunConfig, manifest: Manifest) throws {
     try applyModel(to: &config)
@@ -120,6 +123,7 @@ struct RunOptions: ParsableArguments {
     set(&config.report.checkpointEvery, checkpointEvery)
     set(&config.report.keepLast, keepLast)
     set(&config.report.keepEvery, keepEvery)
+    set(&config.report.sampleEvery, sampleEvery)
     guard config.model.vocabularySize == manifest.tokenizer.vocabularySize else {
       throw TrainingError.invalid(
         "the configuration is for \(config.model.vocabularySize) pieces, the data has "

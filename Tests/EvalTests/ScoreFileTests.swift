@@ -22,6 +22,25 @@ struct ScoreFileTests {
       .split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
   }
 
+  /// What `query -v sentence` of KenLM prints, from nats.
+  @Test func kenlmLinesAreAsKenLMWritesThem() throws {
+    try withTemporaryDirectory { directory in
+      let path = directory + "/scores"
+      let file = try ScoreFile(path: path, pieces: nil, format: .kenlm)
+      try file.append(
+        ScoredSentence(
+          score: SequenceScore(targets: [3, 2], nllNats: [Float(2.5), 0.25]), text: [], words: 3,
+          unknownWords: 2))
+      try file.append(sentence([], [0], ""))
+      try file.finish()
+      let lines = try lines(path)
+      #expect(lines.count == 3 && lines[1] == "Total: 0.0 OOV: 0")
+      let fields = lines[0].split(separator: " ")
+      #expect(fields.count == 4 && fields[0] == "Total:" && fields[2] == "OOV:" && fields[3] == "2")
+      #expect(abs((Double(fields[1]) ?? 0) + 2.75 / 2.302585092994046) < 1e-12)
+    }
+  }
+
   @Test func columnsAreAsDocumented() throws {
     try withTemporaryDirectory { directory in
       let path = directory + "/scores.tsv"

@@ -24,6 +24,16 @@ package enum FuzzSeeds {
     case .text: return [Array(texts.joined(separator: "\n").utf8)]
     case .zstText: return [try zstText()]
     case .tokenizer: return [tokenizer]
+    case .vocabulary:
+      return ["the\nking\n<UNK>\n", "the 12\nking\t3\n\né 4"].map { Array($0.utf8) }
+    case .events:
+      let version = EventRecord.framed(EventRecord.version(wallTime: 1))
+      return [
+        version
+          + (1...3).flatMap {
+            EventRecord.framed(EventRecord.scalars([("a", 1)], step: $0, wallTime: 2))
+          }
+      ]
     }
   }
 

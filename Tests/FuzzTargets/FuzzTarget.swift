@@ -11,7 +11,7 @@ import Train
 /// A run may throw; it may not trap, read outside its memory, or accept what contradicts itself.
 package enum FuzzTarget: String, CaseIterable, Sendable {
   case shard, safetensors, manifest, config, sums, attention, prompt, text, zstText = "zst-text"
-  case tokenizer
+  case tokenizer, vocabulary, events
 
   /// Reads the bytes as one of those files.
   package func run(_ bytes: UnsafeRawBufferPointer) throws {
@@ -33,6 +33,12 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     case .tokenizer:
       let model = try SentencePieceModel(serialized: [UInt8](bytes))
       _ = model.pieceTable()
+    case .vocabulary: try Self.readVocabulary([UInt8](bytes))
+    case .events:
+      let file = [UInt8](bytes)
+      let length = EventLog.length(of: file, keepingUpTo: 1 << 40)
+      precondition(length <= file.count, "more events than bytes")
+      if length == 0 { throw Refused() }
     }
   }
 
@@ -118,6 +124,16 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
   }
 
   // MARK: Text
+
+  /// Half of the file as a list, and all of it as a text.
+  private static func readVocabulary(_ bytes: [UInt8]) throws {
+    let list = try WordList(contents: bytes, path: "list")
+    precondition(list.count <= bytes.count)
+    let (text, unknown) = list.mapping(bytes)
+    precondition(Words.count(in: text) == Words.count(in: bytes), "words were lost")
+    let (again, same) = list.mapping(text)
+    precondition(again == text && same == unknown, "\(unknown) unknown words, then \(same)")
+  }
 
   private static let model: SentencePieceModel = {
     do {

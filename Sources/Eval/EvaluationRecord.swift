@@ -1,0 +1,105 @@
+import Foundation
+import Storage
+
+/// One evaluation with everything that a reader needs to know to compare it.
+package struct EvaluationRecord: Codable, Sendable, Equatable {
+  /// What became of words outside a list.
+  package struct OutOfVocabulary: Codable, Sendable, Equatable {
+    /// Words of the text that were scored as `<UNK>`.
+    package var words: Int
+    /// Different words in the list.
+    package var listWords: Int
+    package var listSHA256: String
+    /// Whether the tokenizer has `<UNK>` as one piece, and so was trained on such text.
+    package var isOnePiece: Bool
+
+    package init(words: Int, listWords: Int, listSHA256: String, isOnePiece: Bool) {
+      self.words = words
+      self.listWords = listWords
+      self.listSHA256 = listSHA256
+      self.isOnePiece = isOnePiece
+    }
+  }
+
+  /// The checkpoint folder.
+  package var checkpoint: String
+  package var step: Int?
+  package var weightsSHA256: String
+  package var parameters: Int
+  package var attention: String
+  package var tokenizerSHA256: String
+  /// Pieces of the tokenizer.
+  package var vocabularySize: Int
+  /// Name of the text: files, or splits and their data set.
+  package var text: String
+  package var textSums: TextSums
+  /// Whether the sums are those of the text with `<UNK>` in it already.
+  package var textIsMapped: Bool
+  /// Window of stream mode in pieces; absent if every sentence stands alone.
+  package var window: Int?
+  /// Absent if every word was spelt as it is.
+  package var outOfVocabulary: OutOfVocabulary?
+  package var tally: Tally
+  /// Of the word perplexity.
+  package var standardError: Double?
+
+  package init(
+    checkpoint: String, step: Int?, weightsSHA256: String, parameters: Int, attention: String,
+    tokenizerSHA256: String, vocabularySize: Int, text: String, textSums: TextSums,
+    textIsMapped: Bool, window: Int?, outOfVocabulary: OutOfVocabulary?, tally: Tally,
+    standardError: Double?
+  ) {
+    self.checkpoint = checkpoint
+    self.step = step
+    self.weightsSHA256 = weightsSHA256
+    self.parameters = parameters
+    self.attention = attention
+    self.tokenizerSHA256 = tokenizerSHA256
+    self.vocabularySize = vocabularySize
+    self.text = text
+    self.textSums = textSums
+    self.textIsMapped = textIsMapped
+    self.window = window
+    self.outOfVocabulary = outOfVocabulary
+    self.tally = tally
+    self.standardError = standardError
+  }
+}
+
+/// `evaluations.jsonl` of a run: one record a line, the newest last.
+package enum EvaluationLog {
+  package static let name = "evaluations.jsonl"
+
+  /// All records of a run; lines that are none are passed over.
+  package static func read(run: String) throws -> [EvaluationRecord] {
+    let path = run + "/" + name
+    guard Files.exists(path) else { return [] }
+    return try Files.contents(of: path).split(separator: UInt8(ascii: "\n")).compactMap {
+      try? JSONDecoder().decode(EvaluationRecord.self, from: Data($0))
+    }
+  }
+
+  /// Adds a record; an older one of the same weights on the same text, scored the same way, goes.
+  package static func add(_ record: EvaluationRecord, run: String) throws {
+    let kept = try read(run: run).filter { !$0.repeats(record) }
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    let path = run + "/" + name
+    var bytes: [UInt8] = []
+    for line in kept + [record] {
+      do {
+        bytes += [UInt8](try encoder.encode(line)) + [UInt8(ascii: "\n")]
+      } catch {
+        throw StorageError.unencodable(path: path, reason: "\(error)")
+      }
+    }
+    try AtomicFile.write(bytes, to: path)
+  }
+}
+
+extension EvaluationRecord {
+  fileprivate func repeats(_ other: EvaluationRecord) -> Bool {
+    weightsSHA256 == other.weightsSHA256 && textSums == other.textSums && window == other.window
+      && outOfVocabulary?.listSHA256 == other.outOfVocabulary?.listSHA256
+  }
+}

@@ -1,0 +1,226 @@
+import Foundation
+
+/// A chart as inline SVG: lines over two axes, in colours that the page's style sheet names.
+package struct Chart: Sendable {
+  package struct Point: Sendable, Equatable {
+    package var x: Double
+    package var y: Double
+
+    package init(_ x: Double, _ y: Double) {
+      self.x = x
+      self.y = y
+    }
+  }
+
+  package struct Series: Sendable {
+    /// For the legend.
+    package var name: String
+    /// Class of its colour: `first` or `second`.
+    package var colour: String
+    package var points: [Point]
+    /// Whether every point is drawn, as where there are few.
+    package var hasMarkers: Bool
+
+    package init(_ name: String, colour: String, points: [Point], hasMarkers: Bool = false) {
+      self.name = name
+      self.colour = colour
+      self.points = points.filter { $0.x.isFinite && $0.y.isFinite }
+      self.hasMarkers = hasMarkers
+    }
+  }
+
+  /// Something that happened at a place of the horizontal axis.
+  package struct Event: Sendable {
+    package var x: Double
+    package var text: String
+
+    package init(x: Double, text: String) {
+      self.x = x
+      self.text = text
+    }
+  }
+
+  package var title: String
+  package var horizontal: String
+  package var vertical: String
+  package var scale: Axis.Scale
+  package var fromZero: Bool
+  package var series: [Series]
+  package var events: [Event]
+
+  package init(
+    _ title: String, horizontal: String, vertical: String, scale: Axis.Scale = .linear,
+    fromZero: Bool = false, series: [Series], events: [Event] = []
+  ) {
+    self.title = title
+    self.horizontal = horizontal
+    self.vertical = vertical
+    self.scale = scale
+    self.fromZero = fromZero
+    self.series = series.filter { !$0.points.isEmpty }
+    self.events = events
+  }
+
+  private static let size = (width: 560.0, height: 300.0)
+  private static let plot = (left: 58.0, right: 546.0, top: 12.0, bottom: 252.0)
+  /// Points of a line past which more cannot be seen.
+  private static let mostPoints = 800
+
+  /// The whole figure with its title and legend; nothing if there is no point.
+  package var html: String {
+    let points = series.flatMap(\.points)
+    guard !points.isEmpty else { return "" }
+    let x = Axis(horizontal, points.map(\.x), fromZero: true)
+    let y = Axis(vertical, points.map(\.y), scale: scale, fromZero: fromZero)
+    let drawing = Drawing(x: x, y: y)
+    let size = Self.size
+    var svg = [
+      "<svg viewBox=\"0 0 \(Int(size.width)) \(Int(size.height))\" role=\"img\" "
+        + "aria-label=\"\(HTML.escaped(title))\">"
+    ]
+    svg += drawing.grid
+    svg += events.map(drawing.line)
+    for series in series { svg += drawing.curves(of: series, most: Self.mostPoints) }
+    svg.append("</svg>")
+    let legend = series.count > 1 || !events.isEmpty ? self.legend : ""
+    return "<figure><figcaption><b>\(HTML.escaped(title))</b>\(legend)</figcaption>\n"
+      + svg.joined(separator: "\n") + "\n</figure>"
+  }
+
+  private var legend: String {
+    let names = series.map { "<span class=\"key \($0.colour)\">\(HTML.escaped($0.name))</span>" }
+    let incident = events.isEmpty ? "" : "<span class=\"key incident\">incident</span>"
+    return "<span class=\"legend\">" + names.joined() + incident + "</span>"
+  }
+
+  /// Turns values into places on the paper.
+  private struct Drawing {
+    let x: Axis
+    let y: Axis
+
+    private var plot: (left: Double, right: Double, top: Double, bottom: Double) { Chart.plot }
+
+    func across(_ value: Double) -> String {
+      number(plot.left + x.position(value) * (plot.right - plot.left))
+    }
+
+    func down(_ value: Double) -> String {
+      number(plot.bottom - y.position(value) * (plot.bottom - plot.top))
+    }
+
+    var grid: [String] {
+      var lines: [String] = []
+      for tick in y.ticks {
+        let place = down(tick)
+        lines.append(
+          "<line class=\"grid\" x1=\"\(number(plot.left))\" x2=\"\(number(plot.right))\" "
+            + "y1=\"\(place)\" y2=\"\(place)\"/>")
+        lines.append(
+          "<text x=\"\(number(plot.left - 7))\" y=\"\(place)\" dy=\"0.32em\" "
+            + "text-anchor=\"end\">\(y.spelled(tick))</text>")
+      }
+      for tick in x.ticks {
+        let place = across(tick)
+        lines.append(
+          "<line class=\"tick\" x1=\"\(place)\" x2=\"\(place)\" y1=\"\(number(plot.bottom))\" "
+            + "y2=\"\(number(plot.bottom + 4))\"/>")
+        lines.append(
+          "<text x=\"\(place)\" y=\"\(number(plot.bottom + 17))\" text-anchor=\"middle\">"
+            + "\(x.spelled(tick))</text>")
+      }
+      lines.append(
+        "<line class=\"tick\" x1=\"\(number(plot.left))\" x2=\"\(number(plot.right))\" "
+          + "y1=\"\(number(plot.bottom))\" y2=\"\(number(plot.bottom))\"/>")
+      let middle = (plot.left + plot.right) / 2
+      lines.append(
+        "<text class=\"label\" x=\"\(number(middle))\" y=\"\(number(plot.bottom + 37))\" "
+          + "text-anchor=\"middle\">\(HTML.escaped(x.label))</text>")
+      let centre = (plot.top + plot.bottom) / 2
+      lines.append(
+        "<text class=\"label\" transform=\"translate(12 \(number(centre))) rotate(-90)\" "
+          + "text-anchor=\"middle\">\(HTML.escaped(y.label))</text>")
+      return lines
+    }
+
+    func line(_ event: Event) -> String {
+      let place = across(min(max(event.x, x.low), x.high))
+      return "<line class=\"incident\" x1=\"\(place)\" x2=\"\(place)\" y1=\"\(number(plot.top))\" "
+        + "y2=\"\(number(plot.bottom))\"><title>\(HTML.escaped(event.text))</title></line>"
+    }
+
+    func curves(of series: Series, most: Int) -> [String] {
+      let points = Chart.thinned(series.points, to: most)
+      var result: [String] = []
+      let smooth = Chart.smoothed(points)
+      // A noisy line is shown faintly behind its mean.
+      let isNoisy = !series.hasMarkers && points.count > 60
+      if points.count > 1 {
+        result.append(polyline(points, isNoisy ? "\(series.colour) faint" : series.colour))
+        if isNoisy { result.append(polyline(smooth, series.colour)) }
+      }
+      if series.hasMarkers || points.count == 1 {
+        result += points.map { point in
+          "<circle class=\"\(series.colour)\" cx=\"\(across(point.x))\" cy=\"\(down(point.y))\" "
+            + "r=\"3\"><title>\(HTML.escaped(series.name)): "
+            + "\(String(format: "%.5g", point.y)) at \(String(format: "%.5g", point.x))"
+            + "</title></circle>"
+        }
+      }
+      return result
+    }
+
+    private func polyline(_ points: [Point], _ style: String) -> String {
+      let places = points.map { "\(across($0.x)),\(down($0.y))" }.joined(separator: " ")
+      return "<polyline class=\"\(style)\" points=\"\(places)\"/>"
+    }
+
+    private func number(_ value: Double) -> String {
+      let text = String(format: "%.1f", value)
+      return text.hasSuffix(".0") ? String(text.dropLast(2)) : text
+    }
+  }
+
+  /// Every so many points, the first and the last among them.
+  package static func thinned(_ points: [Point], to most: Int) -> [Point] {
+    guard points.count > most, most > 1 else { return points }
+    return (0..<most).map { points[$0 * (points.count - 1) / (most - 1)] }
+  }
+
+  /// The mean over a fortieth of the points around each; fewer at the ends.
+  package static func smoothed(_ points: [Point]) -> [Point] {
+    let reach = max(1, points.count / 80)
+    return points.indices.map { index in
+      let wide = min(reach, index, points.count - 1 - index)
+      let near = points[(index - wide)...(index + wide)]
+      return Point(points[index].x, near.reduce(0) { $0 + $1.y } / Double(near.count))
+    }
+  }
+}
+
+/// Text inside markup.
+package enum HTML {
+  package static func escaped(_ text: String) -> String {
+    var result = ""
+    for character in text.unicodeScalars {
+      switch character {
+      case "&": result += "&amp;"
+      case "<": result += "&lt;"
+      case ">": result += "&gt;"
+      case "\"": result += "&quot;"
+      // What no markup may hold.
+      case "\u{0}"..."\u{8}", "\u{B}", "\u{C}", "\u{E}"..."\u{1F}", "\u{7F}": result += "\u{FFFD}"
+      default: result.unicodeScalars.append(character)
+      }
+    }
+    return result
+  }
+
+  package static func table(_ header: [String], _ rows: [[String]]) -> String {
+    let head = header.map { "<th>\(escaped($0))</th>" }.joined()
+    let body = rows.map { row in
+      "<tr>" + row.map { "<td>\(escaped($0))</td>" }.joined() + "</tr>"
+    }
+    return "<div class=\"scroll\"><table><thead><tr>\(head)</tr></thead><tbody>\n"
+      + body.joined(separator: "\n") + "\n</tbody></table></div>"
+  }
+}

@@ -1,0 +1,205 @@
+import Eval
+import Foundation
+import Model
+import Storage
+import Train
+
+/// A run as one page of HTML that needs nothing else: no network, no script.
+package struct ReportPage: Sendable {
+  private let run: RunRecord
+  private let charts: RunCharts
+
+  /// Steps whose samples are shown at once; the others can be opened.
+  private static let shownSamples = 8
+
+  package init(_ run: RunRecord) {
+    self.run = run
+    charts = RunCharts(run)
+  }
+
+  package var html: String {
+    let name = HTML.escaped(Files.name(of: run.path))
+    return """
+      <!DOCTYPE html>
+      <html lang="en">
+      <head>
+      <meta charset="utf-8">
+      <meta name="viewport" content="width=device-width, initial-scale=1">
+      <meta name="color-scheme" content="light dark">
+      <title>\(name)</title>
+      <style>
+      \(Self.style)
+      </style>
+      </head>
+      <body>
+      <header><h1>\(name)</h1>\(subtitle)</header>
+      \(cards)
+      \(section("Figures", figures))
+      \(section("Loss and perplexity", charts.losses))
+      \(section("Optimizer and machine", charts.machine))
+      \(section("Incidents", incidents))
+      \(section("Samples", samples))
+      \(section("Configuration", configuration))
+      </body>
+      </html>
+
+      """
+  }
+
+  private func section(_ title: String, _ content: String) -> String {
+    content.isEmpty ? "" : "<section><h2>\(title)</h2>\n\(content)\n</section>"
+  }
+
+  // MARK: Head
+
+  private var subtitle: String {
+    let model = run.config.model
+    let text =
+      "preset \(run.config.preset): \(model.layers) layers of \(model.width), "
+      + "\(model.heads) heads, \(Numbers.count(model.vocabularySize)) pieces, "
+      + "\(model.attention) with \(model.position.rawValue) positions"
+    return "<p>\(HTML.escaped(text))</p>"
+  }
+
+  private var cards: String {
+    var cards: [(name: String, figure: String, note: String)] = []
+    if let last = run.last {
+      let isDone = last.step >= run.config.steps
+      cards.append(
+        (
+          "steps", Numbers.count(last.step),
+          isDone ? "all of the run" : "of \(Numbers.count(run.config.steps))"
+        ))
+      cards.append(("pieces seen", Numbers.short(Double(last.pieces)), "targets, </s> included"))
+      cards.append(("time in steps", Numbers.duration(last.trainedSeconds), "validation apart"))
+    }
+    cards.append(
+      ("parameters", Numbers.short(Double(run.parameters)), Numbers.count(run.parameters)))
+    if let best = run.best {
+      cards.append(
+        (
+          "best validation", Numbers.decimal(best.wordPerplexity, 2),
+          "word perplexity, step \(Numbers.count(best.step))"
+        ))
+    }
+    if let last = run.training.last {
+      cards.append(
+        ("last loss", Numbers.decimal(last.natsPerPiece, 3), "nats per piece, training"))
+    }
+    if !run.incidents.isEmpty {
+      cards.append(("incidents", Numbers.count(run.incidents.count), "see below"))
+    }
+    return "<div class=\"cards\">"
+      + cards.map {
+        "<div><span>\(HTML.escaped($0.name))</span><b>\(HTML.escaped($0.figure))</b>"
+          + "<span>\(HTML.escaped($0.note))</span></div>"
+      }.joined() + "</div>"
+  }
+
+  // MARK: Tables
+
+  private var figures: String {
+    guard !run.evaluations.isEmpty else {
+      let command =
+        "lm-eval --checkpoint \(run.path) --data DIR --split test --record"
+      return "<p class=\"note\">No text has been scored for the record yet: "
+        + "<code>\(HTML.escaped(command))</code></p>"
+    }
+    let rows = run.evaluations.map { evaluation -> [String] in
+      let tally = evaluation.tally
+      let error = evaluation.standardError.map { " ± \(Numbers.decimal($0, 2))" } ?? ""
+      let unknown = evaluation.outOfVocabulary.map {
+        "\(Numbers.count($0.words)) scored as <UNK>, list of \(Numbers.count($0.listWords))"
+      }
+      return [
+        evaluation.step.map { "step \(Numbers.count($0))" } ?? evaluation.checkpoint,
+        evaluation.text, Numbers.decimal(tally.wordPerplexity, 2) + error,
+        Numbers.count(tally.words + tally.sentences),
+        Numbers.decimal(tally.piecePerplexity, 2), Numbers.decimal(tally.bitsPerByte, 4),
+        unknown ?? "none, spelt exactly",
+        evaluation.window.map { "windows of \(Numbers.count($0))" } ?? "sentence",
+      ]
+    }
+    let lines = run.evaluations.map { "<p><code>\(HTML.escaped($0.paperLine))</code></p>" }
+    return HTML.table(
+      [
+        "checkpoint", "text", "word perplexity", "words with </s>", "piece perplexity",
+        "bits per byte", "unknown words", "context",
+      ], rows) + "<details><summary>To be quoted whole</summary>" + lines.joined() + "</details>"
+  }
+
+  private var incidents: String {
+    guard !run.incidents.isEmpty else { return "" }
+    return HTML.table(
+      ["step", "kind", "what happened"],
+      run.incidents.map { [Numbers.count($0.step), $0.kind.rawValue, "\($0)"] })
+  }
+
+  private var samples: String {
+    guard !run.samples.isEmpty else { return "" }
+    let count = run.samples.count
+    let shown = min(count, Self.shownSamples)
+    // The first, the last and as many between them.
+    let chosen = Set((0..<shown).map { shown == 1 ? 0 : $0 * (count - 1) / (shown - 1) })
+    func list(_ samples: [TrainingSample]) -> String {
+      samples.map { sample in
+        "<div class=\"sample\"><b>step \(Numbers.count(sample.step))</b><ol>"
+          + sample.texts.map { "<li>\(HTML.escaped($0))</li>" }.joined() + "</ol></div>"
+      }.joined(separator: "\n")
+    }
+    let rest = run.samples.indices.filter { !chosen.contains($0) }.map { run.samples[$0] }
+    let more =
+      rest.isEmpty
+      ? ""
+      : "<details><summary>\(Numbers.count(rest.count)) more</summary>\(list(rest))</details>"
+    return "<p class=\"note\">Drawn with the same random numbers after every step.</p>"
+      + list(chosen.sorted().map { run.samples[$0] }) + more
+  }
+
+  private var configuration: String {
+    guard let bytes = try? JSONFile.encode(run.config),
+      let value = try? JSONFile.decode(JSONValue.self, from: bytes, path: "config.json")
+    else { return "" }
+    return "<dl>"
+      + value.leaves("").map {
+        "<div><dt>\(HTML.escaped($0.key))</dt><dd>\(HTML.escaped($0.value))</dd></div>"
+      }.joined(separator: "\n") + "</dl>"
+  }
+}
+
+/// Any JSON, to be listed leaf by leaf.
+private enum JSONValue: Decodable {
+  case object([String: JSONValue])
+  case list([JSONValue])
+  case leaf(String)
+
+  init(from decoder: any Decoder) throws {
+    let value = try decoder.singleValueContainer()
+    if let object = try? value.decode([String: JSONValue].self) {
+      self = .object(object)
+    } else if let list = try? value.decode([JSONValue].self) {
+      self = .list(list)
+    } else if let truth = try? value.decode(Bool.self) {
+      self = .leaf("\(truth)")
+    } else if let count = try? value.decode(Int.self) {
+      self = .leaf("\(count)")
+    } else if let number = try? value.decode(Double.self) {
+      self = .leaf(String(format: "%g", number))
+    } else {
+      self = .leaf((try? value.decode(String.self)) ?? "none")
+    }
+  }
+
+  /// Every leaf with the path to it.
+  func leaves(_ path: String) -> [(key: String, value: String)] {
+    switch self {
+    case .object(let object):
+      object.keys.sorted().flatMap { key in
+        object[key]?.leaves(path.isEmpty ? key : "\(path).\(key)") ?? []
+      }
+    case .list(let list):
+      list.enumerated().flatMap { $0.element.leaves("\(path)[\($0.offset)]") }
+    case .leaf(let text): [(path, text)]
+    }
+  }
+}

@@ -1,0 +1,121 @@
+import Foundation
+import Train
+
+/// The curves of a run.
+struct RunCharts: Sendable {
+  private let run: RunRecord
+
+  init(_ run: RunRecord) {
+    self.run = run
+  }
+
+  /// A horizontal axis: its label and where a line of metrics is on it.
+  private struct Ruler {
+    let label: String
+    let place: @Sendable (Metrics) -> Double
+  }
+
+  var losses: String {
+    let rulers = [pieces, time]
+    let loss = rulers.map { ruler in
+      chart("Loss by \(name(ruler))", ruler, "nats per piece", .linear) { $0.natsPerPiece }
+    }
+    let perplexity = rulers.map { ruler in
+      chart("Word perplexity by \(name(ruler))", ruler, "word perplexity", .logarithmic) {
+        $0.wordPerplexity
+      }
+    }
+    return grid(loss + perplexity)
+  }
+
+  var machine: String {
+    let norms = run.training.compactMap(\.gradientNorm)
+    let isWide = (norms.max() ?? 0) > 30 * (norms.filter { $0 > 0 }.min() ?? 1)
+    return grid([
+      single("Learning rate", steps, "rate", fromZero: true) { $0.learningRate },
+      single(
+        "Gradient norm before clipping", steps, "norm", isWide ? .logarithmic : .linear,
+        fromZero: true
+      ) { $0.gradientNorm },
+      single("Throughput", time, "pieces per second", fromZero: true) { $0.piecesPerSecond },
+      single("Share of the machine's matrix-product peak", time, "%", fromZero: true) {
+        $0.peakFraction.map { 100 * $0 }
+      },
+    ])
+  }
+
+  private func grid(_ figures: [String]) -> String {
+    let shown = figures.filter { !$0.isEmpty }
+    return shown.isEmpty ? "" : "<div class=\"charts\">\(shown.joined(separator: "\n"))</div>"
+  }
+
+  // MARK: Rulers
+
+  private var steps: Ruler { Ruler(label: "steps") { Double($0.step) } }
+
+  private var pieces: Ruler {
+    let most = Double(run.last?.pieces ?? 1)
+    let (unit, name) =
+      most >= 2e9
+      ? (1e9, "billion pieces")
+      : most >= 2e6
+        ? (1e6, "million pieces")
+        : most >= 2e3 ? (1e3, "thousand pieces") : (1.0, "pieces")
+    return Ruler(label: name) { Double($0.pieces) / unit }
+  }
+
+  private var time: Ruler {
+    let most = run.last?.trainedSeconds ?? 1
+    let (unit, name) =
+      most >= 7_200
+      ? (3_600.0, "hours in steps")
+      : most >= 120
+        ? (60.0, "minutes in steps")
+        : (1.0, "seconds in steps")
+    return Ruler(label: name) { $0.trainedSeconds / unit }
+  }
+
+  private func name(_ ruler: Ruler) -> String {
+    ruler.label.hasSuffix("pieces") ? "pieces" : "time"
+  }
+
+  // MARK: Charts
+
+  /// Training and validation over one ruler.
+  private func chart(
+    _ title: String, _ ruler: Ruler, _ vertical: String, _ scale: Axis.Scale,
+    _ figure: (Metrics) -> Double
+  ) -> String {
+    func points(_ metrics: [Metrics]) -> [Chart.Point] {
+      metrics.map { Chart.Point(ruler.place($0), figure($0)) }
+        .filter { scale == .linear || $0.y > 0 && $0.y < 1e9 }
+    }
+    return Chart(
+      title, horizontal: ruler.label, vertical: vertical, scale: scale,
+      series: [
+        Chart.Series("training", colour: "first", points: points(run.training)),
+        Chart.Series(
+          "validation", colour: "second", points: points(run.validation), hasMarkers: true),
+      ], events: events(ruler)
+    ).html
+  }
+
+  private func single(
+    _ title: String, _ ruler: Ruler, _ vertical: String, _ scale: Axis.Scale = .linear,
+    fromZero: Bool, _ figure: (Metrics) -> Double?
+  ) -> String {
+    let points = run.training.compactMap { line in
+      figure(line).map { Chart.Point(ruler.place(line), $0) }
+    }.filter { scale == .linear || $0.y > 0 }
+    return Chart(
+      title, horizontal: ruler.label, vertical: vertical, scale: scale, fromZero: fromZero,
+      series: [Chart.Series("training", colour: "first", points: points)], events: events(ruler)
+    ).html
+  }
+
+  private func events(_ ruler: Ruler) -> [Chart.Event] {
+    run.incidents.compactMap { incident in
+      run.place(of: incident.step, ruler.place).map { Chart.Event(x: $0, text: "\(incident)") }
+    }
+  }
+}

@@ -1,0 +1,65 @@
+import Foundation
+package import Storage
+
+/// The scalars of a run as TensorBoard reads them, appended as the run goes.
+///
+/// A file of records, each with its length and two checksums, that hold `Event` messages
+/// (`tensorflow/core/util/event.proto`); both are written by hand, as they are a few lines.
+///
+/// A run that is taken up cuts the file off behind the last event of its checkpoint and writes the
+/// events after that once more. They have the same lengths as before, for the steps are the same,
+/// so a TensorBoard that is looking on finds the next record where it expects it.
+package final class EventLog {
+  package static let name = "events.out.tfevents.lm-train"
+  private let file: FileAppender
+
+  /// Opens the log of a run.
+  ///
+  /// - Parameter step: Events of later steps are dropped: the run is about to take them again.
+  package init(run: String, keepingUpTo step: Int) throws(StorageError) {
+    let path = run + "/" + Self.name
+    let bytes = Files.exists(path) ? try Files.contents(of: path) : []
+    let kept = Self.length(of: bytes, keepingUpTo: step)
+    if kept == 0 {
+      // What is no event file at all is none of this run's.
+      try AtomicFile.write(EventRecord.framed(EventRecord.version(wallTime: Self.now)), to: path)
+    } else if kept < bytes.count {
+      try Files.truncate(path, to: kept)
+    }
+    file = try FileAppender(path: path)
+  }
+
+  /// Appends the figures of one step.
+  package func append(step: Int, _ values: [(tag: String, value: Double)]) throws(StorageError) {
+    try file.append(
+      EventRecord.framed(EventRecord.scalars(values, step: step, wallTime: Self.now)))
+  }
+
+  /// Appends a line of metrics.
+  package func append(_ metrics: Metrics) throws(StorageError) {
+    let figures: [(String, Double?)] = [
+      ("nats_per_piece", metrics.natsPerPiece), ("word_perplexity", metrics.wordPerplexity),
+      ("learning_rate", metrics.learningRate), ("gradient_norm", metrics.gradientNorm),
+      ("pieces_per_second", metrics.piecesPerSecond), ("peak_fraction", metrics.peakFraction),
+      ("skipped_steps", metrics.skippedSteps.map { Double($0) }),
+      ("trained_seconds", metrics.trainedSeconds), ("pieces", Double(metrics.pieces)),
+    ]
+    try append(
+      step: metrics.step,
+      figures.compactMap { name, value in value.map { ("\(metrics.kind)/\(name)", $0) } })
+  }
+
+  private static var now: Double { Date().timeIntervalSince1970 }
+
+  /// Bytes of the whole records up to the first of a later step, or to the first damaged one; 0 if
+  /// the file does not begin as an event file does.
+  package static func length(of bytes: [UInt8], keepingUpTo step: Int) -> Int {
+    var length = 0
+    for record in EventRecords(bytes) {
+      guard length > 0 || EventRecord.isVersion(record), EventRecord.step(of: record) <= step
+      else { break }
+      length += record.count + EventRecord.frameBytes
+    }
+    return length
+  }
+}

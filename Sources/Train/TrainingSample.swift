@@ -1,0 +1,61 @@
+import Eval
+package import LMData
+package import Model
+import Storage
+
+/// What the model writes after a step, from the beginning of a line on; one line of `samples.jsonl`.
+package struct TrainingSample: StepEntry, Equatable {
+  package static let fileName = "samples.jsonl"
+  /// Sentences of each step.
+  package static let count = 4
+  /// Pieces after which a sentence is cut off.
+  package static let longest = 60
+
+  package var step: Int
+  package var texts: [String]
+
+  package init(step: Int, texts: [String]) {
+    self.step = step
+    self.texts = texts
+  }
+
+  /// Draws with the same numbers after every step, so that only the model changes.
+  ///
+  /// The weights are read and nothing of the training is touched.
+  package static func draw(
+    _ model: Transformer, pieces: PieceTable, special: SpecialIDs, seed: UInt64, step: Int
+  ) throws -> TrainingSample {
+    let sampler = try Sampler(
+      SamplingOptions(), seed: seed, vocabulary: model.config.vocabularySize,
+      excluded: Prompt.neverSampled(pieces, special: special))
+    let generator = Generator(model: model, sampler: sampler, maximumPieces: longest)
+    let texts = try generator.continuations(of: [], count: count).map {
+      String(decoding: pieces.decode($0.ids), as: UTF8.self)
+    }
+    return TrainingSample(step: step, texts: texts)
+  }
+}
+
+/// Everything that a run appends to as it goes.
+struct RunLogs {
+  private let metrics: MetricsLog
+  private let events: EventLog
+  private let samples: StepLog<TrainingSample>?
+
+  /// - Parameters:
+  ///   - step: What later steps have left is dropped: the run is about to take them again.
+  ///   - isSampled: Whether there will be samples.
+  init(run: String, keepingUpTo step: Int, isSampled: Bool) throws {
+    metrics = try MetricsLog(run: run, keepingUpTo: step)
+    events = try EventLog(run: run, keepingUpTo: step)
+    let isThere = Files.exists(run + "/" + TrainingSample.fileName)
+    samples = isSampled || isThere ? try StepLog(run: run, keepingUpTo: step) : nil
+  }
+
+  func append(_ entry: Metrics) throws {
+    try metrics.append(entry)
+    try events.append(entry)
+  }
+
+  func append(_ sample: TrainingSample) throws { try samples?.append(sample) }
+}

@@ -49,6 +49,9 @@ package final class EventLog {
       figures.compactMap { name, value in value.map { ("\(metrics.kind)/\(name)", $0) } })
   }
 
+  /// Waits until the disk holds every event so far.
+  package func flush() throws(StorageError) { try file.flush() }
+
   private static var now: Double { Date().timeIntervalSince1970 }
 
   /// Bytes of the whole records up to the first of a later step, or to the first damaged one; 0 if

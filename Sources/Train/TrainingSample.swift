@@ -58,4 +58,11 @@ struct RunLogs {
   }
 
   func append(_ sample: TrainingSample) throws { try samples?.append(sample) }
+
+  /// Waits until the disk holds every line so far: a checkpoint goes on after them.
+  func flush() throws {
+    try metrics.flush()
+    try events.flush()
+    try samples?.flush()
+  }
 }

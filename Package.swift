@@ -67,7 +67,7 @@ let package = Package(
       linkerSettings: [.linkedLibrary("sentencepiece"), .linkedLibrary("sentencepiece_train")]),
 
     .target(name: "Storage", swiftSettings: strict),
-    .target(name: "Tensor", dependencies: ["CBLAS"], swiftSettings: simd),
+    .target(name: "Tensor", dependencies: ["CBLAS", "CProcessor"], swiftSettings: simd),
     .target(
       name: "LMData", dependencies: ["CZstd", "Storage"], path: "Sources/Data",
       swiftSettings: strict),
@@ -107,7 +107,8 @@ let package = Package(
       path: "Tests/FuzzTargets", swiftSettings: strict),
     tests("FuzzTests", ["FuzzTargets", "Tensor"]),
     tests(
-      "CommandTests", ["CommandSupport", "lm-tokenize", "lm-train", "lm-eval", "lm-sample"]),
+      "CommandTests",
+      ["CommandSupport", "lm-bench", "lm-tokenize", "lm-train", "lm-eval", "lm-sample"]),
   ] + fuzzDriver,
   swiftLanguageModes: [.v6],
   cxxLanguageStandard: .cxx17

@@ -152,7 +152,7 @@ func packTransposed(
 
 /// Transposes eight vectors by 24 shuffles; inlined so that nothing goes through memory.
 @inline(__always)
-private func transposeEight(
+func transposeEight(
   _ r0: Lanes, _ r1: Lanes, _ r2: Lanes, _ r3: Lanes, _ r4: Lanes, _ r5: Lanes, _ r6: Lanes,
   _ r7: Lanes
 ) -> (Lanes, Lanes, Lanes, Lanes, Lanes, Lanes, Lanes, Lanes) {

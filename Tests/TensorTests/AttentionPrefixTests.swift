@@ -67,6 +67,35 @@ import Testing
     }
   }
 
+  /// No length is special: outputs of every prefix of a sequence of 257 are the sequence's own, and
+  /// its gradients those of the sequence with nothing asked of the rest.
+  @Test(arguments: variants)
+  func everyLengthUpTo257(variant: AttentionVariant) {
+    var problem = variant.problem(lengths: [257], heads: 1, keyWidth: 8, valueWidth: 8)
+    let whole = variant.run(problem)
+    for length in (1...256).reversed() {
+      problem.dO.rows(length..<length + 1).fill(0)
+      problem.starts = [0, 257]
+      variant.backward(problem, whole)
+      problem.starts = [0, length]
+      let prefix = variant.run(problem)
+      let rows = 0..<length
+      #expect(prefix.o.rows(rows).elements == whole.o.rows(rows).elements, "length \(length)")
+      #expect(prefix.lse.columns(rows).elements == whole.lse.columns(rows).elements)
+      for (a, b) in [(prefix.dq, whole.dq), (prefix.dk, whole.dk), (prefix.dv, whole.dv)] {
+        let pairs = zip(a.rows(rows).elements, b.rows(rows).elements)
+        #expect(pairs.allSatisfy { abs($0 - $1) < 1e-5 }, "length \(length)")
+      }
+    }
+  }
+
+  /// Every step up to the length is compared, so that lengths before it are decoded too.
+  @Test(arguments: variants)
+  func decodingFourThousandSteps(variant: AttentionVariant) {
+    let problem = variant.problem(lengths: [4_097], heads: 1, keyWidth: 4, valueWidth: 4)
+    #expect(variant.decode(problem).elements == forward(variant, problem).o.elements)
+  }
+
   @Test(arguments: variants, shapes)
   func decodingGivesTheBitsOfTheForwardPass(variant: AttentionVariant, shape: AttentionShape) {
     let problem = problem(variant, shape)

@@ -11,25 +11,21 @@ struct AttentionGradients {
   let keyGradients: UnsafeMutablePointer<Float>
   let valueGradients: UnsafeMutablePointer<Float>
 
-  /// - Parameter keyRows: Rows of keys and values, more than `longest` where a pyramid follows.
-  static func floats(_ shape: HeadShape, longest: Int, keyRows: Int? = nil) -> Int {
-    let keyRows = keyRows ?? longest
-    return longest * (2 * shape.keyStride + shape.valueStride) + 2 * Scratch.rounded(longest)
-      + keyRows * 2 * (shape.keyStride + shape.valueStride)
+  static func floats(_ shape: HeadShape, longest: Int) -> Int {
+    longest * (4 * shape.keyStride + 3 * shape.valueStride) + 2 * Scratch.rounded(longest)
   }
 
-  init(_ shape: HeadShape, longest: Int, keyRows: Int? = nil, _ scratch: inout Scratch) {
-    let keyRows = keyRows ?? longest
+  init(_ shape: HeadShape, longest: Int, _ scratch: inout Scratch) {
     self.shape = shape
     queries = scratch.take(longest * shape.keyStride)
-    keys = scratch.take(keyRows * shape.keyStride)
-    values = scratch.take(keyRows * shape.valueStride)
+    keys = scratch.take(longest * shape.keyStride)
+    values = scratch.take(longest * shape.valueStride)
     gradients = scratch.take(longest * shape.valueStride)
     lse = scratch.take(longest)
     dots = scratch.take(longest)
     queryGradients = scratch.take(longest * shape.keyStride)
-    keyGradients = scratch.take(keyRows * shape.keyStride)
-    valueGradients = scratch.take(keyRows * shape.valueStride)
+    keyGradients = scratch.take(longest * shape.keyStride)
+    valueGradients = scratch.take(longest * shape.valueStride)
   }
 
   /// Gathers positions `range` of a sequence that begins at row `first`, and clears their gradients.
@@ -37,21 +33,12 @@ struct AttentionGradients {
     _ q: View, _ k: View, _ v: View, _ dO: View, _ o: View, _ lse: View, head: Int, first: Int,
     range: Range<Int>, scale: Float
   ) {
+    packInputs(q, k, v, head: head, first: first, range: range, scale: scale)
     let row = first + range.lowerBound
     let length = range.count
     let keyStart = range.lowerBound * shape.keyStride
     let valueStart = range.lowerBound * shape.valueStride
-    let keyColumn = head * shape.keyWidth
     let valueColumn = head * shape.valueWidth
-    packRows(
-      queries + keyStart, stride: shape.keyStride, q.base + row * q.stride + keyColumn,
-      sourceStride: q.stride, rows: length, width: shape.keyWidth, scale: scale)
-    packRows(
-      keys + keyStart, stride: shape.keyStride, k.base + row * k.stride + keyColumn,
-      sourceStride: k.stride, rows: length, width: shape.keyWidth)
-    packRows(
-      values + valueStart, stride: shape.valueStride, v.base + row * v.stride + valueColumn,
-      sourceStride: v.stride, rows: length, width: shape.valueWidth)
     let gradientStart = dO.base + row * dO.stride + valueColumn
     packRows(
       gradients + valueStart, stride: shape.valueStride, gradientStart, sourceStride: dO.stride,
@@ -63,15 +50,27 @@ struct AttentionGradients {
       o.base + row * o.stride + valueColumn, strideO: o.stride, rows: length,
       width: shape.valueWidth)
     (queryGradients + keyStart).update(repeating: 0, count: length * shape.keyStride)
-    clearKeys(range)
+    (keyGradients + keyStart).update(repeating: 0, count: length * shape.keyStride)
+    (valueGradients + valueStart).update(repeating: 0, count: length * shape.valueStride)
   }
 
-  /// Clears the gradients of key and value rows.
-  func clearKeys(_ rows: Range<Int>) {
-    (keyGradients + rows.lowerBound * shape.keyStride)
-      .update(repeating: 0, count: rows.count * shape.keyStride)
-    (valueGradients + rows.lowerBound * shape.valueStride)
-      .update(repeating: 0, count: rows.count * shape.valueStride)
+  /// Gathers queries, keys and values alone.
+  func packInputs(
+    _ q: View, _ k: View, _ v: View, head: Int, first: Int, range: Range<Int>, scale: Float
+  ) {
+    let row = first + range.lowerBound
+    let keyStart = range.lowerBound * shape.keyStride
+    let keyColumn = head * shape.keyWidth
+    packRows(
+      queries + keyStart, stride: shape.keyStride, q.base + row * q.stride + keyColumn,
+      sourceStride: q.stride, rows: range.count, width: shape.keyWidth, scale: scale)
+    packRows(
+      keys + keyStart, stride: shape.keyStride, k.base + row * k.stride + keyColumn,
+      sourceStride: k.stride, rows: range.count, width: shape.keyWidth)
+    packRows(
+      values + range.lowerBound * shape.valueStride, stride: shape.valueStride,
+      v.base + row * v.stride + head * shape.valueWidth, sourceStride: v.stride,
+      rows: range.count, width: shape.valueWidth)
   }
 
   /// Query rows `row..<row + count`.
@@ -132,7 +131,7 @@ func unpackRows(
 }
 
 /// As `unpackRows`, added to what is there.
-private func addUnpackedRows(
+func addUnpackedRows(
   _ destination: UnsafeMutablePointer<Float>, stride: Int, _ source: UnsafePointer<Float>,
   sourceStride: Int, rows: Int, width: Int, scale: Float
 ) {

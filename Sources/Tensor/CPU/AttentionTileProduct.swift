@@ -36,6 +36,14 @@ func tileProduct(
   _ c: TileResult, _ a: TileLeft, _ b: TileRight, rows: Int, panels: Int, depth: Int,
   accumulate: Bool
 ) {
+  if rows == 1 && panels % 4 == 0 {
+    for panel in stride(from: 0, to: panels, by: 4) {
+      oneRowOfFourPanels(
+        c.base + panel * c.panelStride, c.panelStride, a.base, a.stepStride,
+        b.base + panel * b.panelStride, b.panelStride, b.stepStride, depth, accumulate)
+    }
+    return
+  }
   for panel in 0..<panels {
     let right = b.base + panel * b.panelStride
     var left = a.base
@@ -229,6 +237,46 @@ private func oneRow(
     b += rightStep
   }
   storePair(c0, c1, c)
+}
+
+/// A row alone has two chains in a panel: four panels together hide the latency of the units.
+private func oneRowOfFourPanels(
+  _ c: UnsafeMutablePointer<Float>, _ panelStride: Int, _ left: UnsafePointer<Float>,
+  _ leftStep: Int, _ right: UnsafePointer<Float>, _ rightPanel: Int, _ rightStep: Int,
+  _ depth: Int, _ accumulate: Bool
+) {
+  var c00 = Lanes.zero
+  var c01 = Lanes.zero
+  var c10 = Lanes.zero
+  var c11 = Lanes.zero
+  var c20 = Lanes.zero
+  var c21 = Lanes.zero
+  var c30 = Lanes.zero
+  var c31 = Lanes.zero
+  if accumulate {
+    (c00, c01) = loadPair(c)
+    (c10, c11) = loadPair(c + panelStride)
+    (c20, c21) = loadPair(c + 2 * panelStride)
+    (c30, c31) = loadPair(c + 3 * panelStride)
+  }
+  var a = left
+  var b = right
+  for _ in 0..<depth {
+    let (b00, b01) = loadPair(b)
+    fuse(&c00, &c01, a[0], b00, b01)
+    let (b10, b11) = loadPair(b + rightPanel)
+    fuse(&c10, &c11, a[0], b10, b11)
+    let (b20, b21) = loadPair(b + 2 * rightPanel)
+    fuse(&c20, &c21, a[0], b20, b21)
+    let (b30, b31) = loadPair(b + 3 * rightPanel)
+    fuse(&c30, &c31, a[0], b30, b31)
+    a += leftStep
+    b += rightStep
+  }
+  storePair(c00, c01, c)
+  storePair(c10, c11, c + panelStride)
+  storePair(c20, c21, c + 2 * panelStride)
+  storePair(c30, c31, c + 3 * panelStride)
 }
 
 // Always inlined: in the innermost loops a call would spill every accumulator.

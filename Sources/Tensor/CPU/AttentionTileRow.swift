@@ -47,39 +47,39 @@ struct AttentionRow {
     valuesArePacked: Bool, count: Int, bias: UnsafePointer<Float>?, distance: Int, last: Int,
     offset: Float
   ) {
-    var start = 0
-    while start < count {
+    for start in stride(from: 0, to: count, by: AttentionTile.keys) {
       let cut = min(AttentionTile.keys, count - start)
-      score(keys + start * keyStride, keyStride, count: cut)
-      if let bias {
-        for key in 0..<cut {
-          scores[key] += bias[min(distance - start - key, last)] + offset
-        }
+      for key in stride(from: 0, to: cut, by: 16) {
+        score(keys + (start + key) * keyStride, keyStride, at: key, count: min(16, cut - key))
       }
-      accumulate(
-        valueRows + start * valueStride, valueStride, isPacked: valuesArePacked, count: cut)
-      start += cut
+      weigh(cut, bias: bias, distance: distance - start, last: last, offset: offset)
+      add(
+        valueRows + start * valueStride, valueStride, isPacked: valuesArePacked, at: 0, count: cut)
     }
   }
 
-  private func score(_ keys: UnsafePointer<Float>, _ keyStride: Int, count: Int) {
-    var key = 0
-    while key < count {
-      packTransposed(
-        keyPanel, keys + key * keyStride, sourceStride: keyStride, rows: min(16, count - key),
-        width: shape.keyWidth)
-      tileProduct(
-        TileResult(base: scores + key, panelStride: 0, rowStride: 0),
-        TileLeft(base: query, rowStride: 0, stepStride: 1),
-        TileRight(base: keyPanel, panelStride: 0, stepStride: 16), rows: 1, panels: 1,
-        depth: shape.keyWidth, accumulate: false)
-      key += 16
+  /// Scores up to 16 keys as keys `key...` of the tile, a multiple of 16.
+  func score(_ keys: UnsafePointer<Float>, _ keyStride: Int, at key: Int, count: Int) {
+    if count == 16 && shape.keyWidth % 8 == 0 {
+      sixteenDots(scores + key, query, keys, keyStride: keyStride, width: shape.keyWidth)
+      return
     }
+    packTransposed(
+      keyPanel, keys, sourceStride: keyStride, rows: count, width: shape.keyWidth)
+    tileProduct(
+      TileResult(base: scores + key, panelStride: 0, rowStride: 0),
+      TileLeft(base: query, rowStride: 0, stepStride: 1),
+      TileRight(base: keyPanel, panelStride: 0, stepStride: 16), rows: 1, panels: 1,
+      depth: shape.keyWidth, accumulate: false)
   }
 
-  private mutating func accumulate(
-    _ valueRows: UnsafePointer<Float>, _ valueStride: Int, isPacked: Bool, count: Int
+  /// Turns the scores of a tile into weights and brings what was there to the new maximum.
+  mutating func weigh(
+    _ count: Int, bias: UnsafePointer<Float>?, distance: Int, last: Int, offset: Float
   ) {
+    if let bias {
+      for key in 0..<count { scores[key] += bias[min(distance - key, last)] + offset }
+    }
     var m = maximum
     for key in 0..<count where scores[key] > m { m = scores[key] }
     let alpha = exponential(maximum - m)
@@ -93,6 +93,12 @@ struct AttentionRow {
     for key in 0..<count { z += scores[key] }
     sum = z
     for column in 0..<shape.valueStride { values[column] *= alpha }
+  }
+
+  /// Adds the weighted values of keys `key..<key + count` of the tile, which come in their order.
+  func add(
+    _ valueRows: UnsafePointer<Float>, _ valueStride: Int, isPacked: Bool, at key: Int, count: Int
+  ) {
     var rows = valueRows
     var stride = valueStride
     if !isPacked && shape.valueStride != shape.valueWidth {
@@ -104,7 +110,7 @@ struct AttentionRow {
     }
     tileProduct(
       TileResult(base: values, panelStride: 16, rowStride: 0),
-      TileLeft(base: scores, rowStride: 0, stepStride: 1),
+      TileLeft(base: scores + key, rowStride: 0, stepStride: 1),
       TileRight(base: rows, panelStride: 16, stepStride: stride), rows: 1,
       panels: shape.valueStride / 16, depth: count, accumulate: true)
   }
@@ -113,4 +119,51 @@ struct AttentionRow {
   func finish(_ o: UnsafeMutablePointer<Float>) {
     writeQuotient(o, values, divisor: sum, width: shape.valueWidth)
   }
+}
+
+/// `out[key] = <query, keys[key]>` of 16 keys, each one chain in the order of the columns.
+///
+/// Keys are transposed in registers: what a step of decoding reads, it reads once.
+private func sixteenDots(
+  _ out: UnsafeMutablePointer<Float>, _ query: UnsafePointer<Float>, _ keys: UnsafePointer<Float>,
+  keyStride: Int, width: Int
+) {
+  var low = Lanes.zero
+  var high = Lanes.zero
+  let others = keys + 8 * keyStride
+  var column = 0
+  while column < width {
+    let q = query + column
+    let a = transposed(keys + column, keyStride)
+    low = low.addingProduct(a.0, Lanes(repeating: q[0]))
+    low = low.addingProduct(a.1, Lanes(repeating: q[1]))
+    low = low.addingProduct(a.2, Lanes(repeating: q[2]))
+    low = low.addingProduct(a.3, Lanes(repeating: q[3]))
+    low = low.addingProduct(a.4, Lanes(repeating: q[4]))
+    low = low.addingProduct(a.5, Lanes(repeating: q[5]))
+    low = low.addingProduct(a.6, Lanes(repeating: q[6]))
+    low = low.addingProduct(a.7, Lanes(repeating: q[7]))
+    let b = transposed(others + column, keyStride)
+    high = high.addingProduct(b.0, Lanes(repeating: q[0]))
+    high = high.addingProduct(b.1, Lanes(repeating: q[1]))
+    high = high.addingProduct(b.2, Lanes(repeating: q[2]))
+    high = high.addingProduct(b.3, Lanes(repeating: q[3]))
+    high = high.addingProduct(b.4, Lanes(repeating: q[4]))
+    high = high.addingProduct(b.5, Lanes(repeating: q[5]))
+    high = high.addingProduct(b.6, Lanes(repeating: q[6]))
+    high = high.addingProduct(b.7, Lanes(repeating: q[7]))
+    column += 8
+  }
+  storePair(low, high, out)
+}
+
+/// Eight columns of eight rows, a column per vector; inlined so that nothing goes through memory.
+@inline(__always)
+private func transposed(
+  _ rows: UnsafePointer<Float>, _ stride: Int
+) -> (Lanes, Lanes, Lanes, Lanes, Lanes, Lanes, Lanes, Lanes) {
+  transposeEight(
+    load(rows), load(rows + stride), load(rows + 2 * stride), load(rows + 3 * stride),
+    load(rows + 4 * stride), load(rows + 5 * stride), load(rows + 6 * stride),
+    load(rows + 7 * stride))
 }

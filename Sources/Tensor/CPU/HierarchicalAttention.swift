@@ -1,3 +1,5 @@
+import CProcessor
+
 /// Causal hierarchical attention (Zhu and Soricut, 2021, arXiv 2107.11906), any length.
 ///
 /// Level l holds means of 2^l consecutive keys and values. A query meets its own block of
@@ -34,9 +36,11 @@ extension CPUKernels: HierarchicalAttentionKernels {
           let first = starts[sequence]
           let length = starts[sequence + 1] - first
           if length == 0 { continue }
+          let rows = HeadRows(first: first, head: head)
           pass.run(
-            o, lse, q, k, v, head: head, first: first,
-            levels: HierarchicalLevels(length: length, blockSize: blockSize), scale: scale,
+            o: rows.values(o, shape), lse: lse.base + head * lse.stride + first,
+            q: rows.keys(q, shape), k: rows.keys(k, shape), v: rows.values(v, shape),
+            HierarchicalLevels(length: length, blockSize: blockSize), scale: scale,
             fineQuery: fineQuery)
         }
       }
@@ -53,9 +57,7 @@ extension CPUKernels: HierarchicalAttentionKernels {
     let longest = HierarchicalLevels(length: tasks.longest, blockSize: blockSize)
     let floats =
       HierarchicalBias.floats(longest, fineQuery: fineQuery, gradient: true)
-      + AttentionGradients.floats(shape, longest: longest.length, keyRows: longest.keyRows)
-      + AttentionBackwardTile.floats(shape)
-      + (fineQuery ? 0 : CoarseGradients.floats(shape, longest))
+      + HierarchicalBackward.floats(shape, longest, fineQuery: fineQuery)
     Scratch.with(count: Scratch.rounded(tasks.count * bias.columns)) { outer in
       let partials = PartialSums(count: tasks.count, width: bias.columns, &outer)
       parallelFor(tasks.count) { task in
@@ -64,25 +66,19 @@ extension CPUKernels: HierarchicalAttentionKernels {
           let table = HierarchicalBias(
             bias.base + head * bias.stride, longest, fineQuery: fineQuery, gradient: true, &scratch)
           let pass = HierarchicalBackward(
-            rows: AttentionGradients(
-              shape, longest: longest.length, keyRows: longest.keyRows, &scratch),
-            coarse: fineQuery ? nil : CoarseGradients(shape, longest, &scratch),
-            tile: AttentionBackwardTile(shape, &scratch), bias: table,
-            biasGradient: partials[task])
+            shape, longest, table, partials[task], fineQuery: fineQuery, &scratch)
           for sequence in tasks.group(task) {
             let first = starts[sequence]
-            let levels = HierarchicalLevels(
-              length: starts[sequence + 1] - first, blockSize: blockSize)
-            if levels.length == 0 { continue }
-            for start in Swift.stride(from: 0, to: levels.length, by: levels.segment) {
-              let range = start..<min(levels.length, start + levels.segment)
-              pass.rows.pack(
-                q, k, v, dO, o, lse, head: head, first: first, range: range, scale: scale)
-              pass.run(levels, range, fineQuery: fineQuery)
-            }
-            pass.finish(levels)
-            pass.rows.write(
-              dq, dk, dv, head: head, first: first, length: levels.length, scale: scale)
+            let length = starts[sequence + 1] - first
+            if length == 0 { continue }
+            let rows = HeadRows(first: first, head: head)
+            pass.run(
+              HierarchicalGradientRows(
+                q: rows.keys(q, shape), k: rows.keys(k, shape), v: rows.values(v, shape),
+                dO: rows.values(dO, shape), o: rows.values(o, shape),
+                lse: lse.base + head * lse.stride + first, dq: rows.keys(dq, shape),
+                dk: rows.keys(dk, shape), dv: rows.values(dv, shape), scale: scale),
+              HierarchicalLevels(length: length, blockSize: blockSize))
           }
           table.finishGradient(partials[task])
         }
@@ -96,6 +92,39 @@ extension CPUKernels: HierarchicalAttentionKernels {
     precondition(
       bias.rows == heads && bias.columns == 2 * blockSize,
       "bias [\(bias.rows), \(bias.columns)] instead of [\(heads), \(2 * blockSize)]")
+  }
+}
+
+/// Where the rows of one sequence and head begin.
+struct HeadRows {
+  let first: Int
+  let head: Int
+
+  /// Columns of the head in queries or keys.
+  func keys(_ view: View, _ shape: HeadShape) -> StridedRows { rows(view, shape.keyWidth) }
+
+  /// Columns of the head in values or outputs.
+  func values(_ view: View, _ shape: HeadShape) -> StridedRows { rows(view, shape.valueWidth) }
+
+  private func rows(_ view: View, _ width: Int) -> StridedRows {
+    StridedRows(base: view.base + first * view.stride + head * width, stride: view.stride)
+  }
+}
+
+/// Rows of one sequence and head in a matrix that holds all heads.
+struct StridedRows {
+  let base: UnsafeMutablePointer<Float>
+  let stride: Int
+
+  subscript(row: Int) -> UnsafeMutablePointer<Float> { base + row * stride }
+
+  /// Asks for rows to be read or written soon.
+  ///
+  /// The rows of one head are pieces of long rows, which the processor does not foresee.
+  func prefetch(_ rows: Range<Int>, width: Int) {
+    for row in rows {
+      for column in Swift.stride(from: 0, to: width, by: 16) { cp_prefetch(self[row] + column) }
+    }
   }
 }
 
@@ -120,12 +149,6 @@ struct HierarchicalLevels {
   /// Key rows kept at a level.
   func keyRows(_ level: Int) -> Int { level == 0 ? length : leftBlocks(level) * blockSize }
 
-  /// First row of a level where all levels lie one after another.
-  func offset(_ level: Int) -> Int { (0..<level).reduce(0) { $0 + keyRows($1) } }
-
-  /// Key rows of all levels, less than twice the length.
-  var keyRows: Int { length > 0 ? offset(top + 1) : 0 }
-
   /// Query rows of a level; the last may stand for fewer than 2^level tokens.
   func queryRows(_ level: Int) -> Int { ((length - 1) >> level) + 1 }
 
@@ -144,58 +167,43 @@ struct HierarchicalLevels {
     Int.bitWidth - 1 - value.leadingZeroBitCount
   }
 
-  /// Positions taken at a time, whole blocks.
+  /// Positions the backward pass takes at a time: a block of level `lowTop`.
   ///
-  /// So few that what they touch at all levels stays in the second cache between its uses. The
-  /// order of a row's sums does not depend on it.
-  var segment: Int { blockSize * max(1, 256 / blockSize) }
+  /// So few that what they touch at the levels up to that one stays in the second cache.
+  var segment: Int { blockSize << lowTop }
 
-  /// First query row of a level where all levels above 0 lie one after another.
-  func queryOffset(_ level: Int) -> Int { (1..<level).reduce(0) { $0 + queryRows($1) } }
+  /// Highest level that a segment holds whole blocks of, whatever the length.
+  var lowTop: Int { Self.floorLog2(max(1, 128 / blockSize)) }
 
-  /// Query rows of all levels above 0, about the length.
-  var coarseQueryRows: Int { queryOffset(top + 1) }
+  /// Levels above 0 with blocks inside a segment.
+  var lowLevels: Range<Int> { 1..<min(lowTop, top) + 1 }
+
+  /// Levels above those.
+  var highLevels: Range<Int> { lowLevels.upperBound..<top + 1 }
+
+  /// Positions of a segment.
+  func range(segment index: Int) -> Range<Int> {
+    index * segment..<min(length, (index + 1) * segment)
+  }
+
+  /// First row of a level where those of a segment lie one after another.
+  func slabOffset(_ level: Int) -> Int { 2 * segment - (2 * segment >> level) }
+
+  /// Rows of a segment at all its levels.
+  var slabRows: Int { slabOffset(lowTop + 1) }
+
+  /// First key row of a level where those above a segment's lie one after another.
+  func highOffset(_ level: Int) -> Int {
+    highLevels.prefix { $0 < level }.reduce(0) { $0 + keyRows($1) }
+  }
+
+  /// First query row of a level where those above a segment's lie one after another.
+  func highQueryOffset(_ level: Int) -> Int {
+    highLevels.prefix { $0 < level }.reduce(0) { $0 + queryRows($1) }
+  }
 
   /// Key rows of a level that positions `range` complete.
   func completed(_ level: Int, by range: Range<Int>) -> Range<Int> {
     min(range.lowerBound >> level, keyRows(level))..<min(range.upperBound >> level, keyRows(level))
-  }
-
-  /// Means of neighbouring rows, level by level: `row_l[J] = (row_{l-1}[2J] + row_{l-1}[2J+1]) / 2`.
-  ///
-  /// - Parameter range: Positions that have just come; all before them are there.
-  func extendPyramid(_ rows: UnsafeMutablePointer<Float>, stride: Int, by range: Range<Int>) {
-    var below = rows
-    for level in 1..<top + 1 {
-      let above = below + keyRows(level - 1) * stride
-      for row in completed(level, by: range) {
-        let left = below + 2 * row * stride
-        var column = 0
-        while column < stride {
-          let mean = (load(left + column) + load(left + stride + column)) * 0.5
-          store(mean, above + row * stride + column)
-          column += 8
-        }
-      }
-      below = above
-    }
-  }
-
-  /// Adjoint of the pyramid: hands half of each row's gradient to either child.
-  func spreadGradients(_ rows: UnsafeMutablePointer<Float>, stride: Int) {
-    for level in (1..<top + 1).reversed() {
-      let above = rows + offset(level) * stride
-      let below = rows + offset(level - 1) * stride
-      for row in 0..<keyRows(level) {
-        let left = below + 2 * row * stride
-        var column = 0
-        while column < stride {
-          let half = load(above + row * stride + column) * 0.5
-          store(load(left + column) + half, left + column)
-          store(load(left + stride + column) + half, left + stride + column)
-          column += 8
-        }
-      }
-    }
   }
 }

@@ -1,3 +1,32 @@
+/// Inputs and gradients of one sequence and head.
+struct HierarchicalGradientRows {
+  let q: StridedRows  // [L, D]
+  let k: StridedRows  // [L, D]
+  let v: StridedRows  // [L, E]
+  let dO: StridedRows  // [L, E]
+  let o: StridedRows  // [L, E]
+  let lse: UnsafePointer<Float>  // [L]
+  let dq: StridedRows  // [L, D]
+  let dk: StridedRows  // [L, D]
+  let dv: StridedRows  // [L, E]
+  let scale: Float
+
+  /// Asks for what a segment will write at positions `rows`, and the segments to its left will read
+  /// at the same places.
+  func prefetch(_ rows: Range<Int>, _ shape: HeadShape, segment: Int) {
+    dq.prefetch(rows, width: shape.keyWidth)
+    dk.prefetch(rows, width: shape.keyWidth)
+    dv.prefetch(rows, width: shape.valueWidth)
+    let left = max(0, rows.lowerBound - segment)..<max(0, rows.upperBound - segment)
+    q.prefetch(left, width: shape.keyWidth)
+    dO.prefetch(left, width: shape.valueWidth)
+    o.prefetch(left, width: shape.valueWidth)
+    let next = max(0, left.lowerBound - segment)..<max(0, left.upperBound - segment)
+    k.prefetch(next, width: shape.keyWidth)
+    v.prefetch(next, width: shape.valueWidth)
+  }
+}
+
 /// Backward pass of hierarchical attention over one sequence and head.
 ///
 /// With coarse queries all tokens of a group share the scores of their level, so the group acts
@@ -8,166 +37,239 @@
 ///
 /// where no exponent is positive. These are built level by level from the rows below. With fine
 /// queries every level uses the tokens' own rows.
+///
+/// Segments are taken from right to left: whoever reads a key, at any level, lies to its right, so
+/// a segment's gradients are finished with the segment, and written once. What the lower levels
+/// hold of two segments stays in the second cache; the levels above have few rows and are kept for
+/// the whole sequence.
 struct HierarchicalBackward {
-  let rows: AttentionGradients
-  /// Rows of the levels above 0; nil with fine queries.
-  let coarse: CoarseGradients?
-  let tile: AttentionBackwardTile
-  let bias: HierarchicalBias
-  let biasGradient: UnsafeMutablePointer<Float>
+  private let shape: HeadShape
+  private let bias: HierarchicalBias
+  private let biasGradient: UnsafeMutablePointer<Float>
+  private let fineQuery: Bool
+  private let tile: AttentionBackwardTile
+  private let slabs: (HierarchicalSlab, HierarchicalSlab)
+  private let high: HierarchicalHighRows
+  private let groups: HierarchicalGroups
+  private let queries: UnsafeMutablePointer<Float>  // [segment, padded D], times the scale
+  private let queryGradients: UnsafeMutablePointer<Float>  // [segment, padded D]
+  private let blockQueries: UnsafeMutablePointer<Float>  // [blockSize, padded D], times the scale
+  private let blockGradients: UnsafeMutablePointer<Float>  // [blockSize, padded D]
 
-  /// Takes packed positions, all before them being done, to what they add to the gradients.
-  ///
-  /// A group acts once its last token is there. What a level holds lies to the left, so that the
-  /// sequence is read once, from left to right, and a segment's rows are used while they are in
-  /// the cache.
-  func run(_ levels: HierarchicalLevels, _ range: Range<Int>, fineQuery: Bool) {
-    let shape = rows.shape
-    levels.extendPyramid(rows.keys, stride: shape.keyStride, by: range)
-    levels.extendPyramid(rows.values, stride: shape.valueStride, by: range)
-    for level in 1..<levels.top + 1 {
-      let done = levels.completed(level, by: range)
-      let offset = levels.offset(level)
-      rows.clearKeys(offset + done.lowerBound..<offset + done.upperBound)
-    }
-    let size = levels.blockSize
-    for block in range.lowerBound / size..<(range.upperBound + size - 1) / size {
-      tokens(block, levels, fineQuery: fineQuery)
-    }
-    guard let coarse else { return }
-    for level in 1..<levels.top + 1 {
-      let isLast = range.upperBound == levels.length
-      let end = isLast ? levels.queryRows(level) : range.upperBound >> level
-      let groups = range.lowerBound >> level..<end
-      coarse.restrict(rows, levels, level, groups)
-      coarseLevel(level, levels, coarse, groups)
+  static func floats(
+    _ shape: HeadShape, _ longest: HierarchicalLevels, fineQuery: Bool
+  ) -> Int {
+    2 * (longest.segment + longest.blockSize) * shape.keyStride
+      + AttentionBackwardTile.floats(shape) + 2 * HierarchicalSlab.floats(shape, longest)
+      + HierarchicalHighRows.floats(shape, longest)
+      + HierarchicalGroups.floats(shape, longest, fineQuery: fineQuery)
+  }
+
+  init(
+    _ shape: HeadShape, _ longest: HierarchicalLevels, _ bias: HierarchicalBias,
+    _ biasGradient: UnsafeMutablePointer<Float>, fineQuery: Bool, _ scratch: inout Scratch
+  ) {
+    self.shape = shape
+    self.bias = bias
+    self.biasGradient = biasGradient
+    self.fineQuery = fineQuery
+    tile = AttentionBackwardTile(shape, &scratch)
+    slabs = (
+      HierarchicalSlab(shape, longest, &scratch), HierarchicalSlab(shape, longest, &scratch)
+    )
+    high = HierarchicalHighRows(shape, longest, &scratch)
+    groups = HierarchicalGroups(shape, longest, fineQuery: fineQuery, &scratch)
+    queries = scratch.take(longest.segment * shape.keyStride)
+    queryGradients = scratch.take(longest.segment * shape.keyStride)
+    blockQueries = scratch.take(longest.blockSize * shape.keyStride)
+    blockGradients = scratch.take(longest.blockSize * shape.keyStride)
+  }
+
+  func run(_ rows: HierarchicalGradientRows, _ levels: HierarchicalLevels) {
+    high.build(rows.k, rows.v, levels, through: slabs.0)
+    var (own, left) = slabs
+    let last = (levels.length - 1) / levels.segment
+    own.load(rows.k, rows.v, levels, segment: last)
+    own.clearGradients(levels, segment: last)
+    for index in (0..<last + 1).reversed() {
+      if index > 0 {
+        left.load(rows.k, rows.v, levels, segment: index - 1)
+        left.clearGradients(levels, segment: index - 1)
+      }
+      segment(Segment(levels, index: index, own: own, left: left), rows)
+      (own, left) = (left, own)
     }
   }
 
-  /// Hands the gradients of the levels down to the keys and values they are means of.
-  func finish(_ levels: HierarchicalLevels) {
-    levels.spreadGradients(rows.keyGradients, stride: rows.shape.keyStride)
-    levels.spreadGradients(rows.valueGradients, stride: rows.shape.valueStride)
+  /// One segment and the keys its rows meet.
+  private struct Segment {
+    let levels: HierarchicalLevels
+    let range: Range<Int>
+    let own: HierarchicalSlab
+    let left: HierarchicalSlab
+
+    init(_ levels: HierarchicalLevels, index: Int, own: HierarchicalSlab, left: HierarchicalSlab) {
+      self.levels = levels
+      range = levels.range(segment: index)
+      self.own = own
+      self.left = left
+    }
+
+    /// Key rows of one block of a low level.
+    func keys(_ level: Int, from row: Int, count: Int) -> AttentionBackwardTile.Range {
+      let local = row - (range.lowerBound >> level)
+      return local >= 0
+        ? own.range(levels, level, row: local, count: count)
+        : left.range(levels, level, row: local + (levels.segment >> level), count: count)
+    }
+  }
+
+  private func segment(_ segment: Segment, _ rows: HierarchicalGradientRows) {
+    let (levels, range) = (segment.levels, segment.range)
+    packRows(
+      queries, stride: shape.keyStride, rows.q[range.lowerBound], sourceStride: rows.q.stride,
+      rows: range.count, width: shape.keyWidth, scale: rows.scale)
+    queryGradients.update(repeating: 0, count: range.count * shape.keyStride)
+    groups.load(rows, range)
+    let size = levels.blockSize
+    for block in range.lowerBound / size..<(range.upperBound + size - 1) / size {
+      let positions = block * size..<min(range.upperBound, (block + 1) * size)
+      rows.prefetch(positions, shape, segment: levels.segment)
+      tokens(block, segment)
+    }
+    if !fineQuery {
+      for level in levels.lowLevels { lowLevel(level, segment) }
+    }
+    unpackRows(
+      rows.dq[range.lowerBound], stride: rows.dq.stride, queryGradients,
+      sourceStride: shape.keyStride, rows: range.count, width: shape.keyWidth, scale: rows.scale)
+    if !fineQuery {
+      for level in levels.highLevels { highLevel(level, segment, rows) }
+    }
+    high.spreadGradients(levels, by: range)
+    segment.own.spreadGradients(levels, range, from: high)
+    segment.own.write(rows.dk, rows.dv, range)
   }
 
   /// Rows of a tile: more than one panel only where all panels of a block lie alike.
-  private func tileRows(_ levels: HierarchicalLevels, fineQuery: Bool) -> Int {
+  private func tileRows(_ levels: HierarchicalLevels) -> Int {
     fineQuery && levels.blockSize % 16 != 0 ? 16 : AttentionTile.backwardRows
   }
 
-  private func tokens(_ block: Int, _ levels: HierarchicalLevels, fineQuery: Bool) {
+  private func tokens(_ block: Int, _ segment: Segment) {
+    let levels = segment.levels
     let size = levels.blockSize
-    let start = max(0, (block - 1) * size)
-    let step = tileRows(levels, fineQuery: fineQuery)
-    var row = 0
-    while row < size && block * size + row < levels.length {
-      let token = block * size + row
-      let count = min(step, min(size - row, levels.length - token))
-      let queries = rows.rows(from: token, count: count)
+    let start = block * size
+    let local = start - segment.range.lowerBound
+    let step = tileRows(levels)
+    let end = min(size, levels.length - start)
+    for row in stride(from: 0, to: end, by: step) {
+      let count = min(step, end - row)
+      let queries = tokenRows(from: local + row, count: count)
       tile.load(queries)
+      var lead = min(size, start)
+      if lead > local {
+        // The block before is in the other slab.
+        tile.accumulate(
+          queries, segment.keys(0, from: start - size, count: size),
+          bias: bias.rows(level: 0, distance: size + row), mask: .causal(offset: size + row))
+        lead = 0
+      }
       tile.accumulate(
-        queries, rows.range(from: start, count: token + count - start),
-        bias: bias.rows(level: 0, distance: token - start), mask: .causal(offset: token - start))
-      if fineQuery { fineLevels(block, token: token, queries, levels) }
-      row += step
+        queries, segment.own.range(levels, 0, row: local - lead, count: lead + row + count),
+        bias: bias.rows(level: 0, distance: lead + row), mask: .causal(offset: lead + row))
+      if fineQuery { fineLevels(block, token: start + row, queries, segment) }
     }
   }
 
+  /// Query rows of the segment, counted from its first.
+  private func tokenRows(from row: Int, count: Int) -> AttentionBackwardTile.Rows {
+    let query = row * shape.keyStride
+    return groups.rows(
+      groups.tokens + row, count: count, queries: queries + query, queryStride: shape.keyStride,
+      queryGradients: queryGradients + query)
+  }
+
   private func fineLevels(
-    _ block: Int, token: Int, _ queries: AttentionBackwardTile.Rows, _ levels: HierarchicalLevels
+    _ block: Int, token: Int, _ queries: AttentionBackwardTile.Rows, _ segment: Segment
   ) {
+    let levels = segment.levels
     for level in 1..<HierarchicalLevels.topLevel(block: block) + 1 {
       let key = ((block >> level) - 1) * levels.blockSize
-      let range = rows.range(
-        from: levels.offset(level) + key, count: levels.visibleKeys(block: block, level: level))
+      let count = levels.visibleKeys(block: block, level: level)
+      let range =
+        level <= levels.lowTop
+        ? segment.keys(level, from: key, count: count)
+        : high.range(levels, level, row: key, count: count)
       tile.accumulate(
         queries, range, bias: bias.tokens(level: level, token: token, key: key), mask: .none)
       bias.leave(level: level, token: token, into: biasGradient)
     }
   }
 
-  private func coarseLevel(
-    _ level: Int, _ levels: HierarchicalLevels, _ coarse: CoarseGradients, _ groups: Range<Int>
-  ) {
+  /// All groups of a level that lie in the segment.
+  private func lowLevel(_ level: Int, _ segment: Segment) {
+    let levels = segment.levels
     let size = levels.blockSize
-    let offset = levels.offset(level)
+    let first = segment.range.lowerBound >> level
+    let end = first + groups.restrict(level, levels, segment.range)
     // Groups of the first block see nothing at this level.
-    var query = max(size, groups.lowerBound)
-    while query < groups.upperBound {
+    var query = max(size, first)
+    while query < end {
       let row = query % size
-      let count = min(AttentionTile.backwardRows, min(size - row, groups.upperBound - query))
-      let queries = coarse.rows(rows, levels, level, from: query, count: count)
-      tile.load(queries)
-      tile.accumulate(
-        queries, rows.range(from: offset + query - row - size, count: size),
-        bias: bias.rows(level: level, distance: size + row),
-        mask: .half(rows: size / 2 - row, keys: size / 2))
+      let count = min(AttentionTile.backwardRows, min(size - row, end - query))
+      let local = (query - first) << level
+      let queries = groups.rows(
+        groups.low(level, levels) + query - first, count: count,
+        queries: queries + local * shape.keyStride, queryStride: shape.keyStride << level,
+        queryGradients: queryGradients + local * shape.keyStride)
+      accumulate(
+        level, row: row, queries, segment.keys(level, from: query - row - size, count: size), size)
       query += count
     }
   }
-}
 
-/// (R, G, E) of the groups of all levels above 0, level after level.
-struct CoarseGradients {
-  private let width: Int
-  private let lse: UnsafeMutablePointer<Float>  // [rows], R
-  private let dots: UnsafeMutablePointer<Float>  // [rows], E
-  private let gradients: UnsafeMutablePointer<Float>  // [rows, padded E], G
-
-  static func floats(_ shape: HeadShape, _ longest: HierarchicalLevels) -> Int {
-    let rows = longest.coarseQueryRows
-    return 2 * Scratch.rounded(rows) + Scratch.rounded(rows * shape.valueStride)
-  }
-
-  init(_ shape: HeadShape, _ longest: HierarchicalLevels, _ scratch: inout Scratch) {
-    width = shape.valueStride
-    lse = scratch.take(longest.coarseQueryRows)
-    dots = scratch.take(longest.coarseQueryRows)
-    gradients = scratch.take(longest.coarseQueryRows * shape.valueStride)
-  }
-
-  /// Groups of a level as rows of a tile: every 2^level-th query, gradients row by row.
-  func rows(
-    _ tokens: AttentionGradients, _ levels: HierarchicalLevels, _ level: Int, from row: Int,
-    count: Int
-  ) -> AttentionBackwardTile.Rows {
-    let own = levels.queryOffset(level) + row
-    let query = (row << level) * tokens.shape.keyStride
-    return AttentionBackwardTile.Rows(
-      count: count, queries: tokens.queries + query,
-      queryStride: tokens.shape.keyStride << level, gradients: gradients + own * width,
-      gradientStride: width, lse: lse + own, dots: dots + own,
-      queryGradients: tokens.queryGradients + query)
-  }
-
-  /// Builds groups of a level from pairs of rows of the level below.
-  func restrict(
-    _ tokens: AttentionGradients, _ levels: HierarchicalLevels, _ level: Int, _ groups: Range<Int>
+  /// Builds the groups of a level that begin in the segment; a block acts once its first is there.
+  ///
+  /// Its rows are tokens far apart, whose gradients are written already: it adds to them.
+  private func highLevel(
+    _ level: Int, _ segment: Segment, _ rows: HierarchicalGradientRows
   ) {
-    let below = level == 1 ? 0 : levels.queryOffset(level - 1)
-    let fromLSE = level == 1 ? tokens.lse : lse + below
-    let fromDots = level == 1 ? tokens.dots : dots + below
-    let fromGradients = level == 1 ? tokens.gradients : gradients + below * width
-    let own = levels.queryOffset(level)
-    let children = levels.queryRows(level - 1)
-    for group in groups {
-      let left = 2 * group
-      // A missing child repeats the left one with weight zero.
-      let right = min(left + 1, children - 1)
-      let smallest = min(fromLSE[left], fromLSE[right])
-      let leftWeight = exponential(smallest - fromLSE[left])
-      let rightWeight = right > left ? exponential(smallest - fromLSE[right]) : 0
-      let from = fromGradients + left * width
-      let other = fromGradients + right * width
-      let to = gradients + (own + group) * width
-      var column = 0
-      while column < width {
-        let sum = load(from + column) * leftWeight + load(other + column) * rightWeight
-        store(sum, to + column)
-        column += 8
-      }
-      dots[own + group] = fromDots[left] * leftWeight + fromDots[right] * rightWeight
-      lse[own + group] = smallest
+    let levels = segment.levels
+    let size = levels.blockSize
+    groups.restrictHigh(level, levels, segment.range)
+    let start = segment.range.lowerBound
+    if start == 0 || start % (size << level) != 0 { return }
+    let block = start / (size << level)
+    let end = min(size, levels.queryRows(level) - block * size)
+    for row in stride(from: 0, to: end, by: AttentionTile.backwardRows) {
+      let count = min(AttentionTile.backwardRows, end - row)
+      let query = block * size + row
+      packRows(
+        blockQueries, stride: shape.keyStride, rows.q[query << level],
+        sourceStride: rows.q.stride << level, rows: count, width: shape.keyWidth,
+        scale: rows.scale)
+      blockGradients.update(repeating: 0, count: count * shape.keyStride)
+      let queries = groups.rows(
+        groups.high(level, levels) + query, count: count, queries: blockQueries,
+        queryStride: shape.keyStride, queryGradients: blockGradients)
+      accumulate(
+        level, row: row, queries,
+        high.range(levels, level, row: (block - 1) * size, count: size), size)
+      addUnpackedRows(
+        rows.dq[query << level], stride: rows.dq.stride << level, blockGradients,
+        sourceStride: shape.keyStride, rows: count, width: shape.keyWidth, scale: rows.scale)
     }
+  }
+
+  /// Rows from row `row` of a block on against the block to its left.
+  private func accumulate(
+    _ level: Int, row: Int, _ queries: AttentionBackwardTile.Rows,
+    _ range: AttentionBackwardTile.Range, _ size: Int
+  ) {
+    tile.load(queries)
+    tile.accumulate(
+      queries, range, bias: bias.rows(level: level, distance: size + row),
+      mask: .half(rows: size / 2 - row, keys: size / 2))
   }
 }

@@ -1,27 +1,25 @@
 /// Forward pass of hierarchical attention over one sequence and head.
+///
+/// Blocks are taken from left to right. A block sees one block to its left at every level, so two
+/// blocks of each are all that is kept: every input is read once, and whatever is read again is
+/// in the second cache, however long the sequence.
 struct HierarchicalForward {
   let shape: HeadShape
   private let bias: HierarchicalBias
-  private let keys: UnsafeMutablePointer<Float>  // [key rows of all levels, padded D]
-  private let values: UnsafeMutablePointer<Float>  // [key rows of all levels, padded E]
   private let panel: AttentionPanel
-  /// Partial sums of all levels above 0, level after level.
+  private let past: HierarchicalPast
   private let partials: Partials
 
-  /// Running softmax of query rows.
+  /// Running softmax of the query rows of one block of every level above 0.
   private struct Partials {
-    let maximum: UnsafeMutablePointer<Float>  // [rows]
-    let sum: UnsafeMutablePointer<Float>  // [rows]
-    let values: UnsafeMutablePointer<Float>  // [rows, padded E]
-
-    func advanced(by rows: Int, stride: Int) -> Partials {
-      Partials(maximum: maximum + rows, sum: sum + rows, values: values + rows * stride)
-    }
+    let maximum: UnsafeMutablePointer<Float>  // [levels, blockSize]
+    let sum: UnsafeMutablePointer<Float>  // [levels, blockSize]
+    let values: UnsafeMutablePointer<Float>  // [levels, blockSize, padded E]
   }
 
   static func floats(_ shape: HeadShape, _ longest: HierarchicalLevels) -> Int {
-    let rows = longest.coarseQueryRows
-    return longest.keyRows * (shape.keyStride + shape.valueStride) + AttentionPanel.floats(shape)
+    let rows = longest.top * longest.blockSize
+    return HierarchicalPast.floats(shape, longest) + AttentionPanel.floats(shape)
       + 2 * Scratch.rounded(rows) + Scratch.rounded(rows * shape.valueStride)
   }
 
@@ -31,104 +29,87 @@ struct HierarchicalForward {
   ) {
     self.shape = shape
     self.bias = bias
-    keys = scratch.take(longest.keyRows * shape.keyStride)
-    values = scratch.take(longest.keyRows * shape.valueStride)
     panel = AttentionPanel(shape, &scratch)
-    let rows = longest.coarseQueryRows
+    past = HierarchicalPast(shape, longest, &scratch)
+    let rows = longest.top * longest.blockSize
     partials = Partials(
       maximum: scratch.take(rows), sum: scratch.take(rows),
       values: scratch.take(rows * shape.valueStride))
   }
 
-  /// From left to right: whatever a position sees at any level has been read before it, and a
-  /// segment's rows are used while they are in the cache.
   func run(
-    _ o: View, _ lse: View, _ q: View, _ k: View, _ v: View, head: Int, first: Int,
-    levels: HierarchicalLevels, scale: Float, fineQuery: Bool
+    o: StridedRows, lse: UnsafeMutablePointer<Float>, q: StridedRows, k: StridedRows,
+    v: StridedRows, _ levels: HierarchicalLevels, scale: Float, fineQuery: Bool
   ) {
-    let queries = q.rows(first..<first + levels.length).columns(
-      head * shape.keyWidth..<(head + 1) * shape.keyWidth)
-    let results = o.rows(first..<first + levels.length).columns(
-      head * shape.valueWidth..<(head + 1) * shape.valueWidth)
-    let logs = lse.base + head * lse.stride + first
     let size = levels.blockSize
-    for start in Swift.stride(from: 0, to: levels.length, by: levels.segment) {
-      let range = start..<min(levels.length, start + levels.segment)
-      packRows(
-        keys + start * shape.keyStride, stride: shape.keyStride,
-        k.base + (first + start) * k.stride + head * shape.keyWidth, sourceStride: k.stride,
-        rows: range.count, width: shape.keyWidth)
-      packRows(
-        values + start * shape.valueStride, stride: shape.valueStride,
-        v.base + (first + start) * v.stride + head * shape.valueWidth, sourceStride: v.stride,
-        rows: range.count, width: shape.valueWidth)
-      levels.extendPyramid(keys, stride: shape.keyStride, by: range)
-      levels.extendPyramid(values, stride: shape.valueStride, by: range)
-      if !fineQuery {
-        for level in (1..<levels.top + 1).reversed() {
-          coarseLevel(level, queries, range, levels, scale)
+    for block in 0..<levels.blocks {
+      let range = block * size..<min(levels.length, (block + 1) * size)
+      // Two blocks ahead: what comes next is on its way already.
+      let next = min(levels.length, range.lowerBound + 2 * size)
+      let ahead = next..<min(levels.length, next + size)
+      q.prefetch(ahead, width: shape.keyWidth)
+      k.prefetch(ahead, width: shape.keyWidth)
+      v.prefetch(ahead, width: shape.valueWidth)
+      o.prefetch(ahead, width: shape.valueWidth)
+      past.take(k, v, block: block, range)
+      if !fineQuery && block > 0 {
+        for level in (1..<min(levels.top, block.trailingZeroBitCount) + 1).reversed() {
+          coarseLevel(level, block >> level, q, levels, scale)
         }
       }
-      for block in start / size..<(range.upperBound + size - 1) / size {
-        tokens(block, queries, results, logs, levels, scale, fineQuery: fineQuery)
-      }
+      tokens(block, q, o, lse, levels, scale, fineQuery: fineQuery)
+      past.extend(levels, block: block, range)
     }
   }
 
-  /// The groups of one level above 0 that begin in `range`, each asking with its first token.
+  /// One block of a level above 0 at its first token, each group asking with its own first token.
   private func coarseLevel(
-    _ level: Int, _ q: View, _ range: Range<Int>, _ levels: HierarchicalLevels, _ scale: Float
+    _ level: Int, _ block: Int, _ q: StridedRows, _ levels: HierarchicalLevels, _ scale: Float
   ) {
     let size = levels.blockSize
-    let own = partials.advanced(by: levels.queryOffset(level), stride: shape.valueStride)
-    let above = partials.advanced(by: levels.queryOffset(level + 1), stride: shape.valueStride)
-    let offset = levels.offset(level)
-    let round = (1 << level) - 1
-    // Groups of the first block see nothing at this level.
-    var query = max(size, (range.lowerBound + round) >> level)
-    let end = (range.upperBound + round) >> level
-    while query < end {
-      let row = query % size
-      let rows = min(16, min(size - row, end - query))
-      let start = offset + query - row - size
+    let left = past.start(level, block: block - 1)
+    let end = min(size, levels.queryRows(level) - block * size)
+    for row in stride(from: 0, to: end, by: 16) {
+      let query = block * size + row
+      let rows = min(16, end - row)
       packTransposed(
-        panel.queries, q.base + (query << level) * q.stride, sourceStride: q.stride << level,
-        rows: rows, width: shape.keyWidth, scale: scale)
-      begin(above, query: query, rows: rows, isEmpty: query < 2 * size)
+        panel.queries, q[query << level], sourceStride: q.stride << level, rows: rows,
+        width: shape.keyWidth, scale: scale)
+      begin(level: level + 1, query: query, rows: rows, size: size, isEmpty: block < 2)
       panel.attend(
-        keys: keys + start * shape.keyStride, valueRows: values + start * shape.valueStride,
-        count: size, bias: bias.rows(level: level, distance: size + row),
+        keys: past.keys(left), valueRows: past.values(left), count: size,
+        bias: bias.rows(level: level, distance: size + row),
         mask: .half(rows: size / 2 - row, keys: size / 2), rows: rows)
-      save(own, query: query, rows: rows)
-      query += rows
+      save(level: level, row: row, rows: rows, size: size)
     }
   }
 
   /// The tokens of one block: the levels above, then their own block and the one before.
   private func tokens(
-    _ block: Int, _ q: View, _ o: View, _ lse: UnsafeMutablePointer<Float>,
+    _ block: Int, _ q: StridedRows, _ o: StridedRows, _ lse: UnsafeMutablePointer<Float>,
     _ levels: HierarchicalLevels, _ scale: Float, fineQuery: Bool
   ) {
     let size = levels.blockSize
-    let start = max(0, (block - 1) * size)
+    let first = max(0, (block - 1) * size)
+    let start = past.ownStart(block: block) - (block * size - first)
     var row = 0
     while row < size && block * size + row < levels.length {
       let token = block * size + row
       let rows = min(16, min(size - row, levels.length - token))
       packTransposed(
-        panel.queries, q.base + token * q.stride, sourceStride: q.stride, rows: rows,
-        width: shape.keyWidth, scale: scale)
+        panel.queries, q[token], sourceStride: q.stride, rows: rows, width: shape.keyWidth,
+        scale: scale)
       if fineQuery {
         panel.reset()
         fineLevels(block, token: token, rows: rows, levels)
       } else {
-        begin(partials, query: token, rows: rows, isEmpty: block < 2)
+        begin(level: 1, query: token, rows: rows, size: size, isEmpty: block < 2)
       }
       panel.attend(
-        keys: keys + start * shape.keyStride, valueRows: values + start * shape.valueStride,
-        count: token + rows - start, bias: bias.rows(level: 0, distance: token - start),
-        mask: .causal(offset: token - start), rows: rows)
-      panel.finish(o: o.base + token * o.stride, stride: o.stride, lse: lse + token, rows: rows)
+        keys: past.keys(start), valueRows: past.values(start), count: token + rows - first,
+        bias: bias.rows(level: 0, distance: token - first),
+        mask: .causal(offset: token - first), rows: rows)
+      panel.finish(o: o[token], stride: o.stride, lse: lse + token, rows: rows)
       row += 16
     }
   }
@@ -136,32 +117,117 @@ struct HierarchicalForward {
   /// All levels above 0 for up to 16 tokens of one block, each asking for itself.
   private func fineLevels(_ block: Int, token: Int, rows: Int, _ levels: HierarchicalLevels) {
     for level in (1..<HierarchicalLevels.topLevel(block: block) + 1).reversed() {
-      let key = ((block >> level) - 1) * levels.blockSize
-      let start = levels.offset(level) + key
+      let left = (block >> level) - 1
+      let start = past.start(level, block: left)
       panel.attend(
-        keys: keys + start * shape.keyStride, valueRows: values + start * shape.valueStride,
+        keys: past.keys(start), valueRows: past.values(start),
         count: levels.visibleKeys(block: block, level: level),
-        bias: bias.tokens(level: level, token: token, key: key), mask: .none, rows: rows)
+        bias: bias.tokens(level: level, token: token, key: left * levels.blockSize), mask: .none,
+        rows: rows)
     }
   }
 
-  /// Starts the panel from the partial sums of the rows' parents.
-  private func begin(_ parents: Partials, query: Int, rows: Int, isEmpty: Bool) {
+  /// Starts the panel from the partial sums of the rows' parents at `level`.
+  private func begin(level: Int, query: Int, rows: Int, size: Int, isEmpty: Bool) {
     panel.reset()
     if isEmpty { return }
+    let first = (level - 1) * size
     for row in 0..<rows {
-      let parent = (query + row) >> 1
-      panel.maximum[row] = parents.maximum[parent]
-      panel.sum[row] = parents.sum[parent]
+      let parent = first + (query + row) / 2 % size
+      panel.maximum[row] = partials.maximum[parent]
+      panel.sum[row] = partials.sum[parent]
       (panel.values + row * shape.valueStride).update(
-        from: parents.values + parent * shape.valueStride, count: shape.valueStride)
+        from: partials.values + parent * shape.valueStride, count: shape.valueStride)
     }
   }
 
-  private func save(_ own: Partials, query: Int, rows: Int) {
-    (own.maximum + query).update(from: panel.maximum, count: rows)
-    (own.sum + query).update(from: panel.sum, count: rows)
-    (own.values + query * shape.valueStride).update(
+  private func save(level: Int, row: Int, rows: Int, size: Int) {
+    let own = (level - 1) * size + row
+    (partials.maximum + own).update(from: panel.maximum, count: rows)
+    (partials.sum + own).update(from: panel.sum, count: rows)
+    (partials.values + own * shape.valueStride).update(
       from: panel.values, count: rows * shape.valueStride)
+  }
+}
+
+/// Keys and values of the last two blocks of every level.
+///
+/// Level 0 has room for three, so that a block and the one before it lie side by side: odd blocks
+/// in the second, even ones in the third and, for the next, in the first. Levels above keep block
+/// c in half c mod 2.
+private struct HierarchicalPast {
+  private let shape: HeadShape
+  private let size: Int
+  private let keyRows: UnsafeMutablePointer<Float>  // [rows, padded D]
+  private let valueRows: UnsafeMutablePointer<Float>  // [rows, padded E]
+
+  private static func rows(_ longest: HierarchicalLevels) -> Int {
+    (3 + 2 * longest.top) * longest.blockSize
+  }
+
+  static func floats(_ shape: HeadShape, _ longest: HierarchicalLevels) -> Int {
+    rows(longest) * (shape.keyStride + shape.valueStride)
+  }
+
+  init(_ shape: HeadShape, _ longest: HierarchicalLevels, _ scratch: inout Scratch) {
+    self.shape = shape
+    size = longest.blockSize
+    keyRows = scratch.take(Self.rows(longest) * shape.keyStride)
+    valueRows = scratch.take(Self.rows(longest) * shape.valueStride)
+  }
+
+  func keys(_ row: Int) -> UnsafeMutablePointer<Float> { keyRows + row * shape.keyStride }
+  func values(_ row: Int) -> UnsafeMutablePointer<Float> { valueRows + row * shape.valueStride }
+
+  /// First row of a token block; the block before it ends there.
+  func ownStart(block: Int) -> Int { block == 0 ? 0 : block % 2 == 1 ? size : 2 * size }
+
+  /// First row of a block of a level above 0.
+  func start(_ level: Int, block: Int) -> Int { (1 + 2 * level + block % 2) * size }
+
+  /// Copies the keys and values of a block.
+  func take(_ k: StridedRows, _ v: StridedRows, block: Int, _ range: Range<Int>) {
+    let own = ownStart(block: block)
+    packRows(
+      keys(own), stride: shape.keyStride, k[range.lowerBound], sourceStride: k.stride,
+      rows: range.count, width: shape.keyWidth)
+    packRows(
+      values(own), stride: shape.valueStride, v[range.lowerBound], sourceStride: v.stride,
+      rows: range.count, width: shape.valueWidth)
+    guard own == 2 * size else { return }
+    keys(0).update(from: keys(own), count: range.count * shape.keyStride)
+    values(0).update(from: values(own), count: range.count * shape.valueStride)
+  }
+
+  /// Means of neighbouring rows, `row_l[J] = (row_{l-1}[2J] + row_{l-1}[2J+1]) / 2`, as far as
+  /// the block completes them.
+  func extend(_ levels: HierarchicalLevels, block: Int, _ range: Range<Int>) {
+    var level = 1
+    while level <= levels.top {
+      let rows = levels.completed(level, by: range)
+      if rows.isEmpty { break }
+      for row in rows {
+        // The block size is even: both children are in the same half.
+        let left = 2 * row
+        let half =
+          level == 1 ? ownStart(block: block) : start(level - 1, block: left / size)
+        let below = half + left % size
+        let own = start(level, block: row / size) + row % size
+        average(keys(own), keys(below), count: shape.keyStride)
+        average(values(own), values(below), count: shape.valueStride)
+      }
+      level += 1
+    }
+  }
+}
+
+/// Mean of a packed row and the one after it.
+func average(
+  _ mean: UnsafeMutablePointer<Float>, _ row: UnsafePointer<Float>, count: Int
+) {
+  var column = 0
+  while column < count {
+    store((load(row + column) + load(row + count + column)) * 0.5, mean + column)
+    column += 8
   }
 }

@@ -30,14 +30,7 @@ enum CombinerFixed: CombinerPass {
         for sequence in tasks.group(task) {
           let first = views.starts[sequence]
           let length = views.starts[sequence + 1] - first
-          if length == 0 { continue }
-          pass.rows.pack(
-            views.q, views.k, views.v, gradients.dO, views.o, views.saved, head: head,
-            first: first, range: 0..<length, scale: shape.scale)
-          pass.run(length: length)
-          pass.rows.write(
-            gradients.dq, gradients.dk, gradients.dv, head: head, first: first, length: length,
-            scale: shape.scale)
+          if length > 0 { pass.run(views, gradients, head: head, first: first, length: length) }
         }
       }
     }
@@ -55,8 +48,8 @@ private struct CombinerFixedForward {
   let panel: AttentionPanel
   let none: LaneBias
   let summary: CombinerSummary
-  let keys: UnsafeMutablePointer<Float>  // [L, padded D]
-  let values: UnsafeMutablePointer<Float>  // [L, padded E]
+  let keys: UnsafeMutablePointer<Float>  // [segment, padded D]
+  let values: UnsafeMutablePointer<Float>  // [segment, padded E]
   let slotKeys: UnsafeMutablePointer<Float>  // [regions, padded D]
   let slotValues: UnsafeMutablePointer<Float>  // [regions, padded E]
   let queries: UnsafeMutablePointer<Float>  // [segment, padded D], times the scale
@@ -69,7 +62,7 @@ private struct CombinerFixedForward {
 
   static func floats(_ head: HeadShape, longest: Int, _ shape: CombinerShape) -> Int {
     let segment = segment(shape, longest: longest)
-    let rows = longest + CombinerFixed.regions(length: longest, segment: shape.segment)
+    let rows = segment + CombinerFixed.regions(length: longest, segment: shape.segment)
     return rows * (head.keyStride + head.valueStride) + (segment + 1) * head.keyStride
       + AttentionPanel.floats(head) + CombinerSummary.floats(longest: segment) + 16
   }
@@ -82,8 +75,8 @@ private struct CombinerFixedForward {
     panel = AttentionPanel(head, &scratch)
     none = .none(&scratch)
     summary = CombinerSummary(head, longest: segment, &scratch)
-    keys = scratch.take(longest * head.keyStride)
-    values = scratch.take(longest * head.valueStride)
+    keys = scratch.take(segment * head.keyStride)
+    values = scratch.take(segment * head.valueStride)
     slotKeys = scratch.take(regions * head.keyStride)
     slotValues = scratch.take(regions * head.valueStride)
     queries = scratch.take(segment * head.keyStride)
@@ -91,35 +84,32 @@ private struct CombinerFixedForward {
   }
 
   func run(_ views: CombinerViews, head number: Int, first: Int, length: Int) {
-    let keyColumn = number * head.keyWidth
-    let valueColumn = number * head.valueWidth
-    packRows(
-      keys, stride: head.keyStride, views.k.base + first * views.k.stride + keyColumn,
-      sourceStride: views.k.stride, rows: length, width: head.keyWidth)
-    packRows(
-      values, stride: head.valueStride, views.v.base + first * views.v.stride + valueColumn,
-      sourceStride: views.v.stride, rows: length, width: head.valueWidth)
-    let q = views.q.base + first * views.q.stride + keyColumn
-    let o = views.o.base + first * views.o.stride + valueColumn
+    let place = HeadRows(first: first, head: number)
+    let (q, k) = (place.keys(views.q, head), place.keys(views.k, head))
+    let (v, o) = (place.values(views.v, head), place.values(views.o, head))
     let lse = views.lse(head: number, first: first)
     let segment = shape.segment
-    var start = 0
-    while start < length {
+    for start in stride(from: 0, to: length, by: segment) {
       let count = min(segment, length - start)
+      packRows(
+        keys, stride: head.keyStride, k[start], sourceStride: k.stride, rows: count,
+        width: head.keyWidth)
+      packRows(
+        values, stride: head.valueStride, v[start], sourceStride: v.stride, rows: count,
+        width: head.valueWidth)
       attend(
-        q + start * views.q.stride, strideQ: views.q.stride, o + start * views.o.stride,
-        strideO: views.o.stride, lse + start, start: start, count: count)
+        q[start], strideQ: q.stride, o[start], strideO: o.stride, lse + start,
+        region: start / segment, count: count)
       if start + segment < length {
-        summarise(q + start * views.q.stride, stride: views.q.stride, region: start / segment)
+        summarise(q[start], stride: q.stride, region: start / segment)
       }
-      start += segment
     }
   }
 
   /// The rows of one segment: the summaries before it, then itself.
   private func attend(
     _ q: UnsafePointer<Float>, strideQ: Int, _ o: UnsafeMutablePointer<Float>, strideO: Int,
-    _ lse: UnsafeMutablePointer<Float>, start: Int, count: Int
+    _ lse: UnsafeMutablePointer<Float>, region: Int, count: Int
   ) {
     var row = 0
     while row < count {
@@ -129,11 +119,10 @@ private struct CombinerFixedForward {
         scale: shape.scale)
       panel.reset()
       panel.attend(
-        keys: slotKeys, valueRows: slotValues, count: start / shape.segment, bias: none,
-        mask: .none, rows: rows)
+        keys: slotKeys, valueRows: slotValues, count: region, bias: none, mask: .none, rows: rows)
       panel.attend(
-        keys: keys + start * head.keyStride, valueRows: values + start * head.valueStride,
-        count: row + rows, bias: none, mask: .causal(offset: row), rows: rows)
+        keys: keys, valueRows: values, count: row + rows, bias: none, mask: .causal(offset: row),
+        rows: rows)
       panel.finish(o: o + row * strideO, stride: strideO, lse: lse + row, rows: rows)
       row += 16
     }
@@ -141,7 +130,6 @@ private struct CombinerFixedForward {
 
   private func summarise(_ q: UnsafePointer<Float>, stride: Int, region: Int) {
     let segment = shape.segment
-    let row = region * segment
     packRows(
       queries, stride: head.keyStride, q, sourceStride: stride, rows: segment,
       width: head.keyWidth, scale: shape.scale)
@@ -149,12 +137,12 @@ private struct CombinerFixedForward {
       pooled, queries, stride: head.keyStride, count: segment, width: head.keyStride,
       shape.pooling)
     CombinerPooling.forward(
-      slotKeys + region * head.keyStride, keys + row * head.keyStride, stride: head.keyStride,
-      count: segment, width: head.keyStride, shape.pooling)
+      slotKeys + region * head.keyStride, keys, stride: head.keyStride, count: segment,
+      width: head.keyStride, shape.pooling)
     summary.forward(
       slotValues + region * head.valueStride, query: pooled,
       CombinerSummary.Region(
-        count: segment, keys: keys + row * head.keyStride, keyStride: head.keyStride,
-        values: values + row * head.valueStride, valueStride: head.valueStride))
+        count: segment, keys: keys, keyStride: head.keyStride, values: values,
+        valueStride: head.valueStride))
   }
 }

@@ -1,9 +1,10 @@
 /// Backward pass of fixed segments over one sequence and head.
 ///
-/// All queries first: their slots' gradients are complete only after the last reader. Then every
-/// region hands them on to its tokens.
+/// From left to right, every region is pooled and summarised. Then segments are taken from right to
+/// left: whoever reads a region lies to its right, so the gradients of its slot are finished when
+/// its turn comes to hand them on, and a segment is in the cache from its packing to its end.
 struct CombinerFixedBackward {
-  let rows: AttentionGradients
+  private let rows: AttentionGradients  // of one segment
   private let shape: CombinerShape
   private let head: HeadShape
   private let tile: AttentionBackwardTile
@@ -13,7 +14,8 @@ struct CombinerFixedBackward {
 
   static func floats(_ head: HeadShape, longest: Int, _ shape: CombinerShape) -> Int {
     let regions = CombinerFixed.regions(length: longest, segment: shape.segment)
-    return AttentionGradients.floats(head, longest: longest) + AttentionBackwardTile.floats(head)
+    return AttentionGradients.floats(head, longest: min(shape.segment, longest))
+      + AttentionBackwardTile.floats(head)
       + CombinerSlots.floats(head, count: regions)
       + CombinerSummary.floats(longest: min(shape.segment, longest)) + 16
   }
@@ -21,7 +23,7 @@ struct CombinerFixedBackward {
   init(_ head: HeadShape, longest: Int, _ shape: CombinerShape, _ scratch: inout Scratch) {
     self.shape = shape
     self.head = head
-    rows = AttentionGradients(head, longest: longest, &scratch)
+    rows = AttentionGradients(head, longest: min(shape.segment, longest), &scratch)
     tile = AttentionBackwardTile(head, &scratch)
     none = .none(&scratch)
     summary = CombinerSummary(head, longest: min(shape.segment, longest), &scratch)
@@ -29,39 +31,45 @@ struct CombinerFixedBackward {
       head, count: CombinerFixed.regions(length: longest, segment: shape.segment), &scratch)
   }
 
-  /// Takes packed rows and cleared gradients to finished gradients.
-  func run(length: Int) {
+  func run(
+    _ views: CombinerViews, _ gradients: CombinerViewGradients, head number: Int, first: Int,
+    length: Int
+  ) {
     let segment = shape.segment
     let regions = CombinerFixed.regions(length: length, segment: segment)
     slots.clearGradients(count: regions)
     for region in 0..<regions {
-      slots.pool(region, rows, from: region * segment, count: segment, shape.pooling)
+      rows.packInputs(
+        views.q, views.k, views.v, head: number, first: first + region * segment,
+        range: 0..<segment, scale: shape.scale)
+      slots.pool(region, rows, from: 0, count: segment, shape.pooling)
       summary.forward(
-        slots.value(region), query: slots.query(region),
-        rows.region(from: region * segment, count: segment))
+        slots.value(region), query: slots.query(region), rows.region(from: 0, count: segment))
     }
-    var start = 0
-    while start < length {
-      attend(start: start, count: min(segment, length - start))
-      start += segment
-    }
-    for region in 0..<regions {
-      slots.spread(region, rows, from: region * segment, count: segment, shape.pooling, summary)
+    for index in (0..<(length + segment - 1) / segment).reversed() {
+      let start = first + index * segment
+      let count = min(segment, length - index * segment)
+      rows.pack(
+        views.q, views.k, views.v, gradients.dO, views.o, views.saved, head: number, first: start,
+        range: 0..<count, scale: shape.scale)
+      attend(region: index, count: count)
+      if index < regions {
+        slots.spread(index, rows, from: 0, count: segment, shape.pooling, summary)
+      }
+      rows.write(
+        gradients.dq, gradients.dk, gradients.dv, head: number, first: start, length: count,
+        scale: shape.scale)
     }
   }
 
-  private func attend(start: Int, count: Int) {
-    var row = 0
-    while row < count {
-      let queries = rows.rows(
-        from: start + row, count: min(AttentionTile.backwardRows, count - row))
+  private func attend(region: Int, count: Int) {
+    for row in stride(from: 0, to: count, by: AttentionTile.backwardRows) {
+      let queries = rows.rows(from: row, count: min(AttentionTile.backwardRows, count - row))
       tile.load(queries)
+      tile.accumulate(queries, slots.range(count: region), bias: none, mask: .none)
       tile.accumulate(
-        queries, slots.range(count: start / shape.segment), bias: none, mask: .none)
-      tile.accumulate(
-        queries, rows.range(from: start, count: row + queries.count), bias: none,
+        queries, rows.range(from: 0, count: row + queries.count), bias: none,
         mask: .causal(offset: row))
-      row += queries.count
     }
   }
 }

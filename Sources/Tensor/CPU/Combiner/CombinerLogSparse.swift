@@ -89,6 +89,31 @@ struct DyadicBlocks {
     }
   }
 
+  /// Highest level that is taken piece by piece.
+  private static let pieceLevel = 7
+
+  /// Every block of every level once, each after its halves; `reversed`, each before them.
+  ///
+  /// The lower levels come in pieces of 128 positions, whose tokens stay in the second cache from
+  /// level to level; the sums of a row do not change with it.
+  func inPieces(reversed: Bool = false, _ body: (_ level: Int, _ blocks: Range<Int>) -> Void) {
+    let low = min(Self.pieceLevel, top)
+    if reversed {
+      for level in (low + 1..<top + 1).reversed() { body(level, 0..<count(level)) }
+    }
+    for start in stride(from: 0, to: length, by: 1 << Self.pieceLevel) {
+      for index in 1..<low + 1 {
+        let level = reversed ? low + 1 - index : index
+        let first = start >> level
+        let end = min(count(level), first + (1 << (Self.pieceLevel - level)))
+        if first < end { body(level, first..<end) }
+      }
+    }
+    if !reversed {
+      for level in low + 1..<top + 1 { body(level, 0..<count(level)) }
+    }
+  }
+
   /// The seven blocks inside a panel, in order; nil where the sequence ends before their readers.
   func inside(panel: Int, _ body: (Int?) -> Void) {
     for level in 1...3 {
@@ -126,10 +151,12 @@ struct DyadicPyramid {
     _ pooling: CombinerShape.Pooling, _ summary: CombinerSummary
   ) {
     let stride = head.keyStride
-    var (belowQueries, belowKeys) = (tokenQueries, tokenKeys)
-    for level in 1..<blocks.top + 1 {
+    blocks.inPieces { level, range in
       let offset = blocks.offset(level)
-      for block in 0..<blocks.count(level) {
+      let below = level > 1 ? blocks.offset(level - 1) * stride : 0
+      let belowQueries = level > 1 ? UnsafePointer(queries + below) : tokenQueries
+      let belowKeys = level > 1 ? UnsafePointer(keys + below) : tokenKeys
+      for block in range {
         let left = 2 * block * stride
         let row = (offset + block) * stride
         CombinerPooling.join(
@@ -144,8 +171,6 @@ struct DyadicPyramid {
             count: 1 << level, keys: tokenKeys + token * stride, keyStride: stride,
             values: tokenValues + token * head.valueStride, valueStride: head.valueStride))
       }
-      belowQueries = UnsafePointer(queries + offset * stride)
-      belowKeys = UnsafePointer(keys + offset * stride)
     }
   }
 }

@@ -44,7 +44,7 @@ struct CombinerLogSparseBackward {
     gradients.keys.update(repeating: 0, count: blocks.rows * head.keyStride)
     gradients.values.update(repeating: 0, count: blocks.rows * head.valueStride)
     for panel in 0..<(length + 15) / 16 { attend(panel, blocks) }
-    for level in (1..<blocks.top + 1).reversed() { spread(level, blocks, pooling) }
+    blocks.inPieces(reversed: true) { spread($0, $1, blocks, pooling) }
   }
 
   private func attend(_ panel: Int, _ blocks: DyadicBlocks) {
@@ -79,7 +79,9 @@ struct CombinerLogSparseBackward {
     blocks.shared(panel: panel) { give($0) }
   }
 
-  private func spread(_ level: Int, _ blocks: DyadicBlocks, _ pooling: CombinerShape.Pooling) {
+  private func spread(
+    _ level: Int, _ range: Range<Int>, _ blocks: DyadicBlocks, _ pooling: CombinerShape.Pooling
+  ) {
     let (stride, valueStride) = (head.keyStride, head.valueStride)
     let offset = blocks.offset(level)
     // Children: blocks of the level below, or the tokens themselves.
@@ -88,7 +90,7 @@ struct CombinerLogSparseBackward {
     let childKeys = level > 1 ? pyramid.keys + below : rows.keys
     let dChildQueries = level > 1 ? gradients.queries + below : rows.queryGradients
     let dChildKeys = level > 1 ? gradients.keys + below : rows.keyGradients
-    for block in 0..<blocks.count(level) {
+    for block in range {
       let row = offset + block
       if blocks.isRead(level, block) {
         let token = block << level

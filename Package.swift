@@ -67,7 +67,7 @@ let package = Package(
       linkerSettings: [.linkedLibrary("sentencepiece"), .linkedLibrary("sentencepiece_train")]),
 
     .target(name: "Storage", swiftSettings: strict),
-    .target(name: "Tensor", dependencies: ["CBLAS"], swiftSettings: simd),
+    .target(name: "Tensor", dependencies: ["CBLAS", "CProcessor"], swiftSettings: simd),
     .target(
       name: "LMData", dependencies: ["CZstd", "Storage"], path: "Sources/Data",
       swiftSettings: strict),

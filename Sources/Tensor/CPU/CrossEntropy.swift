@@ -249,26 +249,14 @@ private func sumOfExponentials(
   var index = 0
   while index < count {
     let end = min(count, index + 256)
-    var s0 = Lanes.zero
-    var s1 = Lanes.zero
-    while index + 16 <= end {
-      let e0 = exponential(load(row + index) - top)
-      let e1 = exponential(load(row + index + 8) - top)
-      if keep {
-        store(e0, row + index)
-        store(e1, row + index + 8)
-      }
-      s0 += e0
-      s1 += e1
-      index += 16
-    }
-    if index < end {
-      let e0 = exponential(load(row + index) - top)
-      if keep { store(e0, row + index) }
-      s0 += e0
+    var run = Lanes.zero
+    while index < end {
+      let value = exponential(load(row + index) - top)
+      if keep { store(value, row + index) }
+      run += value
       index += 8
     }
-    sum += Double(horizontalSum(s0 + s1))
+    sum += Double(horizontalSum(run))
   }
   return sum
 }

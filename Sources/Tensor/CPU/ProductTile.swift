@@ -1,3 +1,5 @@
+import CProcessor
+
 /// The tile that every large matrix product is made of: six rows of sixteen columns.
 ///
 /// Twelve accumulators, two vectors of the right factor and one number of the left: fifteen of
@@ -23,6 +25,7 @@ enum ProductTile {
     _ c: UnsafeMutablePointer<Float>, stride: Int, a: UnsafePointer<Float>,
     b: UnsafePointer<Float>, depth: Int, rows: Int, columns: Int, accumulate: Bool
   ) {
+    prefetch(c, stride: stride)
     var running = TileSums()
     var a = a
     var b = b
@@ -61,6 +64,20 @@ enum ProductTile {
         }
       }
     }
+  }
+
+  /// Asks for the lines of a tile, to be there when its sums are.
+  ///
+  /// The processor fetches ahead along the two packed streams by itself, but not this: without it every
+  /// tile waits for memory at its end.
+  @inline(__always)
+  private static func prefetch(_ c: UnsafePointer<Float>, stride: Int) {
+    cp_prefetch(c)
+    cp_prefetch(c + stride)
+    cp_prefetch(c + 2 * stride)
+    cp_prefetch(c + 3 * stride)
+    cp_prefetch(c + 4 * stride)
+    cp_prefetch(c + 5 * stride)
   }
 }
 

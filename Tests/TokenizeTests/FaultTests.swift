@@ -15,7 +15,8 @@ import Tokenize
     let calls = Mutex<[String]>([])
     var thrown: (any Error)?
     SystemFault.during { call, path in
-      guard path.hasPrefix(output) || path.contains("/.out.") else { return nil }
+      guard path.hasPrefix(output) || path.hasPrefix(Files.parent(of: output) + "/.out.")
+      else { return nil }
       return calls.withLock { calls in
         calls.append("\(call.rawValue) \(path)")
         return fails(calls.count - 1) ? ENOSPC : nil

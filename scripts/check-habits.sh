@@ -35,7 +35,7 @@ for command in $commands; do
     grep -qF -- "${option//-/\\-}\\fR" "$page" || fail "$page does not tell of $option"
   done
   if command -v groff >/dev/null; then
-    warnings=$(groff -man -ww -z "$page" 2>&1)
+    warnings=$(groff -Tutf8 -man -ww -z "$page" 2>&1)
     [[ -z $warnings ]] || fail "$page: $warnings"
   fi
   (

@@ -33,7 +33,7 @@ struct PresetTests {
     for preset in Preset.all {
       let manifest = AssumedData.manifest(vocabularySize: preset.vocabularySize)
       let config = preset.config(vocabularySize: preset.vocabularySize)
-      let plan = TrainingPlan(config, manifest: manifest)
+      let plan = try TrainingPlan(config, manifest: manifest)
       #expect(plan.piecesPerEpoch == 885_316_397, "\(plan.piecesPerEpoch)")
       #expect(plan.pieces == config.steps * config.batchPieces)
       #expect(plan.parameters == ParameterLayout(config.model).count)

@@ -22,6 +22,7 @@ import Train
     config.report.logEvery = 3
     config.report.validateEvery = 12
     config.report.checkpointEvery = 8
+    config.report.keepLast = 9
     config.report.sampleEvery = sampleEvery
     return try Trainer(
       config: config, dataSet: data, pieceTable: TinyDataSet.pieceTable,

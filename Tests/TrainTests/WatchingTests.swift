@@ -22,6 +22,7 @@ import Train
     config.report.logEvery = 3
     config.report.validateEvery = 12
     config.report.checkpointEvery = 8
+    config.report.keepLast = 9
     config.report.sampleEvery = sampleEvery
     return try Trainer(
       config: config, dataSet: data, pieceTable: TinyDataSet.pieceTable,
@@ -39,7 +40,7 @@ import Train
       let stopped = try Self.trainer(data, run: parts, sampleEvery: 6)
       stopped.shouldStop = { stopped.step == 14 }
       #expect(try stopped.train() == .interrupted(step: 14))
-      try Files.remove(parts + "/" + CheckpointFolder.name(step: 14))
+      for step in [12, 14] { try Files.remove(parts + "/" + CheckpointFolder.name(step: step)) }
       let events = parts + "/" + EventLog.name
       let torn = try Files.contents(of: events).dropLast(5)
       try AtomicFile.write(Array(torn), to: events)

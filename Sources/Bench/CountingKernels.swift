@@ -82,8 +82,8 @@ package final class CountingKernels: Kernels, SoftmaxAttentionKernels {
     kernels.swiGLUForward(y: y, gateUp: gateUp)
   }
 
-  package func swiGLUBackward(dGateUp: View, dy: View, gateUp: View) {
-    kernels.swiGLUBackward(dGateUp: dGateUp, dy: dy, gateUp: gateUp)
+  package func swiGLUBackward(dGateUp: View, y: View, dy: View, gateUp: View) {
+    kernels.swiGLUBackward(dGateUp: dGateUp, y: y, dy: dy, gateUp: gateUp)
   }
 
   package func residualAdd(x: View, y: View) { kernels.residualAdd(x: x, y: y) }

@@ -8,6 +8,7 @@ package import LMData
 package enum AssumedData {
   package static let sentences = 30_301_028
   package static let words = 768_648_884
+  private static let trainingShards = 99
   /// Pieces a word, `</s>` among both.
   package static let piecesPerWord = 1.1081
 
@@ -24,7 +25,16 @@ package enum AssumedData {
       tokenizer: TokenizerInfo(sha256: "", modelType: "unigram", vocabularySize: vocabularySize),
       special: SpecialIDs(bos: 1, eos: 2, unk: 0),
       splits: [
-        "train": [shard("news.en-00001-of-00100", sentences: sentences, words: words)],
+        "train": (0..<trainingShards).map { index in
+          // A part of a total, so that all parts add up to it.
+          func part(_ total: Int) -> Int {
+            total * (index + 1) / trainingShards - total * index / trainingShards
+          }
+          let number = index + 1
+          return shard(
+            "news.en-000\(number < 10 ? "0" : "")\(number)-of-00100", sentences: part(sentences),
+            words: part(words))
+        },
         "valid": [
           shard(
             "news.en.heldout-00001-of-00050", sentences: 6_206, words: 6_206 * words / sentences)

@@ -14,10 +14,12 @@ package enum AssumedData {
 
   /// The training split and the validation shard, made with that many pieces.
   package static func manifest(vocabularySize: Int) -> Manifest {
-    func shard(_ source: String, sentences: Int, words: Int) -> ShardInfo {
-      let units = (Double(words + sentences) * piecesPerWord).rounded()
-      return ShardInfo(
-        file: source, source: source, sentences: sentences, pieces: Int(units) - sentences,
+    func units(_ words: Int, _ sentences: Int) -> Int {
+      Int((Double(words + sentences) * piecesPerWord).rounded())
+    }
+    func shard(_ source: String, sentences: Int, words: Int, units: Int) -> ShardInfo {
+      ShardInfo(
+        file: source, source: source, sentences: sentences, pieces: units - sentences,
         words: words, bytes: 136 * sentences, compressedBytes: 0, longestSentence: 1_023, sha256: ""
       )
     }
@@ -33,11 +35,12 @@ package enum AssumedData {
           let number = index + 1
           return shard(
             "news.en-000\(number < 10 ? "0" : "")\(number)-of-00100", sentences: part(sentences),
-            words: part(words))
+            words: part(words), units: part(units(words, sentences)))
         },
         "valid": [
           shard(
-            "news.en.heldout-00001-of-00050", sentences: 6_206, words: 6_206 * words / sentences)
+            "news.en.heldout-00001-of-00050", sentences: 6_206, words: 6_206 * words / sentences,
+            units: units(6_206 * words / sentences, 6_206))
         ],
       ])
   }

@@ -133,13 +133,15 @@ struct WorkingMemoryTests {
       WorkingMemory.bytes(
         vocabulary: 1_000, attention: WorkingMemory.Need(task: task, shared: shared))
     }
-    let (small, logits) = (
-      2 << 20, Buffer.bytes(count: crossEntropyScratchFloats(vocabulary: 1_000))
-    )
-    #expect(plan(0, 0) == logits + threads * small)
-    // Tasks larger than the logits stand in for them.
-    #expect(plan(5 << 20, 0) == threads * 4 * (5 << 20) + small)
-    #expect(plan(0, 5 << 20) == 4 * (5 << 20) + threads * small)
+    let small = 2 << 20
+    let logits = Buffer.bytes(count: crossEntropyScratchFloats(vocabulary: 1_000))
+    let panels = Buffer.bytes(count: productScratchFloats)
+    #expect(logits <= panels)
+    #expect(plan(0, 0) == logits + panels + threads * small)
+    // What attention shares stands in for the larger of the two, tasks for as many as they are.
+    let large = 5 << 20
+    #expect(plan(0, large) == 4 * large + logits + threads * small)
+    #expect(plan(large, 0) == threads * 4 * large + (threads == 1 ? logits : small) + small)
   }
 
   @Test func buffersAreCounted() {

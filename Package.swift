@@ -118,8 +118,8 @@ let package = Package(
     tests(
       "CommandTests",
       [
-        "Bench", "CommandSupport", "LMData", "Storage", "lm-bench", "lm-tokenize", "lm-train",
-        "lm-eval", "lm-sample",
+        "CommandSupport", "LMData", "Storage", "lm-bench", "lm-tokenize", "lm-train", "lm-eval",
+        "lm-sample",
       ]),
   ] + fuzzDriver,
   swiftLanguageModes: [.v6],

@@ -61,6 +61,7 @@ extension Check {
           count: Transformer.sharedFloats(config, training: positions, scoring: positions))
         + WorkingMemory.bytes(
           vocabulary: config.vocabularySize,
+          panels: Transformer.panelFloats(config, positions: positions),
           attention: try AttentionTrial.workingMemory(
             config, longest: lengths.max() ?? 0, positions: positions))
       let parameters = Parameters(config)

@@ -210,6 +210,21 @@ package final class Transformer {
       Activations.floats(config, positions: scoring, training: false))
   }
 
+  /// Floats of panels of the largest product of a training step on that many positions.
+  package static func panelFloats(_ config: ModelConfig, positions: Int) -> Int {
+    let width = config.width
+    let layers = [
+      (3 * width, width), (width, width), (2 * config.hidden, width), (width, config.hidden),
+    ]
+    return layers.reduce(crossEntropyPanelFloats(vocabulary: config.vocabularySize, width: width)) {
+      let (outputs, inputs) = $1
+      return max(
+        $0, productPanelFloats(columns: outputs, steps: inputs),
+        productPanelFloats(columns: inputs, steps: outputs),
+        productPanelFloats(columns: inputs, steps: positions))
+    }
+  }
+
   /// Position of every row inside its sequence.
   static func positions(_ starts: [Int]) -> [Int32] {
     var positions: [Int32] = []

@@ -58,11 +58,13 @@ package enum WorkingMemory {
   /// Attention holds what its tasks share and a buffer for every thread; the head a block of logits,
   /// the panels of a product and a buffer for every thread's part of it. They take turns with the
   /// same buffers.
-  package static func bytes(vocabulary: Int, attention: Need) -> Int {
+  ///
+  /// - Parameter panels: Floats of panels of the model's largest product.
+  package static func bytes(vocabulary: Int, panels: Int, attention: Need) -> Int {
     let threads = Parallel.threads
     let attention = Array(repeating: attention.task, count: threads) + [attention.shared, 0]
     let head =
-      [crossEntropyScratchFloats(vocabulary: vocabulary), productScratchFloats]
+      [crossEntropyScratchFloats(vocabulary: vocabulary), panels]
       + Array(repeating: 0, count: threads)
     return zip(attention.sorted(by: >), head.sorted(by: >)).reduce(0) {
       $0 + Buffer.bytes(count: ScratchPool.allocated(max($1.0, $1.1)))

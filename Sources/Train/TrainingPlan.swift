@@ -45,6 +45,7 @@ package struct TrainingPlan: Sendable, Encodable {
         totals.longestSentence, manifest.totals(of: config.data.validSplit).longestSentence) + 1
     workingBytes = WorkingMemory.bytes(
       vocabulary: config.model.vocabularySize,
+      panels: Transformer.panelFloats(config.model, positions: positions),
       attention: try AttentionTrial.workingMemory(
         config.model, longest: longest, positions: positions))
     dataBytes =

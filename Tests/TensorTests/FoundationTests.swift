@@ -131,11 +131,12 @@ struct WorkingMemoryTests {
     let threads = Parallel.threads
     func plan(_ task: Int, _ shared: Int) -> Int {
       WorkingMemory.bytes(
-        vocabulary: 1_000, attention: WorkingMemory.Need(task: task, shared: shared))
+        vocabulary: 1_000, panels: 1 << 21,
+        attention: WorkingMemory.Need(task: task, shared: shared))
     }
     let small = 2 << 20
     let logits = Buffer.bytes(count: crossEntropyScratchFloats(vocabulary: 1_000))
-    let panels = Buffer.bytes(count: productScratchFloats)
+    let panels = Buffer.bytes(count: 1 << 21)
     #expect(logits <= panels)
     #expect(plan(0, 0) == logits + panels + threads * small)
     // What attention shares stands in for the larger of the two, tasks for as many as they are.

@@ -60,6 +60,16 @@ package func crossEntropyScratchFloats(vocabulary: Int) -> Int {
   CrossEntropyPlan(vocabulary: vocabulary, keepsLogits: true).floats
 }
 
+/// Floats of panels that the products of the head hold beside them, for hidden states of that width.
+package func crossEntropyPanelFloats(vocabulary: Int, width: Int) -> Int {
+  let plan = CrossEntropyPlan(vocabulary: vocabulary, keepsLogits: true)
+  let pieces = plan.chunks.longest
+  return max(
+    productPanelFloats(columns: pieces, steps: width),
+    productPanelFloats(columns: width, steps: pieces),
+    productPanelFloats(columns: width, steps: plan.blockRows))
+}
+
 /// How positions and vocabulary are cut; the cut of the vocabulary follows from its size alone.
 private struct CrossEntropyPlan: Sendable {
   let chunks: Blocks

@@ -1,6 +1,29 @@
 /// Floats that a product keeps of its right factor, 8 MiB: with what the threads work on it stays in
 /// the third cache.
-package let productScratchFloats = 1 << 21
+private let mostPanelFloats = 1 << 21
+
+/// Floats of panels that a product of that many columns and steps of its sums holds.
+package func productPanelFloats(columns: Int, steps: Int) -> Int {
+  ProductPlan(columns: columns, steps: steps).floats
+}
+
+/// How columns and steps are cut, so that panels of the right factor fit.
+private struct ProductPlan {
+  let passes: Blocks
+  let chains: Blocks
+  /// Chains whose panels are held at once.
+  let chainsAtOnce: Int
+  private let panelFloats: Int
+
+  init(columns: Int, steps: Int) {
+    chains = ProductTile.chains(steps)
+    passes = Blocks(columns, near: max(512, mostPanelFloats / max(steps, 1)), multipleOf: 64)
+    panelFloats = (passes.longest + 15) / 16 * 16 * chains.longest
+    chainsAtOnce = max(1, min(chains.count, mostPanelFloats / max(panelFloats, 1)))
+  }
+
+  var floats: Int { panelFloats * chainsAtOnce }
+}
 
 /// `y (+)= a b`, `y [M, K]`; either factor may lie transposed.
 ///
@@ -15,18 +38,15 @@ func packedProduct(y: View, left: ProductFactor, right: ProductFactor, accumulat
     "[\(y.rows), \(y.columns)] is not a product of \(left.places) rows and \(right.places) columns"
       + " in \(steps) and \(right.steps) steps")
   guard y.count > 0 else { return }
-  let chains = ProductTile.chains(steps)
-  let passes = Blocks(
-    y.columns, near: max(512, productScratchFloats / max(steps, 1)), multipleOf: 64)
-  let panelFloats = (passes.longest + 15) / 16 * 16 * chains.longest
-  let chainsAtOnce = max(1, min(chains.count, productScratchFloats / max(panelFloats, 1)))
-  ScratchPool.borrow(panelFloats * chainsAtOnce) { panels in
-    for index in 0..<passes.count {
-      let columns = passes[index]
-      for first in Swift.stride(from: 0, to: chains.count, by: chainsAtOnce) {
+  let plan = ProductPlan(columns: y.columns, steps: steps)
+  let chains = plan.chains
+  ScratchPool.borrow(plan.floats) { panels in
+    for index in 0..<plan.passes.count {
+      let columns = plan.passes[index]
+      for first in Swift.stride(from: 0, to: chains.count, by: plan.chainsAtOnce) {
         ProductPass(
           y: y, left: left, right: right, columns: columns, chains: chains,
-          chainRange: first..<min(chains.count, first + chainsAtOnce), panels: panels
+          chainRange: first..<min(chains.count, first + plan.chainsAtOnce), panels: panels
         ).run(accumulate: accumulate || first > 0)
       }
     }

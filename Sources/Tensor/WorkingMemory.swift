@@ -59,7 +59,10 @@ package enum WorkingMemory {
   /// the panels of a product and a buffer for every thread's part of it. They take turns with the
   /// same buffers.
   ///
-  /// - Parameter panels: Floats of panels of the model's largest product.
+  /// - Parameters:
+  ///   - vocabulary: Pieces of the vocabulary.
+  ///   - panels: Floats of panels of the model's largest product.
+  ///   - attention: What one layer's attention borrows.
   package static func bytes(vocabulary: Int, panels: Int, attention: Need) -> Int {
     let threads = Parallel.threads
     let attention = Array(repeating: attention.task, count: threads) + [attention.shared, 0]

@@ -8,7 +8,8 @@ package struct Child {
     package let seconds: Double
     /// To the first byte of its standard output, in seconds; nil if there was none.
     package let firstOutput: Double?
-    /// Largest resident memory, in bytes.
+    /// Largest resident memory, in bytes; Linux counts that of the program which started it, too, so
+    /// only a small one may ask.
     package let peakBytes: Int
     package let output: [UInt8]
   }
@@ -16,7 +17,9 @@ package struct Child {
   private let program: String
   private let arguments: [String]
 
-  /// - Parameter program: Path of the executable; its messages are thrown away.
+  /// - Parameters:
+  ///   - program: Path of the executable; its messages are thrown away.
+  ///   - arguments: Without the name of the program.
   package init(_ program: String, _ arguments: [String]) {
     self.program = program
     self.arguments = arguments

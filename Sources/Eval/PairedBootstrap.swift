@@ -57,6 +57,7 @@ package struct PairedBootstrap: Sendable, Equatable, Encodable {
   ///   - first: Sentences in the order of the text.
   ///   - second: The same sentences under the other model.
   ///   - draws: Draws of the whole set; fewer, but at least 1,000, for very large sets.
+  ///   - seed: Of the draws.
   /// - Returns: Nil for fewer than two sentences.
   package init?(
     _ first: [SentenceSum], _ second: [SentenceSum], draws: Int = 10_000, seed: UInt64 = 1

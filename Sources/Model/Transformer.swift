@@ -183,9 +183,11 @@ package final class Transformer {
     return grown
   }
 
-  /// Allocates the training activations for batches of up to `positions`.
+  /// Allocates the training activations.
   ///
-  /// - Parameter scoring: Positions scored at a time between steps, in the same memory.
+  /// - Parameters:
+  ///   - positions: Positions of the largest batch.
+  ///   - scoring: Positions scored at a time between steps, in the same memory.
   @discardableResult
   package func reserveTraining(_ positions: Int, scoring: Int = 0) -> Activations {
     if let trainingActivations, trainingActivations.capacity >= positions {

@@ -14,6 +14,8 @@ package struct Axis: Sendable, Equatable {
   /// An axis that holds all values.
   ///
   /// - Parameters:
+  ///   - label: What is measured, with its unit.
+  ///   - scale: Linear or logarithmic.
   ///   - values: Finite; above zero on a logarithmic axis. One value, or none, gets a range around.
   ///   - fromZero: Whether a linear axis begins at zero.
   package init(

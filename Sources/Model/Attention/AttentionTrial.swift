@@ -9,14 +9,18 @@ package struct AttentionTrial: Sendable {
   package let gradients: AttentionGradients
   private let kernels = CPUKernels()
 
-  /// - Parameter length: Positions of the sequence.
+  /// - Parameters:
+  ///   - model: Width, heads and attention; the rest does not matter.
+  ///   - length: Positions of the sequence.
   /// - Throws: `ModelError` if the configuration is no model.
   package init(_ model: ModelConfig, length: Int) throws(ModelError) {
     try self.init(model, mechanism: nil, length: length)
   }
 
-  /// - Parameter mechanism: In place of the configuration's own attention; tests put a faulty one
-  ///   here.
+  /// - Parameters:
+  ///   - model: Width, heads and attention; the rest does not matter.
+  ///   - mechanism: In place of the configuration's own attention; tests put a faulty one here.
+  ///   - length: Positions of the sequence.
   package init(
     _ model: ModelConfig, mechanism: (any AttentionMechanism)?, length: Int
   ) throws(ModelError) {

@@ -27,16 +27,16 @@ package struct LineReader {
         defer { waiting.removeSubrange(...end) }
         return Array(waiting[...end])
       }
+      guard Break.wait(for: STDIN_FILENO) else {
+        waiting = []
+        return nil
+      }
       var chunk = [UInt8](repeating: 0, count: 1 << 16)
       let count = read(STDIN_FILENO, &chunk, chunk.count)
       if count < 0 {
         guard errno == EINTR else {
           throw CommandError(
             "could not read standard input: \(String(cString: strerror(errno)))")
-        }
-        if Break.isRequested {
-          waiting = []
-          return nil
         }
       } else if count > 0 {
         waiting += chunk[..<count]

@@ -11,7 +11,7 @@ struct Conversation {
     Terminal.note(
       "Type the beginning of a sentence; an empty line samples a whole one. "
         + "Ctrl-C stops a sentence, Ctrl-D leaves.")
-    Break.handle()
+    try Break.handle()
     var lines = LineReader()
     var answered = 0
     while true {

@@ -88,6 +88,10 @@ session.type("no such")
 session.until("no such")
 session.type("\x03")
 session.until("\r\n> ")
+# However early it comes: none is lost between the prompt and the wait for what is typed.
+for _ in range(50):
+    session.type("\x03")
+    session.until("\r\n> ")
 session.type("a stranger\n")
 session.until("a stranger\r\n")
 check(session.until(PROMPT).startswith("a stranger"), "what Ctrl-C forgot was answered")

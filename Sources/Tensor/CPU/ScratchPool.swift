@@ -1,4 +1,4 @@
-import Synchronization
+import Foundation
 
 /// Working memory that outlives a call, so that a training step allocates nothing.
 ///
@@ -13,7 +13,11 @@ enum ScratchPool {
   /// Floats of a huge page: the buffers are few, and all up to this size serve each other's turn.
   private static let leastCount = 1 << 19
 
-  private static let idle = Mutex<[Buffer]>([])
+  /// An `NSLock`: the thread sanitizer knows nothing of `Mutex` on Linux, and would take every buffer
+  /// that one thread hands to another for a race.
+  private static let lock = NSLock()
+  /// Buffers that nobody uses; touched under `lock` alone.
+  private nonisolated(unsafe) static var idle: [Buffer] = []
 
   /// Told of every size that is borrowed on this thread; see ``WorkingMemory``.
   @TaskLocal static var recorder: WorkingMemory.Recorder?
@@ -22,7 +26,7 @@ enum ScratchPool {
   static func allocated(_ count: Int) -> Int { max(count, leastCount) }
 
   /// Forgets the buffers that nobody uses.
-  static func drain() { idle.withLock { $0 = [] } }
+  static func drain() { lock.withLock { idle = [] } }
 
   /// Lends a buffer of at least `count` floats with undefined contents for the time of `body`.
   static func borrow(_ count: Int, _ body: (Buffer) -> Void) {
@@ -30,12 +34,12 @@ enum ScratchPool {
     recorder?.lend(count)
     body(buffer)
     recorder?.takeBack(count)
-    idle.withLock { buffers in
-      buffers.append(buffer)
+    lock.withLock {
+      idle.append(buffer)
       // Sizes vary with the batch: without a bound every larger request would leave one behind.
-      if buffers.count > mostIdle {
-        let smallest = buffers.indices.min { buffers[$0].count < buffers[$1].count }
-        if let smallest { buffers.remove(at: smallest) }
+      if idle.count > mostIdle {
+        let smallest = idle.indices.min { idle[$0].count < idle[$1].count }
+        if let smallest { idle.remove(at: smallest) }
       }
     }
   }
@@ -44,13 +48,13 @@ enum ScratchPool {
   ///
   /// Where there is none, the largest idle one goes: what comes in its place serves its turn, too.
   private static func take(_ count: Int) -> Buffer? {
-    idle.withLock { buffers in
-      let fitting = buffers.indices.filter { buffers[$0].count >= count }
-      if let best = fitting.min(by: { buffers[$0].count < buffers[$1].count }) {
-        return buffers.remove(at: best)
+    lock.withLock {
+      let fitting = idle.indices.filter { idle[$0].count >= count }
+      if let best = fitting.min(by: { idle[$0].count < idle[$1].count }) {
+        return idle.remove(at: best)
       }
-      let largest = buffers.indices.max { buffers[$0].count < buffers[$1].count }
-      if let largest { buffers.remove(at: largest) }
+      let largest = idle.indices.max { idle[$0].count < idle[$1].count }
+      if let largest { idle.remove(at: largest) }
       return nil
     }
   }

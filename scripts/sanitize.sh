@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Runs the whole test suite under a sanitizer; the commands are built and run under it as well.
+#
+#   scripts/sanitize.sh address|thread [OPTION OF swift test...]
+#
+# A debug build of its own, whose kernels are optimised all the same. Left out: how much memory a run
+# takes (a sanitizer takes more), and leaks: programs end inside Swift's runtime with values alive.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+kind=${1:?usage: scripts/sanitize.sh address|thread [OPTION OF swift test...]}
+shift
+export SANITIZED=$kind ASAN_OPTIONS=detect_leaks=0
+export TSAN_OPTIONS="suppressions=$PWD/scripts/tsan-suppressions.txt"
+swift test --sanitize="$kind" --scratch-path ".build/$kind" -j 2 "$@"

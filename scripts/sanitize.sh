@@ -3,7 +3,7 @@
 #
 #   scripts/sanitize.sh address|thread [OPTION OF swift test...]
 #
-# A debug build of its own, whose kernels are optimised all the same. Left out: how much memory a run
+# A release build of its own: a debug one takes hours. Left out: how much memory a run
 # takes (a sanitizer takes more), and leaks: programs end inside Swift's runtime with values alive.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -11,4 +11,4 @@ kind=${1:?usage: scripts/sanitize.sh address|thread [OPTION OF swift test...]}
 shift
 export SANITIZED=$kind ASAN_OPTIONS=detect_leaks=0
 export TSAN_OPTIONS="suppressions=$PWD/scripts/tsan-suppressions.txt"
-swift test --sanitize="$kind" --scratch-path ".build/$kind" -j 2 "$@"
+swift test -c release --sanitize="$kind" --scratch-path ".build/$kind" -j 2 "$@"

@@ -92,7 +92,9 @@ private let kernels = CPUKernels()
     for accumulate in [false, true] {
       let whole = filledView(rows: rows, columns: outputs, value: 0.5)
       kernels.linearForward(y: whole, x: x, w: w, accumulate: accumulate)
-      for (first, count) in [(0, 1), (5, 1), (332, 1), (7, 5), (3, 24), (100, 25), (50, 100)] {
+      for (first, count) in [
+        (0, 1), (5, 1), (332, 1), (7, 2), (9, 3), (1, 4), (7, 5), (3, 24), (100, 25), (50, 100),
+      ] {
         // A copy with room of its own, whose spare rows hold something else.
         let part = randomView(rows: count, columns: inputs, seed: 9)
         part.copy(from: x.rows(first..<first + count))

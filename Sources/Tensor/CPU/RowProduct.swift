@@ -5,6 +5,8 @@ private let tileOutputs = 6
 /// Below this many rows the weights are read where they lie: packing them would cost more than it
 /// saves.
 let fewRows = 48
+/// Below this many rows a tile would be mostly empty: outputs are the lanes instead.
+private let rowsOfTile = 4
 
 /// `y (+)= x wᵀ` of few rows, the same bits as `packedProduct`.
 ///
@@ -21,13 +23,42 @@ func rowProduct(y: View, x: View, w: View, accumulate: Bool) {
   parallelFor(rowBlocks.count * columnBlocks.count) { index in
     let rows = rowBlocks[index % rowBlocks.count]
     let outputs = columnBlocks[index / rowBlocks.count]
+    var done = outputs.lowerBound
+    if y.rows < rowsOfTile && x.columns % 8 == 0 {
+      done = dotProduct(y: y, x: x, w: w, outputs: outputs, accumulate: accumulate)
+    }
+    let rest = done..<outputs.upperBound
+    if rest.isEmpty { return }
     let capacity = (rows.count + tileRows - 1) / tileRows * tileRows
     ScratchPool.borrow(capacity * ProductTile.chains(x.columns).longest) { packed in
       rowProduct(
-        y: y.rows(rows).columns(outputs), x: x.rows(rows), w: w.rows(outputs),
-        accumulate: accumulate, packed: packed.base)
+        y: y.rows(rows).columns(rest), x: x.rows(rows), w: w.rows(rest), accumulate: accumulate,
+        packed: packed.base)
     }
   }
+}
+
+/// One to three rows, as when one sample is decoded: what takes time is to read `w`.
+///
+/// - Returns: The first output that was left, because sixteen are taken together.
+private func dotProduct(
+  y: View, x: View, w: View, outputs: Range<Int>, accumulate: Bool
+) -> Int {
+  let chains = ProductTile.chains(x.columns)
+  let end = outputs.upperBound - outputs.count % 16
+  for output in Swift.stride(from: outputs.lowerBound, to: end, by: 16) {
+    let rows = w.rows(output..<output + 16)
+    for chain in 0..<chains.count {
+      let steps = chains[chain]
+      for row in 0..<x.rows {
+        sixteenDots(
+          y.base + row * y.stride + output, x.base + row * x.stride + steps.lowerBound,
+          rows.base + steps.lowerBound, keyStride: w.stride, width: steps.count,
+          accumulate: accumulate || chain > 0)
+      }
+    }
+  }
+  return end
 }
 
 /// One piece on the calling thread; `packed` holds `[rows, innerBlock]`, rows in whole tiles.

@@ -102,6 +102,15 @@ package final class CountingKernels: Kernels, SoftmaxAttentionKernels {
       decay: decay, step: step, gradientScale: gradientScale)
   }
 
+  package func muon(
+    parameters: View, gradients: View, momentum: View, rate: Float, beta: Float, decay: Float,
+    gradientScale: Float
+  ) {
+    kernels.muon(
+      parameters: parameters, gradients: gradients, momentum: momentum, rate: rate, beta: beta,
+      decay: decay, gradientScale: gradientScale)
+  }
+
   package func sumOfSquares(_ x: View) -> Double { kernels.sumOfSquares(x) }
 
   package func softmaxAttentionForward(

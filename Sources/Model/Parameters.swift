@@ -16,7 +16,9 @@ package struct ParameterSlot: Sendable, Equatable {
   package var count: Int { rows * columns }
   /// Shape as a checkpoint states it.
   package var shape: [Int] { isVector ? [columns] : [rows, columns] }
-  /// Whether AdamW decays it: matrices yes, gains and bias tables no.
+  /// Whether it maps one hidden state to another: no table of the vocabulary, no vector.
+  package var isHiddenMatrix: Bool { !isVector && name.hasSuffix("_proj.weight") }
+  /// Whether the optimizer decays it: matrices yes, gains and bias tables no.
   package var decays: Bool { !isVector && !name.hasSuffix("relative_bias") }
 }
 

@@ -103,6 +103,13 @@ package protocol Kernels: Sendable {
   func adamW(
     parameters: View, gradients: View, firstMoment: View, secondMoment: View, rate: Float,
     beta1: Float, beta2: Float, epsilon: Float, decay: Float, step: Int, gradientScale: Float)
+  /// One step of Muon (Jordan et al., 2024) on one contiguous matrix `[R, C]`.
+  ///
+  ///     m = b m + (1-b) g,  u = b m + (1-b) g
+  ///     p = p · (1 - rate · decay) - rate · 0.2 · sqrt(max(R, C)) · orthogonal(u)
+  func muon(
+    parameters: View, gradients: View, momentum: View, rate: Float, beta: Float, decay: Float,
+    gradientScale: Float)
   /// Sum of squares of contiguous elements, in Double, by fixed chunks in chunk order.
   func sumOfSquares(_ x: View) -> Double
 }

@@ -56,18 +56,21 @@ package enum WorkingMemory {
   /// Bytes of the buffers that a training step keeps between calls.
   ///
   /// Attention holds what its tasks share and a buffer for every thread; the head a block of logits,
-  /// the panels of a product and a buffer for every thread's part of it. They take turns with the
-  /// same buffers.
+  /// the panels of a product and a buffer for every thread's part of it; Muon its matrices in the
+  /// place of the logits. They take turns with the same buffers.
   ///
   /// - Parameters:
   ///   - vocabulary: Pieces of the vocabulary.
   ///   - panels: Floats of panels of the model's largest product.
+  ///   - optimizer: Floats that the optimizer holds while it moves one weight.
   ///   - attention: What one layer's attention borrows.
-  package static func bytes(vocabulary: Int, panels: Int, attention: Need) -> Int {
+  package static func bytes(
+    vocabulary: Int, panels: Int, optimizer: Int = 0, attention: Need
+  ) -> Int {
     let threads = Parallel.threads
     let attention = Array(repeating: attention.task, count: threads) + [attention.shared, 0]
     let head =
-      [crossEntropyScratchFloats(vocabulary: vocabulary), panels]
+      [max(crossEntropyScratchFloats(vocabulary: vocabulary), optimizer), panels]
       + Array(repeating: 0, count: threads)
     return zip(attention.sorted(by: >), head.sorted(by: >)).reduce(0) {
       $0 + Buffer.bytes(count: ScratchPool.allocated(max($1.0, $1.1)))

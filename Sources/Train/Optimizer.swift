@@ -1,7 +1,10 @@
 package import Model
 package import Tensor
 
-/// AdamW over all weights: clipping, decay groups and both moments.
+/// AdamW over all weights, or Muon over hidden matrices and AdamW over the rest: clipping, decay
+/// groups and both moments.
+///
+/// Muon needs no second moment; that of its matrices stays zero.
 package struct Optimizer {
   package let config: OptimizerConfig
   package let firstMoment: Parameters
@@ -40,6 +43,13 @@ package struct Optimizer {
   ) {
     let clip = config.clipNorm > 0 ? min(1, config.clipNorm / max(gradientNorm, 1e-30)) : 1
     for slot in parameters.layout.slots {
+      if config.usesMuon(slot) {
+        kernels.muon(
+          parameters: parameters.view(slot), gradients: gradients.view(slot),
+          momentum: firstMoment.view(slot), rate: Float(rate), beta: Float(config.momentum),
+          decay: Float(config.weightDecay), gradientScale: Float(clip))
+        continue
+      }
       kernels.adamW(
         parameters: parameters.view(slot), gradients: gradients.view(slot),
         firstMoment: firstMoment.view(slot), secondMoment: secondMoment.view(slot),

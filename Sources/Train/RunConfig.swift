@@ -71,9 +71,9 @@ package struct RunConfig: Codable, Sendable, Equatable {
       optimizer.rate > 0 && optimizer.rate.isFinite,
       "the learning rate is \(optimizer.rate), expected a positive number")
     try require(
-      (0..<1).contains(optimizer.beta1) && (0..<1).contains(optimizer.beta2),
-      "beta1 and beta2 are \(optimizer.beta1) and \(optimizer.beta2), expected 0 or more and "
-        + "less than 1")
+      [optimizer.beta1, optimizer.beta2, optimizer.momentum].allSatisfy((0..<1).contains),
+      "beta1, beta2 and momentum are \(optimizer.beta1), \(optimizer.beta2) and "
+        + "\(optimizer.momentum), expected 0 or more and less than 1")
     try require(
       optimizer.epsilon > 0 && optimizer.weightDecay >= 0 && optimizer.clipNorm >= 0,
       "epsilon must be positive, weightDecay and clipNorm must not be negative")
@@ -126,21 +126,6 @@ package struct DataConfig: Codable, Sendable, Equatable {
   package var mode: SequenceMode {
     streamLength.map { .stream(length: $0) } ?? .sentences
   }
-}
-
-/// AdamW.
-package struct OptimizerConfig: Codable, Sendable, Equatable {
-  /// Peak learning rate.
-  package var rate = 1e-3
-  package var beta1 = 0.9
-  package var beta2 = 0.95
-  package var epsilon = 1e-8
-  /// Decay of matrices; gains and bias tables have none.
-  package var weightDecay = 0.1
-  /// Largest norm of the whole gradient; 0 leaves it alone.
-  package var clipNorm = 1.0
-
-  package init() {}
 }
 
 /// When the run says and saves something; it never changes the weights.

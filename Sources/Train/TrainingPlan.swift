@@ -43,9 +43,11 @@ package struct TrainingPlan: Sendable, Encodable {
       config.data.streamLength
       ?? max(
         totals.longestSentence, manifest.totals(of: config.data.validSplit).longestSentence) + 1
+    let muon = ParameterLayout(config.model).slots.filter(config.optimizer.usesMuon)
     workingBytes = WorkingMemory.bytes(
       vocabulary: config.model.vocabularySize,
       panels: Transformer.panelFloats(config.model, positions: positions),
+      optimizer: muon.map { muonScratchFloats(rows: $0.rows, columns: $0.columns) }.max() ?? 0,
       attention: try AttentionTrial.workingMemory(
         config.model, longest: longest, positions: positions))
     dataBytes =

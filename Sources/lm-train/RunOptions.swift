@@ -52,6 +52,9 @@ struct RunOptions: ParsableArguments {
   @Option(help: "Window of stream mode in pieces; without it every sentence stands alone.")
   var streamLength: Int?
 
+  @Option(help: "Optimizer of hidden matrices: adamW or muon; the rest takes AdamW.")
+  var optimizer: OptimizerKind?
+
   @Option(name: [.long, .customLong("learning-rate")], help: "Peak learning rate.")
   var rate: Double?
 
@@ -109,6 +112,7 @@ struct RunOptions: ParsableArguments {
     set(&config.batchPieces, batchPieces)
     set(&config.microBatchPieces, microBatchPieces)
     if let streamLength { config.data.streamLength = streamLength }
+    set(&config.optimizer.kind, optimizer)
     set(&config.optimizer.rate, rate)
     set(&config.optimizer.weightDecay, weightDecay)
     set(&config.dropout, dropout)
@@ -173,3 +177,4 @@ struct RunOptions: ParsableArguments {
 }
 
 extension Position: ExpressibleByArgument {}
+extension OptimizerKind: ExpressibleByArgument {}

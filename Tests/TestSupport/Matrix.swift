@@ -44,6 +44,26 @@ package struct Matrix: Sendable {
     return sum
   }
 
+  package var transposed: Matrix {
+    var result = Matrix(rows: columns, columns: rows)
+    for row in 0..<rows {
+      for column in 0..<columns { result[column, row] = self[row, column] }
+    }
+    return result
+  }
+
+  /// The matrix product.
+  package func times(_ other: Matrix) -> Matrix {
+    var result = Matrix(rows: rows, columns: other.columns)
+    for row in 0..<rows {
+      for inner in 0..<columns {
+        let factor = self[row, inner]
+        for column in 0..<other.columns { result[row, column] += factor * other[inner, column] }
+      }
+    }
+    return result
+  }
+
   package static func + (a: Matrix, b: Matrix) -> Matrix {
     var sum = a
     for index in sum.values.indices { sum.values[index] += b.values[index] }

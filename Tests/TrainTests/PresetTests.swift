@@ -52,7 +52,8 @@ struct PresetTests {
     let changes: [(inout RunConfig) -> Void] = [
       { $0.steps = 0 }, { $0.batchPieces = 0 }, { $0.dropout = 1 }, { $0.dropout = -0.1 },
       { $0.optimizer.rate = 0 }, { $0.optimizer.rate = .nan }, { $0.optimizer.beta2 = 1 },
-      { $0.optimizer.epsilon = 0 }, { $0.report.keepLast = 0 }, { $0.data.streamLength = 0 },
+      { $0.optimizer.epsilon = 0 }, { $0.optimizer.momentum = 1 }, { $0.report.keepLast = 0 },
+      { $0.data.streamLength = 0 },
       { $0.schedule = .cosine(warmup: -1, floor: 0) }, { $0.model.heads = 7 },
     ]
     for change in changes {

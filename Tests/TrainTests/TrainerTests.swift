@@ -55,14 +55,24 @@ import Train
     .combiner(.logsparse), .combiner(.rowmajor, segment: 3, address: .proj),
   ])
   func resumingChangesNoBit(attention: AttentionConfig) throws {
+    try Self.expectSameBitsAfterResuming(Self.config(attention))
+  }
+
+  @Test func resumingWithMuonChangesNoBit() throws {
+    var config = Self.config(.hierarchical(blockSize: 4, query: .coarse))
+    config.optimizer.kind = .muon
+    try Self.expectSameBitsAfterResuming(config)
+  }
+
+  private static func expectSameBitsAfterResuming(_ config: RunConfig) throws {
     try withTemporaryDirectory { directory in
       let data = try TinyDataSet.write(to: directory + "/data")
-      let config = Self.config(attention)
       let whole = try Self.trainer(config, data, run: directory + "/whole")
       #expect(try whole.train() == .finished)
       // Three different steps, drawn from the attention's name: other places in the window of the
       // metrics, in the shard and beside the checkpoints for each.
-      let random = CounterRandom(seed: UInt64(attention.kind.rawValue.utf8.count), 24)
+      let name = config.model.attention.kind.rawValue
+      let random = CounterRandom(seed: UInt64(name.utf8.count), 24)
       let steps = Set((0..<9).map { 1 + Int(random.bits($0) % 23) }).sorted().prefix(3)
       let parts = try Self.interrupted(
         config, data, run: directory + "/parts", at: [1] + steps.filter { $0 > 1 })

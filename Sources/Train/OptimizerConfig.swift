@@ -1,0 +1,43 @@
+package import Model
+
+/// What moves the hidden matrices; embeddings, head, gains and bias tables always take AdamW.
+package enum OptimizerKind: String, Codable, Sendable, CaseIterable {
+  case adamW
+  case muon
+}
+
+/// AdamW, or Muon with AdamW, under one rate.
+package struct OptimizerConfig: Codable, Sendable, Equatable {
+  package var kind = OptimizerKind.adamW
+  /// Peak learning rate.
+  package var rate = 1e-3
+  package var beta1 = 0.9
+  package var beta2 = 0.95
+  package var epsilon = 1e-8
+  /// Muon's momentum.
+  package var momentum = 0.95
+  /// Decay of matrices; gains and bias tables have none.
+  package var weightDecay = 0.1
+  /// Largest norm of the whole gradient; 0 leaves it alone.
+  package var clipNorm = 1.0
+
+  package init() {}
+
+  /// Whether Muon moves this weight.
+  package func usesMuon(_ slot: ParameterSlot) -> Bool { kind == .muon && slot.isHiddenMatrix }
+}
+
+extension OptimizerConfig {
+  /// As written by this and by earlier versions, which had AdamW alone.
+  package init(from decoder: any Decoder) throws {
+    let fields = try decoder.container(keyedBy: CodingKeys.self)
+    kind = try fields.decodeIfPresent(OptimizerKind.self, forKey: .kind) ?? .adamW
+    rate = try fields.decode(Double.self, forKey: .rate)
+    beta1 = try fields.decode(Double.self, forKey: .beta1)
+    beta2 = try fields.decode(Double.self, forKey: .beta2)
+    epsilon = try fields.decode(Double.self, forKey: .epsilon)
+    momentum = try fields.decodeIfPresent(Double.self, forKey: .momentum) ?? 0.95
+    weightDecay = try fields.decode(Double.self, forKey: .weightDecay)
+    clipNorm = try fields.decode(Double.self, forKey: .clipNorm)
+  }
+}

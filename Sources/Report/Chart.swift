@@ -62,7 +62,7 @@ package struct Chart: Sendable {
   }
 
   private static let size = (width: 560.0, height: 300.0)
-  private static let plot = (left: 74.0, right: 546.0, top: 12.0, bottom: 252.0)
+  private static let plot = (left: 74.0, right: 536.0, top: 12.0, bottom: 252.0)
   /// Points of a line past which more cannot be seen.
   private static let mostPoints = 800
 

@@ -13,7 +13,12 @@ extension CPUKernels {
   /// A gradient and momentum of zero leave a direction of zero.
   ///
   /// - Parameters:
-  ///   - parameters: `[R, C]`, contiguous, as are `gradients` and `momentum`.
+  ///   - parameters: `[R, C]`, contiguous; moved in place.
+  ///   - gradients: `[R, C]`, contiguous.
+  ///   - momentum: `[R, C]`, contiguous; moved in place.
+  ///   - rate: Learning rate of this step.
+  ///   - beta: Share of the momentum that stays.
+  ///   - decay: Weight decay, decoupled.
   ///   - gradientScale: Multiplies every gradient first (clipping).
   package func muon(
     parameters: View, gradients: View, momentum: View, rate: Float, beta: Float, decay: Float,

@@ -95,7 +95,7 @@ struct LMTrain: ParsableCommand {
 
   func run() throws {
     if listPresets {
-      print(Format.table(Preset.all.map { [$0.name, "  " + $0.summary] }))
+      for preset in Preset.all { print(preset.name.padding(to: 12) + preset.summary) }
       return
     }
     if listAttentions {

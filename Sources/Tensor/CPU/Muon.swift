@@ -35,34 +35,25 @@ extension CPUKernels {
     guard parameters.count > 0 else { return }
     let plan = MuonPlan(rows: rows, columns: columns)
     ScratchPool.borrow(plan.floats) { scratch in
-      let first = plan.matrix(scratch, 0)
-      let second = plan.matrix(scratch, 1)
-      // Both end as the matrix itself; between, tall matrices are worked on transposed.
-      let update = View(first.buffer, offset: first.offset, rows: rows, columns: columns)
+      let update = plan.matrix(scratch, 0)
       parallelFor(rows, grain: plan.grain) { range in
-        let b = beta
         for index in range.lowerBound * columns..<range.upperBound * columns {
           let g = gradients.base[index] * gradientScale
-          let m = b * momentum.base[index] + (1 - b) * g
+          let m = beta * momentum.base[index] + (1 - beta) * g
           momentum.base[index] = m
-          update.base[index] = b * m + (1 - b) * g
+          update.base[index] = beta * m + (1 - beta) * g
         }
       }
-      let start = plan.isTransposed ? second : first
-      if plan.isTransposed { transpose(update, into: start) }
-      let end = orthogonalized(
-        start, spare: plan.isTransposed ? first : second, gram: plan.square(scratch, 0),
+      let direction = orthogonalized(
+        update, spare: plan.matrix(scratch, 1), gram: plan.square(scratch, 0),
         polynomial: plan.square(scratch, 1))
       let shrink = Float(1 - Double(rate) * Double(decay))
       let pace = Float(-Double(rate) * 0.2 * Double(max(rows, columns)).squareRoot())
-      let (rowStride, columnStride) = plan.isTransposed ? (1, end.stride) : (end.stride, 1)
       parallelFor(rows, grain: plan.grain) { range in
-        for row in range {
-          let p = parameters.base + row * columns
-          let from = end.base + row * rowStride
-          for column in 0..<columns {
-            p[column] = p[column] * shrink + pace * from[column * columnStride]
-          }
+        let p = parameters.base
+        let d = direction.base
+        for index in range.lowerBound * columns..<range.upperBound * columns {
+          p[index] = p[index] * shrink + pace * d[index]
         }
       }
     }
@@ -71,9 +62,10 @@ extension CPUKernels {
   /// Five Newton-Schulz steps of the quintic that lifts singular values between 0.01 and 1 of `x`
   /// into 0.7 to 1.2, after dividing `x` by its Frobenius norm.
   ///
-  ///     A = x xᵀ,  x = (a I + b A + c A²) x
+  ///     A = x xᵀ,  x = (a I + b A + c A²) x              (R <= C)
+  ///     A = xᵀ x,  x = x (a I + b A + c A²)              (R > C, the same with a smaller A)
   ///
-  /// - Returns: Which of `x` and `spare`, both `[r, c]` with r <= c, holds the result.
+  /// - Returns: Which of `x` and `spare`, both `[R, C]`, holds the result.
   private func orthogonalized(_ x: View, spare: View, gram: View, polynomial: View) -> View {
     let (a, b, c): (Float, Float, Float) = (3.4445, -4.7750, 2.0315)
     let norm = sumOfSquares(x).squareRoot()
@@ -81,23 +73,25 @@ extension CPUKernels {
     parallelFor(x.count, grain: 1 << 14) { range in
       for index in range { x.base[index] *= scale }
     }
-    let rows = x.rows
+    let isTall = x.rows > x.columns
+    let size = gram.rows
     var (from, to) = (x, spare)
     for _ in 0..<5 {
-      packedProduct(
-        y: gram, left: .placeMajor(from), right: .placeMajor(from), accumulate: false)
+      let side: ProductFactor = isTall ? .stepMajor(from) : .placeMajor(from)
+      packedProduct(y: gram, left: side, right: side, accumulate: false)
       packedProduct(
         y: polynomial, left: .placeMajor(gram), right: .stepMajor(gram), accumulate: false)
-      parallelFor(rows, grain: 16) { range in
+      parallelFor(size, grain: 16) { range in
         for row in range {
-          let square = polynomial.base + row * rows
-          let linear = gram.base + row * rows
-          for column in 0..<rows { square[column] = c * square[column] + b * linear[column] }
+          let square = polynomial.base + row * size
+          let linear = gram.base + row * size
+          for column in 0..<size { square[column] = c * square[column] + b * linear[column] }
           square[row] += a
         }
       }
       packedProduct(
-        y: to, left: .placeMajor(polynomial), right: .stepMajor(from), accumulate: false)
+        y: to, left: .placeMajor(isTall ? from : polynomial),
+        right: .stepMajor(isTall ? polynomial : from), accumulate: false)
       (from, to) = (to, from)
     }
     return from
@@ -109,40 +103,25 @@ package func muonScratchFloats(rows: Int, columns: Int) -> Int {
   MuonPlan(rows: rows, columns: columns).floats
 }
 
-/// Where the matrices of a step lie in its working memory: two of the weights' size, wide side
-/// along the rows, and two squares of the short side.
+/// Where the matrices of a step lie in its working memory: two of the weights' size and two squares
+/// of their short side.
 private struct MuonPlan {
-  let short: Int
-  let long: Int
-  let isTransposed: Bool
-
-  init(rows: Int, columns: Int) {
-    short = min(rows, columns)
-    long = max(rows, columns)
-    isTransposed = rows > columns
-  }
+  let rows: Int
+  let columns: Int
 
   /// Rows of one piece of elementwise work.
-  var grain: Int { max(1, (1 << 14) / max(1, isTransposed ? short : long)) }
+  var grain: Int { max(1, (1 << 14) / columns) }
 
-  var floats: Int { 2 * short * long + 2 * short * short }
+  var floats: Int { 2 * rows * columns + 2 * short * short }
+
+  private var short: Int { min(rows, columns) }
 
   func matrix(_ scratch: Buffer, _ index: Int) -> View {
-    View(scratch, offset: index * short * long, rows: short, columns: long)
+    View(scratch, offset: index * rows * columns, rows: rows, columns: columns)
   }
 
   func square(_ scratch: Buffer, _ index: Int) -> View {
     View(
-      scratch, offset: 2 * short * long + index * short * short, rows: short, columns: short)
-  }
-}
-
-/// `to [C, R] = from [R, C]` transposed, both contiguous.
-private func transpose(_ from: View, into to: View) {
-  let (rows, columns) = (from.rows, from.columns)
-  parallelFor(columns, grain: 16) { range in
-    for row in 0..<rows {
-      for column in range { to.base[column * rows + row] = from.base[row * columns + column] }
-    }
+      scratch, offset: 2 * rows * columns + index * short * short, rows: short, columns: short)
   }
 }

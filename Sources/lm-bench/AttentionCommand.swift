@@ -9,8 +9,9 @@ struct AttentionCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "attention", abstract: "Time attentions alone, against the length of the text.",
     discussion: """
-      One layer on one sequence of random queries, keys and values. Rounds alternate between the
-      attentions, and medians are printed, so that a slow moment of the machine meets all of them.
+      One layer on one sequence of random queries, keys and values. Rounds alternate between
+      attentions and lengths, and medians are printed, so that a slow moment of the machine meets
+      all of them. All are in memory at once.
 
       EXAMPLES
 
@@ -48,31 +49,27 @@ struct AttentionCommand: ParsableCommand {
       try attention.isEmpty
       ? AttentionKind.allCases.map { try AttentionConfig(parsing: $0.rawValue) } : attention
     let peak = MatrixPeak.measure(now: timing.clock.now)
-    var rows: [AttentionFigures] = []
-    for length in lengths {
-      let layers = try chosen.map {
+    let layers = try lengths.flatMap { length in
+      try chosen.map {
         try AttentionLayer(
-          $0, heads: heads, headWidth: headWidth, length: length,
-          clock: timing.clock)
+          $0, heads: heads, headWidth: headWidth, length: length, clock: timing.clock)
       }
-      var forward = layers.map { _ in [Double]() }
-      var training = layers.map { _ in [Double]() }
-      for round in 0...rounds {
-        for (index, layer) in layers.enumerated() {
-          let seconds = layer.timed()
-          // The first round touches memory for the first time.
-          guard round > 0 else { continue }
-          forward[index].append(seconds.forward)
-          training[index].append(seconds.training)
-        }
-      }
+    }
+    var forward = layers.map { _ in [Double]() }
+    var training = layers.map { _ in [Double]() }
+    for round in 0...rounds {
       for (index, layer) in layers.enumerated() {
-        let decoded = decode ? layer.decode() : nil
-        rows.append(
-          layer.figures(
-            forward: median(forward[index]), training: median(training[index]),
-            decoded: decoded, peak: peak))
+        let seconds = layer.timed()
+        // The first round touches memory for the first time.
+        guard round > 0 else { continue }
+        forward[index].append(seconds.forward)
+        training[index].append(seconds.training)
       }
+    }
+    let rows = layers.enumerated().map { index, layer in
+      layer.figures(
+        forward: median(forward[index]), training: median(training[index]),
+        decoded: decode ? layer.decode() : nil, peak: peak)
     }
     if timing.json {
       print(String(decoding: try JSONFile.encode(rows), as: UTF8.self), terminator: "")
@@ -140,16 +137,21 @@ private struct AttentionLayer {
       ModelConfig(oneLayerOf: config, heads: heads, headWidth: headWidth), length: length)
   }
 
-  /// Seconds of a forward pass, and of it and a backward pass; short sequences are repeated.
+  /// Seconds of a forward pass, and of it and a backward pass.
+  ///
+  /// Short sequences are repeated, after a pass that finds others' tensors in the caches and does
+  /// not count.
   func timed() -> (forward: Double, training: Double) {
     let repeats = max(1, 2_048 / trial.length)
     var forward = 0.0
     var training = 0.0
-    for step in 0..<repeats {
+    let warmup = repeats > 1 ? 1 : 0
+    for step in 0..<repeats + warmup {
       let began = clock.now()
       trial.forward(step: step)
       let middle = clock.now()
       trial.backward(step: step)
+      guard step >= warmup else { continue }
       forward += middle - began
       training += clock.now() - began
     }

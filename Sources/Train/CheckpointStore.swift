@@ -108,7 +108,7 @@ package struct CheckpointStore: Sendable {
   /// Reads state, weights and moments of one checkpoint.
   ///
   /// - Parameter config: The run that is to go on; only what it reports, and when, may differ from
-  ///   the run that was saved.
+  ///   the run that was saved, and its number of steps where the schedule allows it.
   package func load(
     step: Int, config: RunConfig, parameters: Parameters, optimizer: Optimizer
   ) throws -> TrainState {
@@ -120,7 +120,15 @@ package struct CheckpointStore: Sendable {
         problem: "it is version \(state.formatVersion) of step \(state.step), expected version "
           + "\(TrainState.currentVersion) of step \(step)")
     }
-    if let difference = state.config.difference(from: config) {
+    if let difference = state.config.difference(from: config, taken: step) {
+      var sameButSteps = config
+      sameButSteps.steps = state.config.steps
+      if state.config.difference(from: sameButSteps, taken: step) == nil {
+        throw TrainingError.invalid(
+          "\(path) had the learning rates of a run of \(state.config.steps) steps, which a run of "
+            + "\(config.steps) does not have up to step \(step); give --steps "
+            + "\(state.config.steps), or start another run")
+      }
       throw TrainingError.invalid(
         "\(path) belongs to a run with \(difference.found), not \(difference.expected); give the "
           + "configuration it was trained with, or start another run")

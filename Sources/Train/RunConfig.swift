@@ -36,10 +36,22 @@ package struct RunConfig: Codable, Sendable, Equatable {
 
   /// The first thing that another run would compute differently, as lines of JSON, or nil.
   ///
-  /// What is reported, and when, does not count.
-  package func difference(from other: RunConfig) -> (found: String, expected: String)? {
+  /// What is reported, and when, does not count; nor do the steps of the whole run if the learning
+  /// rates of those taken do not depend on it.
+  ///
+  /// - Parameters:
+  ///   - other: The other run.
+  ///   - taken: Steps taken so far.
+  package func difference(
+    from other: RunConfig, taken: Int
+  ) -> (found: String, expected: String)? {
     var comparable = other
     comparable.report = report
+    if taken <= other.steps,
+      (0..<taken).allSatisfy({ rate(step: $0 + 1) == other.rate(step: $0 + 1) })
+    {
+      comparable.steps = steps
+    }
     guard comparable != self else { return nil }
     func lines(_ config: RunConfig) -> [String] {
       let bytes = (try? JSONFile.encode(config)) ?? []
@@ -49,6 +61,11 @@ package struct RunConfig: Codable, Sendable, Equatable {
     }
     let pair = zip(lines(self), lines(comparable)).first { $0 != $1 }
     return (pair?.0 ?? "another configuration", pair?.1 ?? "this one")
+  }
+
+  /// The learning rate of a step, from 1.
+  package func rate(step: Int) -> Double {
+    schedule.rate(step: step, of: steps, peak: optimizer.rate)
   }
 
   /// Throws the first thing that is wrong, before any work.

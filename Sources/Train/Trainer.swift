@@ -27,6 +27,8 @@ package final class Trainer {
 
   /// FLOPs per second of the machine's matrix products, for the progress line.
   package var peak: Double?
+  /// How often a peak that a step has beaten may still be measured again.
+  private var peakMeasurementsLeft = 3
   /// Told of everything worth a line.
   package var report: (TrainingEvent) -> Void = { _ in }
   /// Asked after every step.
@@ -205,7 +207,7 @@ package final class Trainer {
     safety.losses.observe(loss, deviations: config.safety.spikeDeviations)
     safety.skippedInARow = 0
     state.safety = safety
-    let rate = config.schedule.rate(step: step, of: config.steps, peak: config.optimizer.rate)
+    let rate = config.rate(step: step)
     // The moments have seen the steps that were taken, and their bias is that of so many.
     optimizer.update(
       parameters, gradients: gradients, step: step - safety.skipped, rate: rate,
@@ -328,9 +330,24 @@ package final class Trainer {
       piecesCounted: window.pieces,
       wordPerplexity: wordPerplexity(natsPerPiece: natsPerPiece), learningRate: window.rate,
       gradientNorm: window.gradientNorm, piecesPerSecond: Double(window.pieces) / window.seconds,
-      peakFraction: peak.map { window.flops / window.seconds / $0 },
+      peakFraction: peakFraction(flopsPerSecond: window.flops / window.seconds),
       skippedSteps: state.safety.flatMap { $0.skipped > 0 ? $0.skipped : nil },
       trainedSeconds: state.trainedSeconds)
+  }
+
+  /// Share of the peak, or nil where the peak is not known.
+  ///
+  /// A step far above it shows that other programs held the cores when it was measured.
+  private func peakFraction(flopsPerSecond: Double) -> Double? {
+    guard var peak else { return nil }
+    let limit = 1.25
+    if flopsPerSecond > limit * peak, peakMeasurementsLeft > 0 {
+      peakMeasurementsLeft -= 1
+      peak = max(peak, MatrixPeak.measure())
+      self.peak = peak
+    }
+    let fraction = flopsPerSecond / peak
+    return fraction > limit ? nil : fraction
   }
 
   /// Word perplexity of a loss per piece, by the ratio of pieces to words of the training text.

@@ -15,8 +15,10 @@ struct LMTrain: ParsableCommand {
     abstract: "Train a causal decoder on shards made by lm-tokenize.",
     discussion: """
       SIGINT (Ctrl-C) and SIGTERM save a checkpoint and end the run; --resume
-      takes it up with the same bits as if it had never stopped. --dry-run says
-      what a run needs; --assume-1bw plans for the benchmark without having it.
+      takes it up with the same bits as if it had never stopped, and --resume
+      --steps N makes the run longer while its rate has not depended on its end.
+      --dry-run says what a run needs; --assume-1bw plans for the benchmark
+      without having it.
 
       EXAMPLES
 
@@ -182,8 +184,9 @@ struct LMTrain: ParsableCommand {
             + "--preset and --config")
       }
       try options.apply(to: &changed, manifest: manifest)
-      // What is reported when may change; what is computed may not.
-      if let difference = stored.difference(from: changed) {
+      // What is reported when may change; what is computed may not. The trainer knows whether the
+      // number of steps may.
+      if let difference = stored.difference(from: changed, taken: 0) {
         throw TrainingError.invalid(
           "--resume goes on with \(configPath(output)), which has \(difference.found), not "
             + "\(difference.expected); leave out that option, or start another run")

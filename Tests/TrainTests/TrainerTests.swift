@@ -49,6 +49,24 @@ import Train
     return trainer
   }
 
+  /// A peak measured while other programs held the cores is measured again, not reported.
+  @Test func shareOfTooSmallPeakIsNotReported() throws {
+    try withTemporaryDirectory { directory in
+      var config = Self.config()
+      config.steps = 2
+      let trainer = try Self.trainer(
+        config, TinyDataSet.write(to: directory + "/data"), run: directory + "/run")
+      trainer.peak = 1
+      var shares: [Double?] = []
+      trainer.report = {
+        if case .step(let metrics, _) = $0 { shares.append(metrics.peakFraction) }
+      }
+      _ = try trainer.train()
+      #expect(try #require(trainer.peak) > 1e6)
+      #expect(shares.count == 2 && shares.allSatisfy { $0 ?? 0 <= 1.25 })
+    }
+  }
+
   @Test(arguments: [
     AttentionConfig.softmax, .hierarchical(blockSize: 4, query: .coarse),
     .hierarchical(blockSize: 4, query: .fine), AttentionConfig(YosoOptions()),
@@ -62,6 +80,57 @@ import Train
     var config = Self.config(.hierarchical(blockSize: 4, query: .coarse))
     config.optimizer.kind = .muon
     try Self.expectSameBitsAfterResuming(config)
+  }
+
+  /// A run may be made longer or shorter while no step taken would have had another rate.
+  @Test(arguments: [
+    (Schedule.inverseSquareRoot(warmup: 4), 9, 24),
+    (.warmupStableDecay(warmup: 4, decay: 0.5), 9, 24),
+    (.warmupStableDecay(warmup: 4, decay: 0.5), 40, 24),
+  ])
+  func changedLengthIsThatOfOneRun(schedule: Schedule, planned: Int, steps: Int) throws {
+    try withTemporaryDirectory { directory in
+      let data = try TinyDataSet.write(to: directory + "/data")
+      var config = Self.config()
+      config.schedule = schedule
+      config.steps = steps
+      let whole = try Self.trainer(config, data, run: directory + "/whole")
+      #expect(try whole.train() == .finished)
+      config.steps = planned
+      let first = try Self.trainer(config, data, run: directory + "/parts")
+      first.shouldStop = { first.step == 5 }
+      _ = try first.train()
+      config.steps = steps
+      let second = try Self.trainer(config, data, run: directory + "/parts", resume: true)
+      #expect(second.step == 5)
+      #expect(try second.train() == .finished)
+      #expect(second.weights.all.elements == whole.weights.all.elements)
+    }
+  }
+
+  /// Half a cosine, a decay that has begun, and fewer steps than were taken.
+  @Test(arguments: [
+    (Schedule.cosine(warmup: 4, floor: 0.1), 24, 5, 48),
+    (.warmupStableDecay(warmup: 4, decay: 0.5), 8, 6, 24),
+    (.warmupStableDecay(warmup: 4, decay: 0.5), 24, 9, 8),
+  ])
+  func otherRatesForStepsTakenAreRefused(
+    schedule: Schedule, planned: Int, taken: Int, steps: Int
+  ) throws {
+    try withTemporaryDirectory { directory in
+      let data = try TinyDataSet.write(to: directory + "/data")
+      var config = Self.config()
+      config.schedule = schedule
+      config.steps = planned
+      let first = try Self.trainer(config, data, run: directory + "/run")
+      first.shouldStop = { first.step == taken }
+      #expect(try first.train() == .interrupted(step: taken))
+      config.steps = steps
+      let error = #expect(throws: TrainingError.self) {
+        _ = try Self.trainer(config, data, run: directory + "/run", resume: true)
+      }
+      #expect("\(try #require(error))".contains("give --steps \(planned)"))
+    }
   }
 
   private static func expectSameBitsAfterResuming(_ config: RunConfig) throws {
@@ -236,7 +305,7 @@ import Train
       trainer.shouldStop = { trainer.step == 3 }
       _ = try trainer.train()
       let changes: [(inout RunConfig) -> Void] = [
-        { $0.seed = 9 }, { $0.optimizer.rate = 0.5 }, { $0.steps = 30 }, { $0.model.hidden = 48 },
+        { $0.seed = 9 }, { $0.optimizer.rate = 0.5 }, { $0.steps = 2 }, { $0.model.hidden = 48 },
         { $0.schedule = .inverseSquareRoot(warmup: 4) }, { $0.batchPieces = 100 },
       ]
       for change in changes {

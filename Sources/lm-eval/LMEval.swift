@@ -303,7 +303,8 @@ struct LMEval: ParsableCommand {
     if let threads { Parallel.threads = threads }
     if let verify { return try VerifyCommand.run(verify) }
     if audit {
-      let (trained, tokenizer) = try Self.open(models[0], verifyingWeights: true)
+      let trained = try TrainedModel(models[0], verifyingWeights: true)
+      let tokenizer = try Self.tokenizer(of: trained)
       return try AuditCommand(options: self, trained: trained, tokenizer: tokenizer).run()
     }
     if let report, models.isEmpty { return try ReportCommand.run(report, output: output) }
@@ -311,17 +312,12 @@ struct LMEval: ParsableCommand {
     try ScoreCommand(options: self).run()
   }
 
-  /// A checkpoint whose weights and tokenizer belong together.
-  ///
-  /// - Parameter verifyingWeights: Whether to wait for the sum of the weights.
-  static func open(
-    _ path: String, verifyingWeights: Bool
-  ) throws -> (TrainedModel, SentencePieceModel) {
-    let trained = try TrainedModel(path, verifyingWeights: verifyingWeights)
+  /// The tokenizer of a checkpoint, if it is the one that the model was built for.
+  static func tokenizer(of trained: TrainedModel) throws -> SentencePieceModel {
     let tokenizer = try SentencePieceModel(
       serialized: trained.tokenizer, path: trained.tokenizerPath)
     try trained.check(vocabularySize: tokenizer.vocabularySize, special: tokenizer.special)
-    return (trained, tokenizer)
+    return tokenizer
   }
 }
 

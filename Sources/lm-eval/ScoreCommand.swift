@@ -37,9 +37,11 @@ struct ScoreCommand {
   // MARK: One model
 
   private func evaluate(_ path: String) throws -> Evaluation {
-    // A verdict waits for the sum of the weights; figures are computed meanwhile.
-    let (trained, tokenizer) = try LMEval.open(path, verifyingWeights: false)
+    // A verdict waits for the sum of the weights; the tokenizer is read and figures are computed
+    // meanwhile.
+    let trained = try TrainedModel(path, verifyingWeights: false)
     let weights = WeightCheck(trained)
+    let tokenizer = try LMEval.tokenizer(of: trained)
     let source = try Source(options, trained: trained, tokenizer: tokenizer)
     let pieces = tokenizer.pieceTable()
     let scores = try options.score.map {

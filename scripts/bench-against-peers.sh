@@ -27,7 +27,7 @@ while (($#)); do
       printf -v "${1#--}" '%s' "$2"
       shift 2
       ;;
-    *) sed -n '2,21p' "$0" | cut -c3- && exit 2 ;;
+    *) sed -n '2,18p' "$0" | cut -c3- && exit 2 ;;
   esac
 done
 has() { [[ -z $only || ,$only, == *,$1,* ]]; }

@@ -39,7 +39,7 @@ variants=(
 )
 
 usage() {
-  sed -n '2,22p' "$0" | cut -c3-
+  sed -n '2,20p' "$0" | cut -c3-
   exit 2
 }
 sentences= documents= output=checkpoints/compare seeds="1 2 3" steps=1000 only= threads=$(nproc)

@@ -22,7 +22,7 @@ package struct Activations: Sendable {
   package let output: View  // [N, C] residual stream after the last layer
   package let outputRstd: View  // [1, N]
   package let normed: View  // [N, C] scratch: normalised input of whatever runs
-  package let product: View  // [N, F] scratch: SwiGLU output, and its gradient in place of it
+  package let product: View  // [N, F] scratch: SwiGLU output
   package let branch: View  // [N, C] scratch: a branch before it joins the residual stream
   package let nllNats: View  // [1, N]
   package let gradients: Gradients?

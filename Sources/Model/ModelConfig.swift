@@ -28,8 +28,8 @@ package enum Position: String, Codable, Sendable, CaseIterable {
 /// Every dimension of the decoder; `config.json` of a checkpoint.
 ///
 /// The JSON keys are those of Hugging Face's Llama, so that a softmax model with rotary positions
-/// opens there as it is. Other models use the same keys, two more (`attention`, `position`) and
-/// another `model_type`, so that they are never opened as something they are not.
+/// opens there as it is. Other models use the same keys and another `model_type`, so that they are
+/// never opened as something they are not.
 package struct ModelConfig: Sendable, Equatable {
   /// Pieces, `V`.
   package var vocabularySize: Int

@@ -7,8 +7,9 @@ package import Storage
 /// (`tensorflow/core/util/event.proto`); both are written by hand, as they are a few lines.
 ///
 /// A run that is taken up cuts the file off behind the last event of its checkpoint and writes the
-/// events after that once more. They have the same lengths as before, for the steps are the same,
-/// so a TensorBoard that is looking on finds the next record where it expects it.
+/// events after that once more. They have the same lengths as before unless a figure of speed was
+/// left out of one, for the steps are the same, so a TensorBoard that is looking on finds the next
+/// record where it expects it.
 package final class EventLog {
   package static let name = "events.out.tfevents.lm-train"
   private let file: FileAppender

@@ -15,7 +15,7 @@ package struct RunConfig: Codable, Sendable, Equatable {
   package var steps: Int
   /// Targets of one optimizer step, in pieces; a step takes whole sentences up to it.
   package var batchPieces: Int
-  /// Targets computed at a time; it bounds memory and changes nothing else.
+  /// Targets computed at a time; it bounds memory and changes gradients by rounding only.
   package var microBatchPieces: Int = 4_096
   package var optimizer = OptimizerConfig()
   package var schedule: Schedule

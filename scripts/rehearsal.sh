@@ -18,7 +18,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 usage() {
-  sed -n '2,15p' "$0" | cut -c3- >&2
+  sed -n '2,16p' "$0" | cut -c3- >&2
   exit 2
 }
 fail() {

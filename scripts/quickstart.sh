@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The main job on real text, from nothing to perplexity and samples: the King James Bible that
-# Debian ships (31,102 verses, 4.1 MB). About five minutes on two cores, the build included.
+# Debian ships (31,102 verses, 4.1 MB). 5 to 10 minutes on two cores, the build included.
 #
 #   scripts/quickstart.sh [FOLDER]      FOLDER: where the run lands (checkpoints/quickstart)
 set -euo pipefail

@@ -6,6 +6,8 @@
 /// Scores lie as `[keys, rows]` like in the forward pass.
 struct AttentionBackwardTile {
   let shape: HeadShape
+  /// What is touched after this tile.
+  private let ahead: RowsAhead?
   private let queries: UnsafeMutablePointer<Float>  // [panels, D, 16]
   private let gradients: UnsafeMutablePointer<Float>  // [panels, E, 16]
   private let lse: UnsafeMutablePointer<Float>  // [rows]
@@ -18,8 +20,9 @@ struct AttentionBackwardTile {
     return rows * (shape.keyWidth + shape.valueWidth + 2 + 2 * AttentionTile.backwardKeys)
   }
 
-  init(_ shape: HeadShape, _ scratch: inout Scratch) {
+  init(_ shape: HeadShape, ahead: RowsAhead? = nil, _ scratch: inout Scratch) {
     self.shape = shape
+    self.ahead = ahead
     let rows = AttentionTile.backwardRows
     queries = scratch.take(rows * shape.keyWidth)
     gradients = scratch.take(rows * shape.valueWidth)
@@ -106,7 +109,7 @@ struct AttentionBackwardTile {
         TileLeft(base: slopes + 16 * panel, rowStride: 1, stepStride: stride),
         TileRight(base: range.keys, panelStride: 16, stepStride: shape.keyStride),
         rows: min(16, rows.count - 16 * panel), panels: shape.keyStride / 16, depth: visible,
-        accumulate: true)
+        accumulate: true, ahead: ahead)
     }
     accumulateKeys(rows, range, mask, panels: panels, stride: stride)
   }
@@ -120,7 +123,7 @@ struct AttentionBackwardTile {
       TileResult(base: out + 16 * panel, panelStride: 0, rowStride: outStride),
       TileLeft(base: keyRows, rowStride: keyStride, stepStride: 1),
       TileRight(base: transposed + panel * width * 16, panelStride: 0, stepStride: 16),
-      rows: count, panels: 1, depth: width, accumulate: false)
+      rows: count, panels: 1, depth: width, accumulate: false, ahead: ahead)
   }
 
   /// Turns scores into P and `<dO, v>` into dS, and sums dS by distance.
@@ -168,7 +171,7 @@ struct AttentionBackwardTile {
         TileRight(
           base: rows.gradients + row * rows.gradientStride, panelStride: 16,
           stepStride: rows.gradientStride), rows: visible - key, panels: shape.valueStride / 16,
-        depth: rows.count - row, accumulate: true)
+        depth: rows.count - row, accumulate: true, ahead: ahead)
       tileProduct(
         TileResult(
           base: range.keyGradients + key * shape.keyStride, panelStride: 16,
@@ -177,7 +180,7 @@ struct AttentionBackwardTile {
         TileRight(
           base: rows.queries + row * rows.queryStride, panelStride: 16,
           stepStride: rows.queryStride), rows: visible - key, panels: shape.keyStride / 16,
-        depth: rows.count - row, accumulate: true)
+        depth: rows.count - row, accumulate: true, ahead: ahead)
       key = visible
     }
   }

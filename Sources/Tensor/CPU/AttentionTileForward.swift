@@ -173,6 +173,8 @@ private func exponentiate(
 /// (-infinity, 0, 0).
 struct AttentionPanel {
   let shape: HeadShape
+  /// What is touched after these rows.
+  private let ahead: RowsAhead?
   /// Transposed queries, times the scale: `[D, 16]`.
   let queries: UnsafeMutablePointer<Float>
   let maximum: UnsafeMutablePointer<Float>  // [16]
@@ -184,8 +186,9 @@ struct AttentionPanel {
     Scratch.rounded(shape.keyWidth * 16) + 48 + 16 * shape.valueStride + 16 * AttentionTile.keys
   }
 
-  init(_ shape: HeadShape, _ scratch: inout Scratch) {
+  init(_ shape: HeadShape, ahead: RowsAhead? = nil, _ scratch: inout Scratch) {
     self.shape = shape
+    self.ahead = ahead
     queries = scratch.take(shape.keyWidth * 16)
     maximum = scratch.take(16)
     sum = scratch.take(16)
@@ -232,7 +235,7 @@ struct AttentionPanel {
       TileResult(base: scores, panelStride: 0, rowStride: 16),
       TileLeft(base: keys, rowStride: shape.keyStride, stepStride: 1),
       TileRight(base: queries, panelStride: 0, stepStride: 16), rows: count, panels: 1,
-      depth: shape.keyWidth, accumulate: false)
+      depth: shape.keyWidth, accumulate: false, ahead: ahead)
     let (old0, old1) = loadPair(maximum)
     let (m0, m1) = addBias(
       scores, stride: 16, count: count, panel: 0, bias: bias, mask: mask, maximum: (old0, old1))
@@ -248,7 +251,7 @@ struct AttentionPanel {
       TileResult(base: values, panelStride: 16, rowStride: shape.valueStride),
       TileLeft(base: scores, rowStride: 1, stepStride: 16),
       TileRight(base: valueRows, panelStride: 16, stepStride: shape.valueStride), rows: rows,
-      panels: shape.valueStride / 16, depth: count, accumulate: true)
+      panels: shape.valueStride / 16, depth: count, accumulate: true, ahead: ahead)
   }
 
   private func rescale(_ alpha0: Lanes, _ alpha1: Lanes, rows: Int) {

@@ -32,9 +32,10 @@ struct TileResult {
 ///   - panels: Columns / 16.
 ///   - depth: Steps of the chain.
 ///   - accumulate: Starts the chains from `c` instead of zero.
+///   - ahead: Asked for more between the tiles.
 func tileProduct(
   _ c: TileResult, _ a: TileLeft, _ b: TileRight, rows: Int, panels: Int, depth: Int,
-  accumulate: Bool
+  accumulate: Bool, ahead: RowsAhead? = nil
 ) {
   if rows == 1 && panels % 4 == 0 {
     for panel in stride(from: 0, to: panels, by: 4) {
@@ -50,11 +51,13 @@ func tileProduct(
     var result = c.base + panel * c.panelStride
     var remaining = rows
     while remaining >= 6 {
+      ahead?.step()
       sixRows(result, c.rowStride, left, a, right, b.stepStride, depth, accumulate)
       left += 6 * a.rowStride
       result += 6 * c.rowStride
       remaining -= 6
     }
+    if remaining > 0 { ahead?.step() }
     if remaining == 4 {
       fourRows(result, c.rowStride, left, a, right, b.stepStride, depth, accumulate)
       remaining = 0

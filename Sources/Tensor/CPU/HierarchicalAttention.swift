@@ -119,8 +119,6 @@ struct StridedRows {
   subscript(row: Int) -> UnsafeMutablePointer<Float> { base + row * stride }
 
   /// Asks for rows to be read or written soon.
-  ///
-  /// The rows of one head are pieces of long rows, which the processor does not foresee.
   func prefetch(_ rows: Range<Int>, width: Int) {
     for row in rows {
       for column in Swift.stride(from: 0, to: width, by: 16) { cp_prefetch(self[row] + column) }

@@ -11,19 +11,19 @@ struct HierarchicalGradientRows {
   let dv: StridedRows  // [L, E]
   let scale: Float
 
-  /// Asks for what a segment will write at positions `rows`, and the segments to its left will read
-  /// at the same places.
-  func prefetch(_ rows: Range<Int>, _ shape: HeadShape, segment: Int) {
-    dq.prefetch(rows, width: shape.keyWidth)
-    dk.prefetch(rows, width: shape.keyWidth)
-    dv.prefetch(rows, width: shape.valueWidth)
-    let left = max(0, rows.lowerBound - segment)..<max(0, rows.upperBound - segment)
-    q.prefetch(left, width: shape.keyWidth)
-    dO.prefetch(left, width: shape.valueWidth)
-    o.prefetch(left, width: shape.valueWidth)
-    let next = max(0, left.lowerBound - segment)..<max(0, left.upperBound - segment)
-    k.prefetch(next, width: shape.keyWidth)
-    v.prefetch(next, width: shape.valueWidth)
+  /// Follows what a segment will write, and what the segments to its left will read at the same
+  /// places.
+  func lead(_ ahead: RowsAhead, _ range: Range<Int>, segment: Int) {
+    for row in range {
+      ahead.add(dq, row)
+      ahead.add(dk, row)
+      ahead.add(dv, row)
+      ahead.add(q, row - segment)
+      ahead.add(dO, row - segment)
+      ahead.add(o, row - segment)
+      ahead.add(k, row - 2 * segment)
+      ahead.add(v, row - 2 * segment)
+    }
   }
 }
 
@@ -47,6 +47,7 @@ struct HierarchicalBackward {
   private let bias: HierarchicalBias
   private let biasGradient: UnsafeMutablePointer<Float>
   private let fineQuery: Bool
+  private let ahead: RowsAhead
   private let tile: AttentionBackwardTile
   private let slabs: (HierarchicalSlab, HierarchicalSlab)
   private let high: HierarchicalHighRows
@@ -60,9 +61,15 @@ struct HierarchicalBackward {
     _ shape: HeadShape, _ longest: HierarchicalLevels, fineQuery: Bool
   ) -> Int {
     2 * (longest.segment + longest.blockSize) * shape.keyStride
-      + AttentionBackwardTile.floats(shape) + 2 * HierarchicalSlab.floats(shape, longest)
+      + RowsAhead.floats(capacity: Self.mostAhead(longest)) + AttentionBackwardTile.floats(shape)
+      + 2 * HierarchicalSlab.floats(shape, longest)
       + HierarchicalHighRows.floats(shape, longest)
       + HierarchicalGroups.floats(shape, longest, fineQuery: fineQuery)
+  }
+
+  /// Rows that `lead` follows for a segment where blocks of all high levels begin.
+  private static func mostAhead(_ longest: HierarchicalLevels) -> Int {
+    8 * longest.segment + 7 * longest.highLevels.count * longest.blockSize
   }
 
   init(
@@ -73,7 +80,8 @@ struct HierarchicalBackward {
     self.bias = bias
     self.biasGradient = biasGradient
     self.fineQuery = fineQuery
-    tile = AttentionBackwardTile(shape, &scratch)
+    ahead = RowsAhead(shape, capacity: Self.mostAhead(longest), &scratch)
+    tile = AttentionBackwardTile(shape, ahead: ahead, &scratch)
     slabs = (
       HierarchicalSlab(shape, longest, &scratch), HierarchicalSlab(shape, longest, &scratch)
     )
@@ -131,10 +139,9 @@ struct HierarchicalBackward {
       rows: range.count, width: shape.keyWidth, scale: rows.scale)
     queryGradients.update(repeating: 0, count: range.count * shape.keyStride)
     groups.load(rows, range)
+    lead(segment, rows)
     let size = levels.blockSize
     for block in range.lowerBound / size..<(range.upperBound + size - 1) / size {
-      let positions = block * size..<min(range.upperBound, (block + 1) * size)
-      rows.prefetch(positions, shape, segment: levels.segment)
       tokens(block, segment)
     }
     if !fineQuery {
@@ -227,6 +234,26 @@ struct HierarchicalBackward {
         level, row: row, queries, segment.keys(level, from: query - row - size, count: size), size)
       query += count
     }
+  }
+
+  /// Follows what the segment's blocks of high levels touch, then what lies beside its tokens.
+  private func lead(_ segment: Segment, _ rows: HierarchicalGradientRows) {
+    let levels = segment.levels
+    let size = levels.blockSize
+    let start = segment.range.lowerBound
+    ahead.restart(pace: 1)
+    if !fineQuery && start > 0 {
+      for level in levels.highLevels where start % (size << level) == 0 {
+        let query = start >> level
+        high.lead(ahead, levels, level, rows: query - size..<query)
+        for row in query..<min(query + size, levels.queryRows(level)) {
+          ahead.add(groups.gradient(groups.high(level, levels) + row))
+          ahead.add(rows.q, row << level)
+          ahead.add(rows.dq, row << level)
+        }
+      }
+    }
+    rows.lead(ahead, segment.range, segment: levels.segment)
   }
 
   /// Builds the groups of a level that begin in the segment; a block acts once its first is there.

@@ -6,6 +6,7 @@
 struct HierarchicalForward {
   let shape: HeadShape
   private let bias: HierarchicalBias
+  private let ahead: RowsAhead
   private let panel: AttentionPanel
   private let past: HierarchicalPast
   private let partials: Partials
@@ -20,7 +21,13 @@ struct HierarchicalForward {
   static func floats(_ shape: HeadShape, _ longest: HierarchicalLevels) -> Int {
     let rows = longest.top * longest.blockSize
     return HierarchicalPast.floats(shape, longest) + AttentionPanel.floats(shape)
+      + RowsAhead.floats(capacity: Self.mostAhead(longest))
       + 2 * Scratch.rounded(rows) + Scratch.rounded(rows * shape.valueStride)
+  }
+
+  /// Rows that `lead` follows for a block: of every level above the first a whole one at the most.
+  private static func mostAhead(_ longest: HierarchicalLevels) -> Int {
+    5 * longest.blockSize + longest.top
   }
 
   init(
@@ -29,7 +36,8 @@ struct HierarchicalForward {
   ) {
     self.shape = shape
     self.bias = bias
-    panel = AttentionPanel(shape, &scratch)
+    ahead = RowsAhead(shape, capacity: Self.mostAhead(longest), &scratch)
+    panel = AttentionPanel(shape, ahead: ahead, &scratch)
     past = HierarchicalPast(shape, longest, &scratch)
     let rows = longest.top * longest.blockSize
     partials = Partials(
@@ -44,13 +52,7 @@ struct HierarchicalForward {
     let size = levels.blockSize
     for block in 0..<levels.blocks {
       let range = block * size..<min(levels.length, (block + 1) * size)
-      // Two blocks ahead: what comes next is on its way already.
-      let next = min(levels.length, range.lowerBound + 2 * size)
-      let ahead = next..<min(levels.length, next + size)
-      q.prefetch(ahead, width: shape.keyWidth)
-      k.prefetch(ahead, width: shape.keyWidth)
-      v.prefetch(ahead, width: shape.valueWidth)
-      o.prefetch(ahead, width: shape.valueWidth)
+      lead(block, o, q, k, v, levels, fineQuery: fineQuery)
       past.take(k, v, block: block, range)
       if !fineQuery && block > 0 {
         for level in (1..<min(levels.top, block.trailingZeroBitCount) + 1).reversed() {
@@ -59,6 +61,32 @@ struct HierarchicalForward {
       }
       tokens(block, q, o, lse, levels, scale, fineQuery: fineQuery)
       past.extend(levels, block: block, range)
+    }
+  }
+
+  /// Follows the block after the next, and the queries of later blocks of the levels above, which
+  /// are far ahead: one row of theirs to every 2^level tokens.
+  private func lead(
+    _ block: Int, _ o: StridedRows, _ q: StridedRows, _ k: StridedRows, _ v: StridedRows,
+    _ levels: HierarchicalLevels, fineQuery: Bool
+  ) {
+    let size = levels.blockSize
+    ahead.restart(pace: 2)
+    for row in min(levels.length, (block + 2) * size)..<min(levels.length, (block + 3) * size) {
+      ahead.add(q, row)
+      ahead.add(k, row)
+      ahead.add(v, row)
+      ahead.add(o, row)
+    }
+    if fineQuery { return }
+    // The block after the next of tokens holds those of level 1.
+    for level in stride(from: 2, through: levels.top, by: 1) {
+      let next = ((block >> level) + 1) * size
+      let part = size * (block & ((1 << level) - 1))
+      let end = min(levels.queryRows(level), next + ((part + size) >> level))
+      for row in stride(from: next + (part >> level), to: end, by: 1) {
+        ahead.add(q, row << level)
+      }
     }
   }
 

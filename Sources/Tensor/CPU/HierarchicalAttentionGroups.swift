@@ -45,6 +45,9 @@ struct HierarchicalGroups {
     highStart + levels.highQueryOffset(level)
   }
 
+  /// G of a row.
+  func gradient(_ row: Int) -> UnsafePointer<Float> { UnsafePointer(gradients + row * width) }
+
   /// Rows of a tile.
   func rows(
     _ row: Int, count: Int, queries: UnsafePointer<Float>, queryStride: Int,

@@ -1,3 +1,5 @@
+import CProcessor
+
 /// Keys, values and their gradients of one segment, at all levels whose blocks fit into it.
 struct HierarchicalSlab {
   private let shape: HeadShape
@@ -30,12 +32,33 @@ struct HierarchicalSlab {
     packRows(
       values, stride: shape.valueStride, v[range.lowerBound], sourceStride: v.stride,
       rows: range.count, width: shape.valueWidth)
-    for level in levels.lowLevels {
+    average(levels, range, above: 0)
+  }
+
+  /// Builds the means from level 2 on alone, or from the highest if that is below.
+  func loadMeans(_ k: StridedRows, _ v: StridedRows, _ levels: HierarchicalLevels, segment: Int) {
+    let level = min(2, levels.lowTop)
+    if level == 0 { return load(k, v, levels, segment: segment) }
+    let range = levels.range(segment: segment)
+    let own = levels.slabOffset(level)
+    let rows = Self.rows(level, range)
+    packMeans(
+      key(own), stride: shape.keyStride, k[range.lowerBound], sourceStride: k.stride, rows: rows,
+      level: level, width: shape.keyWidth)
+    packMeans(
+      value(own), stride: shape.valueStride, v[range.lowerBound], sourceStride: v.stride,
+      rows: rows, level: level, width: shape.valueWidth)
+    average(levels, range, above: level)
+  }
+
+  /// Means of the levels above one that is there.
+  private func average(_ levels: HierarchicalLevels, _ range: Range<Int>, above base: Int) {
+    for level in levels.lowLevels where level > base {
       let below = levels.slabOffset(level - 1)
       let own = levels.slabOffset(level)
       for row in 0..<Self.rows(level, range) {
-        average(key(own + row), key(below + 2 * row), count: shape.keyStride)
-        average(value(own + row), value(below + 2 * row), count: shape.valueStride)
+        Tensor.average(key(own + row), key(below + 2 * row), count: shape.keyStride)
+        Tensor.average(value(own + row), value(below + 2 * row), count: shape.valueStride)
       }
     }
   }
@@ -103,6 +126,46 @@ struct HierarchicalSlab {
   }
 }
 
+/// Packs means of `2^level` strided rows each, level 1 or 2, as averaging twice gives them.
+///
+/// One pass over a long sequence: it waits for memory alone, so it asks for what comes next.
+private func packMeans(
+  _ destination: UnsafeMutablePointer<Float>, stride: Int, _ source: UnsafePointer<Float>,
+  sourceStride: Int, rows: Int, level: Int, width: Int
+) {
+  let whole = width / 8 * 8
+  for row in 0..<rows {
+    let r0 = source + (row << level) * sourceStride
+    let r1 = r0 + sourceStride
+    let r2 = level == 1 ? r0 : r1 + sourceStride
+    let r3 = level == 1 ? r1 : r2 + sourceStride
+    let to = destination + row * stride
+    let ahead = r0 + 32 * sourceStride
+    for next in 0..<1 << level {
+      for column in Swift.stride(from: 0, to: width, by: 16) {
+        cp_prefetch(ahead + next * sourceStride + column)
+      }
+    }
+    var column = 0
+    while column < whole {
+      let left = (load(r0 + column) + load(r1 + column)) * 0.5
+      let right = (load(r2 + column) + load(r3 + column)) * 0.5
+      store((left + right) * 0.5, to + column)
+      column += 8
+    }
+    while column < width {
+      let left = (r0[column] + r1[column]) * 0.5
+      let right = (r2[column] + r3[column]) * 0.5
+      to[column] = (left + right) * 0.5
+      column += 1
+    }
+    while column < stride {
+      to[column] = 0
+      column += 1
+    }
+  }
+}
+
 /// Adds to each row half of the row that it and its neighbour are averaged to.
 private func addHalves(
   _ rows: UnsafeMutablePointer<Float>, _ parents: UnsafePointer<Float>, rows count: Int, width: Int
@@ -156,7 +219,7 @@ struct HierarchicalHighRows {
     for segment in 0..<(levels.length - 1) / levels.segment + 1 {
       let range = levels.range(segment: segment)
       if levels.completed(lowest, by: range).isEmpty { break }
-      slab.load(k, v, levels, segment: segment)
+      slab.loadMeans(k, v, levels, segment: segment)
       let below = levels.slabOffset(levels.lowTop) - (range.lowerBound >> levels.lowTop)
       for row in levels.completed(lowest, by: range) {
         average(key(levels, lowest, row), slab.key(below + 2 * row), count: shape.keyStride)
@@ -193,6 +256,17 @@ struct HierarchicalHighRows {
     return AttentionBackwardTile.Range(
       count: count, keys: key(levels, level, row), values: value(levels, level, row),
       keyGradients: gradients.keys, valueGradients: gradients.values)
+  }
+
+  /// Follows key rows of a level, everything of them.
+  func lead(_ ahead: RowsAhead, _ levels: HierarchicalLevels, _ level: Int, rows: Range<Int>) {
+    let range = range(levels, level, row: rows.lowerBound, count: rows.count)
+    for row in 0..<rows.count {
+      ahead.add(range.keys + row * shape.keyStride)
+      ahead.add(range.keyGradients + row * shape.keyStride)
+      ahead.add(range.values + row * shape.valueStride)
+      ahead.add(range.valueGradients + row * shape.valueStride)
+    }
   }
 
   /// Gradients from a row of a level on.

@@ -22,6 +22,7 @@ class Session:
         if self.pid == 0:
             os.execv(program, [program, "--checkpoint", run, *arguments])
         self.text = ""
+        self.errors = "strict"
 
     def read(self, seconds):
         """Whether anything came, or the end."""
@@ -32,7 +33,7 @@ class Session:
         except OSError:  # closed at the other end
             part = b""
         # Whole characters only are written, so that every part can be decoded by itself.
-        self.text += part.decode("utf-8")
+        self.text += part.decode("utf-8", self.errors)
         return bool(part)
 
     def until(self, pattern, seconds=30):
@@ -114,9 +115,11 @@ check(session.ended() == 0, "Ctrl-D did not leave quietly")
 for arguments in (["--prompt", "the king"], ["--count", "2"]):
     session = Session(*arguments)
     check(session.ended() == 0 and "> " not in session.text, f"{arguments} asked for a prompt")
-# Elsewhere Ctrl-C ends the program.
-session = Session("--prompt", "the king", "--stream", "--temperature", "50", "--max-pieces", "100000")
+# Elsewhere Ctrl-C ends the program. One sample would be over within milliseconds, and thousands
+# fill the terminal's buffer, which cuts characters and is thrown away at Ctrl-C.
+session = Session("--prompt", "the king", "--temperature", "50", "--count", "5000")
+session.errors = "replace"
 session.until("the king.")
 session.type("\x03")
-check(session.ended() == -signal.SIGINT, "Ctrl-C did not end a sample that nobody asked for")
+check(session.ended() == -signal.SIGINT, "Ctrl-C did not end samples that nobody asked for")
 print("terminal.py: a conversation with lm-sample went as it should")

@@ -20,6 +20,8 @@ class Session:
     def __init__(self, *arguments):
         self.pid, self.terminal = pty.fork()
         if self.pid == 0:
+            # Whoever started this in the background had it ignored.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
             os.execv(program, [program, "--checkpoint", run, *arguments])
         self.text = ""
         self.errors = "strict"

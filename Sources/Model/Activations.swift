@@ -9,8 +9,8 @@ package struct Activations: Sendable {
   package struct Layer: Sendable {
     package let input: View  // [N, C] residual stream before the layer
     package let inputRstd: View  // [1, N]
-    package let qkv: View  // [N, 3C] after the rotation
-    package let attended: View  // [N, C]
+    package let qkv: View  // [N, 3C] in bands of heads, after the rotation
+    package let attended: View  // [N, C] in bands of heads
     package let saved: View  // what the attention keeps, [savedRows, N]
     package let middle: View  // [N, C] residual stream between attention and feed-forward
     package let middleRstd: View  // [1, N]
@@ -32,8 +32,8 @@ package struct Activations: Sendable {
     package let residual: View  // [N, C]
     package let normed: View  // [N, C]
     package let branch: View  // [N, C]
-    package let attended: View  // [N, C]
-    package let qkv: View  // [N, 3C]
+    package let attended: View  // [N, C] in bands of heads
+    package let qkv: View  // [N, 3C] in bands of heads
     package let product: View  // [N, F]
     package let gateUp: View  // [N, 2F]
   }
@@ -88,6 +88,14 @@ package struct Activations: Sendable {
       guard let buffer else { return View(Self.nothing, offset: 0, rows: 0, columns: 0) }
       return View(buffer, offset: offset, rows: rows, columns: columns)
     }
+
+    /// A matrix whose heads lie in one piece each.
+    mutating func take(_ rows: Int, _ columns: Int, headWidth: Int) -> View {
+      let first = offset
+      offset += View.floats(rows: rows, columns: columns, bandWidth: headWidth)
+      guard let buffer else { return View(Self.nothing, offset: 0, rows: 0, columns: 0) }
+      return View(buffer, offset: first, rows: rows, columns: columns, bandWidth: headWidth)
+    }
   }
 
   private static func carve(
@@ -98,8 +106,10 @@ package struct Activations: Sendable {
     let savedRows = config.mechanism.savedRows
     func layer(input: View, middle: View) -> Layer {
       Layer(
-        input: input, inputRstd: walk.take(1, rows), qkv: walk.take(rows, 3 * width),
-        attended: walk.take(rows, width), saved: walk.take(savedRows, rows),
+        input: input, inputRstd: walk.take(1, rows),
+        qkv: walk.take(rows, 3 * width, headWidth: config.headWidth),
+        attended: walk.take(rows, width, headWidth: config.headWidth),
+        saved: walk.take(savedRows, rows),
         middle: middle,
         middleRstd: walk.take(1, rows), gateUp: walk.take(rows, 2 * config.hidden))
     }
@@ -130,8 +140,10 @@ package struct Activations: Sendable {
     let width = config.width
     return Gradients(
       residual: walk.take(rows, width), normed: walk.take(rows, width),
-      branch: walk.take(rows, width), attended: walk.take(rows, width),
-      qkv: walk.take(rows, 3 * width), product: walk.take(rows, config.hidden),
+      branch: walk.take(rows, width),
+      attended: walk.take(rows, width, headWidth: config.headWidth),
+      qkv: walk.take(rows, 3 * width, headWidth: config.headWidth),
+      product: walk.take(rows, config.hidden),
       gateUp: walk.take(rows, 2 * config.hidden))
   }
 }

@@ -81,7 +81,7 @@ package final class Transformer {
   ///     continue one stream.
   func continued(ids: [Int32], positions: [Int32], caches: [[any AttentionCache]]) -> View {
     let a = reserve(ids.count)
-    run(a, ids: ids, positions: positions, dropout: nil) { block in
+    run(a, ids: ids, positions: positions, dropout: nil, inBands: false) { block in
       block.projectQKV(positions: positions)
       block.attend(caches: caches[block.index])
       block.finish(dropout: nil)
@@ -138,7 +138,8 @@ package final class Transformer {
   // MARK: Shared
 
   private func run(
-    _ a: Activations, ids: [Int32], positions: [Int32], dropout: Dropout?, _ body: (Block) -> Void
+    _ a: Activations, ids: [Int32], positions: [Int32], dropout: Dropout?, inBands: Bool = true,
+    _ body: (Block) -> Void
   ) {
     let rows = ids.count
     let input = a.layers[0].input.rows(0..<rows)
@@ -148,7 +149,7 @@ package final class Transformer {
         x: input, positions: positions, amplitude: config.sinusoidAmplitude)
     }
     dropout?.apply(to: input, layer: 0, site: DropoutSite.embedding, kernels: kernels)
-    for layer in 0..<config.layers { body(block(a, layer, rows: rows)) }
+    for layer in 0..<config.layers { body(block(a, layer, rows: rows, inBands: inBands)) }
   }
 
   private func normalised(_ a: Activations, rows: Int) -> View {
@@ -159,11 +160,15 @@ package final class Transformer {
     return hidden
   }
 
-  private func block(_ a: Activations, _ layer: Int, rows: Int) -> Block {
+  /// - Parameter inBands: False for positions of many streams, each taken alone: a row is one piece.
+  private func block(
+    _ a: Activations, _ layer: Int, rows: Int, inBands: Bool = true
+  ) -> Block {
+    let kept = a.layers[layer].cut(rows)
     let next = layer + 1 < config.layers ? a.layers[layer + 1].input : a.output
     return Block(
       config: config, mechanism: mechanism, kernels: kernels, index: layer,
-      weights: parameters.layers[layer], kept: a.layers[layer].cut(rows),
+      weights: parameters.layers[layer], kept: inBands ? kept : kept.withoutBands,
       output: next.rows(0..<rows),
       scratch: Block.Scratch(
         normed: a.normed.rows(0..<rows), product: a.product.rows(0..<rows),
@@ -247,6 +252,13 @@ extension Activations.Layer {
       saved: saved.columns(0..<rows),
       middle: middle.rows(0..<rows), middleRstd: middleRstd.columns(0..<rows),
       gateUp: gateUp.rows(0..<rows))
+  }
+
+  /// The same memory, row behind row.
+  var withoutBands: Self {
+    Self(
+      input: input, inputRstd: inputRstd, qkv: qkv.withoutBands, attended: attended.withoutBands,
+      saved: saved, middle: middle, middleRstd: middleRstd, gateUp: gateUp)
   }
 }
 

@@ -148,7 +148,8 @@ private final class DecodeRun {
     let streamed = state * command.streams <= 1 << 30 ? streamSeconds() : nil
     // The steps that are timed lengthen the past by as many.
     let steps = length..<length + command.steps
-    let layered = median(steps.map { step in seconds { cache.step(layer.row(step)) } })
+    let rows = steps.map(layer.row)
+    let layered = median(rows.map { row in seconds { cache.step(row) } })
     var logits = session.step([ids[length]])
     let stepped = median(
       steps.dropFirst().map { step in seconds { logits = session.step([ids[step]]) } })

@@ -37,8 +37,9 @@ import Testing
       shape = other.shape
     }
 
-    func forward() -> AttentionResult {
-      let result = AttentionResult(attention)
+    func forward() -> AttentionResult { forward(into: AttentionResult(attention)) }
+
+    func forward(into result: AttentionResult) -> AttentionResult {
       CPUKernels().combinerAttentionForward(
         o: result.o, saved: result.lse, q: attention.q, k: attention.k, v: attention.v,
         projection: projection, starts: attention.starts, shape: shape)

@@ -41,6 +41,25 @@ package func duplicate(_ view: View) -> View {
     buffer, offset: view.offset, rows: view.rows, columns: view.columns, stride: view.stride)
 }
 
+/// A copy in bands, or nothing but `gapSentinel` if `isEmpty`.
+package func inBands(_ view: View, width: Int, isEmpty: Bool = false) -> View {
+  let floats = View.floats(rows: view.rows, columns: view.columns, bandWidth: width)
+  let buffer = Buffer(count: floats)
+  whole(buffer).fill(gapSentinel)
+  let bands = View(
+    buffer, offset: 0, rows: view.rows, columns: view.columns, bandWidth: width)
+  if !isEmpty { bands.copy(from: view) }
+  return bands
+}
+
+/// Whether a view made by `inBands` has kept what lies between its bands.
+package func gapsBetweenBandsUntouched(_ view: View) -> Bool {
+  // The sentinel itself is no product of random numbers.
+  let gaps = view.buffer.count - view.count
+  let all = whole(view.buffer)
+  return (0..<view.buffer.count).count { all[0, $0] == gapSentinel } == gaps
+}
+
 /// Whether everything in the buffer outside a view made by `randomView` is as it was.
 package func gapsUntouched(_ view: View) -> Bool {
   let all = whole(view.buffer)

@@ -51,6 +51,22 @@ package struct AttentionCase {
     bias = other.bias
   }
 
+  /// The same numbers with every head in one piece.
+  package var inBands: AttentionCase { AttentionCase(inBands: self) }
+
+  private init(inBands other: AttentionCase) {
+    starts = other.starts
+    heads = other.heads
+    keyWidth = other.keyWidth
+    valueWidth = other.valueWidth
+    scale = other.scale
+    q = TestSupport.inBands(other.q, width: keyWidth)
+    k = TestSupport.inBands(other.k, width: keyWidth)
+    v = TestSupport.inBands(other.v, width: valueWidth)
+    dO = TestSupport.inBands(other.dO, width: valueWidth)
+    bias = other.bias
+  }
+
   package var positions: Int { starts.last ?? 0 }
 
   /// Columns of one head in the rows of one sequence.
@@ -82,6 +98,19 @@ package struct AttentionResult {
     dq = all.columns(0..<keys)
     dk = all.columns(keys..<2 * keys)
     dv = all.columns(2 * keys..<2 * keys + values)
+    dBias = problem.bias.map { View(rows: $0.rows, columns: $0.columns) }
+  }
+
+  /// Outputs of a case in bands, in bands too.
+  package init(inBands problem: AttentionCase) {
+    func empty(_ view: View) -> View {
+      TestSupport.inBands(view, width: view.columns / problem.heads, isEmpty: true)
+    }
+    o = empty(problem.v)
+    lse = View(rows: problem.heads, columns: problem.positions)
+    dq = empty(problem.q)
+    dk = empty(problem.k)
+    dv = empty(problem.v)
     dBias = problem.bias.map { View(rows: $0.rows, columns: $0.columns) }
   }
 

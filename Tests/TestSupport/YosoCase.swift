@@ -40,7 +40,10 @@ package struct YosoCase: Sendable {
   }
 
   package func run(form: YosoBackwardForm? = nil) -> YosoResult {
-    let result = YosoResult(self)
+    run(into: YosoResult(self), form: form)
+  }
+
+  package func run(into result: YosoResult, form: YosoBackwardForm? = nil) -> YosoResult {
     forward(result)
     backward(result, form: form)
     return result
@@ -120,6 +123,16 @@ package struct YosoResult: Sendable {
     dq = all.columns(0..<keys)
     dk = all.columns(keys..<2 * keys)
     dv = all.columns(2 * keys..<2 * keys + values)
+  }
+
+  /// Outputs of a case in bands, in bands too.
+  package init(inBands own: YosoCase) {
+    let result = AttentionResult(inBands: own.problem)
+    o = result.o
+    saved = View(rows: own.shape.savedRows, columns: own.problem.positions)
+    dq = result.dq
+    dk = result.dk
+    dv = result.dv
   }
 
   package var all: [View] { [o, dq, dk, dv] }

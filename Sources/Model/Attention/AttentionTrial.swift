@@ -37,9 +37,17 @@ package struct AttentionTrial: Sendable {
       view.fillGaussian(deviation: deviation, from: CounterRandom(seed: 3, word))
       return view
     }
-    // Side by side, as a block has them.
-    let qkv = random(length, 3 * width, 1)
-    let dQKV = zeros(length, 3 * width)
+    // As a block has them.
+    func bands(_ columns: Int, random word: UInt64? = nil) -> View {
+      let view = View(rows: length, columns: columns, bandWidth: model.headWidth)
+      if let word {
+        View(view.buffer, offset: 0, rows: 1, columns: view.buffer.count)
+          .fillGaussian(deviation: 1, from: CounterRandom(seed: 3, word))
+      }
+      return view
+    }
+    let qkv = bands(3 * width, random: 1)
+    let dQKV = bands(3 * width)
     func part(_ view: View, _ index: Int) -> View {
       view.columns(index * width..<(index + 1) * width)
     }
@@ -47,13 +55,13 @@ package struct AttentionTrial: Sendable {
     tensors = AttentionTensors(
       q: part(qkv, 0), k: part(qkv, 1), v: part(qkv, 2),
       bias: mechanism.biasLength.map { random(heads, $0, 2, deviation: 0.1) },
-      o: zeros(length, width), saved: zeros(mechanism.savedRows, length),
+      o: bands(width), saved: zeros(mechanism.savedRows, length),
       input: random(length, width, 3),
       own: own.enumerated().map {
         random($1.rows, $1.columns, 10 + UInt64($0), deviation: $1.deviation ?? 1)
       })
     gradients = AttentionGradients(
-      dO: random(length, width, 4), dq: part(dQKV, 0), dk: part(dQKV, 1), dv: part(dQKV, 2),
+      dO: bands(width, random: 4), dq: part(dQKV, 0), dk: part(dQKV, 1), dv: part(dQKV, 2),
       dBias: mechanism.biasLength.map { zeros(heads, $0) }, dInput: zeros(length, width),
       dOwn: own.map { zeros($0.rows, $0.columns) })
   }
@@ -78,12 +86,17 @@ package struct AttentionTrial: Sendable {
     mechanism.makeCache(layer: 0, draw: .evaluation(seed: 0), kernels: kernels)
   }
 
-  /// The tensors of one position, for a cache.
+  /// The tensors of one position, for a cache: copies, a row in one piece.
   package func row(_ position: Int) -> AttentionTensors {
     let row = position..<position + 1
+    func copy(_ view: View) -> View {
+      let copy = View(rows: 1, columns: view.columns)
+      copy.copy(from: view.rows(row))
+      return copy
+    }
     return AttentionTensors(
-      q: tensors.q.rows(row), k: tensors.k.rows(row), v: tensors.v.rows(row), bias: tensors.bias,
-      o: tensors.o.rows(row), saved: tensors.saved.columns(row), input: tensors.input.rows(row),
+      q: copy(tensors.q), k: copy(tensors.k), v: copy(tensors.v), bias: tensors.bias,
+      o: copy(tensors.o), saved: tensors.saved.columns(row), input: tensors.input.rows(row),
       own: tensors.own)
   }
 

@@ -34,21 +34,19 @@ struct AttentionGradients {
     range: Range<Int>, scale: Float
   ) {
     packInputs(q, k, v, head: head, first: first, range: range, scale: scale)
-    let row = first + range.lowerBound
+    let place = HeadRows(first: first + range.lowerBound, head: head)
+    let (dO, o) = (place.values(dO, shape), place.values(o, shape))
     let length = range.count
     let keyStart = range.lowerBound * shape.keyStride
     let valueStart = range.lowerBound * shape.valueStride
-    let valueColumn = head * shape.valueWidth
-    let gradientStart = dO.base + row * dO.stride + valueColumn
     packRows(
-      gradients + valueStart, stride: shape.valueStride, gradientStart, sourceStride: dO.stride,
+      gradients + valueStart, stride: shape.valueStride, dO.base, sourceStride: dO.stride,
       rows: length, width: shape.valueWidth)
     (self.lse + range.lowerBound).update(
-      from: lse.base + head * lse.stride + row, count: length)
+      from: lse.base + head * lse.stride + place.first, count: length)
     rowDots(
-      dots + range.lowerBound, gradientStart, strideDO: dO.stride,
-      o.base + row * o.stride + valueColumn, strideO: o.stride, rows: length,
-      width: shape.valueWidth)
+      dots + range.lowerBound, dO.base, strideDO: dO.stride, o.base, strideO: o.stride,
+      rows: length, width: shape.valueWidth)
     (queryGradients + keyStart).update(repeating: 0, count: length * shape.keyStride)
     (keyGradients + keyStart).update(repeating: 0, count: length * shape.keyStride)
     (valueGradients + valueStart).update(repeating: 0, count: length * shape.valueStride)
@@ -58,19 +56,18 @@ struct AttentionGradients {
   func packInputs(
     _ q: View, _ k: View, _ v: View, head: Int, first: Int, range: Range<Int>, scale: Float
   ) {
-    let row = first + range.lowerBound
+    let place = HeadRows(first: first + range.lowerBound, head: head)
+    let (q, k, v) = (place.keys(q, shape), place.keys(k, shape), place.values(v, shape))
     let keyStart = range.lowerBound * shape.keyStride
-    let keyColumn = head * shape.keyWidth
     packRows(
-      queries + keyStart, stride: shape.keyStride, q.base + row * q.stride + keyColumn,
-      sourceStride: q.stride, rows: range.count, width: shape.keyWidth, scale: scale)
+      queries + keyStart, stride: shape.keyStride, q.base, sourceStride: q.stride,
+      rows: range.count, width: shape.keyWidth, scale: scale)
     packRows(
-      keys + keyStart, stride: shape.keyStride, k.base + row * k.stride + keyColumn,
-      sourceStride: k.stride, rows: range.count, width: shape.keyWidth)
+      keys + keyStart, stride: shape.keyStride, k.base, sourceStride: k.stride,
+      rows: range.count, width: shape.keyWidth)
     packRows(
-      values + range.lowerBound * shape.valueStride, stride: shape.valueStride,
-      v.base + row * v.stride + head * shape.valueWidth, sourceStride: v.stride,
-      rows: range.count, width: shape.valueWidth)
+      values + range.lowerBound * shape.valueStride, stride: shape.valueStride, v.base,
+      sourceStride: v.stride, rows: range.count, width: shape.valueWidth)
   }
 
   /// Query rows `row..<row + count`.
@@ -95,17 +92,18 @@ struct AttentionGradients {
     _ dq: View, _ dk: View, _ dv: View, head: Int, first: Int, length: Int, scale: Float,
     accumulate: Bool = false
   ) {
+    let place = HeadRows(first: first, head: head)
     func unpack(
-      _ view: View, _ source: UnsafePointer<Float>, _ sourceStride: Int, _ width: Int,
+      _ rows: StridedRows, _ source: UnsafePointer<Float>, _ sourceStride: Int, _ width: Int,
       _ scale: Float
     ) {
-      let to = view.base + first * view.stride + head * width
       let copy = accumulate ? addUnpackedRows : unpackRows
-      copy(to, view.stride, source, sourceStride, length, width, scale)
+      copy(rows.base, rows.stride, source, sourceStride, length, width, scale)
     }
-    unpack(dq, queryGradients, shape.keyStride, shape.keyWidth, scale)
-    unpack(dk, keyGradients, shape.keyStride, shape.keyWidth, 1)
-    unpack(dv, valueGradients, shape.valueStride, shape.valueWidth, 1)
+    unpack(place.keys(dq, shape), queryGradients, shape.keyStride, shape.keyWidth, scale)
+    unpack(place.keys(dk, shape), keyGradients, shape.keyStride, shape.keyWidth, 1)
+    unpack(
+      place.values(dv, shape), valueGradients, shape.valueStride, shape.valueWidth, 1)
   }
 }
 

@@ -1,5 +1,3 @@
-import CProcessor
-
 /// Causal hierarchical attention (Zhu and Soricut, 2021, arXiv 2107.11906), any length.
 ///
 /// Level l holds means of 2^l consecutive keys and values. A query meets its own block of
@@ -92,37 +90,6 @@ extension CPUKernels: HierarchicalAttentionKernels {
     precondition(
       bias.rows == heads && bias.columns == 2 * blockSize,
       "bias [\(bias.rows), \(bias.columns)] instead of [\(heads), \(2 * blockSize)]")
-  }
-}
-
-/// Where the rows of one sequence and head begin.
-struct HeadRows {
-  let first: Int
-  let head: Int
-
-  /// Columns of the head in queries or keys.
-  func keys(_ view: View, _ shape: HeadShape) -> StridedRows { rows(view, shape.keyWidth) }
-
-  /// Columns of the head in values or outputs.
-  func values(_ view: View, _ shape: HeadShape) -> StridedRows { rows(view, shape.valueWidth) }
-
-  private func rows(_ view: View, _ width: Int) -> StridedRows {
-    StridedRows(base: view.base + first * view.stride + head * width, stride: view.stride)
-  }
-}
-
-/// Rows of one sequence and head in a matrix that holds all heads.
-struct StridedRows {
-  let base: UnsafeMutablePointer<Float>
-  let stride: Int
-
-  subscript(row: Int) -> UnsafeMutablePointer<Float> { base + row * stride }
-
-  /// Asks for rows to be read or written soon.
-  func prefetch(_ rows: Range<Int>, width: Int) {
-    for row in rows {
-      for column in Swift.stride(from: 0, to: width, by: 16) { cp_prefetch(self[row] + column) }
-    }
   }
 }
 

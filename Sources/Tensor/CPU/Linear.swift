@@ -8,7 +8,7 @@ extension CPUKernels {
     precondition(
       y.rows == x.rows && x.columns == w.columns && y.columns == w.rows,
       "y [\(y.rows), \(y.columns)], x [\(x.rows), \(x.columns)], w [\(w.rows), \(w.columns)]")
-    if y.rows < fewRows {
+    if y.rows < fewRows && x.hasOneBand && y.hasOneBand {
       rowProduct(y: y, x: x, w: w, accumulate: accumulate)
     } else {
       packedProduct(y: y, left: .placeMajor(x), right: .placeMajor(w), accumulate: accumulate)

@@ -109,13 +109,43 @@ private struct ProductPass: Sendable {
         for column in Swift.stride(
           from: columns.lowerBound, to: columns.upperBound, by: tileColumns)
         {
-          let to = y.base + rows.lowerBound * stride + self.columns.lowerBound + column
+          let first = self.columns.lowerBound + column
           let width = min(tileColumns, columns.upperBound - column)
+          if !y.isInOneBand(first..<first + width) {
+            multiplyAcross(
+              rows: rows, firstColumn: first, columns: width, a: scratch.base,
+              b: right + column * depth, depth: depth, accumulate: adds)
+            continue
+          }
+          let to = y.start(ofColumn: first) + rows.lowerBound * stride
           for row in Swift.stride(from: 0, to: rows.count, by: tileRows) {
             ProductTile.multiply(
               to + row * stride, stride: stride, a: scratch.base + row * depth,
               b: right + column * depth, depth: depth, rows: min(tileRows, rows.count - row),
               columns: width, accumulate: adds)
+          }
+        }
+      }
+    }
+  }
+
+  /// The tiles of columns that lie in two bands.
+  private func multiplyAcross(
+    rows: Range<Int>, firstColumn: Int, columns: Int, a: UnsafePointer<Float>,
+    b: UnsafePointer<Float>, depth: Int, accumulate: Bool
+  ) {
+    let (tileRows, tileColumns) = (ProductTile.rows, ProductTile.columns)
+    withUnsafeTemporaryAllocation(of: Float.self, capacity: tileRows * tileColumns) { block in
+      guard let tile = block.baseAddress else { return }
+      for row in Swift.stride(from: 0, to: rows.count, by: tileRows) {
+        ProductTile.multiply(
+          tile, stride: tileColumns, a: a + row * depth, b: b, depth: depth, rows: tileRows,
+          columns: tileColumns, accumulate: false)
+        for column in 0..<columns {
+          let to = y.start(ofColumn: firstColumn + column) + (rows.lowerBound + row) * y.stride
+          for index in 0..<min(tileRows, rows.count - row) {
+            let sum = tile[index * tileColumns + column]
+            to[index * y.stride] = accumulate ? to[index * y.stride] + sum : sum
           }
         }
       }

@@ -42,27 +42,58 @@ struct ProductFactor: Sendable {
   private func pack(
     places: Range<Int>, steps: Range<Int>, width: Int, into panels: UnsafeMutablePointer<Float>
   ) {
-    let stride = view.stride
     if isPlaceMajor {
-      let from = view.base + places.lowerBound * stride + steps.lowerBound
       for place in Swift.stride(from: 0, to: places.count, by: width) {
-        transposePanel(
-          from + place * stride, stride: stride, last: min(width, places.count - place) - 1,
-          depth: steps.count, width: width, into: panels + place * steps.count)
+        packRows(
+          from: places.lowerBound + place, count: min(width, places.count - place), steps: steps,
+          width: width, into: panels + place * steps.count)
       }
     } else {
       // Sixteen steps of all panels, then the next: whole rows are read and whole lines written.
-      let from = view.base + steps.lowerBound * stride + places.lowerBound
       for first in Swift.stride(from: 0, to: steps.count, by: 16) {
-        let end = min(steps.count, first + 16)
+        let range = first..<min(steps.count, first + 16)
         for place in Swift.stride(from: 0, to: places.count, by: width) {
-          let to = panels + place * steps.count
-          let count = min(width, places.count - place)
-          for step in first..<end {
-            copyPlaces(from + step * stride + place, to + step * width, count: count, width: width)
-          }
+          packColumns(
+            from: places.lowerBound + place, count: min(width, places.count - place),
+            firstStep: steps.lowerBound, range, width: width, into: panels + place * steps.count)
         }
       }
+    }
+  }
+
+  /// One panel whose places are rows of memory, band by band.
+  @inline(__always)
+  private func packRows(
+    from place: Int, count: Int, steps: Range<Int>, width: Int,
+    into panel: UnsafeMutablePointer<Float>
+  ) {
+    var step = steps.lowerBound
+    while step < steps.upperBound {
+      let end = min(steps.upperBound, (step / view.bandWidth + 1) * view.bandWidth)
+      transposePanel(
+        view.start(ofColumn: step) + place * view.stride, stride: view.stride, last: count - 1,
+        depth: end - step, width: width, into: panel + (step - steps.lowerBound) * width)
+      step = end
+    }
+  }
+
+  /// Steps `range`, counted from `firstStep`, of one panel whose places are columns of memory.
+  @inline(__always)
+  private func packColumns(
+    from place: Int, count: Int, firstStep: Int, _ range: Range<Int>, width: Int,
+    into panel: UnsafeMutablePointer<Float>
+  ) {
+    let stride = view.stride
+    if view.isInOneBand(place..<place + count) {
+      let from = view.start(ofColumn: place) + firstStep * stride
+      for step in range {
+        copyPlaces(from + step * stride, panel + step * width, count: count, width: width)
+      }
+      return
+    }
+    for column in 0..<width {
+      let from = view.start(ofColumn: place + min(column, count - 1)) + firstStep * stride
+      for step in range { panel[step * width + column] = from[step * stride] }
     }
   }
 }

@@ -12,18 +12,18 @@ extension CPUKernels {
   ) {
     precondition(
       positions.count == x.rows && headWidth > 0 && headWidth % 2 == 0
-        && x.columns % headWidth == 0,
+        && x.columns % headWidth == 0 && x.bandWidth % headWidth == 0,
       "x [\(x.rows), \(x.columns)], \(positions.count) positions, head width \(headWidth)")
     guard let last = positions.max() else { return }
     precondition(positions.allSatisfy { $0 >= 0 }, "negative position")
     let table = RotaryTable.shared(headWidth: headWidth, theta: theta, positions: Int(last) + 1)
     let half = headWidth / 2
     parallelFor(x.rows, grain: rowGrain(columns: x.columns)) { range in
-      for n in range {
-        let cosines = table.base + Int(positions[n]) * headWidth
-        let row = x.base + n * x.stride
-        for head in 0..<x.columns / headWidth {
-          let first = row + head * headWidth
+      for head in 0..<x.columns / headWidth {
+        let column = x.start(ofColumn: head * headWidth)
+        for n in range {
+          let cosines = table.base + Int(positions[n]) * headWidth
+          let first = column + n * x.stride
           rotate(
             first, first + half, cosines: cosines, sines: cosines + half, inverse: inverse,
             count: half)

@@ -25,8 +25,11 @@ extension CPUKernels: SoftmaxAttentionKernels {
           let first = starts[sequence]
           let length = starts[sequence + 1] - first
           if length == 0 { continue }
-          pass.packRows(k, v, head: head, first: first, length: length)
-          pass.run(o, lse, q, head: head, first: first, length: length, scale: scale)
+          let rows = HeadRows(first: first, head: head)
+          pass.packRows(rows.keys(k, shape), rows.values(v, shape), length: length)
+          pass.run(
+            rows.values(o, shape), lse: lse.base + head * lse.stride + first,
+            rows.keys(q, shape), length: length, scale: scale)
         }
       }
     }
@@ -138,31 +141,30 @@ private struct SoftmaxForward {
     self.bias = bias
   }
 
-  func packRows(_ k: View, _ v: View, head: Int, first: Int, length: Int) {
+  func packRows(_ k: StridedRows, _ v: StridedRows, length: Int) {
     Tensor.packRows(
-      keys, stride: shape.keyStride, k.base + first * k.stride + head * shape.keyWidth,
-      sourceStride: k.stride, rows: length, width: shape.keyWidth)
+      keys, stride: shape.keyStride, k.base, sourceStride: k.stride, rows: length,
+      width: shape.keyWidth)
     Tensor.packRows(
-      values, stride: shape.valueStride, v.base + first * v.stride + head * shape.valueWidth,
-      sourceStride: v.stride, rows: length, width: shape.valueWidth)
+      values, stride: shape.valueStride, v.base, sourceStride: v.stride, rows: length,
+      width: shape.valueWidth)
   }
 
   func run(
-    _ o: View, _ lse: View, _ q: View, head: Int, first: Int, length: Int, scale: Float
+    _ o: StridedRows, lse: UnsafeMutablePointer<Float>, _ q: StridedRows, length: Int,
+    scale: Float
   ) {
     var row = 0
     while row < length {
       let rows = min(16, length - row)
       packTransposed(
-        panel.queries, q.base + (first + row) * q.stride + head * shape.keyWidth,
-        sourceStride: q.stride, rows: rows, width: shape.keyWidth, scale: scale)
+        panel.queries, q[row], sourceStride: q.stride, rows: rows, width: shape.keyWidth,
+        scale: scale)
       panel.reset()
       panel.attend(
         keys: keys, valueRows: values, count: min(row + 16, length), bias: bias.lanes(row: row),
         mask: .causal(offset: row), rows: rows)
-      panel.finish(
-        o: o.base + (first + row) * o.stride + head * shape.valueWidth, stride: o.stride,
-        lse: lse.base + head * lse.stride + first + row, rows: rows)
+      panel.finish(o: o[row], stride: o.stride, lse: lse + row, rows: rows)
       row += 16
     }
   }
@@ -174,9 +176,13 @@ func checkedShape(
 ) -> HeadShape {
   precondition(heads > 0 && q.columns % heads == 0 && v.columns % heads == 0, "\(heads) heads")
   precondition(q.columns == k.columns && v.columns == o.columns, "widths of q, k or v, o differ")
+  let shape = HeadShape(keyWidth: q.columns / heads, valueWidth: v.columns / heads)
+  precondition(
+    [q, k].allSatisfy { $0.bandWidth % shape.keyWidth == 0 }
+      && [v, o].allSatisfy { $0.bandWidth % shape.valueWidth == 0 }, "bands cut a head")
   let positions = starts.last ?? 0
   precondition(
     min(min(q.rows, k.rows), min(v.rows, o.rows)) >= positions && lse.rows >= heads
       && lse.columns >= positions, "\(positions) positions do not fit")
-  return HeadShape(keyWidth: q.columns / heads, valueWidth: v.columns / heads)
+  return shape
 }

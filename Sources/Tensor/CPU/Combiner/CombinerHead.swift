@@ -2,35 +2,27 @@
 struct CombinerHead {
   let shape: HeadShape
   let scale: Float
-  let q: UnsafePointer<Float>  // [L, D]
-  let k: UnsafePointer<Float>  // [L, D]
-  let v: UnsafePointer<Float>  // [L, E]
-  let o: UnsafeMutablePointer<Float>  // [L, E]
+  let q: StridedRows  // [L, D]
+  let k: StridedRows  // [L, D]
+  let v: StridedRows  // [L, E]
+  let o: StridedRows  // [L, E]
   let lse: UnsafeMutablePointer<Float>  // [L]
-  let qStride: Int
-  let kStride: Int
-  let vStride: Int
-  let oStride: Int
 
   init(_ views: CombinerViews, head: Int, first: Int) {
     shape = views.head
     scale = views.shape.scale
-    let (q, k, v, o) = (views.q, views.k, views.v, views.o)
-    self.q = UnsafePointer(q.base + first * q.stride + head * shape.keyWidth)
-    self.k = UnsafePointer(k.base + first * k.stride + head * shape.keyWidth)
-    self.v = UnsafePointer(v.base + first * v.stride + head * shape.valueWidth)
-    self.o = o.base + first * o.stride + head * shape.valueWidth
+    let place = HeadRows(first: first, head: head)
+    q = place.keys(views.q, shape)
+    k = place.keys(views.k, shape)
+    v = place.values(views.v, shape)
+    o = place.values(views.o, shape)
     lse = views.lse(head: head, first: first)
-    qStride = q.stride
-    kStride = k.stride
-    vStride = v.stride
-    oStride = o.stride
   }
 
   /// Loads queries `position`, `position + step` and so on into a panel, times the scale.
   func loadQueries(_ panel: AttentionPanel, position: Int, step: Int, rows: Int) {
     packTransposed(
-      panel.queries, q + position * qStride, sourceStride: step * qStride, rows: rows,
+      panel.queries, q[position], sourceStride: step * q.stride, rows: rows,
       width: shape.keyWidth, scale: scale)
   }
 
@@ -40,10 +32,10 @@ struct CombinerHead {
     step: Int, rows: Int
   ) {
     packRows(
-      keys, stride: shape.keyStride, k + position * kStride, sourceStride: step * kStride,
+      keys, stride: shape.keyStride, k[position], sourceStride: step * k.stride,
       rows: rows, width: shape.keyWidth)
     packRows(
-      values, stride: shape.valueStride, v + position * vStride, sourceStride: step * vStride,
+      values, stride: shape.valueStride, v[position], sourceStride: step * v.stride,
       rows: rows, width: shape.valueWidth)
   }
 
@@ -52,7 +44,7 @@ struct CombinerHead {
     _ queries: UnsafeMutablePointer<Float>, position: Int, step: Int, rows: Int
   ) {
     packRows(
-      queries, stride: shape.keyStride, q + position * qStride, sourceStride: step * qStride,
+      queries, stride: shape.keyStride, q[position], sourceStride: step * q.stride,
       rows: rows, width: shape.keyWidth, scale: scale)
   }
 
@@ -61,7 +53,7 @@ struct CombinerHead {
     _ panel: AttentionPanel, position: Int, step: Int, rows: Int, logs: UnsafeMutablePointer<Float>
   ) {
     panel.finish(
-      o: o + position * oStride, stride: step * oStride, lse: logs, rows: rows)
+      o: o[position], stride: step * o.stride, lse: logs, rows: rows)
     for row in 0..<rows { lse[position + row * step] = logs[row] }
   }
 }

@@ -278,22 +278,21 @@ private struct CombinerLogSparseForward {
   }
 
   func run(_ views: CombinerViews, head number: Int, first: Int, length: Int) {
-    let keyColumn = number * head.keyWidth
-    let valueColumn = number * head.valueWidth
-    let q = views.q.base + first * views.q.stride + keyColumn
+    let place = HeadRows(first: first, head: number)
+    let (q, k) = (place.keys(views.q, head), place.keys(views.k, head))
+    let (v, o) = (place.values(views.v, head), place.values(views.o, head))
     packRows(
-      queries, stride: head.keyStride, q, sourceStride: views.q.stride, rows: length,
+      queries, stride: head.keyStride, q.base, sourceStride: q.stride, rows: length,
       width: head.keyWidth, scale: views.shape.scale)
     packRows(
-      keys, stride: head.keyStride, views.k.base + first * views.k.stride + keyColumn,
-      sourceStride: views.k.stride, rows: length, width: head.keyWidth)
+      keys, stride: head.keyStride, k.base, sourceStride: k.stride, rows: length,
+      width: head.keyWidth)
     packRows(
-      values, stride: head.valueStride, views.v.base + first * views.v.stride + valueColumn,
-      sourceStride: views.v.stride, rows: length, width: head.valueWidth)
+      values, stride: head.valueStride, v.base, sourceStride: v.stride, rows: length,
+      width: head.valueWidth)
     let blocks = DyadicBlocks(length: length)
     pyramid.build(
       blocks, queries: queries, keys: keys, values: values, views.shape.pooling, summary)
-    let o = views.o.base + first * views.o.stride + valueColumn
     let lse = views.lse(head: number, first: first)
     for index in 0..<(length + 15) / 16 {
       let row = 16 * index
@@ -306,8 +305,7 @@ private struct CombinerLogSparseForward {
       panel.attend(
         keys: gathered.keys, valueRows: gathered.values, count: count, bias: none,
         mask: gathered.mask, rows: rows)
-      panel.finish(
-        o: o + row * views.o.stride, stride: views.o.stride, lse: lse + row, rows: rows)
+      panel.finish(o: o[row], stride: o.stride, lse: lse + row, rows: rows)
     }
   }
 }

@@ -85,7 +85,7 @@ struct CombinerRowMajorBackward {
           keys: slots.key(column: 0, row: row), keyStep: slots.keyStep,
           values: slots.value(column: 0, row: row), valueStep: slots.valueStep,
           lse: rowLse + position),
-        queries: head.q + position * head.qStride, queryStride: head.qStride, scale: head.scale,
+        queries: head.q[position], queryStride: head.q.stride, scale: head.scale,
         keys: all.keys + position * shape.keyStride,
         values: all.values + position * shape.valueStride, bias: bias)
     }

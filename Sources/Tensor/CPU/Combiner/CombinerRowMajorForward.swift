@@ -79,7 +79,7 @@ struct CombinerRowMajorForward {
       CombinerRowSummaries.Destination(
         keys: slots.key(column: 0, row: row), keyStep: slots.keyStep,
         values: slots.value(column: 0, row: row), valueStep: slots.valueStep),
-      queries: head.q + row * longest.width * head.qStride, queryStride: head.qStride,
+      queries: head.q[row * longest.width], queryStride: head.q.stride,
       scale: head.scale, keys: rowKeys, values: rowValues, bias: bias)
   }
 

@@ -144,47 +144,42 @@ private struct YosoForward {
 
   func run(_ o: View, _ q: View, _ k: View, _ v: View, first: Int, length: Int) {
     let stride = widths.valueStride
-    let queries = q.base + first * q.stride + head * widths.keyWidth
-    let keys = k.base + first * k.stride + head * widths.keyWidth
+    let place = HeadRows(first: first, head: head)
+    let (q, k) = (place.keys(q, widths), place.keys(k, widths))
+    let (v, o) = (place.values(v, widths), place.values(o, widths))
+    let norms = saved.norms(head: head, first: first)
     packRows(
-      values, stride: stride, v.base + first * v.stride + head * widths.valueWidth,
-      sourceStride: v.stride, rows: length, width: widths.valueWidth)
+      values, stride: stride, v.base, sourceStride: v.stride, rows: length,
+      width: widths.valueWidth)
     sums.update(repeating: 0, count: (shape.isRandom ? length : min(length, 16)) * stride)
     if let hasher, let scan, let planes {
       let codes = saved.codes(head: head, first: first)
       let normals = planes.base + head * shape.hashes * shape.bits * planes.stride
       hasher.run(
-        queries, stride: q.stride, rows: length, planes: normals, planeStride: planes.stride,
+        q.base, stride: q.stride, rows: length, planes: normals, planeStride: planes.stride,
         codes: codes, ofKeys: false)
       hasher.run(
-        keys, stride: k.stride, rows: length, planes: normals, planeStride: planes.stride,
+        k.base, stride: k.stride, rows: length, planes: normals, planeStride: planes.stride,
         codes: codes, ofKeys: true)
       scan.run(
         sums: sums, source: values, codes: codes,
         order: .init(
           length: length, chunk: shape.estimate == .hybrid ? shape.chunk : 0, isReversed: false))
     }
-    panel?.pack(keys: keys, stride: k.stride, length: length)
+    panel?.pack(keys: k.base, stride: k.stride, length: length)
     for row in Swift.stride(from: 0, to: length, by: 16) {
       let rows = min(16, length - row)
       let own = shape.isRandom ? sums + row * stride : sums
       if let panel {
         if !shape.isRandom { own.update(repeating: 0, count: rows * stride) }
         panel.attend(
-          sums: own, queries: queries + row * q.stride, queryStride: q.stride, values: values,
-          row: row, rows: rows)
+          sums: own, queries: q[row], queryStride: q.stride, values: values, row: row, rows: rows)
       }
-      write(o, own, row: first + row, rows: rows)
-    }
-  }
-
-  private func write(_ o: View, _ sums: UnsafeMutablePointer<Float>, row: Int, rows: Int) {
-    let norms = saved.norms(head: head, first: row)
-    for index in 0..<rows {
-      norms[index] = writeUnitRow(
-        o.base + (row + index) * o.stride + head * widths.valueWidth,
-        sums + index * widths.valueStride, stride: widths.valueStride, width: widths.valueWidth,
-        leastNorm: shape.leastNorm)
+      for index in 0..<rows {
+        norms[row + index] = writeUnitRow(
+          o[row + index], own + index * stride, stride: stride, width: widths.valueWidth,
+          leastNorm: shape.leastNorm)
+      }
     }
   }
 }

@@ -112,25 +112,26 @@ struct YosoGradientRows {
     _ q: View, _ k: View, _ v: View, _ dO: View, _ o: View, norms: UnsafePointer<Float>,
     leastNorm: Float, head: Int, first: Int, length: Int
   ) {
-    let keyColumn = head * shape.keyWidth
-    let valueColumn = head * shape.valueWidth
+    let place = HeadRows(first: first, head: head)
+    let (q, k, v) = (place.keys(q, shape), place.keys(k, shape), place.values(v, shape))
+    let (dO, o) = (place.values(dO, shape), place.values(o, shape))
     packUnitRows(
-      queries, stride: shape.keyStride, q.base + first * q.stride + keyColumn,
-      sourceStride: q.stride, rows: length, width: shape.keyWidth, norms: queryNorms)
+      queries, stride: shape.keyStride, q.base, sourceStride: q.stride, rows: length,
+      width: shape.keyWidth, norms: queryNorms)
     packUnitRows(
-      keys, stride: shape.keyStride, k.base + first * k.stride + keyColumn,
-      sourceStride: k.stride, rows: length, width: shape.keyWidth, norms: keyNorms)
+      keys, stride: shape.keyStride, k.base, sourceStride: k.stride, rows: length,
+      width: shape.keyWidth, norms: keyNorms)
     packRows(
-      values, stride: shape.valueStride, v.base + first * v.stride + valueColumn,
-      sourceStride: v.stride, rows: length, width: shape.valueWidth)
+      values, stride: shape.valueStride, v.base, sourceStride: v.stride, rows: length,
+      width: shape.valueWidth)
     packRows(
-      gradients, stride: shape.valueStride, dO.base + first * dO.stride + valueColumn,
-      sourceStride: dO.stride, rows: length, width: shape.valueWidth)
+      gradients, stride: shape.valueStride, dO.base, sourceStride: dO.stride, rows: length,
+      width: shape.valueWidth)
     let output = gradients + length * shape.valueStride
     for row in 0..<length {
       packRows(
-        output, stride: shape.valueStride, o.base + (first + row) * o.stride + valueColumn,
-        sourceStride: 0, rows: 1, width: shape.valueWidth)
+        output, stride: shape.valueStride, o[row], sourceStride: 0, rows: 1,
+        width: shape.valueWidth)
       let norm = norms[row]
       projectRow(
         gradients + row * shape.valueStride, along: output,
@@ -147,22 +148,18 @@ struct YosoGradientRows {
   func write(
     _ dq: View, _ dk: View, _ dv: View, slope: Float, head: Int, first: Int, length: Int
   ) {
-    let keyColumn = head * shape.keyWidth
-    finish(
-      queryGradients, queries, queryNorms, slope, length, dq.base + first * dq.stride + keyColumn,
-      dq.stride)
-    finish(
-      keyGradients, keys, keyNorms, slope, length, dk.base + first * dk.stride + keyColumn,
-      dk.stride)
+    let place = HeadRows(first: first, head: head)
+    let dv = place.values(dv, shape)
+    finish(queryGradients, queries, queryNorms, slope, length, place.keys(dq, shape))
+    finish(keyGradients, keys, keyNorms, slope, length, place.keys(dk, shape))
     unpackRows(
-      dv.base + first * dv.stride + head * shape.valueWidth, stride: dv.stride, valueGradients,
-      sourceStride: shape.valueStride, rows: length, width: shape.valueWidth, scale: 1)
+      dv.base, stride: dv.stride, valueGradients, sourceStride: shape.valueStride, rows: length,
+      width: shape.valueWidth, scale: 1)
   }
 
   private func finish(
     _ gradients: UnsafeMutablePointer<Float>, _ units: UnsafePointer<Float>,
-    _ norms: UnsafePointer<Float>, _ slope: Float, _ length: Int,
-    _ destination: UnsafeMutablePointer<Float>, _ stride: Int
+    _ norms: UnsafePointer<Float>, _ slope: Float, _ length: Int, _ destination: StridedRows
   ) {
     for row in 0..<length {
       projectRow(
@@ -170,8 +167,8 @@ struct YosoGradientRows {
         factor: norms[row] > yosoLeastNorm ? slope / norms[row] : 0, stride: shape.keyStride)
     }
     unpackRows(
-      destination, stride: stride, gradients, sourceStride: shape.keyStride, rows: length,
-      width: shape.keyWidth, scale: 1)
+      destination.base, stride: destination.stride, gradients, sourceStride: shape.keyStride,
+      rows: length, width: shape.keyWidth, scale: 1)
   }
 }
 

@@ -11,7 +11,7 @@ extension Check {
         let sample = try TextSample.of(type)
         let other =
           withFault ? try TextSample.of(type == .bpe ? .unigram : .bpe).model : sample.model
-        let encoder = try LineEncoder(model: other)
+        let encoder = LineEncoder(model: other)
         let different = try sample.lines.prefix(2_000).count {
           try encoder.encode($0) != sample.model.encode($0)
         }

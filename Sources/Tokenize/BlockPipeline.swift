@@ -42,6 +42,9 @@ protocol BlockTask: Sendable {
 /// Unchecked because all state is guarded by `condition`, but for readers, which belong to the
 /// thread that has set `isReading`.
 final class BlockPipeline<Task: BlockTask>: @unchecked Sendable {
+  /// Blocks of a thread that may wait: enough to go on while another waits for the disk.
+  private static var blocksAhead: Int { 4 }
+
   private let task: Task
   private let paths: [String]
   private let threads: Int
@@ -116,7 +119,7 @@ final class BlockPipeline<Task: BlockTask>: @unchecked Sendable {
         fail(file: -1, .interrupted)
       } else if let job = active.first(where: { !$0.isConsuming && isReady($0) }) {
         consume(job)
-      } else if blocksInFlight <= 2 * threads,
+      } else if blocksInFlight <= Self.blocksAhead * threads,
         let job = active.first(where: { !$0.isReading && !$0.isAtEnd })
       {
         read(job, into: block, with: &worker)

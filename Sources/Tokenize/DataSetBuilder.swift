@@ -87,6 +87,7 @@ package struct DataSetBuilder: Sendable {
         try AtomicFile.write(vocabulary.contents, to: directory.path + "/" + info.file)
       }
       try manifest.write(to: directory.path)
+      try model.loadLibrary()
       if isCancelled() { throw TokenizerError.interrupted }
       try directory.commit(replacing: overwrite)
       return manifest
@@ -104,7 +105,10 @@ package struct DataSetBuilder: Sendable {
   ) throws(TokenizerError) -> SentencePieceModel {
     switch tokenizer {
     case .file(let path):
-      return try SentencePieceModel(path: path)
+      let model = try SentencePieceModel(path: path, loadsLibrary: threads == 1)
+      // Meanwhile the encoders begin: few words need the library.
+      if threads > 1 { Thread.detachNewThread { try? model.loadLibrary() } }
+      return model
     case .train(var recipe, let limits):
       recipe.keepsUnknownWord = vocabulary != nil
       let paths = corpus.files(of: "train").map(\.path)

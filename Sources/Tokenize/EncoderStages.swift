@@ -35,7 +35,7 @@ package final class EncoderStages {
     }
     self.blocks = blocks
     self.bytes = bytes
-    warm = try LineEncoder(model: model)
+    warm = LineEncoder(model: model)
   }
 
   /// Writes the text that has been read.
@@ -59,7 +59,7 @@ package final class EncoderStages {
 
   /// Encodes the text with a new encoder.
   package func encode() throws(TokenizerError) -> Counts {
-    warm = try LineEncoder(model: model)
+    warm = LineEncoder(model: model)
     return try encode(with: warm)
   }
 

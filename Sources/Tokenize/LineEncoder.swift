@@ -44,18 +44,17 @@ package final class LineEncoder {
   ///   - cacheSlots: Size of the tables of words, a power of two; 2²⁰ slots take some 90 MB.
   package convenience init(
     model: SentencePieceModel, cacheSlots: Int = 1 << 19
-  ) throws(TokenizerError) {
-    try self.init(model: model, cacheSlots: cacheSlots, exchange: nil)
+  ) {
+    self.init(model: model, cacheSlots: cacheSlots, exchange: nil)
   }
 
   /// - Parameter exchange: Shared with the encoders that work on the same corpus.
   init(
     model: SentencePieceModel, cacheSlots: Int = 1 << 19, exchange: WordExchange?
-  ) throws(TokenizerError) {
+  ) {
     self.model = model
     table = WordTable(capacity: cacheSlots)
-    words = try WordEncoder(
-      model: model, table: table, cacheSlots: cacheSlots, exchange: exchange)
+    words = WordEncoder(model: model, table: table, cacheSlots: cacheSlots, exchange: exchange)
   }
 
   deinit { queue.deallocate() }

@@ -1,40 +1,23 @@
-/// The pieces of one word under a byte-pair-encoding model.
+/// What words of a byte-pair-encoding model are made of, shared by all encoders.
 ///
-/// From single characters on, the neighbours that make the piece of the highest score are merged,
-/// the leftmost first among equals, until none make a piece (`bpe::Model::Encode`). Not safe for
-/// use by several threads.
-final class MergeWords {
-  /// Longest word in bytes: each merge looks at all neighbours, so very long words are better
-  /// served by the library's heap.
-  static let longestWord = 256
-
-  private let trie: PieceTrie
-  private let byteIDs: [Int32]
-
-  /// Pairs of pieces that make a piece, by open addressing; a free place holds zero as its key.
-  private let pairs: UnsafeMutablePointer<Pair>
-  private let mask: Int
-  private let symbols = UnsafeMutablePointer<Symbol>.allocate(capacity: longestWord + 4)
-
-  private struct Pair {
-    var key: UInt64 = 0
+/// Unchecked because of the table, which never changes.
+final class MergePieces: @unchecked Sendable {
+  struct Pair {
+    fileprivate var key: UInt64 = 0
+    /// What the two make, or -1.
     var id: Int32 = -1
     var score: Float = 0
   }
 
-  private struct Symbol {
-    var id: Int32
-    var start: Int32
-    var end: Int32
-    /// What this symbol and the next one make, or -1.
-    var merged: Int32 = -1
-    var score: Float = 0
+  let trie: PieceTrie
+  let byteIDs: [Int32]
 
-    var bytes: Range<Int> { Int(start)..<Int(end) }
-  }
+  /// Pairs of pieces that make a piece, by open addressing; a free place holds zero as its key.
+  private let pairs: UnsafeMutablePointer<Pair>
+  private let mask: Int
 
   /// Nothing for a model with a piece some character of which is no piece.
-  init?(model: SentencePieceModel) {
+  init?(_ model: SentencePieceModel) {
     let pieces = (0..<Int32(model.vocabularySize)).filter(model.isText).map {
       (id: $0, bytes: model.piece($0), score: model.score($0))
     }
@@ -63,10 +46,55 @@ final class MergeWords {
     for pair in found { pairs[place(of: pair.key)] = pair }
   }
 
-  deinit {
-    pairs.deallocate()
-    symbols.deallocate()
+  deinit { pairs.deallocate() }
+
+  /// What two neighbours make.
+  @inline(__always)
+  func pair(_ left: Int32, _ right: Int32) -> Pair { pairs[place(of: Self.key(left, right))] }
+
+  @inline(__always)
+  private func place(of key: UInt64) -> Int {
+    var place = Int(truncatingIfNeeded: (key &* 0x9E37_79B9_7F4A_7C15) >> 32) & mask
+    while pairs[place].key != 0 && pairs[place].key != key { place = (place &+ 1) & mask }
+    return place
   }
+
+  private static func key(_ left: Int32, _ right: Int32) -> UInt64 {
+    UInt64(UInt32(bitPattern: left)) << 32 | UInt64(UInt32(bitPattern: right)) + 1
+  }
+}
+
+/// The pieces of one word under a byte-pair-encoding model.
+///
+/// From single characters on, the neighbours that make the piece of the highest score are merged,
+/// the leftmost first among equals, until none make a piece (`bpe::Model::Encode`). Not safe for
+/// use by several threads.
+final class MergeWords {
+  /// Longest word in bytes: each merge looks at all neighbours, so very long words are better
+  /// served by the library's heap.
+  static let longestWord = 256
+
+  private let pieces: MergePieces
+  private let symbols = UnsafeMutablePointer<Symbol>.allocate(capacity: longestWord + 4)
+
+  private struct Symbol {
+    var id: Int32
+    var start: Int32
+    var end: Int32
+    /// What this symbol and the next one make, or -1.
+    var merged: Int32 = -1
+    var score: Float = 0
+
+    var bytes: Range<Int> { Int(start)..<Int(end) }
+  }
+
+  /// Nothing for a model with a piece some character of which is no piece.
+  init?(model: SentencePieceModel) {
+    guard let pieces = model.mergePieces({ MergePieces(model) }) else { return nil }
+    self.pieces = pieces
+  }
+
+  deinit { symbols.deallocate() }
 
   /// Pieces of a word with the space before it.
   ///
@@ -103,7 +131,7 @@ final class MergeWords {
       }
       let bytes = symbol.start < 0 ? WordMarker.bytes[...] : ArraySlice(word[symbol.bytes])
       for byte in bytes {
-        target[total] = byteIDs[Int(byte)]
+        target[total] = pieces.byteIDs[Int(byte)]
         total += 1
       }
     }
@@ -112,14 +140,14 @@ final class MergeWords {
 
   /// Cuts a word into characters, the space before it being the first.
   private func split(_ word: UnsafeBufferPointer<UInt8>) -> Int {
-    symbols[0] = Symbol(id: trie.id(of: WordMarker.bytes), start: -1, end: 0)
+    symbols[0] = Symbol(id: pieces.trie.id(of: WordMarker.bytes), start: -1, end: 0)
     var count = 1
     var start = 0
     while start < word.count {
       let end = min(word.count, start + characterLength(word[start]))
       let bytes = word[start..<end]
       // A `▁` of the text itself must be spelled by its bytes, or it would decode as a space.
-      let id = bytes.elementsEqual(WordMarker.bytes) ? -1 : trie.id(of: bytes)
+      let id = bytes.elementsEqual(WordMarker.bytes) ? -1 : pieces.trie.id(of: bytes)
       symbols[count] = Symbol(id: id, start: Int32(start), end: Int32(end))
       count += 1
       start = end
@@ -133,19 +161,8 @@ final class MergeWords {
     symbols[index].merged = -1
     let (left, right) = (symbols[index].id, symbols[index + 1].id)
     if left < 0 || right < 0 { return }
-    let pair = pairs[place(of: Self.key(left, right))]
+    let pair = pieces.pair(left, right)
     symbols[index].merged = pair.id
     symbols[index].score = pair.score
-  }
-
-  @inline(__always)
-  private func place(of key: UInt64) -> Int {
-    var place = Int(truncatingIfNeeded: (key &* 0x9E37_79B9_7F4A_7C15) >> 32) & mask
-    while pairs[place].key != 0 && pairs[place].key != key { place = (place &+ 1) & mask }
-    return place
-  }
-
-  private static func key(_ left: Int32, _ right: Int32) -> UInt64 {
-    UInt64(UInt32(bitPattern: left)) << 32 | UInt64(UInt32(bitPattern: right)) + 1
   }
 }

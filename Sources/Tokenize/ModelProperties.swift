@@ -1,57 +1,108 @@
-/// What a serialised SentencePiece model says of itself beyond its pieces.
+/// A piece of a SentencePiece model.
+struct ModelPiece {
+  /// Numbers of `sentencepiece_model.proto`.
+  enum Kind: UInt64 {
+    case text = 1
+    case unknown = 2
+    case control = 3
+    case userSymbol = 4
+    case unused = 5
+    case byte = 6
+  }
+
+  /// With `▁` for a space.
+  var bytes: [UInt8] = []
+  /// Log probability (unigram) or merge rank (BPE).
+  var score: Float = 0
+  var kind = Kind.text
+}
+
+/// What a serialised SentencePiece model says of itself.
 ///
-/// The library keeps these fields to itself, so they are read from the protocol buffer
-/// (`sentencepiece_model.proto`: pieces are field 1, trainer_spec 2, normalizer_spec 3).
-struct ModelProperties: Equatable {
+/// Read from the protocol buffer (`sentencepiece_model.proto`: pieces are field 1, trainer_spec 2,
+/// normalizer_spec 3): the library keeps some of it to itself, and takes ten times as long.
+struct ModelProperties {
+  var pieces: [ModelPiece] = []
   var modelType = 1
   var byteFallback = false
   var whitespaceAsSuffix = false
+  var unknownPiece = Array("<unk>".utf8)
+  var beginPiece = Array("<s>".utf8)
+  var endPiece = Array("</s>".utf8)
   var normalizes = false
   var dummyPrefix = true
   var removesExtraWhitespace = true
   var escapesWhitespace = true
 
-  /// The pieces that are always kept whole, wherever they occur.
-  var userSymbols: [[UInt8]] = []
-
   /// Reads the fields; nothing on bytes that are not a protocol buffer.
   init?(serialized: [UInt8]) {
-    guard let fields = ProtocolBufferField.all(in: serialized[...]) else { return nil }
-    for field in fields {
-      switch (field.number, field.value) {
-      case (1, .bytes(let piece)):
-        guard let inner = ProtocolBufferField.all(in: piece) else { return nil }
-        if inner.contains(where: \.isUserSymbolType) {
-          userSymbols += inner.compactMap(\.piece)
+    let isRead = serialized.withUnsafeBytes { bytes in
+      Self.forEachField(of: bytes) { number, value in
+        guard case .bytes(let message) = value else { return true }
+        switch number {
+        case 1:
+          pieces.append(ModelPiece())
+          return Self.forEachField(of: message) { readPiece($0, $1) }
+        case 2: return Self.forEachField(of: message) { readTrainer($0, $1) }
+        case 3: return Self.forEachField(of: message) { readNormalizer($0, $1) }
+        default: return true
         }
-      case (2, .bytes(let trainer)):
-        guard let inner = ProtocolBufferField.all(in: trainer) else { return nil }
-        for field in inner { readTrainer(field) }
-      case (3, .bytes(let normalizer)):
-        guard let inner = ProtocolBufferField.all(in: normalizer) else { return nil }
-        for field in inner { readNormalizer(field) }
-      default: break
       }
     }
+    if !isRead { return nil }
   }
 
-  private mutating func readTrainer(_ field: ProtocolBufferField) {
-    switch (field.number, field.value) {
+  /// - Returns: Whether the message is well-formed and `body` always returned true.
+  private static func forEachField(
+    of message: UnsafeRawBufferPointer, _ body: (Int, ProtocolBufferReader.Value) -> Bool
+  ) -> Bool {
+    var reader = ProtocolBufferReader(message)
+    while let (number, value) = reader.next() {
+      if !body(number, value) { return false }
+    }
+    return !reader.isMalformed
+  }
+
+  private mutating func readPiece(_ number: Int, _ value: ProtocolBufferReader.Value) -> Bool {
+    let last = pieces.count - 1
+    switch (number, value) {
+    case (1, .bytes(let bytes)): pieces[last].bytes = Array(bytes)
+    case (2, .fixed32(let bits)): pieces[last].score = Float(bitPattern: bits)
+    case (3, .integer(let kind)): pieces[last].kind = ModelPiece.Kind(rawValue: kind) ?? .text
+    default: break
+    }
+    return true
+  }
+
+  private mutating func readTrainer(_ number: Int, _ value: ProtocolBufferReader.Value) -> Bool {
+    switch (number, value) {
     case (3, .integer(let value)): modelType = Int(truncatingIfNeeded: value)
     case (24, .integer(let value)): whitespaceAsSuffix = value != 0
     case (35, .integer(let value)): byteFallback = value != 0
+    case (45, .bytes(let name)) where !name.isEmpty: unknownPiece = Array(name)
+    case (46, .bytes(let name)) where !name.isEmpty: beginPiece = Array(name)
+    case (47, .bytes(let name)) where !name.isEmpty: endPiece = Array(name)
     default: break
     }
+    return true
   }
 
-  private mutating func readNormalizer(_ field: ProtocolBufferField) {
-    switch (field.number, field.value) {
+  private mutating func readNormalizer(
+    _ number: Int, _ value: ProtocolBufferReader.Value
+  ) -> Bool {
+    switch (number, value) {
     case (2, .bytes(let charsMap)): normalizes = !charsMap.isEmpty
     case (3, .integer(let value)): dummyPrefix = value != 0
     case (4, .integer(let value)): removesExtraWhitespace = value != 0
     case (5, .integer(let value)): escapesWhitespace = value != 0
     default: break
     }
+    return true
+  }
+
+  /// The piece of a kind that is spelled so, or -1.
+  func id(of kind: ModelPiece.Kind, _ bytes: [UInt8]) -> Int32 {
+    Int32(pieces.firstIndex { $0.kind == kind && $0.bytes == bytes } ?? -1)
   }
 
   /// What keeps the model from spelling every text exactly, or `nil`.
@@ -63,67 +114,6 @@ struct ModelProperties: Equatable {
     if whitespaceAsSuffix { return "it treats white space as a suffix" }
     if !byteFallback { return "it has no byte pieces for unknown characters" }
     if modelType != 1 && modelType != 2 { return "it is neither a unigram nor a BPE model" }
-    return nil
-  }
-}
-
-/// One field of a protocol buffer message.
-private struct ProtocolBufferField {
-  enum Value {
-    case integer(UInt64)
-    case bytes(ArraySlice<UInt8>)
-    case fixed
-  }
-
-  var number: Int
-  var value: Value
-
-  /// In a piece, field 3 is its type, and 4 stands for a user-defined symbol.
-  var isUserSymbolType: Bool {
-    if number == 3, case .integer(4) = value { return true }
-    return false
-  }
-
-  /// In a piece, field 1 is its text.
-  var piece: [UInt8]? {
-    if number == 1, case .bytes(let piece) = value { return Array(piece) }
-    return nil
-  }
-
-  /// The fields of a message in order, or nothing if it is malformed.
-  static func all(in message: ArraySlice<UInt8>) -> [ProtocolBufferField]? {
-    var rest = message
-    var fields: [ProtocolBufferField] = []
-    while !rest.isEmpty {
-      guard let key = integer(&rest), key >> 3 <= 1 << 29 else { return nil }
-      let value: Value
-      switch key & 7 {
-      case 0:
-        guard let number = integer(&rest) else { return nil }
-        value = .integer(number)
-      case 2:
-        guard let length = integer(&rest), length <= UInt64(rest.count) else { return nil }
-        value = .bytes(rest.prefix(Int(length)))
-        rest = rest.dropFirst(Int(length))
-      case 1, 5:
-        let size = key & 7 == 1 ? 8 : 4
-        guard rest.count >= size else { return nil }
-        value = .fixed
-        rest = rest.dropFirst(size)
-      default: return nil
-      }
-      fields.append(ProtocolBufferField(number: Int(key >> 3), value: value))
-    }
-    return fields
-  }
-
-  private static func integer(_ rest: inout ArraySlice<UInt8>) -> UInt64? {
-    var value: UInt64 = 0
-    for shift in stride(from: 0, to: 64, by: 7) {
-      guard let byte = rest.popFirst() else { return nil }
-      value |= UInt64(byte & 0x7F) << UInt64(shift)
-      if byte < 0x80 { return value }
-    }
     return nil
   }
 }

@@ -2,7 +2,9 @@
 ///
 /// A double array: the child of node `n` by byte `c` is node `base(n) + c`, if that node names `n`
 /// as its parent. Children lie close together, and a step touches one unit of 16 bytes.
-final class PieceTrie {
+///
+/// Unchecked because of the units, which never change.
+final class PieceTrie: @unchecked Sendable {
   private struct Unit {
     var base: UInt32 = 0
     /// The parent, or `free`.
@@ -20,10 +22,11 @@ final class PieceTrie {
   init(_ pieces: [(id: Int32, bytes: [UInt8], score: Float)]) {
     var builder = Builder(pieces)
     builder.build()
+    let used = (builder.units.lastIndex { $0.parent != Unit.free } ?? 0) + 1
     // A step from any node stays inside.
-    units = .allocate(capacity: builder.units.count + 256)
-    units.initialize(repeating: Unit(), count: builder.units.count + 256)
-    for (index, unit) in builder.units.enumerated() { units[index] = unit }
+    units = .allocate(capacity: used + 256)
+    units.initialize(from: Array(builder.units.prefix(used)), count: used)
+    (units + used).initialize(repeating: Unit(), count: 256)
   }
 
   deinit { units.deallocate() }
@@ -60,57 +63,79 @@ final class PieceTrie {
 
   /// Lays out the units.
   private struct Builder {
-    let pieces: [(id: Int32, bytes: [UInt8], score: Float)]
+    /// A piece: its id and score, and where its bytes lie.
+    private struct Entry {
+      /// The first eight bytes as a number: most pieces are told apart by it.
+      var key: UInt64
+      var start: Int
+      var count: Int
+      var id: Int32
+      var score: Float
+    }
+
+    private var entries: [Entry] = []
+    private var text: [UInt8] = []
     var units: [Unit] = []
 
     /// Places below it are taken, but for a few.
     private var firstFree = 1
 
     init(_ pieces: [(id: Int32, bytes: [UInt8], score: Float)]) {
-      // Most are told apart by their first eight bytes, which compare as one number.
-      let keys = pieces.enumerated().map { index, piece in
-        (key: Self.key(piece.bytes), index: index)
+      entries.reserveCapacity(pieces.count)
+      for piece in pieces {
+        var key: UInt64 = 0
+        for place in 0..<8 {
+          key = key << 8 | UInt64(place < piece.bytes.count ? piece.bytes[place] : 0)
+        }
+        entries.append(
+          Entry(
+            key: key, start: text.count, count: piece.bytes.count, id: piece.id,
+            score: piece.score))
+        text += piece.bytes
       }
-      self.pieces = keys.sorted { left, right in
+      let text = self.text
+      entries.sort { left, right in
         if left.key != right.key { return left.key < right.key }
-        let (one, other) = (pieces[left.index].bytes, pieces[right.index].bytes)
+        let one = text[left.start..<left.start + left.count]
+        let other = text[right.start..<right.start + right.count]
         if one.lexicographicallyPrecedes(other) { return true }
-        return one == other && left.index < right.index
-      }.map { pieces[$0.index] }
-    }
-
-    private static func key(_ bytes: [UInt8]) -> UInt64 {
-      var key: UInt64 = 0
-      for place in 0..<8 { key = key << 8 | UInt64(place < bytes.count ? bytes[place] : 0) }
-      return key
+        return one == other && left.start < right.start
+      }
     }
 
     mutating func build() {
       // The root is nobody's child.
-      units = [Unit(parent: Unit.free - 1)]
+      units = [Unit](repeating: Unit(), count: max(1_024, 2 * text.count))
+      units[0].parent = Unit.free - 1
       // Pieces that share their first `depth` bytes, with the node of those.
-      var pending = [(node: 0, range: 0..<pieces.count, depth: 0)]
+      var pending = [(node: 0, range: 0..<entries.count, depth: 0)]
+      // The bytes that follow, and the end of the pieces that go on with each.
+      var bytes: [UInt8] = []
+      var ends: [Int] = []
       while let (node, range, depth) = pending.popLast() {
         var start = range.lowerBound
-        while start < range.upperBound && pieces[start].bytes.count == depth {
-          units[node].id = pieces[start].id
-          units[node].score = pieces[start].score
+        while start < range.upperBound && entries[start].count == depth {
+          units[node].id = entries[start].id
+          units[node].score = entries[start].score
           start += 1
         }
-        var children: [(byte: UInt8, range: Range<Int>)] = []
-        while start < range.upperBound {
-          let byte = pieces[start].bytes[depth]
-          var end = start + 1
-          while end < range.upperBound && pieces[end].bytes[depth] == byte { end += 1 }
-          children.append((byte, start..<end))
-          start = end
+        if start == range.upperBound { continue }
+        bytes.removeAll(keepingCapacity: true)
+        ends.removeAll(keepingCapacity: true)
+        for index in start..<range.upperBound {
+          let byte = text[entries[index].start + depth]
+          if byte != bytes.last {
+            if !bytes.isEmpty { ends.append(index) }
+            bytes.append(byte)
+          }
         }
-        if children.isEmpty { continue }
-        let base = findBase(children.map(\.byte))
+        ends.append(range.upperBound)
+        let base = findBase(bytes)
         units[node].base = UInt32(base)
-        for (byte, range) in children {
+        for (byte, end) in zip(bytes, ends) {
           units[base + Int(byte)].parent = UInt32(node)
-          pending.append((base + Int(byte), range, depth + 1))
+          pending.append((base + Int(byte), start..<end, depth + 1))
+          start = end
         }
       }
     }

@@ -33,39 +33,58 @@ package final class SentencePieceModel: @unchecked Sendable {
 
   /// Piece of the byte with this number.
   package let byteIDs: [Int32]
-  private let handle: OpaquePointer
+  private let pieces: [ModelPiece]
+  private let path: String
+  private let library = Once<Result<LibraryModel, TokenizerError>>()
+
+  /// What encoders of words share.
+  let unigramPieces = Once<UnigramPieces>()
+  let mergePieces = Once<MergePieces?>()
 
   /// Loads a model file.
-  package convenience init(path: String) throws(TokenizerError) {
+  ///
+  /// - Parameter loadsLibrary: False if ``loadLibrary()`` is called soon, by another thread.
+  package convenience init(path: String, loadsLibrary: Bool = true) throws(TokenizerError) {
     let bytes: [UInt8]
     do { bytes = try Files.contents(of: path) } catch { throw .storage(error) }
-    try self.init(serialized: bytes, path: path)
+    try self.init(serialized: bytes, path: path, loadsLibrary: loadsLibrary)
   }
 
   /// Loads a model from memory.
   ///
-  /// - Parameter path: Named in errors.
-  package init(serialized: [UInt8], path: String = "the model") throws(TokenizerError) {
+  /// - Parameters:
+  ///   - serialized: The contents of a model file.
+  ///   - path: Named in errors.
+  ///   - loadsLibrary: False if ``loadLibrary()`` is called soon, by another thread.
+  package init(
+    serialized: [UInt8], path: String = "the model", loadsLibrary: Bool = true
+  ) throws(TokenizerError) {
     guard !serialized.isEmpty, let properties = ModelProperties(serialized: serialized) else {
       throw .unreadableModel(path: path, reason: "not a protocol buffer")
     }
-    var loaded: OpaquePointer?
-    let failure = serialized.withUnsafeBytes { csp_load($0.baseAddress, $0.count, &loaded) }
-    if let reason = takeMessage(failure) { throw .unreadableModel(path: path, reason: reason) }
-    guard let loaded else { throw .unreadableModel(path: path, reason: "no model") }
-    handle = loaded
     self.serialized = serialized
+    self.path = path
+    pieces = properties.pieces
     modelType = properties.modelType == 2 ? .bpe : .unigram
-    vocabularySize = Int(csp_piece_count(loaded))
+    vocabularySize = pieces.count
     special = SpecialIDs(
-      bos: csp_begin_id(loaded), eos: csp_end_id(loaded), unk: csp_unknown_id(loaded))
-    let survey = Self.survey(loaded)
-    byteIDs = survey.byteIDs
-    let symbols = properties.userSymbols
+      bos: properties.id(of: .control, properties.beginPiece),
+      eos: properties.id(of: .control, properties.endPiece),
+      unk: properties.id(of: .unknown, properties.unknownPiece))
+    let symbols = pieces.filter { $0.kind == .userSymbol }
     hasUserSymbols = !symbols.isEmpty
     wordsAreIndependent =
-      survey.wordsAreIndependent && symbols.allSatisfy { $0 == WordMarker.unknownWord }
-    unknownWordID = symbols.isEmpty ? nil : survey.unknownWordID
+      symbols.allSatisfy { $0.bytes == WordMarker.unknownWord }
+      && !pieces.contains { $0.isSpelled && $0.bytes.holdsMarkerBehindFront }
+    unknownWordID =
+      symbols.isEmpty
+      ? nil
+      : pieces.lastIndex { $0.isSpelled && $0.bytes == WordMarker.unknownWord }.map(Int32.init)
+    byteIDs = Self.byteIDs(pieces)
+    // Sums of a line's scores must stay numbers; what trainers write is below the vocabulary's size.
+    guard pieces.allSatisfy({ $0.score.magnitude <= 1e9 }) else {
+      throw .unreadableModel(path: path, reason: "a piece has a score of 1e9 or more, or none")
+    }
     if let reason = properties.lossReason { throw .lossyModel(path: path, reason: reason) }
     if byteIDs.contains(-1) {
       throw .lossyModel(path: path, reason: "it lacks pieces for some bytes")
@@ -73,35 +92,46 @@ package final class SentencePieceModel: @unchecked Sendable {
     if special.bos < 0 || special.eos < 0 {
       throw .lossyModel(path: path, reason: "it has no <s> or no </s>")
     }
+    if loadsLibrary { try loadLibrary() }
   }
 
-  deinit { csp_release(handle) }
+  /// Has libsentencepiece load the model, unless it has, which takes most of the time that a model
+  /// takes; whoever needs it meanwhile waits.
+  ///
+  /// - Throws: If the library refuses the model, or finds other pieces in it.
+  package func loadLibrary() throws(TokenizerError) { _ = try handle() }
+
+  private func handle() throws(TokenizerError) -> OpaquePointer {
+    try library {
+      Result { () throws(TokenizerError) in
+        try LibraryModel(serialized, pieces: pieces, special: special, path: path)
+      }
+    }.get().pointer
+  }
 
   /// Piece by id as the library spells it, with `▁` for a space.
-  package func piece(_ id: Int32) -> [UInt8] { Self.piece(handle, id) }
+  package func piece(_ id: Int32) -> [UInt8] { pieces[Int(id)].bytes }
 
   /// Log probability (unigram) or merge rank (BPE) of a piece.
-  package func score(_ id: Int32) -> Float {
-    precondition((0..<Int32(vocabularySize)).contains(id))
-    return csp_score(handle, id)
-  }
+  package func score(_ id: Int32) -> Float { pieces[Int(id)].score }
 
   /// Whether a piece is weighed against others: neither a marker nor a byte nor `▁<UNK>`.
   package func isText(_ id: Int32) -> Bool {
-    precondition((0..<Int32(vocabularySize)).contains(id))
-    return id != unknownWordID && !csp_is_control(handle, id) && !csp_is_unknown(handle, id)
-      && !csp_is_byte(handle, id)
-      && !csp_is_unused(handle, id)
+    let kind = pieces[Int(id)].kind
+    return id != unknownWordID && (kind == .text || kind == .userSymbol)
   }
 
   /// The bytes of every id.
   package func pieceTable() -> PieceTable {
     PieceTable(
-      (0..<Int32(vocabularySize)).map { id in
-        if csp_is_control(handle, id) { return [] }
-        if csp_is_unknown(handle, id) { return Array(" \u{2047} ".utf8) }
-        if csp_is_byte(handle, id) { return [UInt8(byteIDs.firstIndex(of: id) ?? 0)] }
-        return Self.replacing(WordMarker.bytes, by: [0x20], in: piece(id))
+      pieces.enumerated().map { id, piece in
+        switch piece.kind {
+        case .control: []
+        case .unknown: Array(" \u{2047} ".utf8)
+        case .byte: [UInt8(byteIDs.firstIndex(of: Int32(id)) ?? 0)]
+        case .text, .userSymbol, .unused:
+          Self.replacing(WordMarker.bytes, by: [0x20], in: piece.bytes)
+        }
       })
   }
 
@@ -110,7 +140,7 @@ package final class SentencePieceModel: @unchecked Sendable {
   /// A `▁` in the text is the one exception: the library would decode it as a space, so it is
   /// spelled by its bytes.
   package func encode(_ line: UnsafeBufferPointer<UInt8>) throws(TokenizerError) -> [Int32] {
-    guard line.count >= 3, Self.contains(WordMarker.bytes, in: line) else {
+    guard line.count >= 3, holds(WordMarker.bytes, in: line) else {
       return try encodeWithLibrary(line)
     }
     guard let stand = standIn(for: line) else {
@@ -133,6 +163,7 @@ package final class SentencePieceModel: @unchecked Sendable {
   package func encodeWithLibrary(
     _ line: UnsafeBufferPointer<UInt8>
   ) throws(TokenizerError) -> [Int32] {
+    let handle = try handle()
     var ids = csp_ids()
     defer { free(ids.items) }
     let failure = line.withMemoryRebound(to: CChar.self) {
@@ -144,6 +175,7 @@ package final class SentencePieceModel: @unchecked Sendable {
 
   /// The text of ids by libsentencepiece's own decoder.
   package func decodeWithLibrary(_ ids: [Int32]) throws(TokenizerError) -> [UInt8] {
+    let handle = try handle()
     var text = csp_bytes()
     defer { free(text.items) }
     let failure = ids.withUnsafeBufferPointer {
@@ -161,7 +193,7 @@ package final class SentencePieceModel: @unchecked Sendable {
     while code >= firstOfPlane {
       if let scalar = Unicode.Scalar(code) {
         let bytes = Array(String(Character(scalar)).utf8)
-        if !Self.contains(bytes, in: line) && !serializedHolds(bytes) { return bytes }
+        if !holds(bytes, in: line) && !serializedHolds(bytes) { return bytes }
       }
       code -= 1
     }
@@ -169,18 +201,7 @@ package final class SentencePieceModel: @unchecked Sendable {
   }
 
   private func serializedHolds(_ bytes: [UInt8]) -> Bool {
-    serialized.withUnsafeBufferPointer { Self.contains(bytes, in: $0) }
-  }
-
-  private static func contains(_ part: [UInt8], in text: UnsafeBufferPointer<UInt8>) -> Bool {
-    var rest = UnsafeRawBufferPointer(text)
-    while rest.count >= part.count, let base = rest.baseAddress,
-      let found = memchr(base, Int32(part[0]), rest.count - part.count + 1)
-    {
-      if memcmp(found, part, part.count) == 0 { return true }
-      rest = UnsafeRawBufferPointer(rebasing: rest[(UnsafeRawPointer(found) - base + 1)...])
-    }
-    return false
+    serialized.withUnsafeBufferPointer { holds(bytes, in: $0) }
   }
 
   /// Replaces every run of `part`, from left to right.
@@ -204,34 +225,38 @@ package final class SentencePieceModel: @unchecked Sendable {
     return result
   }
 
-  private static func piece(_ handle: OpaquePointer, _ id: Int32) -> [UInt8] {
-    var count = 0
-    let bytes = csp_piece(handle, id, &count)
-    return UnsafeBufferPointer(start: bytes, count: count).map { UInt8(bitPattern: $0) }
-  }
-
-  private static func survey(
-    _ handle: OpaquePointer
-  ) -> (byteIDs: [Int32], unknownWordID: Int32?, wordsAreIndependent: Bool) {
-    var unknownWordID: Int32?
+  /// The piece of every byte, or -1 where there is none; they are spelled "<0xE2>".
+  private static func byteIDs(_ pieces: [ModelPiece]) -> [Int32] {
     var byteIDs = [Int32](repeating: -1, count: 256)
-    var wordsAreIndependent = true
-    for id in 0..<csp_piece_count(handle) {
-      let bytes = piece(handle, id)
-      if csp_is_byte(handle, id) {
-        // Spelled "<0xE2>".
-        let digits = String(decoding: bytes.dropFirst(3).dropLast(), as: UTF8.self)
-        if let value = UInt8(digits, radix: 16) { byteIDs[Int(value)] = id }
-      } else if !csp_is_control(handle, id) && !csp_is_unknown(handle, id) {
-        if bytes == WordMarker.unknownWord { unknownWordID = id }
-        let rest = Array(bytes.dropFirst(1))
-        if rest.withUnsafeBufferPointer({ contains(WordMarker.bytes, in: $0) }) {
-          wordsAreIndependent = false
-        }
-      }
+    for (id, piece) in pieces.enumerated() where piece.kind == .byte {
+      let digits = String(decoding: piece.bytes.dropFirst(3).dropLast(), as: UTF8.self)
+      if let value = UInt8(digits, radix: 16) { byteIDs[Int(value)] = Int32(id) }
     }
-    return (byteIDs, unknownWordID, wordsAreIndependent)
+    return byteIDs
   }
+}
+
+extension ModelPiece {
+  /// Whether it stands for its own bytes.
+  fileprivate var isSpelled: Bool { kind == .text || kind == .userSymbol || kind == .unused }
+}
+
+extension [UInt8] {
+  fileprivate var holdsMarkerBehindFront: Bool {
+    guard count > WordMarker.bytes.count else { return false }
+    return dropFirst(1).withUnsafeBufferPointer { holds(WordMarker.bytes, in: $0) }
+  }
+}
+
+private func holds(_ part: [UInt8], in text: UnsafeBufferPointer<UInt8>) -> Bool {
+  var rest = UnsafeRawBufferPointer(text)
+  while rest.count >= part.count, let base = rest.baseAddress,
+    let found = memchr(base, Int32(part[0]), rest.count - part.count + 1)
+  {
+    if memcmp(found, part, part.count) == 0 { return true }
+    rest = UnsafeRawBufferPointer(rebasing: rest[(UnsafeRawPointer(found) - base + 1)...])
+  }
+  return false
 }
 
 /// The character `▁` (U+2581) that stands for a space inside pieces.

@@ -69,7 +69,7 @@ final class ShardTask: BlockTask, @unchecked Sendable {
   }
 
   func makeWorker() throws(TokenizerError) -> Worker {
-    Worker(encoder: try LineEncoder(model: model, exchange: exchange))
+    Worker(encoder: LineEncoder(model: model, exchange: exchange))
   }
 
   func process(

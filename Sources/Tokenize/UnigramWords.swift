@@ -1,3 +1,26 @@
+/// What words of a unigram model are made of, shared by all encoders.
+final class UnigramPieces: Sendable {
+  let trie: PieceTrie
+  let scores: [Float]
+  let byteIDs: [Int32]
+  let unknownScore: Float
+  /// Largest magnitude of the score of one piece; unknown characters have it.
+  let largestScore: Float
+
+  init(_ model: SentencePieceModel) {
+    let textIDs = (0..<Int32(model.vocabularySize)).filter(model.isText)
+    trie = PieceTrie(textIDs.map { ($0, model.piece($0), model.score($0)) })
+    scores = (0..<Int32(model.vocabularySize)).map(model.score)
+    byteIDs = model.byteIDs
+    let textScores = textIDs.map(model.score)
+    // As in the library: ten below the least probable piece.
+    unknownScore = (textScores.min() ?? 0) - 10
+    // The library takes `▁<UNK>`, where there is one, for its length times the best score or less.
+    let symbolScore = Float(WordMarker.unknownWord.count) * (textScores.max() ?? 0).magnitude + 1
+    largestScore = max(-unknownScore, textScores.map(\.magnitude).max() ?? 0, symbolScore)
+  }
+}
+
 /// The most probable pieces of one word under a unigram model, and by how much they win.
 ///
 /// libsentencepiece finds the best path over a whole line in `Float`, so two paths of almost the
@@ -5,13 +28,8 @@
 /// Where that may happen is known from how far the two are apart; it is settled in the same arithmetic
 /// as the library's (`unigram::Model::EncodeOptimized`). Not safe for use by several threads.
 final class UnigramWords {
-  /// Largest magnitude of the score of one piece; unknown characters have it.
-  let largestScore: Float
-
+  private let pieces: UnigramPieces
   private let trie: PieceTrie
-  private let scores: [Float]
-  private let byteIDs: [Int32]
-  private let unknownScore: Float
   private var ends: UnsafeMutablePointer<End>
   private var text: UnsafeMutablePointer<UInt8>
   private var capacity = 256
@@ -28,16 +46,8 @@ final class UnigramWords {
   }
 
   init(model: SentencePieceModel) {
-    let textIDs = (0..<Int32(model.vocabularySize)).filter(model.isText)
-    trie = PieceTrie(textIDs.map { ($0, model.piece($0), model.score($0)) })
-    scores = (0..<Int32(model.vocabularySize)).map(model.score)
-    byteIDs = model.byteIDs
-    let textScores = textIDs.map(model.score)
-    // As in the library: ten below the least probable piece.
-    unknownScore = (textScores.min() ?? 0) - 10
-    // The library takes `▁<UNK>`, where there is one, for its length times the best score or less.
-    let symbolScore = Float(WordMarker.unknownWord.count) * (textScores.max() ?? 0).magnitude + 1
-    largestScore = max(-unknownScore, textScores.map(\.magnitude).max() ?? 0, symbolScore)
+    pieces = model.unigramPieces { UnigramPieces(model) }
+    trie = pieces.trie
     ends = .allocate(capacity: capacity + 1)
     text = .allocate(capacity: capacity)
   }
@@ -107,9 +117,9 @@ final class UnigramWords {
     for id in ids[scoredIDs...] {
       let byte = byteOf[Int(id)]
       if byte < 0 {
-        lineScore += scores[Int(id)]
+        lineScore += pieces.scores[Int(id)]
       } else if byte & 0xC0 != 0x80 {
-        lineScore += unknownScore
+        lineScore += pieces.unknownScore
       }
     }
     scoredIDs = ids.count
@@ -127,7 +137,7 @@ final class UnigramWords {
     guard slack.isFinite else { return .max }
     // Below this sum, ulp(S) is at most half of the power of two below the slack.
     let largestSum = slack.binade * 0x1p23
-    let ids = largestSum / Double(largestScore) - Double(additions + 3)
+    let ids = largestSum / Double(pieces.largestScore) - Double(additions + 3)
     return ids < 0 ? -1 : Int32(min(ids, Double(Int32.max)))
   }
 
@@ -166,7 +176,7 @@ final class UnigramWords {
   private func forEachStep(to count: Int, _ body: (Int, Int, Int32, Float) -> Void) {
     let text = self.text
     let trie = self.trie
-    let unknownScore = self.unknownScore
+    let unknownScore = pieces.unknownScore
     var start = 0
     while start < count {
       let character = min(characterLength(text[start]), count - start)
@@ -200,7 +210,7 @@ final class UnigramWords {
         total += 1
       } else {
         for index in (start..<end).reversed() {
-          target[total] = byteIDs[Int(text[index])]
+          target[total] = pieces.byteIDs[Int(text[index])]
           total += 1
         }
       }

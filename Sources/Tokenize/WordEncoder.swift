@@ -11,7 +11,7 @@ final class WordEncoder {
 
   /// For each id, the byte that it stands for, or -1.
   private let byteOf: [Int16]
-  private let spaceIDs: [Int32]
+  private var spaceIDs: [Int32]?
 
   /// The piece of the word `<UNK>`, or -1.
   private let unknownWordID: Int32
@@ -26,7 +26,7 @@ final class WordEncoder {
 
   init(
     model: SentencePieceModel, table: WordTable, cacheSlots: Int, exchange: WordExchange?
-  ) throws(TokenizerError) {
+  ) {
     self.model = model
     self.exchange = exchange
     member = exchange?.join() ?? 0
@@ -38,9 +38,15 @@ final class WordEncoder {
     for (byte, id) in model.byteIDs.enumerated() { byteOf[Int(id)] = Int16(byte) }
     self.byteOf = byteOf
     unknownWordID = model.unknownWordID ?? -1
-    // The library gives nothing for an empty text, so the empty word is half of one space.
+  }
+
+  /// Ids of the empty word: the library gives nothing for an empty text, so half of those of a space.
+  private func idsOfNothing() throws(TokenizerError) -> [Int32] {
+    if let spaceIDs { return spaceIDs }
     let space = try model.encode([0x20])
-    spaceIDs = Array(space.prefix(space.count / 2))
+    let ids = Array(space.prefix(space.count / 2))
+    spaceIDs = ids
+    return ids
   }
 
   /// Lines are counted anew.
@@ -65,7 +71,7 @@ final class WordEncoder {
     into result: EncodedLines
   ) throws(TokenizerError) -> Int? {
     if word.isEmpty {
-      result.append(spaceIDs)
+      result.append(try idsOfNothing())
       return 0
     }
     // A byte has at most one id, and the marker before each word at most three.
@@ -124,18 +130,13 @@ final class WordEncoder {
     _ word: UnsafeBufferPointer<UInt8>, _ key: WordKey, ids: UnsafeBufferPointer<Int32>, runs: Int,
     safeIDs: Int32
   ) {
-    if exchange != nil { batch.append(word, ids: ids, runs: runs, safeIDs: safeIDs) }
-    if insert(word, ids: ids, runs: runs, safeIDs: safeIDs) == .done { return }
+    if let slot = WordTable.slot(word, ids: ids, runs: runs, safeIDs: safeIDs) {
+      if exchange != nil { batch.append(slot) }
+      if table.insert(slot) == .done { return }
+    } else if exchange != nil {
+      batch.append(word, ids: ids, runs: runs, safeIDs: safeIDs)
+    }
     store(word, key, ids: ids, runs: runs, safeIDs: safeIDs)
-  }
-
-  private func insert(
-    _ word: UnsafeBufferPointer<UInt8>, ids: UnsafeBufferPointer<Int32>, runs: Int, safeIDs: Int32
-  ) -> WordTable.Insertion {
-    if safeIDs < 0 { return .noPlace }
-    return table.insert(
-      word, ids: ids,
-      answer: WordTable.Answer(idCount: ids.count, runs: runs, safeIDs: safeIDs))
   }
 
   private func store(
@@ -148,6 +149,14 @@ final class WordEncoder {
 
   /// Remembers what another encoder has found.
   private func take(_ batch: WordExchange.Batch) {
+    let slots = batch.slots
+    for (index, slot) in slots.enumerated() {
+      // Each has its own line of memory: ask for it while others are dealt with.
+      if index + 16 < slots.count { table.prefetch(slots[index + 16]) }
+      if table.insert(slot) != .noPlace { continue }
+      let answer = WordTable.Answer(slot.answer)
+      slot.withWord { storeNew($0, ids: $1, runs: answer.runs, safeIDs: answer.safeIDs) }
+    }
     batch.bytes.withUnsafeBufferPointer { bytes in
       batch.ids.withUnsafeBufferPointer { ids in
         guard let text = bytes.baseAddress, let firstID = ids.baseAddress else { return }
@@ -157,14 +166,19 @@ final class WordEncoder {
           let wordIDs = UnsafeBufferPointer(start: firstID + id, count: Int(entry.idCount))
           byte += word.count
           id += wordIDs.count
-          let (runs, safeIDs) = (Int(entry.runs), entry.safeIDs)
-          if insert(word, ids: wordIDs, runs: runs, safeIDs: safeIDs) != .noPlace { continue }
-          let key = WordKey(text + byte - word.count, count: word.count)
-          if cache.find(text + byte - word.count, count: word.count, key: key) == nil {
-            store(word, key, ids: wordIDs, runs: runs, safeIDs: safeIDs)
-          }
+          storeNew(word, ids: wordIDs, runs: Int(entry.runs), safeIDs: entry.safeIDs)
         }
       }
+    }
+  }
+
+  private func storeNew(
+    _ word: UnsafeBufferPointer<UInt8>, ids: UnsafeBufferPointer<Int32>, runs: Int, safeIDs: Int32
+  ) {
+    guard let text = word.baseAddress else { return }
+    let key = WordKey(text, count: word.count)
+    if cache.find(text, count: word.count, key: key) == nil {
+      store(word, key, ids: ids, runs: runs, safeIDs: safeIDs)
     }
   }
 

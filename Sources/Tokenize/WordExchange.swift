@@ -15,10 +15,17 @@ final class WordExchange: Sendable {
       var safeIDs: Int32
     }
 
+    /// Words that fit into a slot of ``WordTable``.
+    private(set) var slots: [WordTable.Slot] = []
+    /// All others.
     private(set) var words: [Word] = []
     private(set) var ids: [Int32] = []
-    /// The words end to end, and `WordKey.padding` more.
+    /// These words end to end, and `WordKey.padding` more.
     private(set) var bytes: [UInt8] = []
+
+    var isEmpty: Bool { slots.isEmpty && words.isEmpty }
+
+    mutating func append(_ slot: WordTable.Slot) { slots.append(slot) }
 
     mutating func append(
       _ word: UnsafeBufferPointer<UInt8>, ids newIDs: UnsafeBufferPointer<Int32>, runs: Int,
@@ -51,7 +58,7 @@ final class WordExchange: Sendable {
   /// Sends a batch to all other members and returns what they have sent to this one.
   func exchange(_ batch: Batch, of member: Int) -> [Batch] {
     mail.withLock { mail in
-      if !batch.words.isEmpty {
+      if !batch.isEmpty {
         for other in mail.indices where other != member {
           if mail[other].count == Self.mostWaiting { mail[other].removeFirst() }
           mail[other].append(batch)

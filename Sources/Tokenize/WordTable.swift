@@ -1,3 +1,5 @@
+import CProcessor
+
 /// The ids of most words of a text, laid out for speed; the property of one worker.
 ///
 /// Two slots of 32 bytes share a line of the processor's cache. A word has its place in one such
@@ -12,6 +14,20 @@ final class WordTable {
     var tail: UInt64 = 0
     /// Up to three ids, then ``Answer``.
     var answer = SIMD4<Int32>()
+
+    /// Calls `body` with the bytes and the ids of the word; ``LineEncoder/padding`` more bytes may
+    /// be read.
+    func withWord(_ body: (UnsafeBufferPointer<UInt8>, UnsafeBufferPointer<Int32>) -> Void) {
+      let bytes = SIMD4(head.littleEndian, tail.littleEndian, 0, 0)
+      withUnsafeBytes(of: bytes) { bytes in
+        withUnsafeBytes(of: answer) { ids in
+          body(
+            UnsafeBufferPointer(rebasing: bytes.bindMemory(to: UInt8.self)[..<Int(tail >> 56 - 1)]),
+            UnsafeBufferPointer(
+              rebasing: ids.bindMemory(to: Int32.self)[..<Answer(answer).idCount]))
+        }
+      }
+    }
   }
 
   /// What is known of a word beside its ids, in 32 bits.
@@ -33,6 +49,9 @@ final class WordTable {
     /// Runs of bytes that are no white space; more than one if the word holds a tab, say.
     @inline(__always)
     var runs: Int { Int(bits >> 8 & 0xFF) }
+
+    /// So many ids may be before the word in its line.
+    var safeIDs: Int32 { Int32(truncatingIfNeeded: 1 << safeBits - 1) }
 
     /// Fewer than two to this power ids may be before the word in its line.
     @inline(__always)
@@ -74,11 +93,12 @@ final class WordTable {
     case noPlace
   }
 
-  /// Remembers a word, if there is a place for it.
-  func insert(
-    _ word: UnsafeBufferPointer<UInt8>, ids: UnsafeBufferPointer<Int32>, answer: Answer
-  ) -> Insertion {
-    guard word.count <= Self.longestWord, ids.count <= Self.mostIDs else { return .noPlace }
+  /// What a slot holds of a word, if one is large enough for it.
+  static func slot(
+    _ word: UnsafeBufferPointer<UInt8>, ids: UnsafeBufferPointer<Int32>, runs: Int, safeIDs: Int32
+  ) -> Slot? {
+    guard word.count <= longestWord, ids.count <= mostIDs, safeIDs >= 0 else { return nil }
+    let answer = Answer(idCount: ids.count, runs: runs, safeIDs: safeIDs)
     var (head, tail) = (UInt64(0), UInt64(word.count + 1) << 56)
     for (place, byte) in word.enumerated() {
       if place < 8 {
@@ -89,14 +109,22 @@ final class WordTable {
     }
     var packed = SIMD4<Int32>(0, 0, 0, Int32(bitPattern: answer.bits))
     for (place, id) in ids.enumerated() { packed[place] = id }
-    let pair = slots + 2 * Self.pair(head, tail, mask)
+    return Slot(head: head, tail: tail, answer: packed)
+  }
+
+  /// Asks the processor for the place of a word.
+  func prefetch(_ word: Slot) { cp_prefetch(slots + 2 * Self.pair(word.head, word.tail, mask)) }
+
+  /// Remembers a word, if there is a place for it.
+  func insert(_ word: Slot) -> Insertion {
+    let pair = slots + 2 * Self.pair(word.head, word.tail, mask)
     for place in 0..<2 {
       let slot = pair + place
       if slot.pointee.tail == 0 {
-        slot.pointee = Slot(head: head, tail: tail, answer: packed)
+        slot.pointee = word
         return .done
       }
-      if slot.pointee.head == head && slot.pointee.tail == tail { return .alreadyThere }
+      if slot.pointee.head == word.head && slot.pointee.tail == word.tail { return .alreadyThere }
     }
     return .noPlace
   }

@@ -73,7 +73,7 @@ struct Source {
       let sizes = files.map { try? Files.size(of: $0) }
       bytes = isPlain && !sizes.contains(nil) ? Double(sizes.reduce(0) { $0 + ($1 ?? 0) }) : nil
       // One for all passes: to make its tables takes longer than to score a sentence.
-      let encoder = try LineEncoder(model: tokenizer)
+      let encoder = LineEncoder(model: tokenizer)
       // Read once now, so that what cannot be read is known before anything is scored.
       _ = try FileLines(files, encoder: encoder, vocabulary: list)
       run = { scorer in
@@ -124,7 +124,7 @@ final class RemappedSplits {
   ) throws {
     self.dataSet = dataSet
     self.list = list
-    encoder = try LineEncoder(model: tokenizer)
+    encoder = LineEncoder(model: tokenizer)
     pieces = tokenizer.pieceTable()
     remaining = splits[...]
   }

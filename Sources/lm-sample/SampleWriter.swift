@@ -21,7 +21,7 @@ final class SampleWriter {
   /// The ids of a prompt; the tables of an encoder are made only for one that needs them.
   private func encode(_ prompt: [UInt8], name: String) throws -> [Int32] {
     guard !prompt.isEmpty else { return [] }
-    let encoder = try encoder ?? LineEncoder(model: tokenizer, cacheSlots: 1 << 10)
+    let encoder = encoder ?? LineEncoder(model: tokenizer, cacheSlots: 1 << 10)
     self.encoder = encoder
     return try encoder.encode(prompt, name: name)
   }

@@ -23,7 +23,7 @@ import Tokenize
   func awkwardLinesAreTheLibrarysAndRoundTrip(_ type: ModelType) throws {
     let model = try Samples.model(type)
     let table = model.pieceTable()
-    let encoder = try LineEncoder(model: model)
+    let encoder = LineEncoder(model: model)
     // Twice: the second time from the table of words.
     for line in Samples.awkward + Samples.awkward { try check(line, encoder, model, table) }
   }
@@ -31,7 +31,7 @@ import Tokenize
   @Test(arguments: ModelType.allCases)
   func theLibrarysDecoderAgrees(_ type: ModelType) throws {
     let model = try Samples.model(type)
-    let encoder = try LineEncoder(model: model)
+    let encoder = LineEncoder(model: model)
     for line in ["the▁con ▁ a", "naïve 👩‍👩‍👧‍👦 tab\tbed", "</s> <0xE2>", "a  b"] {
       let ids = try encoder.encode(Array(line.utf8))
       #expect(try model.decodeWithLibrary(ids) == Array(line.utf8))
@@ -42,7 +42,7 @@ import Tokenize
   func generatedLinesAreTheLibrarys(_ type: ModelType) throws {
     let model = try Samples.model(type)
     let table = model.pieceTable()
-    let encoder = try LineEncoder(model: model)
+    let encoder = LineEncoder(model: model)
     for line in Samples.lines(3000, seed: 99) { try check(line, encoder, model, table) }
   }
 
@@ -52,7 +52,7 @@ import Tokenize
   func longLinesAreTheLibrarys(_ type: ModelType) throws {
     let model = try Samples.model(type)
     let table = model.pieceTable()
-    let encoder = try LineEncoder(model: model)
+    let encoder = LineEncoder(model: model)
     var generator = Samples.Generator(3)
     for _ in 0..<3 {
       try check(Samples.line(words: 4_000, using: &generator), encoder, model, table)
@@ -73,7 +73,7 @@ import Tokenize
       + WireFormat.piece("QW", score: -10.3)
     let model = try SentencePieceModel(serialized: base.serialized + pieces)
     let table = model.pieceTable()
-    let encoder = try LineEncoder(model: model)
+    let encoder = LineEncoder(model: model)
     let whole = Int32(base.vocabularySize + 2)
     var generator = Samples.Generator(8)
     var asOne = 0
@@ -92,7 +92,7 @@ import Tokenize
   func randomBytesOfManyScriptsRoundTrip(_ type: ModelType) throws {
     let model = try Samples.model(type)
     let table = model.pieceTable()
-    let encoder = try LineEncoder(model: model, cacheSlots: 64)
+    let encoder = LineEncoder(model: model, cacheSlots: 64)
     var generator = Samples.Generator(5)
     for _ in 0..<1500 {
       var line = String.UnicodeScalarView()
@@ -113,7 +113,7 @@ import Tokenize
   func aSmallTableForgetsAndStaysRight(_ type: ModelType) throws {
     let model = try Samples.model(type)
     let table = model.pieceTable()
-    let encoder = try LineEncoder(model: model, cacheSlots: 16)
+    let encoder = LineEncoder(model: model, cacheSlots: 16)
     for line in Samples.lines(1000, seed: 4) { try check(line, encoder, model, table) }
   }
 
@@ -123,7 +123,7 @@ import Tokenize
     let model = try SentencePieceModel(serialized: base.serialized + across)
     #expect(!model.wordsAreIndependent)
     #expect(base.wordsAreIndependent)
-    let encoder = try LineEncoder(model: model)
+    let encoder = LineEncoder(model: model)
     let table = model.pieceTable()
     for line in ["the con the con", "a the con", "the▁con"] + Samples.awkward {
       try check(line, encoder, model, table)
@@ -136,7 +136,7 @@ import Tokenize
     let symbol = WireFormat.piece("@@", score: 0, type: 4)
     let model = try SentencePieceModel(serialized: base.serialized + symbol)
     #expect(!model.wordsAreIndependent)
-    let encoder = try LineEncoder(model: model)
+    let encoder = LineEncoder(model: model)
     for line in ["a@@b the @@", "@@"] { try check(line, encoder, model, model.pieceTable()) }
   }
 
@@ -147,7 +147,7 @@ import Tokenize
     ] as [[UInt8]])
   func bytesThatAreNoUTF8AreRefused(_ bytes: [UInt8]) throws {
     for type in ModelType.allCases {
-      let encoder = try LineEncoder(model: try Samples.model(type))
+      let encoder = LineEncoder(model: try Samples.model(type))
       #expect(throws: TokenizerError.invalidUTF8(path: "here", line: 1)) {
         try encoder.encode(bytes, name: "here")
       }

@@ -38,9 +38,60 @@ import Tokenize
 
   @Test func bytesThatAreNoModelAreRefused() throws {
     let model = try Samples.model(.bpe)
-    for bytes in [[], Array("no model at all".utf8), Array(model.serialized.dropLast(7))] {
+    let scores = [Float.nan, -.infinity, -1e30].map {
+      model.serialized + WireFormat.piece("zz", score: $0)
+    }
+    for bytes in [[], Array("no model at all".utf8), Array(model.serialized.dropLast(7))] + scores {
       #expect(throws: TokenizerError.self) { try SentencePieceModel(serialized: bytes) }
     }
+  }
+
+  @Test(arguments: ModelType.allCases)
+  func theLibraryMayLoadLater(_ type: ModelType) throws {
+    let model = try Samples.model(type)
+    let later = try SentencePieceModel(serialized: model.serialized, loadsLibrary: false)
+    let encoder = LineEncoder(model: later)
+    for line in Samples.lines(200, seed: 3) + Samples.awkward where !line.contains("\n") {
+      #expect(try encoder.encode(Array(line.utf8)) == model.encode(Array(line.utf8)), "\(line)")
+    }
+    try later.loadLibrary()
+  }
+
+  /// The same piece twice, which only the library minds.
+  private func modelTheLibraryRefuses() throws -> [UInt8] {
+    let model = try Samples.model(.unigram)
+    let twice = String(decoding: model.piece(300), as: UTF8.self)
+    return model.serialized + WireFormat.piece(twice, score: -3)
+  }
+
+  @Test func whatTheLibraryRefusesIsRefusedWhenItLoads() throws {
+    let serialized = try modelTheLibraryRefuses()
+    #expect(throws: TokenizerError.self) { try SentencePieceModel(serialized: serialized) }
+    let model = try SentencePieceModel(
+      serialized: serialized, path: "twice.model", loadsLibrary: false)
+    for _ in 0..<2 {
+      #expect {
+        try model.loadLibrary()
+      } throws: { error in
+        guard case .unreadableModel("twice.model", let reason) = error as? TokenizerError else {
+          return false
+        }
+        return reason.contains("already defined")
+      }
+    }
+  }
+
+  @Test(arguments: [1, 2])
+  func aDataSetOfSuchAModelDoesNotAppear(threads: Int) throws {
+    let folder = try TemporaryFolder()
+    let model = try folder.write(try modelTheLibraryRefuses(), to: "twice.model")
+    let text = try folder.write(Samples.lines(300, seed: 1).joined(separator: "\n"), to: "a.txt")
+    let output = folder.path + "/out"
+    var builder = DataSetBuilder(
+      corpus: try Corpus.plain(train: [text]), output: output, tokenizer: .file(model))
+    builder.threads = threads
+    #expect(throws: TokenizerError.self) { try builder.build() }
+    #expect(!Files.exists(output))
   }
 
   @Test func modelsThatLoseTextAreRefused() throws {

@@ -144,7 +144,7 @@ import Tokenize
     let unknown = try #require(model.unknownWordID)
     #expect(model.wordsAreIndependent && model.vocabularySize == 400)
     let table = model.pieceTable()
-    let encoder = try LineEncoder(model: model)
+    let encoder = LineEncoder(model: model)
     var generator = Samples.Generator(12)
     let long = list.mapping(Array(Samples.line(words: 5_000, using: &generator).utf8)).text
     let lines =
@@ -176,7 +176,7 @@ import Tokenize
     let model = try SentencePieceModel(
       serialized: base.serialized + WireFormat.piece("Q", score: -5.1)
         + WireFormat.piece("W", score: -5.2) + WireFormat.piece("QW", score: -10.3))
-    let encoder = try LineEncoder(model: model)
+    let encoder = LineEncoder(model: model)
     var generator = Samples.Generator(8)
     var asOne = 0
     for words in 0..<200 {

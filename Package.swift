@@ -85,7 +85,7 @@ let package = Package(
       name: "Report", dependencies: ["Train", "Eval", "Model", "Storage"], swiftSettings: strict),
     .target(
       name: "Bench",
-      dependencies: ["Train", "Eval", "Model", "Tensor", "LMData", "Tokenize", "Storage"],
+      dependencies: ["Train", "Model", "Tensor", "LMData", "Tokenize", "Storage"],
       swiftSettings: strict),
     .target(name: "CProcessor"),
     .target(
@@ -94,7 +94,7 @@ let package = Package(
     command("lm-tokenize", ["Tokenize", "LMData", "Storage"]),
     command("lm-train", ["Train", "Eval", "Model", "Tensor", "LMData", "Tokenize", "Storage"]),
     command("lm-eval", ["Report", "Eval", "Model", "Tensor", "LMData", "Tokenize", "Storage"]),
-    command("lm-sample", ["Eval", "Model", "Tensor", "LMData", "Tokenize", "Storage"]),
+    command("lm-sample", ["Eval", "Tensor", "LMData", "Tokenize"]),
     command(
       "lm-bench", ["Bench", "Train", "Eval", "Model", "Tensor", "LMData", "Tokenize", "Storage"]),
 

@@ -23,7 +23,7 @@ package struct TrainedModel {
     var given = given
     while given.count > 1 && given.hasSuffix("/") { given.removeLast() }
     path = try CheckpointFolder.resolve(given)
-    if Files.exists(path + "/" + CheckpointFolder.sumsName) {
+    if try CheckpointFolder.hasSums(path) {
       let names = [ModelFiles.configName, CheckpointFolder.tokenizerName]
       try CheckpointFolder.verify(
         path, only: names + (verifyingWeights ? [ModelFiles.weightsName] : []))

@@ -12,7 +12,7 @@ package final class WeightCheck: Sendable {
   /// Begins to read; a checkpoint without sums passes.
   package init(_ trained: TrainedModel) {
     let path = trained.path
-    guard Files.exists(path + "/" + CheckpointFolder.sumsName) else { return }
+    guard (try? CheckpointFolder.hasSums(path)) == true else { return }
     DispatchQueue.global(qos: .utility).async(group: group) { [self] in
       do {
         try CheckpointFolder.verify(path, only: [ModelFiles.weightsName])

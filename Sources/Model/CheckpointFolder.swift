@@ -44,6 +44,18 @@ package enum CheckpointFolder {
     }.sorted()
   }
 
+  /// Whether a checkpoint has sums; those of a run do, those from elsewhere may not.
+  ///
+  /// - Throws: ``CheckpointError`` if one of a run has lost them.
+  package static func hasSums(_ path: String) throws(CheckpointError) -> Bool {
+    if Files.exists(path + "/" + sumsName) { return true }
+    guard Files.exists(path + "/" + stateName) else { return false }
+    throw .damaged(
+      path: path,
+      problem: "\(sumsName) is missing, so nothing says that the files are whole; take another "
+        + "step, or remove \(stateName) to use the weights unchecked")
+  }
+
   /// Compares every file of a checkpoint, or only those named, with its sum.
   ///
   /// - Parameters:

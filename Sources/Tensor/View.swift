@@ -30,7 +30,8 @@ package struct View: Sendable {
       bandWidth: columns, bandStride: 0)
   }
 
-  /// A matrix of `columns / bandWidth` bands, one behind the other, of ``floats(rows:columns:bandWidth:)``.
+  /// A matrix of `columns / bandWidth` bands, one behind the other, in
+  /// ``floats(rows:columns:bandWidth:)``.
   package init(_ buffer: Buffer, offset: Int, rows: Int, columns: Int, bandWidth: Int) {
     precondition(
       bandWidth > 0 && columns % bandWidth == 0, "\(columns) columns in bands of \(bandWidth)")

@@ -18,7 +18,7 @@ protocol BlockTask: Sendable {
   associatedtype Worker
   associatedtype Product
 
-  func makeWorker() throws(TokenizerError) -> Worker
+  func makeWorker() -> Worker
 
   /// Works on a block; several blocks at a time, in no order.
   func process(
@@ -119,7 +119,7 @@ final class BlockPipeline<Task: BlockTask>: @unchecked Sendable {
         fail(file: -1, .interrupted)
       } else if let job = active.first(where: { !$0.isConsuming && isReady($0) }) {
         consume(job)
-      } else if blocksInFlight <= Self.blocksAhead * threads,
+      } else if blocksInFlight < Self.blocksAhead * threads,
         let job = active.first(where: { !$0.isReading && !$0.isAtEnd })
       {
         read(job, into: block, with: &worker)
@@ -175,7 +175,7 @@ final class BlockPipeline<Task: BlockTask>: @unchecked Sendable {
       condition.unlock()
       report(snapshot)
       if isBlock {
-        if worker == nil { worker = try task.makeWorker() }
+        if worker == nil { worker = task.makeWorker() }
         if let worker { product = try task.process(block, ofFile: job.file, with: worker) }
       }
       condition.lock()

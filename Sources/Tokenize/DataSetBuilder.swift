@@ -1,6 +1,7 @@
 import Foundation
 package import LMData
 import Storage
+import Synchronization
 
 /// Turns a corpus into a data set: tokenizer, shards and manifest in one folder.
 package struct DataSetBuilder: Sendable {
@@ -67,15 +68,15 @@ package struct DataSetBuilder: Sendable {
     do {
       // The folder comes after the training, which cannot be interrupted but by force.
       let model = try makeModel(isCancelled, report)
+      // Meanwhile the encoders begin: few words need the library.
+      let loading = threads > 1 ? LibraryLoading(model) : nil
+      defer { loading?.wait() }
       let directory = try AtomicDirectory(target: output)
       try AtomicFile.write(model.serialized, to: directory.path + "/tokenizer.model")
       let task = ShardTask(
         model: model, files: corpus.files, rule: rule, vocabulary: vocabulary,
         folder: directory.path, shardBytes: shardBytes)
-      try BlockPipeline(
-        task: task, paths: corpus.files.map(\.path), threads: threads, isCancelled: isCancelled,
-        report: { report(.encoding($0)) }
-      ).run()
+      try encode(task, model, loading, isCancelled, report)
       let manifest = Manifest(
         tokenizer: TokenizerInfo(
           sha256: SHA256.hexDigest(of: model.serialized), modelType: model.modelType.rawValue,
@@ -100,15 +101,29 @@ package struct DataSetBuilder: Sendable {
     }
   }
 
+  /// Runs all the text through a task; a model that the library refuses ends it early.
+  private func encode(
+    _ task: ShardTask, _ model: SentencePieceModel, _ loading: LibraryLoading?,
+    _ isCancelled: @escaping @Sendable () -> Bool, _ report: @escaping @Sendable (Phase) -> Void
+  ) throws(TokenizerError) {
+    let pipeline = BlockPipeline(
+      task: task, paths: corpus.files.map(\.path), threads: threads,
+      isCancelled: { isCancelled() || loading?.hasFailed ?? false },
+      report: { report(.encoding($0)) })
+    do {
+      try pipeline.run()
+    } catch {
+      if error == .interrupted { try model.loadLibrary() }
+      throw error
+    }
+  }
+
   private func makeModel(
     _ isCancelled: @escaping @Sendable () -> Bool, _ report: @escaping @Sendable (Phase) -> Void
   ) throws(TokenizerError) -> SentencePieceModel {
     switch tokenizer {
     case .file(let path):
-      let model = try SentencePieceModel(path: path, loadsLibrary: threads == 1)
-      // Meanwhile the encoders begin: few words need the library.
-      if threads > 1 { Thread.detachNewThread { try? model.loadLibrary() } }
-      return model
+      return try SentencePieceModel(path: path, loadsLibrary: threads == 1)
     case .train(var recipe, let limits):
       recipe.keepsUnknownWord = vocabulary != nil
       let paths = corpus.files(of: "train").map(\.path)
@@ -126,4 +141,23 @@ package struct DataSetBuilder: Sendable {
       return try TokenizerTrainer.train(recipe, sentences: sentences)
     }
   }
+}
+
+/// libsentencepiece loading a model on a thread of its own.
+private final class LibraryLoading: Sendable {
+  private let failed = Atomic(false)
+  private let group = DispatchGroup()
+
+  init(_ model: SentencePieceModel) {
+    group.enter()
+    Thread.detachNewThread { [self] in
+      do { try model.loadLibrary() } catch { failed.store(true, ordering: .relaxed) }
+      group.leave()
+    }
+  }
+
+  /// Whether the library has refused the model; what it said is thrown by `loadLibrary` again.
+  var hasFailed: Bool { failed.load(ordering: .relaxed) }
+
+  func wait() { group.wait() }
 }

@@ -57,9 +57,11 @@ package final class EncoderStages {
   /// Encodes the text with tables that have seen it before, if ``encode()`` has.
   package func lookUp() throws(TokenizerError) -> Counts { try encode(with: warm) }
 
-  /// Encodes the text with a new encoder.
+  /// Encodes the text with a new encoder of a model read anew; only the library is not loaded
+  /// before it is needed.
   package func encode() throws(TokenizerError) -> Counts {
-    warm = LineEncoder(model: model)
+    warm = LineEncoder(
+      model: try SentencePieceModel(serialized: model.serialized, loadsLibrary: false))
     return try encode(with: warm)
   }
 

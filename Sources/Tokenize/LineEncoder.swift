@@ -48,8 +48,11 @@ package final class LineEncoder {
     self.init(model: model, cacheSlots: cacheSlots, exchange: nil)
   }
 
-  /// - Parameter exchange: Shared with the encoders that work on the same corpus.
-  init(
+  /// - Parameters:
+  ///   - model: Shared with other encoders.
+  ///   - cacheSlots: As above.
+  ///   - exchange: Shared with the encoders that work on the same corpus.
+  package init(
     model: SentencePieceModel, cacheSlots: Int = 1 << 19, exchange: WordExchange?
   ) {
     self.model = model

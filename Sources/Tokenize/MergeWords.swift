@@ -16,8 +16,10 @@ final class MergePieces: @unchecked Sendable {
   private let pairs: UnsafeMutablePointer<Pair>
   private let mask: Int
 
-  /// Nothing for a model with a piece some character of which is no piece.
+  /// Nothing for a model with a piece some character of which is no piece, nor for one with unused
+  /// pieces, through which the library merges and which it takes apart again.
   init?(_ model: SentencePieceModel) {
+    if model.hasUnusedPieces { return nil }
     let pieces = (0..<Int32(model.vocabularySize)).filter(model.isText).map {
       (id: $0, bytes: model.piece($0), score: model.score($0))
     }
@@ -88,7 +90,7 @@ final class MergeWords {
     var bytes: Range<Int> { Int(start)..<Int(end) }
   }
 
-  /// Nothing for a model with a piece some character of which is no piece.
+  /// Nothing for a model that is the library's, see ``MergePieces``.
   init?(model: SentencePieceModel) {
     guard let pieces = model.mergePieces({ MergePieces(model) }) else { return nil }
     self.pieces = pieces

@@ -26,13 +26,18 @@ struct ModelProperties {
   var modelType = 1
   var byteFallback = false
   var whitespaceAsSuffix = false
-  var unknownPiece = Array("<unk>".utf8)
-  var beginPiece = Array("<s>".utf8)
-  var endPiece = Array("</s>".utf8)
+  var unknownPiece = unknown
+  var beginPiece = begin
+  var endPiece = end
   var normalizes = false
   var dummyPrefix = true
   var removesExtraWhitespace = true
   var escapesWhitespace = true
+
+  // What the trainer's specification means by an empty or absent name.
+  private static let unknown = Array("<unk>".utf8)
+  private static let begin = Array("<s>".utf8)
+  private static let end = Array("</s>".utf8)
 
   /// Reads the fields; nothing on bytes that are not a protocol buffer.
   init?(serialized: [UInt8]) {
@@ -68,7 +73,11 @@ struct ModelProperties {
     switch (number, value) {
     case (1, .bytes(let bytes)): pieces[last].bytes = Array(bytes)
     case (2, .fixed32(let bits)): pieces[last].score = Float(bitPattern: bits)
-    case (3, .integer(let kind)): pieces[last].kind = ModelPiece.Kind(rawValue: kind) ?? .text
+    case (3, .integer(let kind)):
+      // Of 32 bits; a number without a meaning leaves what was there, as in the library.
+      if let known = ModelPiece.Kind(rawValue: UInt64(UInt32(truncatingIfNeeded: kind))) {
+        pieces[last].kind = known
+      }
     default: break
     }
     return true
@@ -79,9 +88,9 @@ struct ModelProperties {
     case (3, .integer(let value)): modelType = Int(truncatingIfNeeded: value)
     case (24, .integer(let value)): whitespaceAsSuffix = value != 0
     case (35, .integer(let value)): byteFallback = value != 0
-    case (45, .bytes(let name)) where !name.isEmpty: unknownPiece = Array(name)
-    case (46, .bytes(let name)) where !name.isEmpty: beginPiece = Array(name)
-    case (47, .bytes(let name)) where !name.isEmpty: endPiece = Array(name)
+    case (45, .bytes(let name)): unknownPiece = name.isEmpty ? Self.unknown : Array(name)
+    case (46, .bytes(let name)): beginPiece = name.isEmpty ? Self.begin : Array(name)
+    case (47, .bytes(let name)): endPiece = name.isEmpty ? Self.end : Array(name)
     default: break
     }
     return true
@@ -100,9 +109,16 @@ struct ModelProperties {
     return true
   }
 
-  /// The piece of a kind that is spelled so, or -1.
-  func id(of kind: ModelPiece.Kind, _ bytes: [UInt8]) -> Int32 {
-    Int32(pieces.firstIndex { $0.kind == kind && $0.bytes == bytes } ?? -1)
+  /// The control piece that is spelled so, or -1.
+  func controlID(_ bytes: [UInt8]) -> Int32 {
+    Int32(pieces.firstIndex { $0.kind == .control && $0.bytes == bytes } ?? -1)
+  }
+
+  /// The piece for what is unknown, or -1; if no piece has its name, the only one of the kind.
+  var unknownID: Int32 {
+    let named = pieces.firstIndex { $0.bytes == unknownPiece }
+    let found = named ?? pieces.firstIndex { $0.kind == .unknown }
+    return found.map { pieces[$0].kind == .unknown ? Int32($0) : -1 } ?? -1
   }
 
   /// What keeps the model from spelling every text exactly, or `nil`.

@@ -12,9 +12,7 @@ package enum ModelType: String, CaseIterable, Sendable {
 /// A SentencePiece model that spells every line of UTF-8 exactly.
 ///
 /// Models that cannot (those that normalise, drop white space or lack byte pieces) are refused.
-/// Unchecked because of the pointer: the library never changes a loaded model, and its encoder
-/// and decoder are `const`.
-package final class SentencePieceModel: @unchecked Sendable {
+package final class SentencePieceModel: Sendable {
   /// The model as it is stored.
   package let serialized: [UInt8]
   package let modelType: ModelType
@@ -62,15 +60,17 @@ package final class SentencePieceModel: @unchecked Sendable {
     guard !serialized.isEmpty, let properties = ModelProperties(serialized: serialized) else {
       throw .unreadableModel(path: path, reason: "not a protocol buffer")
     }
+    guard properties.unknownID >= 0 else {
+      throw .unreadableModel(path: path, reason: "it has no piece for what is unknown")
+    }
     self.serialized = serialized
     self.path = path
     pieces = properties.pieces
     modelType = properties.modelType == 2 ? .bpe : .unigram
     vocabularySize = pieces.count
     special = SpecialIDs(
-      bos: properties.id(of: .control, properties.beginPiece),
-      eos: properties.id(of: .control, properties.endPiece),
-      unk: properties.id(of: .unknown, properties.unknownPiece))
+      bos: properties.controlID(properties.beginPiece),
+      eos: properties.controlID(properties.endPiece), unk: properties.unknownID)
     let symbols = pieces.filter { $0.kind == .userSymbol }
     hasUserSymbols = !symbols.isEmpty
     wordsAreIndependent =
@@ -83,7 +83,7 @@ package final class SentencePieceModel: @unchecked Sendable {
     byteIDs = Self.byteIDs(pieces)
     // Sums of a line's scores must stay numbers; what trainers write is below the vocabulary's size.
     guard pieces.allSatisfy({ $0.score.magnitude <= 1e9 }) else {
-      throw .unreadableModel(path: path, reason: "a piece has a score of 1e9 or more, or none")
+      throw .unreadableModel(path: path, reason: "a piece has a score that is no number below 1e9")
     }
     if let reason = properties.lossReason { throw .lossyModel(path: path, reason: reason) }
     if byteIDs.contains(-1) {
@@ -120,6 +120,9 @@ package final class SentencePieceModel: @unchecked Sendable {
     let kind = pieces[Int(id)].kind
     return id != unknownWordID && (kind == .text || kind == .userSymbol)
   }
+
+  /// Whether some piece is never an answer.
+  var hasUnusedPieces: Bool { pieces.contains { $0.kind == .unused } }
 
   /// The bytes of every id.
   package func pieceTable() -> PieceTable {

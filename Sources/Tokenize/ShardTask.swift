@@ -68,7 +68,7 @@ final class ShardTask: BlockTask, @unchecked Sendable {
     outputs = files.map { _ in FileOutput() }
   }
 
-  func makeWorker() throws(TokenizerError) -> Worker {
+  func makeWorker() -> Worker {
     Worker(encoder: LineEncoder(model: model, exchange: exchange))
   }
 

@@ -5,7 +5,7 @@ import Synchronization
 /// To find the pieces of a word takes ten times as long as to look them up, and without this every
 /// thread would find those of all words for itself. What an encoder gives for a word follows from
 /// the model alone, so the ids do not depend on who finds which word first.
-final class WordExchange: Sendable {
+package final class WordExchange: Sendable {
   /// New words of one encoder.
   struct Batch: Sendable {
     struct Word: Sendable {
@@ -46,6 +46,8 @@ final class WordExchange: Sendable {
   private static let mostWaiting = 64
 
   private let mail = Mutex<[[Batch]]>([])
+
+  package init() {}
 
   /// A number for a new member.
   func join() -> Int {

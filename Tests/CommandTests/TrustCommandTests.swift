@@ -168,7 +168,17 @@ import Testing
     var bytes = [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)))
     for index in bytes.count - 64..<bytes.count { bytes[index] = 0xFF }
     try Data(bytes).write(to: URL(fileURLWithPath: path))
-    try FileManager.default.removeItem(atPath: run + "/step-00000006/SHA256SUMS")
+    let manager = FileManager.default
+    try manager.removeItem(atPath: run + "/step-00000006/SHA256SUMS")
+    for (name, arguments) in [
+      ("lm-eval", ["--audit"]), ("lm-sample", ["--prompt", "a"]),
+    ] {
+      let refused = try runProgram(name, arguments + ["--checkpoint", run])
+      #expect(refused.status == 1)
+      #expect(refused.errors.contains("SHA256SUMS is missing"), "\(refused.errors)")
+    }
+    // Without its state it is weights from elsewhere.
+    try manager.removeItem(atPath: run + "/step-00000006/state.json")
     let audit = try runProgram("lm-eval", ["--audit", "--checkpoint", run])
     #expect(audit.status == 1)
     #expect(audit.output.contains("FAILED"), "\(audit.output)\(audit.errors)")

@@ -117,6 +117,38 @@ import Tokenize
     for line in Samples.lines(1000, seed: 4) { try check(line, encoder, model, table) }
   }
 
+  /// Words that one encoder finds reach the tables of the other, also where they have no place.
+  @Test(arguments: ModelType.allCases, [16, 256])
+  func wordsOfOtherEncodersAreRight(_ type: ModelType, slots: Int) throws {
+    let model = try Samples.model(type)
+    let table = model.pieceTable()
+    let exchange = WordExchange()
+    let encoders = (0..<3).map { _ in
+      LineEncoder(model: model, cacheSlots: slots, exchange: exchange)
+    }
+    let long = Samples.lines(60, seed: 9).map { String($0.map { $0 == " " ? "-" : $0 }) }
+    for (index, line) in (Samples.lines(300, seed: 8) + long).enumerated() {
+      try check(line, encoders[index % 3], model, table)
+      try check(line, encoders[(index + 1) % 3], model, table)
+    }
+  }
+
+  /// The library merges through a piece that is unused, and takes it apart where it is left.
+  @Test(arguments: ModelType.allCases)
+  func unusedPiecesAreTheLibrarys(_ type: ModelType) throws {
+    let base = try Samples.model(type)
+    let pieces =
+      WireFormat.piece("qx", score: -0.1, type: 5) + WireFormat.piece("qxj", score: -0.2)
+      + ["q", "x", "j"].filter { letter in
+        !(0..<Int32(base.vocabularySize)).contains { base.piece($0) == Array(letter.utf8) }
+      }.flatMap { WireFormat.piece($0, score: -9) }
+    let model = try SentencePieceModel(serialized: base.serialized + pieces)
+    let encoder = LineEncoder(model: model)
+    for line in ["qxj", "qx", "aqxjb qxq jqx"] {
+      try check(line, encoder, model, model.pieceTable())
+    }
+  }
+
   @Test func aModelWithPiecesAcrossSpacesIsServedLineByLine() throws {
     let base = try Samples.model(.unigram)
     let across = WireFormat.piece("▁the▁con", score: -1)

@@ -41,9 +41,49 @@ import Tokenize
     let scores = [Float.nan, -.infinity, -1e30].map {
       model.serialized + WireFormat.piece("zz", score: $0)
     }
+    // A protocol buffer of something else.
+    let other = [WireFormat.field(7, 3), WireFormat.field(9, Array("graph".utf8))]
+    for bytes in other {
+      #expect {
+        try SentencePieceModel(serialized: bytes)
+      } throws: { "\($0)".contains("no piece for what is unknown") }
+    }
     for bytes in [[], Array("no model at all".utf8), Array(model.serialized.dropLast(7))] + scores {
       #expect(throws: TokenizerError.self) { try SentencePieceModel(serialized: bytes) }
     }
+  }
+
+  /// What is read of a model here is compared with what the library reads, whenever one is loaded.
+  @Test func namesAreReadAsTheLibraryReadsThem() throws {
+    let base = try Samples.model(.bpe)
+    let more = Int32(base.vocabularySize)
+    func special(_ change: [UInt8]) throws -> SpecialIDs {
+      try SentencePieceModel(serialized: base.serialized + change).special
+    }
+    let (begin, end) = (
+      WireFormat.piece("[B]", score: 0, type: 3), WireFormat.piece("[E]", score: 0, type: 3)
+    )
+    #expect(
+      try special(begin + end + WireFormat.trainer(46, "[B]") + WireFormat.trainer(47, "[E]"))
+        == SpecialIDs(bos: more, eos: more + 1, unk: 0))
+    #expect(
+      try special(WireFormat.trainer(46, "[B]") + WireFormat.trainer(46, ""))
+        == base.special)
+    // No piece has the name: the only one of its kind is meant.
+    #expect(try special(WireFormat.trainer(45, "[U]")) == base.special)
+    #expect(throws: TokenizerError.self) { try special(WireFormat.trainer(46, "[B]")) }
+  }
+
+  /// A kind without a meaning leaves what was read before, and kinds have 32 bits.
+  @Test(arguments: [[4, 99], [99, 4], [1, 1 << 32 + 4]])
+  func kindsAreReadAsTheLibraryReadsThem(types: [Int]) throws {
+    let base = try Samples.model(.bpe)
+    let model = try SentencePieceModel(
+      serialized: base.serialized + WireFormat.piece("@@", score: 0, types: types))
+    #expect(!model.wordsAreIndependent)
+    let line = Array("a@@b".utf8)
+    #expect(try model.encode(line).contains(Int32(base.vocabularySize)))
+    #expect(try LineEncoder(model: model).encode(line) == model.encode(line))
   }
 
   @Test(arguments: ModelType.allCases)

@@ -8,10 +8,20 @@ enum WireFormat {
     integer(number << 3 | 2) + integer(bytes.count) + bytes
   }
 
-  /// One more piece of a model.
-  static func piece(_ text: String, score: Float, type: Int = 1) -> [UInt8] {
+  /// One more piece of a model; `types` are written one after the other.
+  static func piece(_ text: String, score: Float, types: [Int]) -> [UInt8] {
     let score = withUnsafeBytes(of: score.bitPattern.littleEndian) { Array($0) }
-    return field(1, field(1, Array(text.utf8)) + integer(2 << 3 | 5) + score + field(3, type))
+    let kinds = types.flatMap { field(3, $0) }
+    return field(1, field(1, Array(text.utf8)) + integer(2 << 3 | 5) + score + kinds)
+  }
+
+  static func piece(_ text: String, score: Float, type: Int = 1) -> [UInt8] {
+    piece(text, score: score, types: [type])
+  }
+
+  /// A change to the trainer's part of a model.
+  static func trainer(_ number: Int, _ text: String) -> [UInt8] {
+    field(2, field(number, Array(text.utf8)))
   }
 
   /// A change to the trainer's part of a model.

@@ -12,7 +12,8 @@ struct HeadRows {
   func values(_ view: View, _ shape: HeadShape) -> StridedRows { rows(view, shape.valueWidth) }
 
   private func rows(_ view: View, _ width: Int) -> StridedRows {
-    StridedRows(
+    precondition(view.bandWidth % max(width, 1) == 0, "bands of \(view.bandWidth) cut a head")
+    return StridedRows(
       base: view.start(ofColumn: head * width) + first * view.stride, stride: view.stride)
   }
 }

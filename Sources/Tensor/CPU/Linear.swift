@@ -8,10 +8,25 @@ extension CPUKernels {
     precondition(
       y.rows == x.rows && x.columns == w.columns && y.columns == w.rows,
       "y [\(y.rows), \(y.columns)], x [\(x.rows), \(x.columns)], w [\(w.rows), \(w.columns)]")
-    if y.rows < fewRows && x.hasOneBand && y.hasOneBand {
-      rowProduct(y: y, x: x, w: w, accumulate: accumulate)
+    if y.rows < fewRows {
+      fewRowsForward(y: y, x: x, w: w, accumulate: accumulate)
     } else {
       packedProduct(y: y, left: .placeMajor(x), right: .placeMajor(w), accumulate: accumulate)
+    }
+  }
+
+  /// Few rows are copied out of bands sooner than all of `w` is packed.
+  private func fewRowsForward(y: View, x: View, w: View, accumulate: Bool) {
+    if x.hasOneBand && y.hasOneBand {
+      return rowProduct(y: y, x: x, w: w, accumulate: accumulate)
+    }
+    ScratchPool.borrow(x.count + y.count) { memory in
+      let plainX = View(memory, offset: 0, rows: x.rows, columns: x.columns)
+      let plainY = View(memory, offset: x.count, rows: y.rows, columns: y.columns)
+      plainX.copy(from: x)
+      if accumulate { plainY.copy(from: y) }
+      rowProduct(y: plainY, x: plainX, w: w, accumulate: accumulate)
+      y.copy(from: plainY)
     }
   }
 

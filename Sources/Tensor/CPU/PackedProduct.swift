@@ -129,7 +129,7 @@ private struct ProductPass: Sendable {
     }
   }
 
-  /// The tiles of columns that lie in two bands.
+  /// The tiles of columns that lie in two bands; `a [rows / 6, depth, 6]`, `b [depth, 16]`, packed.
   private func multiplyAcross(
     rows: Range<Int>, firstColumn: Int, columns: Int, a: UnsafePointer<Float>,
     b: UnsafePointer<Float>, depth: Int, accumulate: Bool

@@ -61,7 +61,7 @@ struct ProductFactor: Sendable {
     }
   }
 
-  /// One panel whose places are rows of memory, band by band.
+  /// One panel `[steps, width]` whose places are rows of memory, band by band.
   @inline(__always)
   private func packRows(
     from place: Int, count: Int, steps: Range<Int>, width: Int,
@@ -77,7 +77,8 @@ struct ProductFactor: Sendable {
     }
   }
 
-  /// Steps `range`, counted from `firstStep`, of one panel whose places are columns of memory.
+  /// Steps `range`, counted from `firstStep`, of one panel `[steps, width]` whose places are columns
+  /// of memory.
   @inline(__always)
   private func packColumns(
     from place: Int, count: Int, firstStep: Int, _ range: Range<Int>, width: Int,

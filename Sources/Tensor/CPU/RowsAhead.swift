@@ -2,9 +2,9 @@ import CProcessor
 
 /// Rows that a pass over a long sequence touches next, asked for a few at a time while it computes.
 ///
-/// A pass goes through eight matrices at once, from right to left by segments, which
-/// the processor does not foresee. It keeps some twenty requests open and forgets the rest, so a
-/// whole block asked for at once comes only in part: products ask between their tiles instead.
+/// A pass goes through eight matrices at once, from right to left by segments, which the processor
+/// does not foresee. It keeps some twenty requests open and forgets the rest, so a whole block asked
+/// for at once comes only in part: products ask between their tiles instead.
 struct RowsAhead {
   private struct Cursor {
     var next: Int

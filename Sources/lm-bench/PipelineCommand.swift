@@ -30,6 +30,10 @@ struct PipelineCommand: ParsableCommand {
     var secondThreadByProcessorTime: Double
   }
 
+  /// Runs with one thread and with two in every round: the rival takes thirty times as long, and
+  /// what the second thread is worth varies more than either rate.
+  private static let pairs = 3
+
   private static let peer =
     "spm_encode --model=\"$1\" --output_format=id < \"$2\" | zstd -q -f -o \"$3/ids.zst\""
 
@@ -43,8 +47,10 @@ struct PipelineCommand: ParsableCommand {
       let text = folder + "/text"
       try stages.write(to: text)
       for _ in 0..<options.rounds {
-        for threads in 1...2 {
-          try timing.run("pipeline \(threads)") { try build(text, threads: threads, in: folder) }
+        for _ in 0..<Self.pairs {
+          for threads in 1...2 {
+            try timing.run("pipeline \(threads)") { try build(text, threads: threads, in: folder) }
+          }
         }
         writing = min(writing, try Self.secondsToWrite(folder + "/data", in: folder))
         if !options.alone, TextTiming.isThere("spm_encode"), TextTiming.isThere("zstd") {

@@ -13,36 +13,47 @@ package struct CommandError: Error, CustomStringConvertible {
 extension ParsableCommand {
   /// Runs the command: usage errors end with code 2, any other with one sentence and code 1.
   package static func runCommand() -> Never {
-    // A reader that has gone away is no reason for a signal.
-    signal(SIGPIPE, SIG_IGN)
-    // Nor is a limit on the size of files: the write fails and is reported as any other.
-    signal(SIGXFSZ, SIG_IGN)
+    StandardStreams.open()
     let name = configuration.commandName ?? "command"
     do {
       Processor.requireVectorUnits(command: name)
       // For scripts/install.sh; --generate-completion-script is ArgumentParser's own.
       if CommandLine.arguments.dropFirst() == ["--generate-manual"] {
         print(try Manual.page(for: Self.self), terminator: "")
-        Foundation.exit(0)
+        leave(0, name)
       }
       var command = try parseAsRoot()
       try command.run()
-      let code = Terminal.flushOutput()
-      if code != 0 && code != EPIPE {
-        throw CommandError("could not write standard output: \(String(cString: strerror(code)))")
-      }
-      Foundation.exit(0)
-    } catch  where exitCode(for: error) == .success {
-      exit(withError: error)
+      leave(0, name)
     } catch let error as ExitCode {
-      Foundation.exit(error.rawValue)
+      leave(error.rawValue, name)
+    } catch  where exitCode(for: error) == .success {
+      // Help, completions and what else is asked for in place of a run.
+      print(fullMessage(for: error))
+      leave(0, name)
     } catch  where exitCode(for: error) == .validationFailure {
       Terminal.write(fullMessage(for: error) + "\n")
-      Foundation.exit(2)
+      leave(2, name)
     } catch {
-      StatusLine.shared.clear()
-      Terminal.write("\(name): \(Terminal.styled("error:", .red, on: .errors)) \(error)\n")
+      say("\(error)", name)
+      leave(1, name)
+    }
+  }
+
+  private static func say(_ problem: String, _ name: String) {
+    StatusLine.shared.clear()
+    Terminal.write("\(name): \(Terminal.styled("error:", .red, on: .errors)) \(problem)\n")
+  }
+
+  /// Ends the program; good work whose figures could not be written ends with code 1.
+  ///
+  /// A reader that has seen enough and gone away is no failure.
+  private static func leave(_ code: Int32, _ name: String) -> Never {
+    let failure = StandardStreams.flushOutput()
+    if code == 0, failure != 0, failure != EPIPE {
+      say("could not write standard output: \(String(cString: strerror(failure)))", name)
       Foundation.exit(1)
     }
+    Foundation.exit(code)
   }
 }

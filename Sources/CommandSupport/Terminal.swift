@@ -16,24 +16,8 @@ package enum Terminal {
     return Int(size.ws_col)
   }
 
-  private static let outputFailure = Atomic<Int32>(0)
-
-  /// Writes out what was printed; standard output is buffered when it is a pipe or a file.
-  ///
-  /// - Returns: The `errno` of the first failure there was, or 0.
-  @discardableResult
-  package static func flushOutput() -> Int32 {
-    if fflush(nil) != 0 {
-      _ = outputFailure.compareExchange(expected: 0, desired: errno, ordering: .relaxed)
-    }
-    return outputFailure.load(ordering: .relaxed)
-  }
-
-  /// Writes text to standard error at once, after what was printed before it.
-  package static func write(_ text: String) {
-    flushOutput()
-    FileHandle.standardError.write(Data(text.utf8))
-  }
+  /// Writes text to standard error at once, after what was printed before it, or drops it.
+  package static func write(_ text: String) { StandardStreams.message(text) }
 
   /// Writes a line to standard error.
   package static func note(_ line: String) {

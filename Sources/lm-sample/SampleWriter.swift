@@ -68,11 +68,10 @@ final class SampleWriter {
   /// Writes to standard output at once; a reader that has gone away ends the program quietly.
   private static func put(_ text: String) throws {
     guard !text.isEmpty else { return }
-    do {
-      try FileHandle.standardOutput.write(contentsOf: Data(text.utf8))
-    } catch {
-      let code = errno
-      if code == EPIPE { throw ExitCode.success }
+    print(text, terminator: "")
+    let code = StandardStreams.flushOutput()
+    if code == EPIPE { throw ExitCode.success }
+    guard code == 0 else {
       throw CommandError("could not write standard output: \(String(cString: strerror(code)))")
     }
   }

@@ -13,15 +13,19 @@ package struct ProgramOutcome: Sendable {
 ///   first step of training.
 /// - Parameter fileBlocks: Largest file it may write, in blocks of 512 bytes, as a quota would.
 /// - Parameter outputPath: Where standard output goes instead, `/dev/full` for example.
+/// - Parameter redirections: What a shell does to its descriptors first, `2>&-` for example.
 package func runProgram(
   _ name: String, _ arguments: [String], input: String = "",
   signal: (number: Int32, after: String)? = nil, fileBlocks: Int? = nil,
-  outputPath: String? = nil
+  outputPath: String? = nil, redirections: String? = nil
 ) throws -> ProgramOutcome {
   let tests = URL(fileURLWithPath: CommandLine.arguments[0]).resolvingSymlinksInPath()
   let process = Process()
   let program = tests.deletingLastPathComponent().appendingPathComponent(name)
-  if let fileBlocks {
+  if let redirections {
+    process.executableURL = URL(fileURLWithPath: "/bin/bash")
+    process.arguments = ["-c", "exec \"$0\" \"$@\" \(redirections)", program.path] + arguments
+  } else if let fileBlocks {
     process.executableURL = URL(fileURLWithPath: "/bin/sh")
     process.arguments =
       ["-c", "ulimit -f \(fileBlocks); exec \"$0\" \"$@\"", program.path] + arguments

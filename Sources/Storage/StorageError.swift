@@ -17,6 +17,9 @@ package enum StorageError: Error, Equatable, Sendable {
   /// A value could not be written as JSON (for example, it holds a number that is not finite).
   case unencodable(path: String, reason: String)
 
+  /// A pipe gives more than may be kept of it.
+  case pipeTooLong(path: String, folder: String, limit: Int)
+
   /// The error of the last failed system call of this thread.
   static func last(_ doing: String, _ path: String) -> StorageError {
     .system(path: path, doing: doing, code: errno)
@@ -38,6 +41,10 @@ extension StorageError: CustomStringConvertible {
       return "\(path) is not the JSON expected here: \(reason)"
     case .unencodable(let path, let reason):
       return "\(path) could not be written as JSON: \(reason)"
+    case .pipeTooLong(let path, let folder, let limit):
+      return "\(path) is a pipe that gives more than \(limit) bytes, half of what is free in "
+        + "\(folder), where it is kept to be read again; set TMPDIR to a folder on a larger disk, or "
+        + "give a file"
     }
   }
 }

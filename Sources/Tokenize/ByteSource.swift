@@ -9,16 +9,45 @@ class ByteSource {
   let path: String
   fileprivate let descriptor: Int32
 
-  /// Opens a file by the ending of its name.
+  /// Opens a file by the ending of its name, a pipe by its first bytes.
+  ///
+  /// A pipe is kept and can be opened again; see ``PipeSpool``.
   static func open(_ path: String) throws(TokenizerError) -> ByteSource {
-    if path.hasSuffix(".gz") { return try GzipSource(path) }
-    if path.hasSuffix(".zst") { return try ZstdSource(path) }
-    return try ByteSource(path)
+    let place: String
+    do { place = try PipeSpool.readable(path) } catch { throw .storage(error) }
+    let form = place == path ? Form(ending: path) : try Form(beginning: ByteSource(path, at: place))
+    switch form {
+    case .plain: return try ByteSource(path, at: place)
+    case .gzip: return try GzipSource(path, at: place)
+    case .zstd: return try ZstdSource(path, at: place)
+    }
   }
 
-  fileprivate init(_ path: String) throws(TokenizerError) {
+  /// How a file is compressed.
+  private enum Form {
+    case plain, gzip, zstd
+
+    init(ending path: String) {
+      self = path.hasSuffix(".gz") ? .gzip : path.hasSuffix(".zst") ? .zstd : .plain
+    }
+
+    /// A pipe has no ending. No UTF-8 begins as compressed data do.
+    init(beginning source: ByteSource) throws(TokenizerError) {
+      let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 4, alignment: 4)
+      defer { memory.deallocate() }
+      let bytes = Array(memory.prefix(try source.read(into: memory)))
+      self =
+        bytes.starts(with: [0x1F, 0x8B])
+        ? .gzip : bytes == [0x28, 0xB5, 0x2F, 0xFD] ? .zstd : .plain
+    }
+  }
+
+  /// - Parameters:
+  ///   - path: Named in errors.
+  ///   - place: What is opened.
+  fileprivate init(_ path: String, at place: String) throws(TokenizerError) {
     self.path = path
-    descriptor = Foundation.open(path, O_RDONLY | O_CLOEXEC)
+    descriptor = Foundation.open(place, O_RDONLY | O_CLOEXEC)
     if descriptor < 0 {
       throw .storage(.system(path: path, doing: "open", code: errno))
     }
@@ -77,12 +106,12 @@ private final class ZstdSource: ByteSource {
     }
   }
 
-  override init(_ path: String) throws(TokenizerError) {
+  override init(_ path: String, at place: String) throws(TokenizerError) {
     guard let memory = Memory() else {
       throw .undecodable(path: path, reason: "not enough memory")
     }
     self.memory = memory
-    try super.init(path)
+    try super.init(path, at: place)
     memory.limitWindow(fileBytes: max(0, Int(lseek(descriptor, 0, SEEK_END))))
     lseek(descriptor, 0, SEEK_SET)
   }
@@ -120,8 +149,8 @@ private final class GzipSource: ByteSource {
   private let errors = Pipe()
   private var isFinished = false
 
-  override init(_ path: String) throws(TokenizerError) {
-    try super.init(path)
+  override init(_ path: String, at place: String) throws(TokenizerError) {
+    try super.init(path, at: place)
     guard let program = Self.program else {
       throw .undecodable(path: path, reason: "the program gzip is not installed")
     }

@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# Makes a folder, and an archive of it, that runs on an x86-64 machine which has neither Swift nor a
+# network: the commands, the libraries that such a machine lacks (Swift's own among them), a small data
+# set, and the bits that short runs of every attention must give.
+#
+#   scripts/bundle.sh [--text FILE] FOLDER     makes FOLDER and FOLDER.tar.xz
+#
+# --text FILE   text of the data set, one sentence a line (the King James Bible of Debian's bible-kjv)
+#
+# On the other machine, with a Python that has PyTorch for the comparison with it:
+#
+#   tar -xf FOLDER.tar.xz && FOLDER/check-wide.sh
+#
+# Built on Debian 12 it runs where glibc is 2.36 or newer.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+text=""
+while (($# > 1)); do
+  case $1 in
+    --text)
+      text=$2
+      shift 2
+      ;;
+    *) break ;;
+  esac
+done
+if (($# != 1)) || [[ $1 == -* ]]; then
+  sed -n '2,15p' "$0" | cut -c3-
+  exit 2
+fi
+folder=$1
+if [[ -e $folder || -e $folder.tar.xz ]]; then
+  echo "bundle: $folder or $folder.tar.xz exists already; remove it or choose another name" >&2
+  exit 1
+fi
+
+packages=(xz-utils)
+if [[ -z $text ]]; then packages+=(bible-kjv); fi
+scripts/setup.sh "${packages[@]}" >&2
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+if [[ -z $text ]]; then
+  text=$work/king-james.txt
+  bible -f -l0 'gen1:1-rev22:21' | sed -E 's/^[^ ]+ //' >"$text"
+fi
+
+commands=(lm-tokenize lm-train lm-eval lm-sample lm-bench)
+for command in "${commands[@]}"; do swift build -c release --product "$command" >&2; done
+products=$(swift build -c release --show-bin-path)
+
+stage=$work/$(basename "$folder")
+mkdir -p "$stage/bin" "$stage/lib" "$stage/reference"
+for command in "${commands[@]}"; do strip -o "$stage/bin/$command" "$products/$command"; done
+# All but the C and C++ runtimes, which are everywhere.
+for command in "${commands[@]}"; do ldd "$products/$command"; done | awk '/=> \//{print $3}' | sort -u |
+  grep -v -E '/lib(c|m|stdc\+\+|gcc_s|dl|rt|pthread)\.so' | while read -r library; do
+  cp -L "$library" "$stage/lib/"
+done
+cp scripts/check-wide.sh "$stage/"
+cp scripts/reference/{against_peers,torch_decoder}.py "$stage/reference/"
+
+export LD_LIBRARY_PATH=$stage/lib
+head -n 30000 "$text" >"$stage/text.txt"
+"$stage/bin/lm-tokenize" --train "$stage/text.txt" --split-valid 0.01 --split-test 0.01 \
+  --vocab-size 8000 --output "$stage/data" >&2
+"$stage/check-wide.sh" --write-expected >&2
+git rev-parse HEAD >"$stage/commit"
+
+mkdir -p "$(dirname "$folder")"
+tar -C "$work" --sort=name --owner=0 --group=0 -cf - "$(basename "$folder")" |
+  xz -T2 >"$folder.tar.xz"
+mv "$stage" "$folder"
+du -h "$folder.tar.xz"

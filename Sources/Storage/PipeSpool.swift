@@ -9,6 +9,11 @@ package enum PipeSpool {
   /// What a user calls standard input.
   package static let standardInput = "-"
 
+  /// What messages call a text.
+  package static func name(of path: String) -> String {
+    path == standardInput ? "standard input" : path
+  }
+
   private static let kept = Mutex<[String: String]>([:])
   /// One pipe is read at a time, so that none is read by two.
   private static let turns = NSLock()
@@ -35,7 +40,10 @@ package enum PipeSpool {
       return try keep(path, as: key, from: STDIN_FILENO)
     }
     guard status.st_mode & S_IFMT == S_IFIFO else { return path }
-    return try keep(path, as: key, from: Descriptor(reading: path).number)
+    let source = try Descriptor(reading: path)
+    // Closed with its last use, which must not be before the end of the pipe.
+    defer { withExtendedLifetime(source) {} }
+    return try keep(path, as: key, from: source.number)
   }
 
   private static let standardInputNames = ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"]
@@ -56,12 +64,12 @@ package enum PipeSpool {
       if count < 0 {
         if errno == EINTR { continue }
         defer { close(file) }
-        throw .last("read", path)
+        throw .last("read", name(of: path))
       }
       total += count
       guard total <= most else {
         close(file)
-        throw .pipeTooLong(path: path, folder: folder, limit: most)
+        throw .pipeTooLong(path: name(of: path), folder: folder, limit: most)
       }
       var written = 0
       while written < count {
@@ -71,7 +79,7 @@ package enum PipeSpool {
         if step < 0 {
           if errno == EINTR { continue }
           defer { close(file) }
-          throw .last("keep what \(path) gives in", folder)
+          throw .last("keep what \(name(of: path)) gives in", folder)
         }
         written += step
       }

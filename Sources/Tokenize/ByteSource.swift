@@ -46,10 +46,10 @@ class ByteSource {
   ///   - path: Named in errors.
   ///   - place: What is opened.
   fileprivate init(_ path: String, at place: String) throws(TokenizerError) {
-    self.path = path
+    self.path = PipeSpool.name(of: path)
     descriptor = Foundation.open(place, O_RDONLY | O_CLOEXEC)
     if descriptor < 0 {
-      throw .storage(.system(path: path, doing: "open", code: errno))
+      throw .storage(.system(path: self.path, doing: "open", code: errno))
     }
   }
 

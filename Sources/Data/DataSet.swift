@@ -174,6 +174,10 @@ package struct DataSet: Sendable {
       ] {
         try require(count >= 0 && count <= limit, "\(name) of \(shard.file)", count)
       }
+      // Memory is planned by it.
+      try require(
+        shard.longestSentence <= shard.pieces, "longestSentence of \(shard.file)",
+        shard.longestSentence)
     }
   }
 

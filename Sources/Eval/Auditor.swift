@@ -1,4 +1,5 @@
 import Foundation
+import Storage
 import Tensor
 
 package import Model
@@ -83,6 +84,7 @@ package struct Auditor {
 
   /// Makes every check.
   package func run() throws -> AuditReport {
+    try planMemory()
     let base = try sequences.map { try nll([Variation($0)])[0] }
     return AuditReport(
       subject: "\(model.config.attention), \(model.config.position.rawValue) positions",
@@ -90,6 +92,19 @@ package struct Auditor {
       checks: [finite(base)] + (try causality(base)) + [
         try sums(), try decoding(), try company(base), try threads(base),
       ])
+  }
+
+  /// Asks for the memory of the largest batch and of the logits of the longest sequence.
+  private func planMemory() throws {
+    let longest = sequences.map(\.ids.count).max() ?? 1
+    let purpose = "auditing sequences of up to \(longest) pieces"
+    let advice = "give shorter sentences, or a smaller --batch-pieces"
+    try model.planScoring(
+      starts: [0, longest, max(longest, positions)], purpose: purpose, advice: advice)
+    try MemoryLimit.require(
+      Activations.bytes(model.config, positions: max(longest, positions), training: false)
+        + Buffer.bytes(count: longest * model.config.vocabularySize),
+      for: purpose, advice: advice)
   }
 
   // MARK: Scoring

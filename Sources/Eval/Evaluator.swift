@@ -23,21 +23,50 @@ package struct SequenceScore: Sendable {
 /// speed and nothing else.
 package struct Evaluator {
   private let model: Transformer
+  private let mode: SequenceMode
 
   /// Positions scored at a time unless told otherwise.
   package static let defaultPositions = 4_096
 
-  package init(_ model: Transformer) {
+  /// - Parameter mode: What a sequence is; it tells how to need less memory.
+  package init(_ model: Transformer, mode: SequenceMode = .sentences) {
     self.model = model
+    self.mode = mode
   }
 
   /// Scores every sequence of a batch, in its order.
-  package func score(_ batch: Batch) -> [SequenceScore] {
+  ///
+  /// - Parameter place: Where the first sequence stands, for errors.
+  /// - Throws: `MemoryShortage` if the batch takes more memory than this process may.
+  package func score(_ batch: Batch, place: String? = nil) throws -> [SequenceScore] {
     guard batch.positions > 0 else { return [] }
+    try plan(batch.starts, place: place)
     let nll = model.nllNats(ids: batch.ids, targets: batch.targets, starts: batch.starts)
     return zip(batch.starts, batch.starts.dropFirst()).map { start, end in
       SequenceScore(
         targets: Array(batch.targets[start..<end]), nllNats: Array(nll[start..<end]))
     }
+  }
+
+  /// Asks for the memory of a batch before it is taken.
+  ///
+  /// - Parameters:
+  ///   - starts: First position of every sequence and, last, the positions of the batch.
+  ///   - place: Where the first sequence stands.
+  func plan(_ starts: [Int], place: String? = nil) throws {
+    let positions = starts.last ?? 0
+    var purpose = "scoring \(positions) pieces at a time"
+    let advice: String
+    if starts.count > 2 {
+      advice = "give a smaller --batch-pieces"
+    } else if mode == .sentences {
+      purpose = (place.map { "\($0): " } ?? "") + "scoring a sentence of \(positions) pieces"
+      advice =
+        "cut this sentence into lines, or make shards of the text with lm-tokenize and read them as a "
+        + "stream (lm-eval --data DIR --context stream --stream-length N)"
+    } else {
+      advice = "give a smaller --stream-length"
+    }
+    try model.planScoring(starts: starts, purpose: purpose, advice: advice)
   }
 }

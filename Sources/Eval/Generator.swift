@@ -1,4 +1,5 @@
 package import Model
+import Storage
 import Tensor
 
 /// What a prompt was continued with.
@@ -77,13 +78,25 @@ package struct Generator {
   ) throws {
     let limit = min(maximumPieces, try Self.room(after: prompt.count, in: model.config))
     let past = DecodeSession(model)
-    let logits = past.read([model.config.bosID] + prompt).elements
+    let logits = try past.read([model.config.bosID] + prompt, advice: "shorten it").elements
     let end = first + count
-    for start in stride(from: first, to: end, by: Self.streams) {
-      let samples = start..<min(end, start + Self.streams)
+    let streams = streams(after: past, pieces: prompt.count + limit)
+    for start in stride(from: first, to: end, by: streams) {
+      let samples = start..<min(end, start + streams)
       try body(
         try advance(past, samples: samples, first: logits, limit: limit, onPiece: onPiece))
     }
+  }
+
+  /// Samples that advance together, as many as there is memory for; no sample depends on it.
+  ///
+  /// - Parameter pieces: Pieces of a stream at its end.
+  private func streams(after past: DecodeSession, pieces: Int) -> Int {
+    // A cache holds at least so many positions from the first.
+    let growth = Double(max(64, pieces)) / Double(max(64, past.length))
+    let stream = 1.5 * growth * Double(past.bytes) + 4 * Double(model.config.vocabularySize)
+    let room = Double(MemoryLimit.current().room) / 2
+    return max(1, Int(min(Double(Self.streams), room / max(1, stream))))
   }
 
   private func advance(

@@ -50,6 +50,8 @@ package struct PerplexityScorer {
 
   /// Told after every batch what has been scored so far; may throw to stop.
   package var progress: (Tally) throws -> Void = { _ in }
+  /// Whether the standard error is computed; it takes a thousand draws of the sentences.
+  package var computesError = true
   /// Takes every scored sentence in the order of the text; stream mode has none.
   package var sink: ((ScoredSentence) throws -> Void)?
 
@@ -91,7 +93,7 @@ package struct PerplexityScorer {
         tally, unknownWords: reader.unknownWords - before, with: totals, split: split)
       whole += tally
     }
-    var report = Self.report(whole, sums, isSentences: mode == .sentences)
+    var report = report(whole, sums, isSentences: mode == .sentences)
     reader.complete(&report)
     return report
   }
@@ -145,14 +147,15 @@ package struct PerplexityScorer {
     }
   }
 
-  private static func report(
+  private func report(
     _ tally: Tally, _ sums: [SentenceSum], isSentences: Bool
   ) -> PerplexityReport {
     let sorted = SentenceSums(sums)
     var tally = tally
     tally.nats = sorted.nats
     var report = PerplexityReport(
-      tally: tally, standardError: isSentences ? sorted.bootstrapStandardError() : nil)
+      tally: tally,
+      standardError: isSentences && computesError ? sorted.bootstrapStandardError() : nil)
     if isSentences { report.sentences = sums }
     return report
   }
@@ -174,9 +177,10 @@ package struct PerplexityScorer {
     var sums: [SentenceSum] = []
     var waiting: [TextSentence] = []
     var filled = 0
+    var planned = Evaluator.defaultPositions
 
     func flush() throws {
-      let scores = evaluator.score(batch(waiting))
+      let scores = try evaluator.score(batch(waiting), place: waiting.first?.place)
       for (sentence, score) in zip(waiting, scores) {
         guard score.nats.isFinite else {
           throw EvaluationError.notFinite(place: sentence.place)
@@ -202,12 +206,17 @@ package struct PerplexityScorer {
         throw EvaluationError.notSpelled(place: sentence.place)
       }
       if !waiting.isEmpty && filled + sentence.ids.count + 1 > positions { try flush() }
+      // Before a budget without measure has read the whole text into memory.
+      if filled > planned {
+        try evaluator.plan([0, 1, filled])
+        planned = 2 * filled
+      }
       waiting.append(sentence)
       filled += sentence.ids.count + 1
     }
     try flush()
     guard total.sentences > 0 else { throw EvaluationError.nothingToScore }
-    var report = Self.report(total, sums, isSentences: true)
+    var report = report(total, sums, isSentences: true)
     reader.complete(&report)
     return report
   }

@@ -15,7 +15,7 @@ package struct Validator {
     model: Transformer, dataSet: DataSet, split: String, mode: SequenceMode = .sentences,
     pieceTable: PieceTable, positions: Int = Evaluator.defaultPositions
   ) {
-    evaluator = Evaluator(model)
+    evaluator = Evaluator(model, mode: mode)
     self.dataSet = dataSet
     self.split = split
     self.mode = mode
@@ -47,7 +47,7 @@ package struct Validator {
     var source = try EvaluationSource(
       dataSet: dataSet, split: split, mode: mode, budget: positions)
     while let batch = try source.nextBatch() {
-      for score in evaluator.score(batch) where try !body(score) { return }
+      for score in try evaluator.score(batch) where try !body(score) { return }
     }
   }
 }

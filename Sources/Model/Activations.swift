@@ -83,8 +83,17 @@ package struct Activations: Sendable {
     var offset = 0
     static let nothing = Buffer(count: 0)
 
+    /// A size past every machine stays at that: a data set that lies about its longest sentence is
+    /// refused for want of memory.
+    private mutating func advance(by floats: (partialValue: Int, overflow: Bool)) {
+      let most = Buffer.mostFloats
+      offset =
+        floats.overflow || floats.partialValue > most - offset - 15
+        ? most : offset + (floats.partialValue + 15) / 16 * 16
+    }
+
     mutating func take(_ rows: Int, _ columns: Int) -> View {
-      defer { offset += (rows * columns + 15) / 16 * 16 }
+      defer { advance(by: rows.multipliedReportingOverflow(by: columns)) }
       guard let buffer else { return View(Self.nothing, offset: 0, rows: 0, columns: 0) }
       return View(buffer, offset: offset, rows: rows, columns: columns)
     }
@@ -92,7 +101,14 @@ package struct Activations: Sendable {
     /// A matrix whose heads lie in one piece each.
     mutating func take(_ rows: Int, _ columns: Int, headWidth: Int) -> View {
       let first = offset
-      offset += View.floats(rows: rows, columns: columns, bandWidth: headWidth)
+      // Bands are rounded up one by one; the columns of a head are as good as all for a plan so large.
+      let plain = rows.multipliedReportingOverflow(by: columns)
+      if plain.overflow || plain.partialValue > Buffer.mostFloats {
+        advance(by: plain)
+      } else {
+        advance(
+          by: (View.floats(rows: rows, columns: columns, bandWidth: headWidth), overflow: false))
+      }
       guard let buffer else { return View(Self.nothing, offset: 0, rows: 0, columns: 0) }
       return View(buffer, offset: first, rows: rows, columns: columns, bandWidth: headWidth)
     }

@@ -1,3 +1,4 @@
+import Storage
 package import Tensor
 
 /// Streams that grow one piece at a time, each with a cache per layer.
@@ -32,11 +33,31 @@ package final class DecodeSession {
     self.lengths = lengths
   }
 
+  /// Positions that the longest stream remembers.
+  package var length: Int { lengths.max() ?? 0 }
+
   /// Streams of this session.
   package var streams: Int { lengths.count }
 
   /// Memory of all caches, in bytes.
   package var bytes: Int { caches.joined().reduce(0) { $0 + $1.bytes } }
+
+  /// Reads pieces into the only stream, if there is memory to remember them.
+  ///
+  /// - Parameter advice: How to need less, for the error.
+  /// - Returns: Logits after the last of them, `[1, V]`, until the next step.
+  /// - Throws: `MemoryShortage` after the first pieces.
+  package func read(_ ids: [Int32], advice: String) throws -> View {
+    let first = min(ids.count, Self.prefillRows)
+    let logits = read(Array(ids[..<first]))
+    if first == ids.count { return logits }
+    // Caches grow with the pieces at most, and one is copied at a time where they double.
+    let growth = Double(bytes) * Double(ids.count) / Double(first)
+    try MemoryLimit.require(
+      Int(min(1.5 * growth, Double(1 << 60))), for: "a prompt of \(ids.count) pieces",
+      advice: advice)
+    return read(Array(ids[first...]))
+  }
 
   /// Reads pieces into the only stream.
   ///

@@ -12,9 +12,13 @@ package final class Transformer {
   /// Names the random numbers of scoring and decoding, for attentions that draw any.
   package var evaluationSeed: UInt64 = 0
   private var activations: Activations?
+  /// Memory of the activations of scoring.
+  private(set) var scoringBuffer: Buffer?
+  /// The largest batch whose memory has been asked for; see ``planScoring(starts:purpose:advice:)``.
+  var scoredPositions = 0
   private var trainingActivations: Activations?
   /// Memory of the training activations, in which scoring takes its turn.
-  private var trainingBuffer: Buffer?
+  private(set) var trainingBuffer: Buffer?
 
   /// - Parameters:
   ///   - parameters: Filled weights of the same configuration.
@@ -178,6 +182,7 @@ package final class Transformer {
   private func reserve(_ rows: Int) -> Activations {
     if let activations, activations.capacity >= rows { return activations }
     activations = nil
+    scoringBuffer = nil
     let floats = Activations.floats(config, positions: rows, training: false)
     // Nothing of a training step is needed after it, so scoring may write over it.
     var buffer = trainingBuffer
@@ -185,6 +190,7 @@ package final class Transformer {
     guard let buffer else { preconditionFailure("no memory for activations") }
     let grown = Activations(config, positions: rows, training: false, in: buffer)
     activations = grown
+    scoringBuffer = buffer
     return grown
   }
 
@@ -201,6 +207,7 @@ package final class Transformer {
     // Both go before the new ones come, or the old memory would stay.
     trainingActivations = nil
     activations = nil
+    scoringBuffer = nil
     trainingBuffer = nil
     let buffer = Buffer(
       count: Self.sharedFloats(config, training: positions, scoring: scoring))

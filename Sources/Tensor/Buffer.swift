@@ -35,21 +35,25 @@ package final class Buffer: @unchecked Sendable {
 
   private static let hugePage = 2 << 20
 
+  /// Floats of a buffer that no machine has; a plan of more says so many, and none overflows.
+  package static let mostFloats = 1 << 58
+
   /// Allocates `count` zeroed floats on a page boundary.
   ///
   /// Anonymous memory costs nothing until it is touched. From the size of a huge page on, huge
   /// pages are asked for, which spares the matrix products most of their address translation
   /// misses; smaller buffers, such as the caches of decoding, take the pages they need.
+  ///
+  /// What follows from outside input is planned and asked for before (`MemoryLimit` of Storage); where
+  /// the system refuses memory all the same, the program ends with a sentence and exit code 1.
   package init(count: Int) {
-    precondition(count >= 0, "buffer of \(count) floats")
+    precondition((0...Self.mostFloats).contains(count), "buffer of \(count) floats")
     self.count = count
     self.release = nil
     mappedBytes = Self.bytes(count: count)
     let address = mmap(
       nil, mappedBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
-    guard let address, address != MAP_FAILED else {
-      fatalError("out of memory: \(mappedBytes) bytes were refused by the system")
-    }
+    guard let address, address != MAP_FAILED else { Self.endWithoutMemory(mappedBytes) }
     if mappedBytes % Self.hugePage == 0 { madvise(address, mappedBytes, 14 /* MADV_HUGEPAGE */) }
     base = address.bindMemory(to: Float.self, capacity: count)
     Self.held.wrappingAdd(mappedBytes, ordering: .relaxed)
@@ -69,6 +73,16 @@ package final class Buffer: @unchecked Sendable {
     self.count = count
     self.release = release
     mappedBytes = 0
+  }
+
+  /// Kernels have no way back out of the threads they run on.
+  private static func endWithoutMemory(_ bytes: Int) -> Never {
+    let sentence =
+      "error: the system refused \(bytes) bytes of memory, beside the \(allocatedBytes) that are "
+      + "held; allow the process more, or give it less at a time\n"
+    fflush(nil)
+    _ = Array(sentence.utf8).withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+    _exit(1)
   }
 
   deinit {

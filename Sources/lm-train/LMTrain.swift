@@ -127,13 +127,11 @@ struct LMTrain: ParsableCommand {
       }
     }
     guard let dataSet, let tokenizer, !dryRun else { return }
-    let memory = Int(clamping: ProcessInfo.processInfo.physicalMemory)
-    guard plan.bytes <= memory else {
-      throw TrainingError.invalid(
-        "the run needs \(Format.bytes(plan.bytes)) of memory, this machine has "
-          + "\(Format.bytes(memory)); choose a smaller model or fewer --micro-batch-pieces (the "
-          + "longest sequence has \(Format.count(plan.positions)) pieces)")
-    }
+    try MemoryLimit.require(
+      plan.bytes - plan.programBytes, for: "the run",
+      advice:
+        "choose a smaller model, fewer --micro-batch-pieces, or --stream-length N in place of "
+        + "whole sentences (the largest micro-batch has \(Format.count(plan.positions)) pieces)")
     try train(config, dataSet, tokenizer, peak: peak, run: output ?? "")
   }
 

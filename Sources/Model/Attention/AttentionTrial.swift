@@ -104,8 +104,10 @@ package struct AttentionTrial: Sendable {
   ///
   /// No attention borrows more than in proportion to the length, so long sequences are not run:
   /// two shorter ones tell how it grows.
+  ///
+  /// - Parameter isScoring: Whether there is no backward pass.
   package static func workingMemory(
-    _ model: ModelConfig, longest: Int, positions: Int
+    _ model: ModelConfig, longest: Int, positions: Int, isScoring: Bool = false
   ) throws(ModelError) -> WorkingMemory.Need {
     var model = model
     if model.mechanism.ownWeights.isEmpty {
@@ -117,17 +119,18 @@ package struct AttentionTrial: Sendable {
       let trial = try AttentionTrial(tried, length: length)
       return WorkingMemory.need {
         trial.forward(step: 1)
-        trial.backward(step: 1)
+        if !isScoring { trial.backward(step: 1) }
       }
     }
-    let length = min(longest, longestRun)
+    let length = max(1, min(longest, longestRun, mostFloats / tried.width))
     let whole = try need(length)
     guard length > 1, positions > length else { return whole }
     let half = try need(length / 2)
     func grown(_ floats: KeyPath<WorkingMemory.Need, Int>, to target: Int) -> Int {
       let slope =
         Double(whole[keyPath: floats] - half[keyPath: floats]) / Double(length - length / 2)
-      return whole[keyPath: floats] + Int(slope * Double(max(0, target - length)))
+      let more = min(slope * Double(max(0, target - length)), Double(mostPlanned))
+      return whole[keyPath: floats] + Int(more)
     }
     return WorkingMemory.Need(
       task: grown(\.task, to: longest), shared: grown(\.shared, to: positions))
@@ -135,4 +138,8 @@ package struct AttentionTrial: Sendable {
 
   /// Takes a tenth of a second at the most; YOSO's tables are full by then.
   private static let longestRun = 4_096
+  /// Floats past every machine, of which a thread each adds up.
+  private static let mostPlanned = 1 << 48
+  /// Of one of the dozen tensors, for widths that no model has.
+  private static let mostFloats = 1 << 25
 }

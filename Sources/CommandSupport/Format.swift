@@ -13,6 +13,11 @@ package enum Format {
     return (value < 0 ? "-" : "") + String(digits)
   }
 
+  /// `1 line`, `2 lines`; a plural that is no `s` is given.
+  package static func count(_ value: Int, _ noun: String, _ plural: String? = nil) -> String {
+    "\(count(value)) \(value == 1 ? noun : plural ?? noun + "s")"
+  }
+
   /// A number with a fixed number of decimals and thousands separators.
   package static func decimal(_ value: Double, _ decimals: Int) -> String {
     guard value.isFinite, abs(value) < 1e15 else { return "\(value)" }

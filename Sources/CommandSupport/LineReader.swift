@@ -3,8 +3,17 @@ import Foundation
 /// The lines of standard input, as they come.
 package struct LineReader {
   private var waiting: [UInt8] = []
+  private let endsAtReturns: Bool
+  /// Whether the last line ended in a carriage return: a newline after it ends no other.
+  private var isAfterReturn = false
 
-  package init() {}
+  /// Longest line in bytes.
+  private static let longestLine = 1 << 28
+
+  /// - Parameter endsAtReturns: Whether a carriage return ends a line as well.
+  package init(endsAtReturns: Bool = false) {
+    self.endsAtReturns = endsAtReturns
+  }
 
   /// Whether somebody has put text there: a pipe or a file.
   package static var holdsText: Bool {
@@ -18,14 +27,27 @@ package struct LineReader {
     isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1
   }
 
+  private func isEnd(_ byte: UInt8) -> Bool {
+    byte == UInt8(ascii: "\n") || endsAtReturns && byte == UInt8(ascii: "\r")
+  }
+
   /// The next line with the line break that ends it; nothing at the end.
   ///
   /// Nothing as well where `Break` was asked for; what was typed by then is forgotten.
   package mutating func next() throws -> [UInt8]? {
     while true {
-      if let end = waiting.firstIndex(of: UInt8(ascii: "\n")) {
+      if isAfterReturn, let first = waiting.first {
+        isAfterReturn = false
+        if first == UInt8(ascii: "\n") { waiting.removeFirst() }
+      }
+      if let end = waiting.firstIndex(where: isEnd) {
         defer { waiting.removeSubrange(...end) }
-        return Array(waiting[...end])
+        isAfterReturn = waiting[end] == UInt8(ascii: "\r")
+        return Array(waiting[..<end]) + [UInt8(ascii: "\n")]
+      }
+      guard waiting.count <= Self.longestLine else {
+        throw CommandError(
+          "standard input has a line of more than \(Self.longestLine) bytes; is it a text?")
       }
       guard Break.wait(for: STDIN_FILENO) else {
         waiting = []

@@ -135,17 +135,21 @@ package struct Manifest: Codable, Equatable, Sendable {
   /// Set if words outside a list were replaced by `<UNK>` before the text was encoded.
   package var vocabulary: VocabularyInfo?
 
+  /// What ended a line of the text: `any` if carriage returns did, too; absent for newlines alone.
+  package var lineEnds: String?
+
   /// Shards by split (`train`, `valid`, `test`, `heldout`), in the order of their source files.
   package var splits: [String: [ShardInfo]]
 
   package init(
     tokenizer: TokenizerInfo, special: SpecialIDs, vocabulary: VocabularyInfo? = nil,
-    splits: [String: [ShardInfo]]
+    lineEnds: String? = nil, splits: [String: [ShardInfo]]
   ) {
     formatVersion = Self.currentVersion
     self.tokenizer = tokenizer
     self.special = special
     self.vocabulary = vocabulary
+    self.lineEnds = lineEnds
     self.splits = splits
   }
 

@@ -28,8 +28,11 @@ package enum JSONFile {
   package static func decode<Value: Decodable>(
     _ type: Value.Type, from bytes: [UInt8], path: String
   ) throws(StorageError) -> Value {
+    // Some editors put a byte order mark first, which is no JSON.
+    let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
+    let json = bytes.starts(with: mark) ? bytes[mark.count...] : bytes[...]
     do {
-      return try JSONDecoder().decode(type, from: Foundation.Data(bytes))
+      return try JSONDecoder().decode(type, from: Foundation.Data(json))
     } catch {
       throw .json(path: path, reason: reason(for: error))
     }

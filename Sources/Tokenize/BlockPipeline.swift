@@ -1,4 +1,5 @@
 import Foundation
+import Storage
 
 /// How far a pass over a corpus has come.
 package struct CorpusProgress: Equatable, Sendable {
@@ -48,6 +49,7 @@ final class BlockPipeline<Task: BlockTask>: @unchecked Sendable {
   private let task: Task
   private let paths: [String]
   private let threads: Int
+  private let lineEnds: LineEnds
   private let isCancelled: @Sendable () -> Bool
   private let report: @Sendable (CorpusProgress) -> Void
 
@@ -57,6 +59,7 @@ final class BlockPipeline<Task: BlockTask>: @unchecked Sendable {
   private var blocksInFlight = 0
   private var failure: (file: Int, error: TokenizerError)?
   private var progress = CorpusProgress()
+  private var notesByFile: [[String]]
 
   /// A file being worked on.
   private final class Job {
@@ -70,25 +73,31 @@ final class BlockPipeline<Task: BlockTask>: @unchecked Sendable {
     var waiting: [Int: Task.Product] = [:]
     var diskBytes = 0
 
-    init(file: Int, path: String) throws(TokenizerError) {
+    init(file: Int, path: String, lineEnds: LineEnds) throws(TokenizerError) {
       self.file = file
-      reader = try BlockReader(path: path)
+      reader = try BlockReader(path: path, lineEnds: lineEnds)
     }
   }
 
+  /// What is unusual in the files, in their order; known after the run.
+  var notes: [String] { condition.withLock { notesByFile.flatMap { $0 } } }
+
   init(
-    task: Task, paths: [String], threads: Int, isCancelled: @escaping @Sendable () -> Bool,
+    task: Task, paths: [String], threads: Int, lineEnds: LineEnds = .newline,
+    isCancelled: @escaping @Sendable () -> Bool,
     report: @escaping @Sendable (CorpusProgress) -> Void
   ) {
     precondition(threads >= 1)
     self.task = task
     self.paths = paths
     self.threads = threads
+    self.lineEnds = lineEnds
+    notesByFile = paths.map { _ in [] }
     self.isCancelled = isCancelled
     self.report = report
     for path in paths {
-      let attributes = try? FileManager.default.attributesOfItem(atPath: path)
-      progress.totalDiskBytes += (attributes?[.size] as? NSNumber)?.intValue ?? 0
+      // What cannot be read is reported by whoever opens it.
+      progress.totalDiskBytes += (try? Files.size(of: PipeSpool.readable(path))) ?? 0
     }
   }
 
@@ -144,7 +153,7 @@ final class BlockPipeline<Task: BlockTask>: @unchecked Sendable {
     let file = nextFile
     nextFile += 1
     do {
-      active.append(try Job(file: file, path: paths[file]))
+      active.append(try Job(file: file, path: paths[file], lineEnds: lineEnds))
     } catch {
       fail(file: file, error)
     }
@@ -167,6 +176,7 @@ final class BlockPipeline<Task: BlockTask>: @unchecked Sendable {
         progress.textBytes += block.count
       } else {
         job.isAtEnd = true
+        notesByFile[job.file] = job.reader.form.notes(path: paths[job.file], lineEnds: lineEnds)
       }
       progress.diskBytes += diskBytes - job.diskBytes
       job.diskBytes = diskBytes

@@ -48,9 +48,20 @@ final class BlockReader {
   private var nextNumber = 0
   private var nextLine = 0
   private var isAtEnd = false
+  private var lineEndReader: LineEndReader?
+  private var found = TextForm()
 
-  init(path: String) throws(TokenizerError) {
+  /// - Parameter lineEnds: What ends a line; carriage returns that do become newlines.
+  init(path: String, lineEnds: LineEnds = .newline) throws(TokenizerError) {
     source = try ByteSource.open(path)
+    if lineEnds == .any { lineEndReader = LineEndReader() }
+  }
+
+  /// What the text up to here has beside its lines.
+  var form: TextForm {
+    var form = found
+    if let converted = lineEndReader?.form { form.carriageReturns = converted.carriageReturns }
+    return form
   }
 
   /// Bytes of the file on the disk that have been read so far.
@@ -68,6 +79,7 @@ final class BlockReader {
     // A block filled up to the same size always ends at the same newline.
     var limit = max(Self.blockBytes, filled)
     var cut = 0
+    if nextNumber == 0 { filled = try begin(block) }
     while true {
       if block.capacity < limit { block.grow(to: limit) }
       filled = try fill(block, from: filled, to: limit)
@@ -92,9 +104,25 @@ final class BlockReader {
     block.end(at: cut)
     block.number = nextNumber
     block.firstLine = nextLine
+    if lineEndReader == nil { found.count(in: block.bytes) }
     nextNumber += 1
     nextLine += Self.newlines(in: block.bytes)
     return true
+  }
+
+  /// Reads the first bytes; a byte order mark is passed over, so that the cuts are those of the text
+  /// without it.
+  private func begin(_ block: TextBlock) throws(TokenizerError) -> Int {
+    let filled = try fill(block, from: 0, to: ByteOrderMark.longest)
+    let bytes = UnsafeBufferPointer(start: block.base, count: filled)
+    if let encoding = ByteOrderMark.otherEncoding(bytes) {
+      throw .otherEncoding(path: source.path, found: encoding)
+    }
+    guard bytes.starts(with: ByteOrderMark.utf8) else { return filled }
+    found.hasByteOrderMark = true
+    let mark = ByteOrderMark.utf8.count
+    memmove(block.base, block.base + mark, filled - mark)
+    return filled - mark
   }
 
   private func fill(
@@ -102,10 +130,14 @@ final class BlockReader {
   ) throws(TokenizerError) -> Int {
     var filled = start
     while filled < limit && !isAtEnd {
+      let place = block.base + filled
       let count = try source.read(
-        into: UnsafeMutableRawBufferPointer(start: block.base + filled, count: limit - filled))
-      if count == 0 { isAtEnd = true }
-      filled += count
+        into: UnsafeMutableRawBufferPointer(start: place, count: limit - filled))
+      if count == 0 {
+        isAtEnd = true
+        lineEndReader?.finish()
+      }
+      filled += lineEndReader?.convert(place, count) ?? count
     }
     return filled
   }

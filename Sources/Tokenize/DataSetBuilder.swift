@@ -19,6 +19,9 @@ package struct DataSetBuilder: Sendable {
     case sampling(CorpusProgress)
     case training(sentences: Int)
     case encoding(CorpusProgress)
+
+    /// Something that the user should know, in one sentence.
+    case note(String)
   }
 
   package var corpus: Corpus
@@ -30,6 +33,8 @@ package struct DataSetBuilder: Sendable {
 
   /// Deals out the lines of the `train` files, if set.
   package var rule: SplitRule?
+  /// What ends a line of the corpus.
+  package var lineEnds = LineEnds.newline
   package var seed: UInt64 = 1
   package var threads = 1
 
@@ -83,7 +88,7 @@ package struct DataSetBuilder: Sendable {
           vocabularySize: model.vocabularySize),
         special: model.special,
         vocabulary: vocabulary.map { VocabularyInfo(sha256: $0.sha256, words: $0.count) },
-        splits: try task.takeShards())
+        lineEnds: lineEnds == .newline ? nil : lineEnds.rawValue, splits: try task.takeShards())
       if let vocabulary, let info = manifest.vocabulary {
         try AtomicFile.write(vocabulary.contents, to: directory.path + "/" + info.file)
       }
@@ -107,7 +112,7 @@ package struct DataSetBuilder: Sendable {
     _ isCancelled: @escaping @Sendable () -> Bool, _ report: @escaping @Sendable (Phase) -> Void
   ) throws(TokenizerError) {
     let pipeline = BlockPipeline(
-      task: task, paths: corpus.files.map(\.path), threads: threads,
+      task: task, paths: corpus.files.map(\.path), threads: threads, lineEnds: lineEnds,
       isCancelled: { isCancelled() || loading?.hasFailed ?? false },
       report: { report(.encoding($0)) })
     do {
@@ -116,6 +121,7 @@ package struct DataSetBuilder: Sendable {
       if error == .interrupted { try model.loadLibrary() }
       throw error
     }
+    for note in pipeline.notes { report(.note(note)) }
   }
 
   private func makeModel(
@@ -133,7 +139,7 @@ package struct DataSetBuilder: Sendable {
       let sample = SentenceSample(
         limits: limits, seed: seed, rule: rule, vocabulary: vocabulary, paths: paths)
       try BlockPipeline(
-        task: sample, paths: paths, threads: threads, isCancelled: isCancelled,
+        task: sample, paths: paths, threads: threads, lineEnds: lineEnds, isCancelled: isCancelled,
         report: { report(.sampling($0)) }
       ).run()
       let sentences = sample.sentences()

@@ -1,4 +1,5 @@
 import LMData
+import Storage
 
 /// One line of a text file with its ids.
 package struct TextLine: Sendable {
@@ -26,6 +27,9 @@ package final class TextLines {
   private var original = Cut()
   private var text = Cut()
 
+  /// What the text up to here has beside its lines.
+  package var form: TextForm { reader.form }
+
   /// A walk over the lines of a block.
   private struct Cut {
     var position = 0
@@ -38,14 +42,17 @@ package final class TextLines {
     }
   }
 
-  /// - Parameter vocabulary: Words outside it are `<UNK>` in `text`.
+  /// - Parameters:
+  ///   - vocabulary: Words outside it are `<UNK>` in `text`.
+  ///   - lineEnds: What ends a line.
   package init(
-    path: String, encoder: LineEncoder, vocabulary: WordList? = nil
+    path: String, encoder: LineEncoder, vocabulary: WordList? = nil,
+    lineEnds: LineEnds = .newline
   ) throws(TokenizerError) {
-    self.path = path
+    self.path = PipeSpool.name(of: path)
     self.encoder = encoder
     self.vocabulary = vocabulary
-    reader = try BlockReader(path: path)
+    reader = try BlockReader(path: path, lineEnds: lineEnds)
   }
 
   /// The next line, or `nil` after the last.

@@ -29,6 +29,9 @@ package enum TokenizerError: Error, Equatable, Sendable {
   /// A line is not UTF-8; lines count from 1.
   case invalidUTF8(path: String, line: Int)
 
+  /// A text that says it is in another encoding than UTF-8.
+  case otherEncoding(path: String, found: String)
+
   /// A list of words that is none.
   case vocabulary(path: String, line: Int?, problem: String)
 
@@ -77,6 +80,8 @@ extension TokenizerError: CustomStringConvertible {
       return "a vocabulary of \(asked) pieces is too small: \(reason)"
     case .invalidUTF8(let path, let line):
       return "\(path), line \(line): not valid UTF-8; convert the file, for example with iconv"
+    case .otherEncoding(let path, let found):
+      return "\(path) is \(found), expected UTF-8; convert it: iconv -f \(found) -t UTF-8"
     case .vocabulary(let path, let line, let problem):
       let place = line.map { ", line \($0)" } ?? ""
       return "\(path)\(place): \(problem); a list of words has one word a line, on demand with a "

@@ -27,8 +27,11 @@ package struct WordCounts: Sendable, Equatable {
   /// - Parameters:
   ///   - rule: Leaves out the lines that are not for training, if set.
   ///   - minimum: How often a word must occur to be kept.
+  ///   - lineEnds: What ends a line.
+  ///   - noticed: Told of what is unusual in the files, a sentence each.
   package static func count(
     _ corpus: Corpus, rule: SplitRule? = nil, minimum: Int, threads: Int,
+    lineEnds: LineEnds = .newline, noticed: (String) -> Void = { _ in },
     isCancelled: @escaping @Sendable () -> Bool = { false },
     report: @escaping @Sendable (CorpusProgress) -> Void = { _ in }
   ) throws(TokenizerError) -> WordCounts {
@@ -37,9 +40,11 @@ package struct WordCounts: Sendable, Equatable {
       throw .options("there is no training text to count words of; give --corpus or --train")
     }
     let task = WordCounting(paths: paths, rule: rule)
-    try BlockPipeline(
-      task: task, paths: paths, threads: threads, isCancelled: isCancelled, report: report
-    ).run()
+    let pipeline = BlockPipeline(
+      task: task, paths: paths, threads: threads, lineEnds: lineEnds, isCancelled: isCancelled,
+      report: report)
+    try pipeline.run()
+    pipeline.notes.forEach(noticed)
     return task.result(minimum: minimum)
   }
 

@@ -33,8 +33,12 @@ package final class WordList: @unchecked Sendable {
   /// Reads a list.
   package convenience init(path: String) throws(TokenizerError) {
     let contents: [UInt8]
-    do { contents = try Files.contents(of: path) } catch { throw .storage(error) }
-    try self.init(contents: contents, path: path)
+    do {
+      contents = try Files.contents(of: PipeSpool.readable(path))
+    } catch {
+      throw .storage(error)
+    }
+    try self.init(contents: contents, path: PipeSpool.name(of: path))
   }
 
   /// - Parameter path: Named in errors.
@@ -42,19 +46,29 @@ package final class WordList: @unchecked Sendable {
     self.path = path
     self.contents = contents
     sha256 = SHA256.hexDigest(of: contents)
-    let lines = contents.count { $0 == 0x0A } + 1
+    if let encoding = ByteOrderMark.otherEncoding(contents.prefix(ByteOrderMark.longest)) {
+      throw .otherEncoding(path: path, found: encoding)
+    }
+    let lines = contents.count { $0 == 0x0A || $0 == 0x0D } + 1
     var capacity = 16
     while capacity < 2 * lines { capacity *= 2 }
     mask = capacity - 1
     slots = .allocate(capacity: capacity)
     slots.initialize(repeating: Slot(), count: capacity)
-    var start = 0
+    // The mark is no part of the first word.
+    var start = contents.starts(with: ByteOrderMark.utf8) ? ByteOrderMark.utf8.count : 0
     var number = 0
     while start < contents.count {
       number += 1
-      let end = contents[start...].firstIndex(of: 0x0A) ?? contents.count
+      let end = contents[start...].firstIndex { $0 == 0x0A || $0 == 0x0D } ?? contents.count
       try take(start..<end, line: number)
       start = end + 1
+      // Lines of Windows end in two bytes.
+      if end < contents.count, contents[end] == 0x0D, start < contents.count,
+        contents[start] == 0x0A
+      {
+        start += 1
+      }
     }
     if count == 0 { throw .vocabulary(path: path, line: nil, problem: "there is no word in it") }
   }

@@ -5,6 +5,8 @@ import LMData
 import Tensor
 import Tokenize
 
+extension LineEnds: ExpressibleByArgument {}
+
 @main
 struct LMSample: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -67,6 +69,9 @@ struct LMSample: ParsableCommand {
   @Option(help: "Drop pieces less probable than this part of the most probable one.")
   var minP = 0.0
 
+  @Option(help: "What ends a prompt: newline; any: CR LF and CR as well (Windows, old Macs).")
+  var lineEnds = LineEnds.newline
+
   @Option(help: "Seed of the samples.")
   var seed: UInt64 = 1
 
@@ -118,7 +123,9 @@ struct LMSample: ParsableCommand {
       generator: Generator(model: trained.model, sampler: sampler, maximumPieces: maxPieces),
       tokenizer: tokenizer, pieces: pieces)
     if let prompt {
-      try answer(Prompt.line(of: Array(prompt.utf8)), name: "the prompt", with: writer)
+      var text = Array(prompt.utf8)
+      if try ByteOrderMark.remove(from: &text, name: "the prompt") { Self.noteMark("the prompt") }
+      try answer(Prompt.line(of: text), name: "the prompt", with: writer)
     } else if LineReader.holdsText {
       try answerLines(with: writer)
     } else if count == nil, LineReader.isConversation {
@@ -133,6 +140,11 @@ struct LMSample: ParsableCommand {
     if prompt.last == UInt8(ascii: " ") {
       Terminal.note("lm-sample: \(name) ends with a space, which the next word brings itself")
     }
+    if prompt.contains(UInt8(ascii: "\r")) {
+      Terminal.note(
+        "lm-sample: note: \(name) has a carriage return in it, kept as text; --line-ends any takes it "
+          + "as the end of a line of standard input")
+    }
     if stream {
       try writer.stream(prompt, name: name)
     } else {
@@ -140,12 +152,20 @@ struct LMSample: ParsableCommand {
     }
   }
 
+  private static func noteMark(_ name: String) {
+    Terminal.note(
+      "lm-sample: note: \(name) begins with a byte order mark (U+FEFF), which is passed over")
+  }
+
   /// Every line as it comes; input without a byte is one empty prompt.
   private func answerLines(with writer: SampleWriter) throws {
-    var lines = LineReader()
+    var lines = LineReader(endsAtReturns: lineEnds == .any)
     var number = 0
-    while let line = try lines.next() {
+    while var line = try lines.next() {
       number += 1
+      if number == 1, try ByteOrderMark.remove(from: &line, name: "standard input") {
+        Self.noteMark("standard input")
+      }
       try answer(Prompt.line(of: line), name: "line \(number) of the prompts", with: writer)
     }
     if number == 0 { try answer([], name: "the prompt", with: writer) }

@@ -4,6 +4,7 @@ import Foundation
 import LMData
 import Tokenize
 
+extension LineEnds: ExpressibleByArgument {}
 extension ModelType: ExpressibleByArgument {}
 
 @main
@@ -98,6 +99,10 @@ struct LMTokenize: ParsableCommand {
   @Option(help: ArgumentHelp("Share of the training lines for testing.", valueName: "share"))
   var splitTest: Double?
 
+  @Option(
+    help: "What ends a line: newline; any: CR LF and CR as well, as Windows and old Macs write.")
+  var lineEnds = LineEnds.newline
+
   @Option(help: "Seed of the sample and of the split.")
   var seed: UInt64 = 1
 
@@ -175,7 +180,8 @@ struct LMTokenize: ParsableCommand {
     let threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
     if let writeVocabulary {
       return try VocabularyCommand.run(
-        corpus, rule: rule, minimum: minCount ?? 3, threads: threads, output: writeVocabulary)
+        corpus, rule: rule, minimum: minCount ?? 3, threads: threads, lineEnds: lineEnds,
+        output: writeVocabulary)
     }
     let source: DataSetBuilder.Tokenizer =
       if let tokenizer {
@@ -188,6 +194,7 @@ struct LMTokenize: ParsableCommand {
     var builder = DataSetBuilder(corpus: corpus, output: output, tokenizer: source)
     builder.rule = rule
     builder.vocabulary = try vocabulary.map { try WordList(path: $0) }
+    builder.lineEnds = lineEnds
     builder.seed = seed
     builder.threads = threads
     builder.overwrite = overwrite

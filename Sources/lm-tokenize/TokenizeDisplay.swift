@@ -39,6 +39,8 @@ final class TokenizeDisplay: Sendable {
       enter("encoding", total: progress.totalDiskBytes).update(progress)
     case .training(let sentences):
       _ = enter("training the tokenizer on \(Format.count(sentences)) lines", total: nil)
+    case .note(let sentence):
+      Terminal.note("lm-tokenize: note: \(sentence)")
     }
   }
 

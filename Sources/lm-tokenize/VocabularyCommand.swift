@@ -6,17 +6,20 @@ import Tokenize
 /// `lm-tokenize --write-vocabulary`: the words of the training text, the most frequent first.
 enum VocabularyCommand {
   static func run(
-    _ corpus: Corpus, rule: SplitRule?, minimum: Int, threads: Int, output: String
+    _ corpus: Corpus, rule: SplitRule?, minimum: Int, threads: Int, lineEnds: LineEnds,
+    output: String
   ) throws {
     let total = corpus.files(of: "train").reduce(0) { sum, file in
-      sum + ((try? Files.size(of: file.path)) ?? 0)
+      sum + ((try? Files.size(of: PipeSpool.readable(file.path))) ?? 0)
     }
     let progress = Progress("counting words", total: Double(total)) {
       "\(Format.bytes(Int($0)))/s"
     }
     let seen = Mutex(0)
+    var notes: [String] = []
     let counts = try WordCounts.count(
-      corpus, rule: rule, minimum: minimum, threads: threads,
+      corpus, rule: rule, minimum: minimum, threads: threads, lineEnds: lineEnds,
+      noticed: { notes.append($0) },
       isCancelled: { Interrupt.isRequested },
       report: { now in
         let step = seen.withLock { seen in
@@ -26,6 +29,7 @@ enum VocabularyCommand {
         progress.advance(Double(step))
       })
     progress.finish()
+    for note in notes { Terminal.note("lm-tokenize: note: \(note)") }
     guard !counts.kept.isEmpty else {
       throw CommandError(
         "no word of the training text occurs \(minimum) times; give a smaller --min-count")

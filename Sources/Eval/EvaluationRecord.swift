@@ -12,12 +12,18 @@ package struct EvaluationRecord: Codable, Sendable, Equatable {
     package var listSHA256: String
     /// Whether the tokenizer has `<UNK>` as one piece, and so was trained on such text.
     package var isOnePiece: Bool
+    /// The list that the model was trained with, where it is recorded and another.
+    package var trainedListSHA256: String?
 
-    package init(words: Int, listWords: Int, listSHA256: String, isOnePiece: Bool) {
+    package init(
+      words: Int, listWords: Int, listSHA256: String, isOnePiece: Bool,
+      trainedListSHA256: String? = nil
+    ) {
       self.words = words
       self.listWords = listWords
       self.listSHA256 = listSHA256
       self.isOnePiece = isOnePiece
+      self.trainedListSHA256 = trainedListSHA256
     }
   }
 
@@ -35,6 +41,8 @@ package struct EvaluationRecord: Codable, Sendable, Equatable {
   package var textSums: TextSums
   /// Whether the sums are those of the text with `<UNK>` in it already.
   package var textIsMapped: Bool
+  /// How the text was read where that is not as it is, for example without a byte order mark.
+  package var textReading: String?
   /// Window of stream mode in pieces; absent if every sentence stands alone.
   package var window: Int?
   /// Absent if every word was spelt as it is.
@@ -46,7 +54,8 @@ package struct EvaluationRecord: Codable, Sendable, Equatable {
   package init(
     checkpoint: String, step: Int?, weightsSHA256: String, parameters: Int, attention: String,
     tokenizerSHA256: String, vocabularySize: Int, text: String, textSums: TextSums,
-    textIsMapped: Bool, window: Int?, outOfVocabulary: OutOfVocabulary?, tally: Tally,
+    textIsMapped: Bool, textReading: String? = nil, window: Int?, outOfVocabulary: OutOfVocabulary?,
+    tally: Tally,
     standardError: Double?
   ) {
     self.checkpoint = checkpoint
@@ -59,6 +68,7 @@ package struct EvaluationRecord: Codable, Sendable, Equatable {
     self.text = text
     self.textSums = textSums
     self.textIsMapped = textIsMapped
+    self.textReading = textReading
     self.window = window
     self.outOfVocabulary = outOfVocabulary
     self.tally = tally

@@ -15,6 +15,8 @@ package struct PerplexityReport: Sendable, Equatable {
   package var unknownWords: Int?
   /// The text as it was before any word was replaced, if that is known.
   package var textSums: TextSums?
+  /// What a reader of the figures should know, a sentence each.
+  package var notes: [String] = []
   /// Every sentence in the order of the text; none in stream mode.
   package var sentences: [SentenceSum] = []
 
@@ -39,6 +41,7 @@ extension PerplexityReport: Encodable {
     case standardError = "standard_error"
     case sampled
     case unknownWords = "out_of_vocabulary"
+    case notes
   }
 
   package func encode(to encoder: any Encoder) throws {
@@ -57,5 +60,6 @@ extension PerplexityReport: Encodable {
     try fields.encode(finite(standardError), forKey: .standardError)
     try fields.encodeIfPresent(sampled, forKey: .sampled)
     try fields.encodeIfPresent(unknownWords, forKey: .unknownWords)
+    if !notes.isEmpty { try fields.encode(notes, forKey: .notes) }
   }
 }

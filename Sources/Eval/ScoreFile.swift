@@ -10,7 +10,8 @@ package enum ScoreFormat: String, Sendable, CaseIterable {
   case kenlm
 }
 
-/// A text file with one line per scored sentence, seen whole or not at all.
+/// A text file with one line per scored sentence, seen whole or not at all; `-`, a pipe or a device is
+/// written to as the sentences come.
 ///
 /// As a table, the first line begins with `#` and names the columns, which are separated by tabs: nats, pieces,
 /// words, text, and on demand every piece with its log-probability. Nats and log-probabilities are
@@ -22,7 +23,8 @@ package enum ScoreFormat: String, Sendable, CaseIterable {
 /// that is no whole UTF-8 character by itself is written as `\xE2`.
 package final class ScoreFile {
   private let path: String
-  private let temporary: String
+  /// The file until it is whole; nil where nothing can be renamed.
+  private let temporary: String?
   private let writer: FileWriter
   private let pieces: PieceTable?
   private let format: ScoreFormat
@@ -35,30 +37,57 @@ package final class ScoreFile {
   ///
   /// - Parameter pieces: Spells the pieces of the last column, or nil to leave it out.
   package init(path: String, pieces: PieceTable?, format: ScoreFormat = .table) throws {
-    // A rename would put a file in the place of /dev/null or of a folder.
+    let path = Self.standardOutputNames.contains(path) ? Self.standardOutput : path
+    self.path = path
+    self.pieces = pieces
+    self.format = format
+    let columns = ["nats", "pieces", "words", "text"] + (pieces == nil ? [] : ["piece:logprob"])
+    if format == .table { buffer = Array("# \(columns.joined(separator: "\t"))\n".utf8) }
+    if Self.isStream(path) {
+      temporary = nil
+      writer =
+        path == Self.standardOutput
+        ? FileWriter(open: STDOUT_FILENO, path: "standard output") : try FileWriter(path: path)
+      return
+    }
+    // A rename would put a file in the place of a folder.
     var status = stat()
     if stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG {
       throw StorageError.notAFile(path: path)
     }
-    self.path = path
-    self.pieces = pieces
-    self.format = format
     // What a killed run has left; if it cannot be removed, it is in nobody's way.
     _ = try? AtomicDirectory.removeAbandoned(besides: path)
-    temporary = "\(Files.parent(of: path))/.\(Files.name(of: path)).partial-\(getpid())"
+    let partial = "\(Files.parent(of: path))/.\(Files.name(of: path)).partial-\(getpid())"
+    temporary = partial
     do {
-      writer = try FileWriter(path: temporary)
+      writer = try FileWriter(path: partial)
     } catch StorageError.system(_, let doing, let code) {
       // The name of the file that was asked for says more than that of the temporary one.
       throw StorageError.system(path: path, doing: doing, code: code)
     }
-    let columns = ["nats", "pieces", "words", "text"] + (pieces == nil ? [] : ["piece:logprob"])
-    if format == .table { buffer = Array("# \(columns.joined(separator: "\t"))\n".utf8) }
+  }
+
+  /// What a user calls standard output.
+  package static let standardOutput = "-"
+
+  private static let standardOutputNames = ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"]
+
+  /// Whether scores go to standard output, so that nothing else may.
+  package static func isStandardOutput(_ path: String) -> Bool {
+    path == standardOutput || standardOutputNames.contains(path)
+  }
+
+  /// Whether a path leads to standard output, a pipe or a device, which cannot be replaced.
+  private static func isStream(_ path: String) -> Bool {
+    if path == standardOutput { return true }
+    var status = stat()
+    return stat(path, &status) == 0
+      && [S_IFIFO, S_IFCHR, S_IFSOCK].contains(status.st_mode & S_IFMT)
   }
 
   deinit {
     // Nobody is left to hear of a failure; what remains is recognisable by its name.
-    if isPending { try? Files.remove(temporary) }
+    if isPending, let temporary { try? Files.remove(temporary) }
   }
 
   /// Adds one sentence.
@@ -94,7 +123,7 @@ package final class ScoreFile {
   package func finish() throws {
     try flush()
     try writer.finish()
-    try Files.rename(temporary, to: path)
+    if let temporary { try Files.rename(temporary, to: path) }
     isPending = false
   }
 

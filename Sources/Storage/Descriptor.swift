@@ -31,6 +31,13 @@ final class Descriptor {
     if number < 0 { throw .last("open", path) }
   }
 
+  /// What is open already, and stays so.
+  init(open number: Int32, path: String) {
+    self.path = path
+    self.number = number
+    isOpen = false
+  }
+
   deinit {
     if isOpen { Foundation.close(number) }
   }

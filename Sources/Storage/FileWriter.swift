@@ -15,6 +15,14 @@ package final class FileWriter {
     descriptor = try Descriptor(creating: path)
   }
 
+  /// Writes to what is open already and stays open.
+  ///
+  /// - Parameter path: Named in errors.
+  package init(open number: Int32, path: String) {
+    self.path = path
+    descriptor = Descriptor(open: number, path: path)
+  }
+
   /// Writes all the bytes at the end of the file.
   package func append(_ bytes: UnsafeRawBufferPointer) throws(StorageError) {
     try descriptor.write(bytes)

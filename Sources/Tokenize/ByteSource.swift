@@ -31,7 +31,7 @@ class ByteSource {
       self = path.hasSuffix(".gz") ? .gzip : path.hasSuffix(".zst") ? .zstd : .plain
     }
 
-    /// A pipe has no ending. No UTF-8 begins as compressed data do.
+    /// By the first bytes, as a pipe has no ending: no UTF-8 begins as compressed data do.
     init(beginning source: ByteSource) throws(TokenizerError) {
       let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 4, alignment: 4)
       defer { memory.deallocate() }

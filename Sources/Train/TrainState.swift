@@ -26,14 +26,18 @@ package struct TrainState: Codable, Sendable, Equatable {
   package var tokenizerSHA256: String
   /// SHA-256 of the manifest of the shards: the cursor means nothing in others.
   package var dataSHA256: String
+  /// The list of words that the shards were made with; nil without one, and in older checkpoints.
+  package var vocabulary: VocabularyInfo?
 
   package init(
-    config: RunConfig, cursor: Cursor, tokenizerSHA256: String, dataSHA256: String
+    config: RunConfig, cursor: Cursor, tokenizerSHA256: String, dataSHA256: String,
+    vocabulary: VocabularyInfo? = nil
   ) {
     self.config = config
     self.cursor = cursor
     self.tokenizerSHA256 = tokenizerSHA256
     self.dataSHA256 = dataSHA256
+    self.vocabulary = vocabulary
   }
 }
 

@@ -64,7 +64,7 @@ package final class Trainer {
     cost = Cost(config.model)
     state = TrainState(
       config: config, cursor: Cursor(), tokenizerSHA256: SHA256.hexDigest(of: tokenizer),
-      dataSHA256: dataSet.fingerprint)
+      dataSHA256: dataSet.fingerprint, vocabulary: dataSet.manifest.vocabulary)
     // Before the steps are listed: a folder that a crash left half replaced gets its name back.
     // Half-written files of any name are removed.
     if Files.isDirectory(run) { try AtomicDirectory.removeAbandoned(in: run) { _ in true } }
@@ -77,6 +77,8 @@ package final class Trainer {
             + "\(state.dataSHA256), that of \(dataSet.directory) is \(dataSet.fingerprint); give the "
             + "data of the run, or start another run")
       }
+      // Which checkpoints of versions before do not have.
+      state.vocabulary = dataSet.manifest.vocabulary
       report(.resumed(step: step))
     } else {
       if !resume, !store.steps().isEmpty { throw TrainingError.exists(run: run) }

@@ -96,8 +96,9 @@ struct AuditCommand {
         }
       }
     } else if !options.text.isEmpty {
-      name = options.text.joined(separator: ", ")
-      let lines = try FileLines(options.text, encoder: LineEncoder(model: tokenizer))
+      name = options.text.map(PipeSpool.name).joined(separator: ", ")
+      let lines = try FileLines(
+        options.text, encoder: LineEncoder(model: tokenizer), lineEnds: options.lineEnds)
       while sentences.count < options.auditSentences, let line = try lines.next() {
         sentences.append(
           AuditSequence(
@@ -133,11 +134,13 @@ struct AuditCommand {
       line("checkpoint", checkpoint), line("attention", report.subject),
       line(
         "text",
-        "\(text): \(Format.count(report.sequences)) sequences, \(Format.count(report.pieces)) pieces"
+        "\(text): \(Format.count(report.sequences, "sequence")), "
+          + Format.count(report.pieces, "piece")
       ),
     ]
     for check in report.checks {
       let count = Format.count(check.comparisons)
+      let times = Format.count(check.comparisons, "time")
       if let failure = check.firstFailure {
         lines.append(
           line(
@@ -147,7 +150,7 @@ struct AuditCommand {
       } else if check.comparisons == 0 {
         lines.append(line(check.name, "FAILED  nothing to try it on: \(check.requirement)"))
       } else {
-        lines.append(line(check.name, "passed  \(count) times: \(check.requirement)"))
+        lines.append(line(check.name, "passed  \(times): \(check.requirement)"))
       }
     }
     return lines.joined(separator: "\n")

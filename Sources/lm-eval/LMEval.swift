@@ -99,7 +99,16 @@ struct LMEval: ParsableCommand {
       of the sentence with </s> and its unknown words. --per-piece adds a fifth column with piece:logprob for
       every piece and for </s>, separated by single spaces: the number is in
       nats and begins after the last colon, ▁ stands for a space, and a byte
-      that is no whole character by itself is written as \\xE2.
+      that is no whole character by itself is written as \\xE2. --score - writes to
+      standard output, and the table to standard error.
+
+      TEXTS FROM ELSEWHERE
+
+      --text - reads standard input; a pipe is kept in TMPDIR (/tmp) as long as
+      lm-eval runs, so that it can be read more than once. A byte order mark at
+      the beginning of a text is passed over, with a note. Carriage returns are
+      text, with a note; --line-ends any takes CR LF and CR as line ends, as
+      lm-tokenize does with the same option.
       """)
 
   @Flag(help: "Measure perplexity (the default).")
@@ -141,7 +150,8 @@ struct LMEval: ParsableCommand {
   @Option(
     parsing: .upToNextOption,
     help: ArgumentHelp(
-      "Text files instead of --data, one sentence a line; .gz and .zst are read as they are.",
+      "Text files instead of --data, one sentence a line; .gz and .zst are read as they are; - is "
+        + "standard input.",
       valueName: "file"))
   var text: [String] = []
 
@@ -159,10 +169,17 @@ struct LMEval: ParsableCommand {
     help: "Window of --context stream in pieces, </s> included.")
   var length: Int?
 
+  @Option(
+    help: "What ends a line of --text: newline; any: CR LF and CR as well (Windows, old Macs).")
+  var lineEnds = LineEnds.newline
+
   @Flag(help: "Print one JSON object instead of the table.")
   var json = false
 
-  @Option(help: ArgumentHelp("File for one line of scores a sentence.", valueName: "file"))
+  @Option(
+    help: ArgumentHelp(
+      "File for one line of scores a sentence; - for standard output, the table then goes to "
+        + "standard error.", valueName: "file"))
   var score: String?
 
   @Option(help: "table: columns with a header; kenlm: Total and OOV, in log10.")
@@ -199,6 +216,9 @@ struct LMEval: ParsableCommand {
   var hashSeeds = 4
 
   enum Context: String, ExpressibleByArgument, CaseIterable { case sentence, stream }
+
+  /// As the configuration of a run allows.
+  private static let mostPieces = 1 << 26
 
   static func main() { runCommand() }
 
@@ -257,7 +277,15 @@ struct LMEval: ParsableCommand {
 
   private func validateText() throws {
     guard (data == nil) != text.isEmpty || (audit && data == nil) else {
-      throw ValidationError("give the text with either --data DIR or --text FILE")
+      throw ValidationError(
+        "give the text with either --data DIR or --text FILE (- for standard input)")
+    }
+    if lineEnds != .newline, text.isEmpty {
+      throw ValidationError(
+        "--line-ends belongs to --text; for a data set it belongs to lm-tokenize")
+    }
+    guard text.count(where: { $0 == PipeSpool.standardInput }) < 2 else {
+      throw ValidationError("--text names standard input twice: its text would be counted twice")
     }
     if !split.isEmpty, data == nil { throw ValidationError("--split belongs to --data") }
     if Set(split).count < split.count {
@@ -266,7 +294,9 @@ struct LMEval: ParsableCommand {
     guard (context == .stream) == (length != nil) else {
       throw ValidationError("--context stream and --length N belong together")
     }
-    if let length, length < 1 { throw ValidationError("--length is \(length), expected 1 or more") }
+    if let length, !(1...Self.mostPieces).contains(length) {
+      throw ValidationError("--length is \(length), expected 1 to \(Self.mostPieces)")
+    }
     if context == .stream, data == nil {
       throw ValidationError("--context stream needs --data DIR")
     }
@@ -279,20 +309,24 @@ struct LMEval: ParsableCommand {
   }
 
   private func validateScoring() throws {
-    guard auditSentences >= 1 else {
-      throw ValidationError("--audit-sentences is \(auditSentences), expected 1 or more")
+    guard (1...1_000_000).contains(auditSentences) else {
+      throw ValidationError("--audit-sentences is \(auditSentences), expected 1 to 1000000")
     }
     if let threads, threads < 1 {
       throw ValidationError("--threads is \(threads), expected 1 or more")
     }
-    guard batchPieces >= 1 else {
-      throw ValidationError("--batch-pieces is \(batchPieces), expected 1 or more")
+    guard (1...Self.mostPieces).contains(batchPieces) else {
+      throw ValidationError("--batch-pieces is \(batchPieces), expected 1 to \(Self.mostPieces)")
     }
-    guard hashSeeds >= 0 else {
-      throw ValidationError("--hash-seeds is \(hashSeeds), expected 0 or more")
+    guard (0...1_000_000).contains(hashSeeds) else {
+      throw ValidationError("--hash-seeds is \(hashSeeds), expected 0 to 1000000")
     }
     if perPiece || scoreFormat != nil, score == nil {
       throw ValidationError("--per-piece and --score-format belong to --score FILE")
+    }
+    if let score, ScoreFile.isStandardOutput(score), json || printsPaperLine {
+      throw ValidationError(
+        "--score - fills standard output: leave out --json and --paper-line, or give a file")
     }
     if perPiece, scoreFormat == .kenlm {
       throw ValidationError("--per-piece is a column of the table: KenLM's lines have none")
@@ -302,6 +336,8 @@ struct LMEval: ParsableCommand {
   func run() throws {
     if let threads { Parallel.threads = threads }
     if let verify { return try VerifyCommand.run(verify) }
+    // While Ctrl-C still ends the program at once: a pipe may give its text slowly.
+    for path in text + (vocabulary.map { [$0] } ?? []) { _ = try PipeSpool.readable(path) }
     if audit {
       let trained = try TrainedModel(models[0], verifyingWeights: true)
       let tokenizer = try Self.tokenizer(of: trained)
@@ -321,4 +357,5 @@ struct LMEval: ParsableCommand {
   }
 }
 
+extension LineEnds: ExpressibleByArgument {}
 extension ScoreFormat: ExpressibleByArgument {}

@@ -11,7 +11,7 @@ enum ReportTable {
     if let error = report.standardError {
       rows.append([
         "standard error", number(error, 2),
-        "of the word perplexity, bootstrap over \(Format.count(tally.sentences)) sentences",
+        "of the word perplexity, bootstrap over \(Format.count(tally.sentences, "sentence"))",
       ])
     }
     if let (count, meaning) = unknown(evaluation) {
@@ -50,7 +50,7 @@ enum ReportTable {
         ])
     }
     var lines = ["text".padded(to: 18) + evaluations[0].source.name]
-    lines.append("words".padded(to: 18) + closed(tally.words, "words", tally.sentences))
+    lines.append("words".padded(to: 18) + closed(tally.words, "word", tally.sentences))
     if let (count, meaning) = unknown(evaluations[0]) {
       lines.append("out of vocabulary".padded(to: 18) + count + "  " + meaning)
     }
@@ -60,6 +60,12 @@ enum ReportTable {
     let sampled = evaluations.filter { $0.report.sampled != nil }
     if !sampled.isEmpty {
       lines.append("Sampled attentions are scored by their expectation, without random numbers.")
+      lines.append("As trained, word perplexity over draws of the hashes:")
+      lines += sampled.compactMap { evaluation in
+        evaluation.report.sampled.map {
+          "  \(evaluation.record.checkpoint)  \(describe(spread: $0))"
+        }
+      }
     }
     return lines.joined(separator: "\n")
   }
@@ -71,15 +77,15 @@ enum ReportTable {
     return [
       [
         "word perplexity", Terminal.bold(number(tally.wordPerplexity, 2)),
-        closed(tally.words, "words", tally.sentences),
+        closed(tally.words, "word", tally.sentences),
       ],
       [
         "piece perplexity", number(tally.piecePerplexity, 2),
-        closed(tally.pieces, "pieces", tally.sentences),
+        closed(tally.pieces, "piece", tally.sentences),
       ],
       [
         "bits per byte", number(tally.bitsPerByte, 4),
-        "over \(Format.count(tally.bytes)) bytes, \(Format.count(tally.sentences)) newlines "
+        "over \(Format.count(tally.bytes, "byte")), \(Format.count(tally.sentences, "newline")) "
           + "included" + (report.unknownWords == nil ? "" : ", of the text with <UNK> in it"),
       ],
     ]
@@ -93,24 +99,29 @@ enum ReportTable {
     }
     return (
       Format.count(words),
-      "words (\(Format.share(words, of: evaluation.report.tally.words))) outside a list of "
+      "\(words == 1 ? "word" : "words") (\(Format.share(words, of: evaluation.report.tally.words))) outside a list of "
         + "\(Format.count(rule.words)), scored as <UNK>"
     )
   }
 
   private static func closed(_ count: Int, _ what: String, _ sentences: Int) -> String {
-    "over \(Format.count(count + sentences)) \(what) "
+    "over \(Format.count(count + sentences, what)) "
       + "(\(Format.count(count)) + \(Format.count(sentences)) </s>)"
   }
 
-  private static func describe(_ sampled: EstimateSpread) -> [String] {
+  /// `67.1 ± 0.2  mean and deviation over 4 draws of the hashes: …`.
+  private static func describe(spread sampled: EstimateSpread) -> String {
     let deviation = sampled.deviation.map { " ± " + number($0, 2) } ?? ""
-    return [
+    return number(sampled.mean, 2) + deviation
+      + "  mean and deviation over \(Format.count(sampled.seeds.count, "draw")) of the hashes: "
+      + sampled.wordPerplexities.map { number($0, 2) }.joined(separator: ", ")
+  }
+
+  private static func describe(_ sampled: EstimateSpread) -> [String] {
+    [
       "", "The figures above are of the expectation, without random numbers. As trained:",
       "attention".padded(to: 18) + sampled.attention,
-      "word perplexity".padded(to: 18) + number(sampled.mean, 2) + deviation
-        + "  mean and deviation over \(sampled.seeds.count) draws of the hashes: "
-        + sampled.wordPerplexities.map { number($0, 2) }.joined(separator: ", "),
+      "word perplexity".padded(to: 18) + describe(spread: sampled),
     ]
   }
 

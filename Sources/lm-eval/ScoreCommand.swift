@@ -23,7 +23,9 @@ struct ScoreCommand {
     let evaluations = try options.models.map(evaluate)
     let comparison = try compared(evaluations)
     if options.record { for evaluation in evaluations { try keep(evaluation) } }
-    if options.printsPaperLine {
+    if let score = options.score, ScoreFile.isStandardOutput(score) {
+      Terminal.note(ReportTable.describe(evaluations[0]))
+    } else if options.printsPaperLine {
       for evaluation in evaluations { print(evaluation.record.paperLine) }
     } else if options.json {
       try printJSON(evaluations, comparison)
@@ -53,15 +55,21 @@ struct ScoreCommand {
       let expectation = try trained.config.attention.expectation.map {
         try trained.model(with: $0)
       }
-      var report = try measure(
+      let scored = try measure(
         source, scorer(expectation ?? trained.model, pieces), "\(name)scoring \(source.name)",
         into: scores)
-      if expectation != nil, options.hashSeeds > 0 {
+      var report = scored
+      report.notes = source.notes
+      // A line to be quoted is about the expectation.
+      if expectation != nil, options.hashSeeds > 0, !options.printsPaperLine {
         report.sampled = try sampled(source, trained, pieces)
       }
       return report
     }
-    try scores?.finish()
+    try finish(scores)
+    if path == options.models[0] {
+      for note in source.textNotes { Terminal.note("lm-eval: note: \(note)") }
+    }
     return Evaluation(
       model: path, source: source, report: report,
       record: try record(of: report, source, trained, tokenizer))
@@ -75,7 +83,7 @@ struct ScoreCommand {
     _ source: Source, _ scorer: PerplexityScorer, _ title: String, into scores: ScoreFile? = nil
   ) throws -> PerplexityReport {
     var scorer = scorer
-    if let scores { scorer.sink = { try scores.append($0) } }
+    if let scores { scorer.sink = { sentence in try written { try scores.append(sentence) } } }
     let progress = Progress(title, total: source.bytes) { "\(Format.bytes(Int($0)))/s" }
     var seen = 0
     scorer.progress = { tally in
@@ -88,6 +96,19 @@ struct ScoreCommand {
     return report
   }
 
+  private func finish(_ scores: ScoreFile?) throws {
+    if let scores { try written { try scores.finish() } }
+  }
+
+  /// A reader of the scores that has gone away, as `head` does, ends the program quietly.
+  private func written(_ body: () throws -> Void) throws {
+    do {
+      try body()
+    } catch StorageError.system(_, _, EPIPE) {
+      throw ExitCode.success
+    }
+  }
+
   /// The same text under the attention as it was trained, once for every draw of its numbers.
   private func sampled(
     _ source: Source, _ trained: TrainedModel, _ pieces: PieceTable
@@ -95,9 +116,10 @@ struct ScoreCommand {
     let seeds = (0..<options.hashSeeds).map(UInt64.init)
     let perplexities = try seeds.map { seed in
       trained.model.evaluationSeed = seed
-      return try measure(
-        source, scorer(trained.model, pieces), "scoring with hashes of seed \(seed)"
-      ).tally.wordPerplexity
+      var scorer = scorer(trained.model, pieces)
+      scorer.computesError = false
+      return try measure(source, scorer, "scoring with hashes of seed \(seed)").tally
+        .wordPerplexity
     }
     return EstimateSpread(
       attention: "\(trained.config.attention)", seeds: seeds, wordPerplexities: perplexities)
@@ -119,11 +141,12 @@ struct ScoreCommand {
       parameters: trained.model.parameters.layout.count, attention: "\(attention)",
       tokenizerSHA256: trained.tokenizerSHA256, vocabularySize: tokenizer.vocabularySize,
       text: source.name, textSums: report.textSums ?? TextSums(md5: "", sha256: ""),
-      textIsMapped: source.isMapped, window: options.length,
+      textIsMapped: source.isMapped, textReading: source.reading, window: options.length,
       outOfVocabulary: source.rule.map {
         EvaluationRecord.OutOfVocabulary(
           words: report.unknownWords ?? 0, listWords: $0.words, listSHA256: $0.sha256,
-          isOnePiece: tokenizer.unknownWordID != nil)
+          isOnePiece: tokenizer.unknownWordID != nil,
+          trainedListSHA256: source.otherList?.sha256)
       }, tally: report.tally, standardError: report.standardError)
   }
 

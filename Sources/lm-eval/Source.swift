@@ -23,13 +23,33 @@ struct Source {
   let isMapped: Bool
   /// What a reader of the figures should know, a sentence each.
   let notes: [String]
+  /// The list that the model was trained with, if it is known and another than that of the text.
+  let otherList: VocabularyInfo?
+  /// How the text is read where that is not as it is; known after it has been read.
+  var reading: String? { found.reading }
+  /// What is unusual in the files, a sentence each; known after they have been read.
+  var textNotes: [String] { found.notes }
+  private let found: Found
   /// Reads the text from its beginning every time.
   private let run: (PerplexityScorer) throws -> PerplexityReport
 
   func report(_ scorer: PerplexityScorer) throws -> PerplexityReport { try run(scorer) }
 
+  /// What reading the files has shown.
+  private final class Found {
+    var notes: [String] = []
+    var reading: String?
+
+    func take(_ lines: FileLines) {
+      notes = lines.notes
+      reading = lines.reading
+    }
+  }
+
   init(_ options: LMEval, trained: TrainedModel, tokenizer: SentencePieceModel) throws {
     let list = try options.vocabulary.map { try WordList(path: $0) }
+    let found = Found()
+    self.found = found
     var rule = list.map { Rule(words: $0.count, sha256: $0.sha256) }
     var isMapped = false
     if let data = options.data {
@@ -43,6 +63,7 @@ struct Source {
         "split \(splits.joined(separator: " + ")) of \(data)"
         + (options.length.map { ", windows of \($0)" } ?? "")
       bytes = splits.reduce(0) { $0 + Double(dataSet.manifest.totals(of: $1).bytes) }
+      if dataSet.manifest.lineEnds == LineEnds.any.rawValue { found.reading = FileLines.anyLineEnd }
       if let made = dataSet.manifest.vocabulary {
         if let list, list.sha256 != made.sha256 {
           throw CommandError(
@@ -68,26 +89,44 @@ struct Source {
       }
     } else {
       let files = options.text
-      name = files.joined(separator: ", ")
+      name = files.map(PipeSpool.name).joined(separator: ", ")
+      // Pipes are kept now, whoever asks for them first.
+      let places = try files.map { try PipeSpool.readable($0) }
       let isPlain = files.allSatisfy { !$0.hasSuffix(".gz") && !$0.hasSuffix(".zst") }
-      let sizes = files.map { try? Files.size(of: $0) }
+      let sizes = places.map { try? Files.size(of: $0) }
       bytes = isPlain && !sizes.contains(nil) ? Double(sizes.reduce(0) { $0 + ($1 ?? 0) }) : nil
       // One for all passes: to make its tables takes longer than to score a sentence.
       let encoder = LineEncoder(model: tokenizer)
       // Read once now, so that what cannot be read is known before anything is scored.
-      _ = try FileLines(files, encoder: encoder, vocabulary: list)
+      let lineEnds = options.lineEnds
+      _ = try FileLines(files, encoder: encoder, vocabulary: list, lineEnds: lineEnds)
       run = { scorer in
-        let lines = try FileLines(files, encoder: encoder, vocabulary: list)
-        return try scorer.report(countsUnknownWords: list != nil) { try lines.next() }
+        let lines = try FileLines(files, encoder: encoder, vocabulary: list, lineEnds: lineEnds)
+        let report = try scorer.report(countsUnknownWords: list != nil) { try lines.next() }
+        found.take(lines)
+        return report
       }
     }
     self.rule = rule
     self.isMapped = isMapped
-    notes = try Self.notes(rule, tokenizer)
+    let trainedList = try trained.trainingVocabulary()
+    otherList = trainedList.flatMap { $0.sha256 == rule?.sha256 ?? $0.sha256 ? nil : $0 }
+    notes = try Self.notes(rule, tokenizer, otherList: otherList, trained: trainedList)
   }
 
   /// Where text and model were made by different rules.
-  private static func notes(_ rule: Rule?, _ tokenizer: SentencePieceModel) throws -> [String] {
+  private static func notes(
+    _ rule: Rule?, _ tokenizer: SentencePieceModel, otherList: VocabularyInfo?,
+    trained: VocabularyInfo?
+  ) throws -> [String] {
+    if let otherList, let rule {
+      return [
+        "the model was trained with another list of words (\(Format.count(otherList.words, "word")), "
+          + "SHA-256 \(otherList.sha256.prefix(12))…) than that of this text "
+          + "(\(Format.count(rule.words, "word")), SHA-256 \(rule.sha256.prefix(12))…): the rate of "
+          + "<UNK> is another, and so is the figure; give the list that the model was trained with"
+      ]
+    }
     if rule != nil, tokenizer.unknownWordID == nil {
       let pieces = try tokenizer.encode(Words.unknown).count
       return [
@@ -97,9 +136,10 @@ struct Source {
       ]
     }
     if rule == nil, tokenizer.unknownWordID != nil {
+      let list = trained.map { " (\(Format.count($0.words, "word")), SHA-256 \($0.sha256))" } ?? ""
       return [
         "the model was trained with rare words as <UNK>, but this text is scored as it is; give "
-          + "the same --vocabulary to score it as it was trained"
+          + "the same --vocabulary\(list) to score it as it was trained"
       ]
     }
     return []
@@ -163,15 +203,33 @@ final class FileLines {
   private let encoder: LineEncoder
   private let vocabulary: WordList?
   private var remaining: ArraySlice<String>
+  private let lineEnds: LineEnds
   private var current: (path: String, lines: TextLines)?
   private var first: TextSentence?
+  /// What is unusual in the files read to their end, a sentence each.
+  private(set) var notes: [String] = []
+  private var hasMark = false
+
+  /// How the text is read, where that is not as it is.
+  var reading: String? {
+    let parts = [
+      hasMark ? "without its byte order mark" : nil, lineEnds == .any ? Self.anyLineEnd : nil,
+    ].compactMap { $0 }
+    return parts.isEmpty ? nil : parts.joined(separator: ", ")
+  }
+
+  /// Says that carriage returns are no text.
+  static let anyLineEnd = "CR LF and CR taken as line ends"
 
   /// Reads the first line, so that what cannot be read is known before anything is scored.
-  init(_ files: [String], encoder: LineEncoder, vocabulary: WordList? = nil) throws {
+  init(
+    _ files: [String], encoder: LineEncoder, vocabulary: WordList? = nil, lineEnds: LineEnds
+  ) throws {
     self.encoder = encoder
     self.vocabulary = vocabulary
+    self.lineEnds = lineEnds
     remaining = files[...]
-    for path in files where !Files.exists(path) {
+    for path in files where path != PipeSpool.standardInput && !Files.exists(path) {
       throw StorageError.system(path: path, doing: "open", code: ENOENT)
     }
     first = try read()
@@ -188,10 +246,18 @@ final class FileLines {
       if let (path, lines) = current, let line = try lines.nextLine() {
         return TextSentence(
           text: line.text, original: line.original, ids: line.ids,
-          place: "\(path), line \(line.number)")
+          place: "\(PipeSpool.name(of: path)), line \(line.number)")
       }
+      if let (path, lines) = current {
+        notes += lines.form.notes(path: PipeSpool.name(of: path), lineEnds: lineEnds)
+        hasMark = hasMark || lines.form.hasByteOrderMark
+      }
+      current = nil
       guard let path = remaining.popFirst() else { return nil }
-      current = (path, try TextLines(path: path, encoder: encoder, vocabulary: vocabulary))
+      current = (
+        path,
+        try TextLines(path: path, encoder: encoder, vocabulary: vocabulary, lineEnds: lineEnds)
+      )
     }
   }
 }

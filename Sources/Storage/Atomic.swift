@@ -57,6 +57,8 @@ package enum AtomicFile {
     _ bytes: UnsafeRawBufferPointer, to path: String
   ) throws(StorageError) {
     let temporary = Leftover.sibling(of: path, .partial)
+    Unfinished.begin(temporary, target: path)
+    defer { Unfinished.end(temporary) }
     do {
       let writer = try FileWriter(path: temporary)
       try writer.append(bytes)
@@ -72,6 +74,11 @@ package enum AtomicFile {
   /// Writes a file beside its target, flushes it, and puts it in the place of the target.
   package static func write(_ bytes: [UInt8], to path: String) throws(StorageError) {
     try bytes.span.withUnsafeBytes { (bytes) throws(StorageError) in try write(bytes, to: path) }
+  }
+
+  /// Whether a name is one that `write` gives to what is not yet one of these files.
+  package static func isLeftover(_ name: String, of files: Set<String>) -> Bool {
+    Leftover(name: name).map { $0.kind == .partial && files.contains($0.target) } ?? false
   }
 }
 
@@ -94,11 +101,13 @@ package final class AtomicDirectory {
     try Files.createDirectory(Files.parent(of: target))
     try SystemFault.check(.makeFolder, path, doing: "create the folder")
     if mkdir(path, 0o777) != 0 { throw .last("create the folder", path) }
+    Unfinished.begin(path, target: target)
   }
 
   deinit {
     // Nobody is left to hear of a failure; what remains is recognisable by its name.
     if isPending { try? Files.remove(path) }
+    Unfinished.end(path)
   }
 
   /// Flushes every file and the folder, and gives it its final name.
@@ -107,24 +116,93 @@ package final class AtomicDirectory {
   ///   name until the new one is flushed, and is removed last. If the process dies while neither
   ///   has the name, `removeAbandoned` gives it back to the old one.
   package func commit(replacing: Bool = false) throws(StorageError) {
-    precondition(isPending, "\(target) was committed or discarded before")
-    try Files.synchronizeTree(path)
-    guard Files.exists(target) else {
-      try Files.rename(path, to: target)
-      isPending = false
-      return
+    guard Files.exists(target), replacing else { return try commitToFreePlace() }
+    try synchronize()
+    if let old = try swap({ _ in true }) { try Files.remove(old) }
+  }
+
+  /// Flushes every file and the folder, and gives it its final name.
+  ///
+  /// Of an old folder only the files that the caller names are removed. An empty one is no obstacle.
+  ///
+  /// - Parameter names: What stands in the old folder and may be removed; it throws if the old folder
+  ///   must stay, which then has its name again. Asked when nobody finds the folder under that name
+  ///   any more.
+  /// - Returns: Where the old folder is now, if more has come into it even later.
+  package func commit(removing names: (_ old: String) throws -> [String]) throws -> String? {
+    var status = stat()
+    guard stat(target, &status) == 0, try !Files.entries(of: target).isEmpty else {
+      try commitToFreePlace()
+      return nil
     }
-    guard replacing else { throw .exists(path: target) }
-    let old = Leftover.sibling(of: target, .replaced)
-    try Files.rename(target, to: old)
+    try synchronize()
+    var known: Result<[String], any Error> = .success([])
+    let moved = try swap { old in
+      known = Result { try names(old) }
+      return (try? known.get()) != nil
+    }
+    guard let old = moved else {
+      _ = try known.get()
+      return nil
+    }
+    for name in try known.get() { try Files.remove(old + "/" + name) }
+    try SystemFault.check(.remove, old, doing: "remove")
+    if rmdir(old) == 0 { return nil }
+    if errno != ENOTEMPTY && errno != EEXIST { throw StorageError.last("remove", old) }
+    let kept = Self.freeName(beside: target)
+    try Files.rename(old, to: kept)
+    return kept
+  }
+
+  private func commitToFreePlace() throws(StorageError) {
+    try synchronize()
     do {
+      // The system replaces a folder by another one only if it is empty.
       try Files.rename(path, to: target)
     } catch {
-      try? Files.rename(old, to: target)
-      throw error
+      guard case .system(_, _, let code) = error,
+        [ENOTEMPTY, EEXIST, ENOTDIR].contains(code), Files.exists(target)
+      else { throw error }
+      throw .exists(path: target)
     }
     isPending = false
-    try Files.remove(old)
+  }
+
+  private func synchronize() throws(StorageError) {
+    precondition(isPending, "\(target) was committed or discarded before")
+    try Files.synchronizeTree(path)
+  }
+
+  /// Moves the old folder aside and the new one into its place.
+  ///
+  /// - Parameter mayGo: Whether the old folder, which has this path now, may be replaced.
+  /// - Returns: Where the old folder is now; nil if it has its name again.
+  private func swap(_ mayGo: (_ old: String) -> Bool) throws(StorageError) -> String? {
+    try Unfinished.undisturbed { () throws(StorageError) in
+      let old = Leftover.sibling(of: target, .replaced)
+      try Files.rename(target, to: old)
+      guard mayGo(old) else {
+        try Files.rename(old, to: target)
+        return nil
+      }
+      do throws(StorageError) {
+        try Files.rename(path, to: target)
+      } catch {
+        try? Files.rename(old, to: target)
+        throw error
+      }
+      isPending = false
+      return old
+    }
+  }
+
+  private static func freeName(beside target: String) -> String {
+    var number = 1
+    while true {
+      let path = "\(Files.parent(of: target))/\(Files.name(of: target)).kept-\(number)"
+      if !Files.exists(path) { return path }
+      number += 1
+    }
   }
 
   /// Removes the temporary folder.

@@ -25,6 +25,12 @@ package enum Files {
     return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
   }
 
+  /// Whether the path names a regular file itself, not a link to one.
+  package static func isRegularFile(_ path: String) -> Bool {
+    var status = stat()
+    return lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
+  }
+
   /// What a path leads to, the same for every spelling of the path and for every link to it.
   package struct Identity: Hashable, Sendable {
     let device: UInt64

@@ -1,4 +1,5 @@
 import Foundation
+import Storage
 
 /// A run of whole lines of a text file, in memory that is used again.
 final class TextBlock {
@@ -13,11 +14,11 @@ final class TextBlock {
 
   init(capacity: Int = BlockReader.blockBytes) {
     self.capacity = capacity
-    base = .allocate(capacity: capacity + LineEncoder.padding)
-    base.initialize(repeating: 0, count: capacity + LineEncoder.padding)
+    base = Self.resize(nil, to: capacity)
+    memset(base, 0, capacity + LineEncoder.padding)
   }
 
-  deinit { base.deallocate() }
+  deinit { free(base) }
 
   /// The lines, each closed by a newline but perhaps the last of the file; ``LineEncoder/padding``
   /// more bytes are readable.
@@ -26,12 +27,18 @@ final class TextBlock {
   fileprivate func end(at count: Int) { self.count = count }
 
   fileprivate func grow(to capacity: Int) {
-    let larger = UnsafeMutablePointer<UInt8>.allocate(capacity: capacity + LineEncoder.padding)
-    larger.initialize(repeating: 0, count: capacity + LineEncoder.padding)
-    memcpy(larger, base, self.capacity)
-    base.deallocate()
-    base = larger
+    base = Self.resize(base, to: capacity)
     self.capacity = capacity
+  }
+
+  /// The system moves large memory without a second copy of it, and what is not yet touched takes none.
+  private static func resize(
+    _ base: UnsafeMutablePointer<UInt8>?, to capacity: Int
+  ) -> UnsafeMutablePointer<UInt8> {
+    guard let larger = realloc(base, capacity + LineEncoder.padding) else {
+      preconditionFailure("no memory for a line of \(capacity) bytes")
+    }
+    return larger.assumingMemoryBound(to: UInt8.self)
   }
 }
 
@@ -95,6 +102,7 @@ final class BlockReader {
         throw .lineTooLong(path: source.path, limit: Self.longestLine)
       }
       limit *= 2
+      try requireMemory(forLine: limit)
     }
     if cut == 0 {
       if nextNumber == 0 { throw .emptyText(path: source.path) }
@@ -123,6 +131,21 @@ final class BlockReader {
     let mark = ByteOrderMark.utf8.count
     memmove(block.base, block.base + mark, filled - mark)
     return filled - mark
+  }
+
+  /// Throws unless there is memory for a line that is longer than half of `limit`.
+  private func requireMemory(forLine limit: Int) throws(TokenizerError) {
+    // Shorter ones are nothing beside the tables of words.
+    guard limit > 1 << 24 else { return }
+    do {
+      // The line, a copy for the sample or with its unknown words replaced, and an id for most bytes.
+      try MemoryLimit.require(
+        4 * limit,
+        for: "a line of more than \(limit / 2) bytes in \(PipeSpool.name(of: source.path))",
+        advice: "write one sentence to a line")
+    } catch {
+      throw .memory(error)
+    }
   }
 
   private func fill(

@@ -67,8 +67,10 @@ package struct Corpus: Equatable, Sendable {
     return corpus
   }
 
-  /// A corpus of any files and folders; folders are searched to the bottom for files whose names
-  /// do not begin with a dot.
+  /// A corpus of any files and folders.
+  ///
+  /// Folders are searched to the bottom for files whose names do not begin with a dot; `-` is
+  /// standard input.
   package static func plain(
     train: [String], valid: [String] = [], test: [String] = []
   ) throws(TokenizerError) -> Corpus {
@@ -136,6 +138,9 @@ package struct Corpus: Equatable, Sendable {
   }
 
   private mutating func add(_ path: String, to split: String) throws(TokenizerError) {
+    if path == PipeSpool.standardInput {
+      return files.append(CorpusFile(path: "/dev/stdin", name: "stdin", split: split))
+    }
     guard Files.isDirectory(path) else {
       guard Files.exists(path) else {
         throw .storage(.system(path: path, doing: "open", code: ENOENT))

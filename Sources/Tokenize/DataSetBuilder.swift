@@ -17,7 +17,8 @@ package struct DataSetBuilder: Sendable {
   /// What is being done.
   package enum Phase: Equatable, Sendable {
     case sampling(CorpusProgress)
-    case training(sentences: Int)
+    /// - Parameter total: Of how many the sentences were drawn.
+    case training(sentences: Int, total: Int)
     case encoding(CorpusProgress)
 
     /// Something that the user should know, in one sentence.
@@ -38,7 +39,7 @@ package struct DataSetBuilder: Sendable {
   package var seed: UInt64 = 1
   package var threads = 1
 
-  /// Whether an existing output folder is replaced, once the new one is complete.
+  /// Whether a data set that has the name of the output is replaced, once the new one is complete.
   package var overwrite = false
 
   /// Bytes of text after which a shard is closed.
@@ -64,14 +65,13 @@ package struct DataSetBuilder: Sendable {
   ) throws(TokenizerError) -> Manifest {
     // First of all: it may give an old folder its name back.
     do { try AtomicDirectory.removeAbandoned(besides: output) } catch { throw .storage(error) }
-    if Files.exists(output) && !overwrite {
-      throw .options("\(output) exists already; choose another --output or give --overwrite")
-    }
+    let place = OutputFolder(path: output, inputs: inputs, overwrite: overwrite)
+    try place.check()
     if rule != nil && corpus.files.contains(where: { $0.split != "train" }) {
       throw .options("lines can be dealt out to splits only where all the text is for training")
     }
     do {
-      // The folder comes after the training, which cannot be interrupted but by force.
+      // The folder comes after the training, which nobody but the end of the process can interrupt.
       let model = try makeModel(isCancelled, report)
       // Meanwhile the encoders begin: few words need the library.
       let loading = threads > 1 ? LibraryLoading(model) : nil
@@ -95,7 +95,13 @@ package struct DataSetBuilder: Sendable {
       try manifest.write(to: directory.path)
       try model.loadLibrary()
       if isCancelled() { throw TokenizerError.interrupted }
-      try directory.commit(replacing: overwrite)
+      if overwrite {
+        if let kept = try directory.commit(removing: { try place.names(in: $0) }) {
+          report(.note("files came into the old \(output) meanwhile; they are in \(kept) now"))
+        }
+      } else {
+        try directory.commit()
+      }
       return manifest
     } catch let error as StorageError {
       throw .storage(error)
@@ -104,6 +110,14 @@ package struct DataSetBuilder: Sendable {
     } catch {
       throw .shard("\(error)")
     }
+  }
+
+  /// All that is read.
+  private var inputs: [String] {
+    var paths = corpus.files.map(\.path)
+    if case .file(let path) = tokenizer { paths.append(path) }
+    if let vocabulary { paths.append(vocabulary.path) }
+    return paths
   }
 
   /// Runs all the text through a task; a model that the library refuses ends it early.
@@ -143,7 +157,10 @@ package struct DataSetBuilder: Sendable {
         report: { report(.sampling($0)) }
       ).run()
       let sentences = sample.sentences()
-      report(.training(sentences: sentences.count))
+      report(.training(sentences: sentences.count, total: sample.totals.sentences))
+      for note in SampleNotes.notes(of: sentences, from: sample.totals, limits) {
+        report(.note(note))
+      }
       return try TokenizerTrainer.train(recipe, sentences: sentences)
     }
   }

@@ -20,12 +20,12 @@ final class EncodedLines {
 
   init(idCapacity: Int = 1 << 16) {
     self.idCapacity = idCapacity
-    ids = .allocate(capacity: idCapacity)
+    ids = Self.resize(nil, to: idCapacity)
     lineMemory = .allocate(capacity: lineCapacity)
   }
 
   deinit {
-    ids.deallocate()
+    free(ids)
     lineMemory.deallocate()
   }
 
@@ -40,8 +40,10 @@ final class EncodedLines {
   /// Makes room for `extra` more ids.
   func reserve(_ extra: Int) {
     if idCount + extra <= idCapacity { return }
-    let capacity = max(2 * idCapacity, idCount + extra)
-    ids = Self.grow(ids, idCount, to: capacity)
+    // Of much memory less is taken ahead of need.
+    let ahead = idCapacity < 1 << 24 ? 2 * idCapacity : idCapacity + idCapacity / 4
+    let capacity = max(ahead, idCount + extra)
+    ids = Self.resize(ids, to: capacity)
     idCapacity = capacity
   }
 
@@ -65,6 +67,16 @@ final class EncodedLines {
   subscript(index: Int) -> UnsafeBufferPointer<Int32> {
     let start = index == 0 ? 0 : lines[index - 1].idEnd
     return UnsafeBufferPointer(start: ids + start, count: lines[index].idEnd - start)
+  }
+
+  /// The system moves large memory without a second copy of it.
+  private static func resize(
+    _ ids: UnsafeMutablePointer<Int32>?, to capacity: Int
+  ) -> UnsafeMutablePointer<Int32> {
+    guard let larger = realloc(ids, capacity * MemoryLayout<Int32>.stride) else {
+      preconditionFailure("no memory for \(capacity) ids")
+    }
+    return larger.assumingMemoryBound(to: Int32.self)
   }
 
   private static func grow<Element>(

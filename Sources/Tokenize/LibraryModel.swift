@@ -14,7 +14,9 @@ final class LibraryModel: @unchecked Sendable {
   ) throws(TokenizerError) {
     var loaded: OpaquePointer?
     let failure = serialized.withUnsafeBytes { csp_load($0.baseAddress, $0.count, &loaded) }
-    if let reason = takeMessage(failure) { throw .unreadableModel(path: path, reason: reason) }
+    if let reason = takeMessage(failure) {
+      throw .unreadableModel(path: path, reason: LibraryMessage.plain(reason))
+    }
     guard let loaded else { throw .unreadableModel(path: path, reason: "no model") }
     pointer = loaded
     let agree =

@@ -11,6 +11,8 @@ final class MergePieces: @unchecked Sendable {
 
   let trie: PieceTrie
   let byteIDs: [Int32]
+  /// Bytes of the longest piece.
+  let longestPiece: Int
 
   /// Pairs of pieces that make a piece, by open addressing; a free place holds zero as its key.
   private let pairs: UnsafeMutablePointer<Pair>
@@ -25,6 +27,7 @@ final class MergePieces: @unchecked Sendable {
     }
     let trie = PieceTrie(pieces)
     self.trie = trie
+    longestPiece = pieces.map(\.bytes.count).max() ?? 0
     byteIDs = model.byteIDs
     var found: [Pair] = []
     for (id, bytes, score) in pieces {
@@ -73,10 +76,10 @@ final class MergePieces: @unchecked Sendable {
 /// use by several threads.
 final class MergeWords {
   /// Longest word in bytes: each merge looks at all neighbours, so very long words are better
-  /// served by the library's heap.
+  /// served by a heap, as ``LongMergeWords`` has.
   static let longestWord = 256
 
-  private let pieces: MergePieces
+  let pieces: MergePieces
   private let symbols = UnsafeMutablePointer<Symbol>.allocate(capacity: longestWord + 4)
 
   private struct Symbol {

@@ -125,10 +125,26 @@ struct ModelProperties {
   var lossReason: String? {
     if normalizes { return "it normalises text" }
     if removesExtraWhitespace { return "it removes extra white space" }
-    if !escapesWhitespace { return "it does not mark white space" }
-    if !dummyPrefix { return "it puts no space before a line" }
-    if whitespaceAsSuffix { return "it treats white space as a suffix" }
     if !byteFallback { return "it has no byte pieces for unknown characters" }
+    return nil
+  }
+
+  /// What the model does with text that the encoders here do not, or `nil`.
+  var unsupportedReason: String? {
+    if !dummyPrefix {
+      return
+        "it puts no space before a line (add_dummy_prefix=false), and words are looked up with "
+        + "the space before them"
+    }
+    if !escapesWhitespace {
+      return
+        "it does not mark white space (escape_whitespaces=false), and words are looked up with "
+        + "the mark before them"
+    }
+    if whitespaceAsSuffix {
+      return "it puts the space behind a word (treat_whitespace_as_suffix=true), and words are "
+        + "looked up with the space before them"
+    }
     if modelType != 1 && modelType != 2 { return "it is neither a unigram nor a BPE model" }
     return nil
   }

@@ -86,11 +86,14 @@ package final class SentencePieceModel: Sendable {
       throw .unreadableModel(path: path, reason: "a piece has a score that is no number below 1e9")
     }
     if let reason = properties.lossReason { throw .lossyModel(path: path, reason: reason) }
+    if let reason = properties.unsupportedReason {
+      throw .unsupportedModel(path: path, reason: reason)
+    }
     if byteIDs.contains(-1) {
       throw .lossyModel(path: path, reason: "it lacks pieces for some bytes")
     }
     if special.bos < 0 || special.eos < 0 {
-      throw .lossyModel(path: path, reason: "it has no <s> or no </s>")
+      throw .unsupportedModel(path: path, reason: "it has no <s> or no </s>")
     }
     if loadsLibrary { try loadLibrary() }
   }
@@ -172,7 +175,9 @@ package final class SentencePieceModel: Sendable {
     let failure = line.withMemoryRebound(to: CChar.self) {
       csp_encode(handle, $0.baseAddress, $0.count, &ids)
     }
-    if let reason = takeMessage(failure) { throw .encoding(reason: reason) }
+    if let reason = takeMessage(failure) {
+      throw .encoding(reason: LibraryMessage.plain(reason))
+    }
     return Array(UnsafeBufferPointer(start: ids.items, count: ids.count))
   }
 
@@ -184,7 +189,9 @@ package final class SentencePieceModel: Sendable {
     let failure = ids.withUnsafeBufferPointer {
       csp_decode(handle, $0.baseAddress, $0.count, &text)
     }
-    if let reason = takeMessage(failure) { throw .encoding(reason: reason) }
+    if let reason = takeMessage(failure) {
+      throw .encoding(reason: LibraryMessage.plain(reason))
+    }
     return UnsafeBufferPointer(start: text.items, count: text.count).map { UInt8(bitPattern: $0) }
   }
 

@@ -1,4 +1,5 @@
 import Foundation
+import LMData
 import Synchronization
 
 /// How many lines a tokenizer is trained on.
@@ -18,19 +19,43 @@ package struct SampleLimits: Equatable, Sendable {
 ///
 /// Every line has a random number made from the seed, its file and its place; the lines with the
 /// smallest numbers are kept, as many as the limits allow. So the sample depends neither on the
-/// order of reading nor on the number of threads. Blank lines are passed over, and of a very long
-/// line only the beginning is taken.
+/// order of reading nor on the number of threads. Blank lines are passed over; a line too long for the
+/// trainer is cut into parts that are drawn as lines are.
 final class SentenceSample: BlockTask {
   /// A line that may be in the sample.
   struct Candidate {
     var priority: UInt64
     var file: Int
     var line: Int
+    /// Which part of a line that was cut; 0 for a whole one.
+    var part = 0
     var text: [UInt8]
 
     func comesBefore(_ other: Candidate) -> Bool {
-      (priority, file, line) < (other.priority, other.file, other.line)
+      (priority, file, line, part) < (other.priority, other.file, other.line, other.part)
     }
+  }
+
+  /// What there was to draw from: lines, or parts of those that were cut.
+  struct Totals: Equatable {
+    var sentences = 0
+    var bytes = 0
+    /// Lines that were cut, and what became of them.
+    var longLines = 0
+    var partsOfLongLines = 0
+
+    mutating func add(_ other: Totals) {
+      sentences += other.sentences
+      bytes += other.bytes
+      longLines += other.longLines
+      partsOfLongLines += other.partsOfLongLines
+    }
+  }
+
+  /// What was found in a block.
+  struct Product {
+    var candidates: [Candidate] = []
+    var totals = Totals()
   }
 
   private let limits: SampleLimits
@@ -45,6 +70,7 @@ final class SentenceSample: BlockTask {
     var heap: [Candidate] = []
     var bytes = 0
     var ceiling = UInt64.max
+    var totals = SentenceSample.Totals()
   }
 
   /// - Parameter vocabulary: Words outside it are `<UNK>` in the sample.
@@ -62,35 +88,62 @@ final class SentenceSample: BlockTask {
 
   func process(
     _ block: TextBlock, ofFile file: Int, with worker: Void
-  ) throws(TokenizerError) -> [Candidate] {
+  ) throws(TokenizerError) -> Product {
     let ceiling = kept.withLock { $0.ceiling }
-    var found: [Candidate] = []
+    var product = Product()
     var start = 0
     var line = block.firstLine
     let bytes = block.bytes
-    guard let base = bytes.baseAddress else { return [] }
+    guard let base = bytes.baseAddress else { return product }
     while start < bytes.count {
       let newline = memchr(base + start, 0x0A, bytes.count - start)
       let end = newline.map { UnsafeRawPointer($0) - UnsafeRawPointer(base) } ?? bytes.count
-      let priority = LineHash.bits(seed: seed, file: file, line: line)
-      if priority <= ceiling && end > start && (rule?.split(file: file, line: line) ?? 0) == 0 {
+      if end > start && (rule?.split(file: file, line: line) ?? 0) == 0 {
         let text = UnsafeBufferPointer(rebasing: bytes[start..<end])
-        if !isValidUTF8(text) { throw .invalidUTF8(path: paths[file], line: line + 1) }
-        let mapped = vocabulary.map { $0.mapping(Array(text)).text }
-        found.append(
-          Candidate(
-            priority: priority, file: file, line: line,
-            text: mapped?.withUnsafeBufferPointer(Self.beginning) ?? Self.beginning(of: text)))
+        try take(text, ofFile: file, line: line, upTo: ceiling, into: &product)
       }
       start = end + 1
       line += 1
     }
-    return found
+    return product
   }
 
-  func consume(_ candidates: [Candidate], ofFile index: Int) {
+  private func take(
+    _ text: UnsafeBufferPointer<UInt8>, ofFile file: Int, line: Int, upTo ceiling: UInt64,
+    into product: inout Product
+  ) throws(TokenizerError) {
+    product.totals.bytes += text.count
+    let priority = LineHash.bits(seed: seed, file: file, line: line)
+    // Lines that are short even with every letter replaced by <UNK>.
+    let isShort = text.count * (vocabulary == nil ? 1 : 3) <= TrainerText.longestSentence
+    if isShort && priority > ceiling {
+      product.totals.sentences += 1
+      return
+    }
+    if !isValidUTF8(text) { throw .invalidUTF8(path: paths[file], line: line + 1) }
+    let mapped = vocabulary.map { $0.mapping(Array(text)).text }
+    func take(_ text: UnsafeBufferPointer<UInt8>) {
+      let parts = TrainerText.parts(of: text)
+      product.totals.sentences += parts.count
+      if parts.count > 1 {
+        product.totals.longLines += 1
+        product.totals.partsOfLongLines += parts.count
+      }
+      for (number, part) in parts.enumerated() {
+        let priority = number == 0 ? priority : SplitMix64.mix(priority &+ UInt64(number))
+        if priority > ceiling { continue }
+        product.candidates.append(
+          Candidate(
+            priority: priority, file: file, line: line, part: number, text: Array(text[part])))
+      }
+    }
+    if let mapped { mapped.withUnsafeBufferPointer(take) } else { take(text) }
+  }
+
+  func consume(_ product: Product, ofFile index: Int) {
     kept.withLock { kept in
-      for candidate in candidates where candidate.priority <= kept.ceiling {
+      kept.totals.add(product.totals)
+      for candidate in product.candidates where candidate.priority <= kept.ceiling {
         kept.insert(candidate)
         while kept.heap.count > limits.sentences || kept.bytes > limits.bytes {
           kept.ceiling = min(kept.ceiling, kept.removeLargest())
@@ -104,19 +157,12 @@ final class SentenceSample: BlockTask {
   /// The lines of the sample in the order of the corpus.
   func sentences() -> [[UInt8]] {
     kept.withLock { kept in
-      kept.heap.sorted { ($0.file, $0.line) < ($1.file, $1.line) }.map(\.text)
+      kept.heap.sorted { ($0.file, $0.line, $0.part) < ($1.file, $1.line, $1.part) }.map(\.text)
     }
   }
 
-  /// A line up to the length that the trainer takes, cut at a space or at least at a character.
-  private static func beginning(of text: UnsafeBufferPointer<UInt8>) -> [UInt8] {
-    let limit = TokenizerTrainer.longestSentence
-    if text.count <= limit { return Array(text) }
-    if let space = text[..<limit].lastIndex(of: 0x20), space > 0 { return Array(text[..<space]) }
-    var end = limit
-    while end > 0 && text[end] & 0xC0 == 0x80 { end -= 1 }
-    return Array(text[..<end])
-  }
+  /// What the sample was drawn from.
+  var totals: Totals { kept.withLock { $0.totals } }
 }
 
 extension SentenceSample.Kept {

@@ -14,6 +14,9 @@ package enum TokenizerError: Error, Equatable, Sendable {
   /// The model cannot spell every text exactly, so no perplexity of its pieces would be honest.
   case lossyModel(path: String, reason: String)
 
+  /// The model spells every text, but in a way that is not read here.
+  case unsupportedModel(path: String, reason: String)
+
   /// libsentencepiece refused a text.
   case encoding(reason: String)
 
@@ -37,6 +40,9 @@ package enum TokenizerError: Error, Equatable, Sendable {
 
   /// A line is longer than memory should hold.
   case lineTooLong(path: String, limit: Int)
+
+  /// A line or a word takes more memory than there is.
+  case memory(MemoryShortage)
 
   /// A text file without a byte.
   case emptyText(path: String)
@@ -68,14 +74,16 @@ extension TokenizerError: CustomStringConvertible {
       return "\(path) is not a SentencePiece model (\(reason))"
     case .lossyModel(let path, let reason):
       return "\(path) cannot spell every text exactly: \(reason); train one with lm-tokenize"
+    case .unsupportedModel(let path, let reason):
+      return "\(path) is of a kind that is not read here: \(reason); train one with lm-tokenize"
     case .encoding(let reason):
-      return "SentencePiece could not encode a line: \(reason)"
+      return "a line could not be encoded: \(reason)"
     case .training(let reason):
-      return "SentencePiece could not train a model: \(reason)"
+      return "no tokenizer could be trained: \(reason)"
     case .vocabularyTooLarge(let asked, let possible):
       let limit = possible.map { "at most \($0)" } ?? "fewer"
       return "a vocabulary of \(asked) pieces was asked for but the training text yields \(limit);"
-        + " give a smaller --vocab-size or more text"
+        + " give a smaller --vocab-size or more different text"
     case .vocabularyTooSmall(let asked, let reason):
       return "a vocabulary of \(asked) pieces is too small: \(reason)"
     case .invalidUTF8(let path, let line):
@@ -88,6 +96,8 @@ extension TokenizerError: CustomStringConvertible {
         + "count behind it (lm-tokenize --write-vocabulary makes one)"
     case .lineTooLong(let path, let limit):
       return "\(path) has a line of more than \(limit) bytes; is it a text file?"
+    case .memory(let shortage):
+      return shortage.description
     case .emptyText(let path):
       return "\(path) is empty; remove it or give the right file"
     case .noText(let path, let expected):

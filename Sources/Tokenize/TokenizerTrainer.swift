@@ -22,9 +22,6 @@ package struct TokenizerRecipe: Equatable, Sendable {
 
 /// Trains SentencePiece models that spell every text exactly.
 package enum TokenizerTrainer {
-  /// Longest sentence in bytes that the library is given.
-  static let longestSentence = 1 << 14
-
   /// Threads of the library; a constant, since the sums of the unigram trainer depend on it.
   private static let threads = 16
 
@@ -32,6 +29,9 @@ package enum TokenizerTrainer {
   private static let fixedPieces = 3 + 256
 
   /// Trains a model: the same sentences in the same order give the same bytes.
+  ///
+  /// Sentences too long for the library are cut, and what it keeps for itself is passed over, as
+  /// ``TrainerText`` says.
   ///
   /// - Throws: ``TokenizerError/vocabularyTooLarge(asked:possible:)`` where the text is too
   ///   small: a vocabulary is never smaller than asked for.
@@ -44,7 +44,7 @@ package enum TokenizerTrainer {
         asked: recipe.vocabularySize, reason: "\(fixed) are taken by bytes and markers")
     }
     guard sentences.contains(where: { $0.contains { $0 != 0x20 } }) else {
-      throw .training(reason: "no sentence to train on")
+      throw .training(reason: "the text holds nothing but spaces")
     }
     let cursor = SentenceCursor(sentences)
     var model = csp_bytes()
@@ -73,7 +73,7 @@ package enum TokenizerTrainer {
       ("remove_extra_whitespaces", "false"),
       ("add_dummy_prefix", "true"),
       ("unk_id", "0"), ("bos_id", "1"), ("eos_id", "2"), ("pad_id", "-1"),
-      ("max_sentence_length", "\(longestSentence)"),
+      ("max_sentence_length", "\(TrainerText.longestSentence)"),
       ("num_threads", "\(threads)"),
       // Only fatal errors: the library otherwise writes its progress to standard error.
       ("minloglevel", "3"),
@@ -86,16 +86,29 @@ package enum TokenizerTrainer {
     return arguments.map { "--\($0)=\($1)" }.joined(separator: " ")
   }
 
-  private static func error(for reason: String, _ recipe: TokenizerRecipe) -> TokenizerError {
+  /// What the library says, in words of this program: it knows no option and no file of its own.
+  static func error(for reason: String, _ recipe: TokenizerRecipe) -> TokenizerError {
+    let numbers = reason.components(separatedBy: "] ").last.map { text in
+      text.split { !$0.isASCII || !$0.isNumber }.compactMap { Int($0) }
+    }
     if reason.contains("Vocabulary size too high") {
-      let limit = reason.components(separatedBy: "<= ").last
-      let digits = limit?.prefix { $0.isNumber }
-      return .vocabularyTooLarge(asked: recipe.vocabularySize, possible: digits.flatMap { Int($0) })
+      return .vocabularyTooLarge(asked: recipe.vocabularySize, possible: numbers?.dropFirst().first)
     }
     if reason.contains("smaller than required_chars") {
-      return .vocabularyTooSmall(asked: recipe.vocabularySize, reason: reason)
+      return .vocabularyTooSmall(
+        asked: recipe.vocabularySize,
+        reason: numbers?.dropFirst().first.map {
+          "bytes, markers and the characters of the text alone are \($0); give at least "
+            + "--vocab-size \($0)"
+        } ?? "it has no room for the characters of the text; give a larger --vocab-size")
     }
-    return .training(reason: reason)
+    if reason.contains("sentences_.empty()") {
+      return .training(reason: "there is no text to train on")
+    }
+    if reason.contains("likelihood is NAN") {
+      return .training(reason: "the probabilities of its pieces are no numbers; give other text")
+    }
+    return .training(reason: LibraryMessage.plain(reason))
   }
 }
 
@@ -103,8 +116,10 @@ package enum TokenizerTrainer {
 private final class SentenceCursor {
   private let sentences: [[UInt8]]
   private var index = 0
+  /// The parts of the sentence before `index` that are still to come, the last one first.
+  private var parts: [Range<Int>] = []
   private var buffer: UnsafeMutablePointer<CChar>
-  private var capacity = TokenizerTrainer.longestSentence
+  private var capacity = TrainerText.longestSentence
 
   init(_ sentences: [[UInt8]]) {
     self.sentences = sentences
@@ -117,15 +132,19 @@ private final class SentenceCursor {
   func next(
     _ text: UnsafeMutablePointer<UnsafePointer<CChar>?>?, _ count: UnsafeMutablePointer<Int>?
   ) -> Bool {
-    while index < sentences.count && sentences[index].isEmpty { index += 1 }
-    guard index < sentences.count else { return false }
-    let sentence = sentences[index]
-    index += 1
-    if sentence.count > capacity {
-      buffer.deallocate()
-      capacity = sentence.count
-      buffer = .allocate(capacity: capacity)
+    while parts.isEmpty {
+      guard index < sentences.count else { return false }
+      if !sentences[index].isEmpty {
+        parts = sentences[index].withUnsafeBufferPointer(TrainerText.parts).reversed()
+        parts.removeAll { $0.isEmpty }
+      }
+      index += 1
     }
+    let part = parts.removeLast()
+    let whole = sentences[index - 1]
+    let sentence = TrainerText.replacingReserved(
+      in: part.count == whole.count ? whole : Array(whole[part])
+    ).sentence
     sentence.withUnsafeBytes { bytes in
       if let base = bytes.baseAddress { memcpy(buffer, base, bytes.count) }
     }

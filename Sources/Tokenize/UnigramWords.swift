@@ -6,10 +6,13 @@ final class UnigramPieces: Sendable {
   let unknownScore: Float
   /// Largest magnitude of the score of one piece; unknown characters have it.
   let largestScore: Float
+  /// Bytes of the longest piece.
+  let longestPiece: Int
 
   init(_ model: SentencePieceModel) {
     let textIDs = (0..<Int32(model.vocabularySize)).filter(model.isText)
     trie = PieceTrie(textIDs.map { ($0, model.piece($0), model.score($0)) })
+    longestPiece = textIDs.map { model.piece($0).count }.max() ?? 0
     scores = (0..<Int32(model.vocabularySize)).map(model.score)
     byteIDs = model.byteIDs
     let textScores = textIDs.map(model.score)
@@ -28,7 +31,7 @@ final class UnigramPieces: Sendable {
 /// Where that may happen is known from how far the two are apart; it is settled in the same arithmetic
 /// as the library's (`unigram::Model::EncodeOptimized`). Not safe for use by several threads.
 final class UnigramWords {
-  private let pieces: UnigramPieces
+  let pieces: UnigramPieces
   private let trie: PieceTrie
   private var ends: UnsafeMutablePointer<End>
   private var text: UnsafeMutablePointer<UInt8>

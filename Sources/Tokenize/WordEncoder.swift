@@ -74,6 +74,11 @@ final class WordEncoder {
       result.append(try idsOfNothing())
       return 0
     }
+    if word.count > MergeWords.longestWord,
+      let runs = try encodeLong(word, firstID: firstID, into: result)
+    {
+      return runs
+    }
     // A byte has at most one id, and the marker before each word at most three.
     result.reserve(4 * word.count + 8)
     let target = result.ids + result.idCount
@@ -182,6 +187,42 @@ final class WordEncoder {
     }
   }
 
+  /// Appends the ids of a long word in little memory.
+  ///
+  /// - Returns: Its ``Words``; `nil` where that is left to the ways of shorter words, or if it is not
+  ///   UTF-8.
+  private func encodeLong(
+    _ word: UnsafeBufferPointer<UInt8>, firstID: Int, into result: EncodedLines
+  ) throws(TokenizerError) -> Int? {
+    if unknownWordID >= 0 && word.starts(with: Words.unknown) { return nil }
+    if let unigram, word.count > UnigramWords.longWord {
+      let line = UnsafeBufferPointer(start: result.ids, count: result.idCount)[firstID...]
+      // What the symbol adds to the sum is a matter of the library's version.
+      if unknownWordID >= 0 && line.contains(unknownWordID) || !isValidUTF8(word) { return nil }
+      // Somewhere in it two paths are close.
+      let score = scoreOfLine(unigram, firstID: firstID, in: result)
+      unigram.appendLong(word, after: score, to: result)
+      return Words.count(in: word)
+    }
+    guard let merges, isValidUTF8(word) else { return nil }
+    var long = LongMergeWords(pieces: merges.pieces)
+    try long.append(word, to: result)
+    return Words.count(in: word)
+  }
+
+  /// The score that the library has after the ids of the line so far.
+  private func scoreOfLine(
+    _ unigram: UnigramWords, firstID: Int, in result: EncodedLines
+  ) -> Float {
+    if scoredLine != firstID {
+      unigram.beginLine()
+      scoredLine = firstID
+    }
+    return unigram.accumulate(
+      UnsafeBufferPointer(start: result.ids + firstID, count: result.idCount - firstID),
+      byteOf: byteOf)
+  }
+
   /// Appends the ids of a word whose best two paths are close.
   private func settle(
     _ word: UnsafeBufferPointer<UInt8>, _ unigram: UnigramWords,
@@ -192,11 +233,7 @@ final class WordEncoder {
       // What the symbol adds to the sum is a matter of the library's version.
       return try encodeWithLibrary(word, lineStart: lineStart, firstID: firstID, into: result)
     }
-    if scoredLine != firstID {
-      unigram.beginLine()
-      scoredLine = firstID
-    }
-    let score = unigram.accumulate(line, byteOf: byteOf)
+    let score = scoreOfLine(unigram, firstID: firstID, in: result)
     result.idCount += unigram.roundedPath(word, after: score, into: result.ids + result.idCount)
   }
 

@@ -13,7 +13,8 @@ struct LMTokenize: ParsableCommand {
     commandName: "lm-tokenize",
     abstract: "Turn text into a tokenizer and shards of piece ids, ready for training.",
     discussion: """
-      Text has one sentence to a line and is UTF-8; files may end in .gz or .zst.
+      Text has one sentence to a line and is UTF-8; files may end in .gz or .zst,
+      pipes are read as well, and - is standard input.
       The output folder holds tokenizer.model, the shards and manifest.json. It
       appears once complete, and the same text, options and seed give the same
       bytes whatever the number of threads.
@@ -109,7 +110,7 @@ struct LMTokenize: ParsableCommand {
   @Option(help: "Threads; by default, one for each processor.")
   var threads: Int?
 
-  @Flag(help: "Replace the output folder if it exists, once the new one is complete.")
+  @Flag(help: "Replace the data set in --output, once the new one is complete; no other folder.")
   var overwrite = false
 
   static func main() { runCommand() }
@@ -162,15 +163,7 @@ struct LMTokenize: ParsableCommand {
 
   func run() throws {
     if let verify { return try VerifyCommand.run(verify) }
-    let output = output ?? ""
     Interrupt.handle(message: "lm-tokenize: stopping; press Ctrl-C again to stop at once")
-    let corpus =
-      if let corpus = self.corpus {
-        try Corpus.billionWord(corpus)
-      } else {
-        try Corpus.plain(train: train, valid: valid, test: test)
-      }
-    for note in corpus.notes { Terminal.note("lm-tokenize: note: \(note)") }
     let rule: SplitRule? =
       if splitValid != nil || splitTest != nil {
         try SplitRule(valid: splitValid ?? 0, test: splitTest ?? 0, seed: seed)
@@ -178,31 +171,45 @@ struct LMTokenize: ParsableCommand {
         nil
       }
     let threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
-    if let writeVocabulary {
-      return try VocabularyCommand.run(
-        corpus, rule: rule, minimum: minCount ?? 3, threads: threads, lineEnds: lineEnds,
-        output: writeVocabulary)
-    }
-    let source: DataSetBuilder.Tokenizer =
-      if let tokenizer {
-        .file(tokenizer)
+    let corpus =
+      if let corpus = self.corpus {
+        try Corpus.billionWord(corpus)
       } else {
-        .train(
-          TokenizerRecipe(modelType: modelType ?? .unigram, vocabularySize: vocabSize ?? 16_000),
-          SampleLimits(sentences: sampleSentences ?? 500_000))
+        try Corpus.plain(train: train, valid: valid, test: test)
       }
-    var builder = DataSetBuilder(corpus: corpus, output: output, tokenizer: source)
+    for note in corpus.notes { Terminal.note("lm-tokenize: note: \(note)") }
+    if let writeVocabulary {
+      let (minimum, lineEnds) = (minCount ?? 3, lineEnds)
+      return try StoppableWork.run {
+        try VocabularyCommand.run(
+          corpus, rule: rule, minimum: minimum, threads: threads, lineEnds: lineEnds,
+          output: writeVocabulary)
+      }
+    }
+    let output = output ?? ""
+    let vocabulary = vocabulary
+    var builder = DataSetBuilder(corpus: corpus, output: output, tokenizer: tokenizerSource)
     builder.rule = rule
-    builder.vocabulary = try vocabulary.map { try WordList(path: $0) }
     builder.lineEnds = lineEnds
     builder.seed = seed
     builder.threads = threads
     builder.overwrite = overwrite
     let display = TokenizeDisplay()
-    let manifest = try builder.build(
-      isCancelled: { Interrupt.isRequested }, report: { display.show($0) })
+    let manifest = try StoppableWork.run { [builder] in
+      var builder = builder
+      builder.vocabulary = try vocabulary.map { try WordList(path: $0) }
+      return try builder.build(
+        isCancelled: { Interrupt.isRequested }, report: { display.show($0) })
+    }
     display.finish()
     print(Self.summary(of: manifest, folder: output))
+  }
+
+  private var tokenizerSource: DataSetBuilder.Tokenizer {
+    if let tokenizer { return .file(tokenizer) }
+    return .train(
+      TokenizerRecipe(modelType: modelType ?? .unigram, vocabularySize: vocabSize ?? 16_000),
+      SampleLimits(sentences: sampleSentences ?? 500_000))
   }
 
   /// Splits with their counts, the tokenizer, and the unknown words if there is a list.
@@ -236,7 +243,7 @@ struct LMTokenize: ParsableCommand {
           + "(\(Format.share(totals.unknownWords, of: totals.words)))"
       }
       unknown =
-        "words outside the list of \(Format.count(vocabulary.words)), now <UNK>: "
+        "words outside the list of \(Format.count(vocabulary.words, "word")), now <UNK>: "
         + rates.joined(separator: ", ") + "\n"
     }
     return Format.table(rows) + "\n"

@@ -37,8 +37,10 @@ final class TokenizeDisplay: Sendable {
       enter("sampling lines", total: progress.totalDiskBytes).update(progress)
     case .encoding(let progress):
       enter("encoding", total: progress.totalDiskBytes).update(progress)
-    case .training(let sentences):
-      _ = enter("training the tokenizer on \(Format.count(sentences)) lines", total: nil)
+    case .training(let sentences, let total):
+      let share = sentences < total ? "\(Format.count(sentences)) of " : ""
+      _ = enter(
+        "training the tokenizer on \(share)\(Format.count(total, "sentence"))", total: nil)
     case .note(let sentence):
       Terminal.note("lm-tokenize: note: \(sentence)")
     }

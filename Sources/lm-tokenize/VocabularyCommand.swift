@@ -9,6 +9,7 @@ enum VocabularyCommand {
     _ corpus: Corpus, rule: SplitRule?, minimum: Int, threads: Int, lineEnds: LineEnds,
     output: String
   ) throws {
+    try WordListFile.check(output, inputs: corpus.files.map(\.path))
     let total = corpus.files(of: "train").reduce(0) { sum, file in
       sum + ((try? Files.size(of: PipeSpool.readable(file.path))) ?? 0)
     }
@@ -34,11 +35,14 @@ enum VocabularyCommand {
       throw CommandError(
         "no word of the training text occurs \(minimum) times; give a smaller --min-count")
     }
+    // What has come there meanwhile is not replaced either.
+    try WordListFile.check(output, inputs: corpus.files.map(\.path))
     try counts.write(to: output)
     print(
-      "\(output): \(Format.count(counts.kept.count)) of \(Format.count(counts.types)) different "
-        + "words, those seen at least \(Format.count(minimum)) times; all others are "
+      "\(output): \(Format.count(counts.kept.count)) of "
+        + "\(Format.count(counts.types, "different word")), those seen at least "
+        + "\(minimum == 1 ? "once" : "\(Format.count(minimum)) times"); all others are "
         + "\(Format.share(counts.words - counts.covered, of: counts.words)) of the "
-        + "\(Format.count(counts.words)) words of the training text")
+        + "\(Format.count(counts.words, "word")) of the training text")
   }
 }

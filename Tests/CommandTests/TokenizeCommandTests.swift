@@ -80,4 +80,65 @@ import Testing
       #expect(try run(arguments + ["--overwrite"]).status == 0)
     }
   }
+
+  /// The library trains for a minute and cannot be asked to stop.
+  @Test(arguments: [SIGINT, SIGTERM]) func trainingStopsAtOnce(_ signal: Int32) throws {
+    try withTemporaryDirectory { folder in
+      var text = ""
+      var state: UInt64 = 1
+      for _ in 0..<60_000 {
+        for _ in 0..<10 {
+          state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+          text += String(state >> 44, radix: 26) + " "
+        }
+        text += "\n"
+      }
+      try Data(text.utf8).write(to: URL(fileURLWithPath: folder + "/text"))
+      let outcome = try runProgram(
+        "lm-tokenize", ["--train", folder + "/text", "--output", folder + "/out"],
+        signal: (signal, after: "training the tokenizer"))
+      #expect(outcome.status == 128 + signal)
+      #expect(outcome.errors.contains("interrupted; nothing was written"))
+      #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["text"])
+    }
+  }
+
+  /// Nothing comes through the pipe: its other end is held open and silent.
+  @Test func aReadFromAPipeStopsAtOnce() throws {
+    try withTemporaryDirectory { folder in
+      let texts = folder + "/training-monolingual.tokenized.shuffled"
+      try FileManager.default.createDirectory(
+        atPath: texts, withIntermediateDirectories: false)
+      let pipe = texts + "/news.en-00001-of-00100"
+      #expect(mkfifo(pipe, 0o600) == 0)
+      let end = open(pipe, O_RDWR)
+      defer { close(end) }
+      // So that something is said before the pipe is read.
+      try Data("a\n".utf8).write(to: URL(fileURLWithPath: texts + "/README"))
+      let outcome = try runProgram(
+        "lm-tokenize", ["--corpus", folder, "--output", folder + "/out"],
+        signal: (SIGINT, after: "note: ignored"))
+      #expect(outcome.status == 128 + SIGINT)
+      #expect(try FileManager.default.contentsOfDirectory(atPath: folder).count == 1)
+    }
+  }
+
+  @Test(arguments: ["-", "/dev/stdin"]) func standardInputIsRead(_ name: String) throws {
+    try withTemporaryDirectory { folder in
+      let text = String(repeating: "one two three four five six seven eight\n", count: 300)
+      try Data(text.utf8).write(to: URL(fileURLWithPath: folder + "/text"))
+      let options = ["--vocab-size", "290", "--output"]
+      for (input, output) in [(name, "/piped"), (folder + "/text", "/plain")] {
+        let outcome = try runProgram(
+          "lm-tokenize", ["--train", input] + options + [folder + output], input: text)
+        try #require(outcome.status == 0, "\(outcome.errors)")
+        #expect(outcome.errors.contains("on 300 sentences"))
+      }
+      for file in ["tokenizer.model", "train-00000.zst"] {
+        #expect(
+          FileManager.default.contentsEqual(
+            atPath: folder + "/piped/" + file, andPath: folder + "/plain/" + file))
+      }
+    }
+  }
 }

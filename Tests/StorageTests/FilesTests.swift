@@ -146,6 +146,40 @@ import Testing
     #expect(try Files.entries(of: folder.path) == ["x"])
   }
 
+  @Test func onlyNamedFilesOfAnOldFolderAreRemoved() throws {
+    struct Refused: Error {}
+    let folder = try TemporaryFolder()
+    let target = folder.path + "/x"
+    try folder.write("1", to: "x/old")
+    let refused = try AtomicDirectory(target: target)
+    try AtomicFile.write([2], to: refused.path + "/new")
+    #expect(throws: Refused.self) { try refused.commit { _ in throw Refused() } }
+    #expect(try Files.entries(of: target) == ["old"])
+    // The old folder has another name while it is looked at.
+    let kept = try refused.commit { old in
+      #expect(old != target && !Files.exists(target))
+      let writer = try FileWriter(path: old + "/late")
+      try writer.append([3])
+      try writer.finish()
+      return ["old"]
+    }
+    #expect(try Files.entries(of: target) == ["new"])
+    #expect(try Files.contents(of: #require(kept) + "/late") == [3])
+    #expect(try AtomicDirectory.removeAbandoned(in: folder.path) { _ in true } == [])
+    #expect(try Files.entries(of: folder.path).count == 2)
+  }
+
+  @Test func anEmptyFolderIsNoObstacle() throws {
+    let folder = try TemporaryFolder()
+    let target = folder.path + "/x"
+    try Files.createDirectory(target)
+    let directory = try AtomicDirectory(target: target)
+    try AtomicFile.write([2], to: directory.path + "/new")
+    try directory.commit()
+    #expect(try Files.entries(of: target) == ["new"])
+    #expect(try Files.entries(of: folder.path) == ["x"])
+  }
+
   @Test func onlyLeftoversOfDeadProcessesAreRemoved() throws {
     let folder = try TemporaryFolder()
     let target = folder.path + "/x"

@@ -136,16 +136,31 @@ import Tokenize
 
   @Test func modelsThatLoseTextAreRefused() throws {
     let model = try Samples.model(.unigram)
-    let changes = [
-      WireFormat.normalizer(3, 0), WireFormat.normalizer(4, 1), WireFormat.normalizer(5, 0),
-      WireFormat.trainer(24, 1), WireFormat.trainer(3, 4),
-    ]
-    for change in changes {
+    #expect {
+      try SentencePieceModel(
+        serialized: model.serialized + WireFormat.normalizer(4, 1), path: "old.model")
+    } throws: { error in
+      guard case .lossyModel(let path, _) = error as? TokenizerError else { return false }
+      return path == "old.model" && "\(error)".contains("cannot spell every text exactly")
+    }
+  }
+
+  /// Such a model may well spell every text; that is not why it is refused.
+  @Test func modelsOfOtherKindsAreRefusedForWhatTheyAre() throws {
+    let model = try Samples.model(.unigram)
+    for (change, option) in [
+      (WireFormat.normalizer(3, 0), "add_dummy_prefix"),
+      (WireFormat.normalizer(5, 0), "escape_whitespaces"),
+      (WireFormat.trainer(24, 1), "treat_whitespace_as_suffix"),
+      (WireFormat.trainer(3, 4), "unigram"),
+    ] {
       #expect {
         try SentencePieceModel(serialized: model.serialized + change, path: "old.model")
       } throws: { error in
-        guard case .lossyModel(let path, _) = error as? TokenizerError else { return false }
-        return path == "old.model" && "\(error)".contains("cannot spell every text exactly")
+        guard case .unsupportedModel("old.model", let reason) = error as? TokenizerError else {
+          return false
+        }
+        return reason.contains(option) && !"\(error)".contains("cannot spell")
       }
     }
   }
@@ -176,7 +191,7 @@ import Tokenize
           sentences: Samples.lines(50, seed: 1).map { Array($0.utf8) })
       }
     }
-    #expect(throws: TokenizerError.training(reason: "no sentence to train on")) {
+    #expect(throws: TokenizerError.training(reason: "the text holds nothing but spaces")) {
       try TokenizerTrainer.train(TokenizerRecipe(), sentences: [[], [0x20]])
     }
   }

@@ -127,7 +127,7 @@ import Testing
     try withTemporaryDirectory { folder in
       let text = String(repeating: "one two three four five six seven eight\n", count: 300)
       try Data(text.utf8).write(to: URL(fileURLWithPath: folder + "/text"))
-      let options = ["--vocab-size", "290", "--output"]
+      let options = ["--vocab-size", "280", "--output"]
       for (input, output) in [(name, "/piped"), (folder + "/text", "/plain")] {
         let outcome = try runProgram(
           "lm-tokenize", ["--train", input] + options + [folder + output], input: text)

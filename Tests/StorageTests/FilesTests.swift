@@ -164,7 +164,8 @@ import Testing
       return ["old"]
     }
     #expect(try Files.entries(of: target) == ["new"])
-    #expect(try Files.contents(of: #require(kept) + "/late") == [3])
+    let place = try #require(kept)
+    #expect(try Files.contents(of: place + "/late") == [3])
     #expect(try AtomicDirectory.removeAbandoned(in: folder.path) { _ in true } == [])
     #expect(try Files.entries(of: folder.path).count == 2)
   }

@@ -1,6 +1,7 @@
 import Foundation
-import TestSupport
+import LMData
 import Synchronization
+import TestSupport
 import Testing
 import Tokenize
 
@@ -38,10 +39,12 @@ import Tokenize
 
   @Test(arguments: ModelType.allCases) func allOfALongLineIsSeen(_ type: ModelType) throws {
     let latin = String(repeating: "mum dad mud dam add ", count: 2_000)
-    let cyrillic = String(repeating: "рука река рак арка карa ", count: 600)
-    let unbroken = String(repeating: "日本日日語本日語", count: 1_500)
-    let (_, pieces) = try pieces(type, [latin + cyrillic + unbroken], size: 290)
-    #expect(pieces.contains { $0.contains("р") && $0.count > 2 })
+    let cyrillic = String(repeating: "рука река рак арка кара ", count: 1_500)
+    let unbroken = String(repeating: "日本日日語本日語", count: 800)
+    // Nearly as many as there can be.
+    let size = type == .unigram ? 290 : 300
+    let (_, pieces) = try pieces(type, [latin + cyrillic + unbroken], size: size)
+    #expect(pieces.contains { $0.contains("р") && $0.count > 1 })
     #expect(pieces.contains { $0.contains("日") && $0.count > 1 })
     #expect(!pieces.contains { $0.contains("\u{FFFD}") })
   }
@@ -60,13 +63,13 @@ import Tokenize
         output: folder.path + "/out-" + name,
         tokenizer: .train(TokenizerRecipe(vocabularySize: 800), SampleLimits()))
       builder.threads = 2
-      _ = try builder.build { phase in
+      _ = try builder.build(report: { phase in
         if case .note(let note) = phase { notes.withLock { $0.append(name + ": " + note) } }
-      }
+      })
       let model = try SentencePieceModel(path: folder.path + "/out-" + name + "/tokenizer.model")
       tokenizers.append(Set((0..<Int32(model.vocabularySize)).map { model.piece($0) }))
     }
-    #expect(tokenizers[0].intersection(tokenizers[1]).count > 760)
+    #expect(tokenizers[0].intersection(tokenizers[1]).count > 700)
     #expect(notes.withLock { $0.map { $0.prefix(12) } } == ["one: 1 line "])
   }
 
@@ -79,9 +82,9 @@ import Tokenize
     let builder = DataSetBuilder(
       corpus: try Corpus.plain(train: [folder.path + "/one"]), output: folder.path + "/out",
       tokenizer: .train(TokenizerRecipe(vocabularySize: 400), SampleLimits(bytes: 100_000)))
-    _ = try builder.build { phase in
+    _ = try builder.build(report: { phase in
       if case .note(let note) = phase { notes.withLock { $0.append(note) } }
-    }
+    })
     let found = notes.withLock { $0 }
     try #require(found.count == 2)
     #expect(found[1].contains(" of \(words.utf8.count) bytes"))
@@ -89,10 +92,11 @@ import Tokenize
 
   @Test func reasonsAreThoseOfThisProgram() throws {
     let ideographs = (0..<400).map { String(Unicode.Scalar(0x4E00 + UInt32($0))!) }
-    for (lines, size) in [
-      (ideographs.map { "\($0) \($0)" }, 400), (["a"], 300), (["▅ ▅▅"], 300), (["\t", "\0"], 300),
-      (["", " "], 300), (["a b"], 250),
-    ] {
+    let cases: [(lines: [String], size: Int)] = [
+      (ideographs.map { "\($0) \($0)" }, 400), (["a"], 300), (["▅ ▅▅"], 300),
+      (["\t", "\0"], 300), (["", " "], 300), (["a b"], 250),
+    ]
+    for (lines, size) in cases {
       for type in ModelType.allCases {
         #expect {
           try pieces(type, lines, size: size)

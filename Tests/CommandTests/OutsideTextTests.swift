@@ -7,10 +7,13 @@ import Testing
   private static let words = ["ash", "birch", "cedar", "elm", "fir", "hazel", "larch", "maple"]
 
   private static func lines(_ count: Int, from first: Int) -> String {
-    (first..<first + count).map { line in
-      (0..<(3 + line % 7)).map { words[(line * 7919 + $0 * (line + 3)) % 8] }
-        .joined(separator: " ")
-    }.joined(separator: "\n") + "\n"
+    let all: [String] = (first..<first + count).map { (line: Int) -> String in
+      let chosen: [Int] = (0..<(3 + line % 7)).map { (place: Int) -> Int in
+        (line * 7919 + place * (line + 3)) % 8
+      }
+      return chosen.map { words[$0] }.joined(separator: " ")
+    }
+    return all.joined(separator: "\n") + "\n"
   }
 
   /// A tiny model, and a text that it has not seen.

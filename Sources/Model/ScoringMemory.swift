@@ -19,7 +19,7 @@ extension Transformer {
     let activations = Activations.floats(config, positions: positions, training: false)
     var need = Buffer.bytes(count: max(0, activations - held))
     // Ids, targets, positions, scores and their copies on the way out.
-    need += 64 * positions
+    need += 64 * min(positions, Buffer.mostFloats >> 8)
     try MemoryLimit.require(need, for: purpose, advice: advice)
     if positions > Self.ordinaryPositions {
       // Most attentions borrow by the length of a sequence; the trial is small beside the batch.

@@ -284,8 +284,9 @@ struct LMEval: ParsableCommand {
       throw ValidationError(
         "--line-ends belongs to --text; for a data set it belongs to lm-tokenize")
     }
-    guard text.count(where: { $0 == PipeSpool.standardInput }) < 2 else {
-      throw ValidationError("--text names standard input twice: its text would be counted twice")
+    let read = text + (vocabulary.map { [$0] } ?? [])
+    guard read.count(where: { $0 == PipeSpool.standardInput }) < 2 else {
+      throw ValidationError("standard input (-) is named twice, and can be only one text or list")
     }
     if !split.isEmpty, data == nil { throw ValidationError("--split belongs to --data") }
     if Set(split).count < split.count {

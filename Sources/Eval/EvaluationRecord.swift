@@ -91,6 +91,9 @@ package enum EvaluationLog {
 
   /// Adds a record; an older one of the same weights on the same text, scored the same way, goes.
   package static func add(_ record: EvaluationRecord, run: String) throws {
+    // What another adds between reading and writing would be lost.
+    let lock = try lock(run: run)
+    defer { lock.release() }
     let kept = try read(run: run).filter { !$0.repeats(record) }
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]

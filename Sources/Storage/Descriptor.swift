@@ -38,6 +38,24 @@ final class Descriptor {
     isOpen = false
   }
 
+  /// Creates a file that must not be there yet, for writing.
+  init(creatingNew path: String) throws(StorageError) {
+    self.path = path
+    try SystemFault.check(.create, path, doing: "create")
+    number = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+    if number < 0 { throw .last("create", path) }
+  }
+
+  /// Opens a file that exists, for writing if that is allowed: some network disks lock no other.
+  init(locking path: String) throws(StorageError) {
+    self.path = path
+    let writable = open(path, O_RDWR | O_CLOEXEC)
+    number =
+      writable < 0 && (errno == EACCES || errno == EROFS)
+      ? open(path, O_RDONLY | O_CLOEXEC) : writable
+    if number < 0 { throw .last("open", path) }
+  }
+
   deinit {
     if isOpen { Foundation.close(number) }
   }

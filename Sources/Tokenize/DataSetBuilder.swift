@@ -63,6 +63,17 @@ package struct DataSetBuilder: Sendable {
     isCancelled: @escaping @Sendable () -> Bool = { false },
     report: @escaping @Sendable (Phase) -> Void = { _ in }
   ) throws(TokenizerError) -> Manifest {
+    // Two at once would take each other's unfinished folder for one that was left behind.
+    let lock: FileLock
+    do {
+      lock = try FileLock(
+        of: output, at: "\(Files.parent(of: output))/.\(Files.name(of: output)).lock")
+    } catch .storage(let error) {
+      throw .storage(error)
+    } catch {
+      throw .options("\(error)")
+    }
+    defer { lock.release() }
     // First of all: it may give an old folder its name back.
     do { try AtomicDirectory.removeAbandoned(besides: output) } catch { throw .storage(error) }
     let place = OutputFolder(path: output, inputs: inputs, overwrite: overwrite)

@@ -175,6 +175,20 @@ import Tokenize
     #expect(try Files.entries(of: folder.path) == ["a", "out"])
   }
 
+  /// Two that make one folder would remove each other's work: the second is refused at once.
+  @Test func oneAtATimeMakesAFolder() throws {
+    let folder = try TemporaryFolder()
+    try folder.write(Samples.lines(200, seed: 1).joined(separator: "\n") + "\n", to: "text.txt")
+    let builder = try builder(folder, train: ["text.txt"])
+    let lock = try FileLock(of: "the other", at: folder.path + "/.out.lock")
+    let error = #expect(throws: TokenizerError.self) { try builder.build() }
+    #expect("\(try #require(error))".contains("process \(getpid())"))
+    #expect(!Files.exists(builder.output))
+    lock.release()
+    _ = try builder.build()
+    #expect(try Files.entries(of: folder.path) == ["out", "text.txt"])
+  }
+
   @Test func anInterruptLeavesNothing() throws {
     let folder = try TemporaryFolder()
     try folder.write(String(repeating: sample, count: 60), to: "a")

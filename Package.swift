@@ -93,7 +93,8 @@ let package = Package(
 
     command("lm-tokenize", ["Tokenize", "LMData", "Storage"]),
     command("lm-train", ["Train", "Eval", "Model", "Tensor", "LMData", "Tokenize", "Storage"]),
-    command("lm-eval", ["Report", "Eval", "Model", "Tensor", "LMData", "Tokenize", "Storage"]),
+    command(
+      "lm-eval", ["Report", "Train", "Eval", "Model", "Tensor", "LMData", "Tokenize", "Storage"]),
     command("lm-sample", ["Eval", "Tensor", "LMData", "Tokenize"]),
     command(
       "lm-bench", ["Bench", "Train", "Eval", "Model", "Tensor", "LMData", "Tokenize", "Storage"]),

@@ -6,6 +6,7 @@ import LMData
 import Model
 import Storage
 import Tokenize
+import Train
 
 /// `lm-eval --perplexity`: scores a text with one model or several and prints what was asked for.
 struct ScoreCommand {
@@ -20,6 +21,10 @@ struct ScoreCommand {
   }
 
   func run() throws {
+    if let score = options.score {
+      let inputs = options.text + [options.vocabulary].compactMap(\.self)
+      try OutputFile.check(score, option: "--score", inputs: inputs)
+    }
     let evaluations = try options.models.map(evaluate)
     let comparison = try compared(evaluations)
     if options.record { for evaluation in evaluations { try keep(evaluation) } }
@@ -87,7 +92,7 @@ struct ScoreCommand {
     let progress = Progress(title, total: source.bytes) { "\(Format.bytes(Int($0)))/s" }
     var seen = 0
     scorer.progress = { tally in
-      if Interrupt.isRequested { throw ExitCode(130) }
+      if Interrupt.isRequested { throw Interrupt.exitCode }
       progress.advance(Double(tally.bytes - seen))
       seen = tally.bytes
     }

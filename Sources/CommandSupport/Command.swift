@@ -12,9 +12,13 @@ package struct CommandError: Error, CustomStringConvertible {
 
 extension ParsableCommand {
   /// Runs the command: usage errors end with code 2, any other with one sentence and code 1.
-  package static func runCommand() -> Never {
+  ///
+  /// - Parameter prepare: Run first of all; commands that save when a signal asks for it say so here.
+  package static func runCommand(preparing prepare: () -> Void = {}) -> Never {
     StandardStreams.open()
     let name = configuration.commandName ?? "command"
+    prepare()
+    Interrupt.passOverUserSignals(command: name)
     do {
       Processor.requireVectorUnits(command: name)
       // For scripts/install.sh; --generate-completion-script is ArgumentParser's own.

@@ -1,9 +1,22 @@
+package import ArgumentParser
 import Foundation
 import Synchronization
 
-/// SIGINT and SIGTERM as a question that a loop asks.
+/// Signals as questions that a loop asks.
+///
+///     SIGINT, SIGTERM, SIGHUP   stop
+///     SIGUSR1                   save and stop; passed over where nothing can be saved
+///     SIGUSR2                   save and go on; passed over where nothing can be saved
+///
+/// A SIGHUP that was ignored when the program began stays so: that is what `nohup` asks for.
 package enum Interrupt {
   private static let received = Atomic<Int32>(0)
+  private static let isUrgent = Atomic<Bool>(false)
+  private static let savingIsWanted = Atomic<Bool>(false)
+  private static let saves = Atomic<Bool>(false)
+  /// Where the handler leaves the number of a signal for the thread that writes the messages.
+  private static let ringer = Atomic<Int32>(-1)
+  private static let words = Mutex((stop: "", save: ""))
 
   /// The signal that asked the program to stop; 0 if none has.
   package static var signal: Int32 { received.load(ordering: .relaxed) }
@@ -11,88 +24,106 @@ package enum Interrupt {
   /// Whether somebody has asked the program to stop.
   package static var isRequested: Bool { signal != 0 }
 
-  /// Turns the first signal into `isRequested`; a second one ends the program at once.
+  /// How a program ends that has been asked to: 128 and the number of the signal, as in a shell.
+  package static var exitCode: ExitCode { ExitCode(128 + signal) }
+
+  /// Whether somebody has asked since the last time for what is there to be saved.
+  package static func takeSavingRequest() -> Bool {
+    savingIsWanted.exchange(false, ordering: .relaxed)
+  }
+
+  /// Turns the first signal into `isRequested`; a second SIGINT or SIGTERM ends the program at once.
   ///
-  /// - Parameter message: Written to standard error at the first signal.
-  package static func handle(message: String) {
-    for number in [SIGINT, SIGTERM] {
-      Foundation.signal(number, SIG_IGN)
-      let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-      source.setEventHandler {
-        // The handler keeps its source alive for the life of the program.
-        withExtendedLifetime(source) {}
-        if received.exchange(number, ordering: .relaxed) != 0 { Foundation.exit(128 + number) }
-        Terminal.note(message)
+  /// SIGHUP and SIGUSR1 never count as the second one: a closing terminal sends SIGHUP twice, and
+  /// some send it right after SIGTERM. May be called again to say something else.
+  ///
+  /// - Parameters:
+  ///   - message: Written to standard error at the first signal.
+  ///   - saving: Written at SIGUSR2; nil where nothing can be saved.
+  package static func handle(message: String, saving: String? = nil) {
+    words.withLock {
+      $0.stop = message
+      if let saving { $0.save = saving }
+    }
+    if saving != nil { saves.store(true, ordering: .relaxed) }
+    install(SIGINT, SIGTERM, SIGHUP)
+    if saving != nil { install(SIGUSR1, SIGUSR2) }
+  }
+
+  /// Says that SIGUSR1 and SIGUSR2 change nothing, unless the command saves at them.
+  ///
+  /// Batch systems send them to all that runs, and by default they would end it without a word.
+  package static func passOverUserSignals(command: String) {
+    guard !saves.load(ordering: .relaxed) else { return }
+    words.withLock { $0.save = "\(command): a signal asked to save, but nothing can be; going on" }
+    install(SIGUSR1, SIGUSR2)
+  }
+
+  private static func install(_ numbers: Int32...) {
+    _ = speaker
+    // What the handler touches is made before it may run.
+    _ = (received.load(ordering: .relaxed), isUrgent.load(ordering: .relaxed))
+    _ = (savingIsWanted.load(ordering: .relaxed), saves.load(ordering: .relaxed))
+    for number in numbers {
+      var old = sigaction()
+      sigaction(number, nil, &old)
+      let isIgnored =
+        unsafeBitCast(old.__sigaction_handler.sa_handler, to: Int.self)
+        == unsafeBitCast(SIG_IGN, to: Int.self)
+      if number == SIGHUP, isIgnored { continue }
+      var action = sigaction()
+      action.__sigaction_handler = .init(sa_handler: { Interrupt.note($0) })
+      sigemptyset(&action.sa_mask)
+      action.sa_flags = SA_RESTART
+      sigaction(number, &action, nil)
+      // Whoever started the program may have held the signal back.
+      var held = sigset_t()
+      sigemptyset(&held)
+      sigaddset(&held, number)
+      pthread_sigmask(SIG_UNBLOCK, &held, nil)
+    }
+  }
+
+  /// The handler: nothing but flags and one `write`.
+  private static func note(_ number: Int32) {
+    let code = errno
+    var isNew = true
+    if number == SIGUSR2 || (number == SIGUSR1 && !saves.load(ordering: .relaxed)) {
+      savingIsWanted.store(true, ordering: .relaxed)
+    } else {
+      if number == SIGINT || number == SIGTERM,
+        isUrgent.exchange(true, ordering: .relaxed)
+      {
+        _exit(128 + number)
       }
-      source.resume()
+      // The first one decides how the program ends.
+      isNew =
+        received.compareExchange(expected: 0, desired: number, ordering: .relaxed).exchanged
     }
+    if isNew {
+      var byte = UInt8(truncatingIfNeeded: number)
+      _ = write(ringer.load(ordering: .relaxed), &byte, 1)
+    }
+    errno = code
   }
-}
 
-/// SIGINT as the wish to stop what is going on, not the program.
-package enum Break {
-  private static let wanted = Atomic<Bool>(false)
-  /// The two ends of a pipe in which the handler leaves a byte: a wait that is about to begin when the
-  /// signal comes would miss it, as `read` alone does, but finds the byte.
-  private static let bell = Atomic<Int32>(-1)
-  private static let ringer = Atomic<Int32>(-1)
-
-  /// From now on SIGINT ends no program, but a `wait`.
-  ///
-  /// - Throws: `CommandError` if the system has no pipe to give.
-  package static func handle() throws {
+  /// The thread that writes the messages; without a pipe there are none.
+  private static let speaker: Void = {
     var ends: [Int32] = [-1, -1]
-    guard pipe(&ends) == 0, fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0,
-      fcntl(ends[1], F_SETFL, O_NONBLOCK) == 0
-    else {
-      throw CommandError("could not make a pipe: \(String(cString: strerror(errno)))")
-    }
-    // Made before a handler may touch them.
-    wanted.store(false, ordering: .relaxed)
-    bell.store(ends[0], ordering: .relaxed)
+    guard pipe(&ends) == 0, fcntl(ends[1], F_SETFL, O_NONBLOCK) == 0 else { return }
+    for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
     ringer.store(ends[1], ordering: .relaxed)
-    var action = sigaction()
-    action.__sigaction_handler = .init(
-      sa_handler: { _ in
-        let code = errno
-        Break.wanted.store(true, ordering: .sequentiallyConsistent)
-        // A full pipe rings as well.
-        var byte: UInt8 = 0
-        _ = write(Break.ringer.load(ordering: .relaxed), &byte, 1)
-        errno = code
-      })
-    sigemptyset(&action.sa_mask)
-    action.sa_flags = SA_RESTART
-    sigaction(SIGINT, &action, nil)
-  }
-
-  /// Waits until `descriptor` has something to read, or its end.
-  ///
-  /// - Returns: Whether it has; not so where somebody asked, before or meanwhile.
-  package static func wait(for descriptor: Int32) -> Bool {
-    while true {
-      if isRequested { return false }
-      // A negative descriptor, before `handle`, is passed over.
-      var watched = [
-        pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0),
-        pollfd(fd: bell.load(ordering: .relaxed), events: Int16(POLLIN), revents: 0),
-      ]
-      let ready = poll(&watched, nfds_t(watched.count), -1)
-      // An error of `poll` other than a signal is one of `read` as well, which reports it.
-      if isRequested { return false }
-      if ready < 0 ? errno != EINTR : watched[0].revents != 0 { return true }
+    let bell = ends[0]
+    Thread.detachNewThread {
+      var byte: UInt8 = 0
+      while true {
+        let count = read(bell, &byte, 1)
+        if count < 0, errno == EINTR { continue }
+        guard count == 1 else { return }
+        let number = Int32(byte)
+        let isStop = number != SIGUSR2 && (number != SIGUSR1 || saves.load(ordering: .relaxed))
+        Terminal.note(words.withLock { isStop ? $0.stop : $0.save })
+      }
     }
-  }
-
-  /// Whether somebody has asked since `take` was last called.
-  package static var isRequested: Bool { wanted.load(ordering: .sequentiallyConsistent) }
-
-  /// Whether somebody has asked since the last time.
-  package static func take() -> Bool {
-    // Emptied first: a signal in between then rings in vain, and is not missed.
-    var bytes = [UInt8](repeating: 0, count: 64)
-    let end = bell.load(ordering: .relaxed)
-    if end >= 0, isRequested { while read(end, &bytes, bytes.count) > 0 {} }
-    return wanted.exchange(false, ordering: .sequentiallyConsistent)
-  }
+  }()
 }

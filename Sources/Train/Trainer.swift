@@ -11,17 +11,17 @@ import Tensor
 /// for any number of threads and across any interruption.
 package final class Trainer {
   package let config: RunConfig
-  private let dataSet: DataSet
-  private let pieceTable: PieceTable
+  let dataSet: DataSet
+  let pieceTable: PieceTable
   private let tokenizerFiles: [String: [UInt8]]
   private let store: CheckpointStore
   private let kernels: any Kernels = CPUKernels()
   private let parameters: Parameters
   private let gradients: Parameters
   private let optimizer: Optimizer
-  private let model: Transformer
+  let model: Transformer
   private let cost: Cost
-  private var state: TrainState
+  var state: TrainState
   /// The step on disk, and when it got there in trained seconds.
   private var saved: (step: Int, seconds: Double)
 
@@ -33,6 +33,10 @@ package final class Trainer {
   package var report: (TrainingEvent) -> Void = { _ in }
   /// Asked after every step.
   package var shouldStop: () -> Bool = { false }
+  /// Asked after every step; true saves it, and the run goes on.
+  package var shouldSave: () -> Bool = { false }
+  /// Called before a checkpoint is written; an error ends the run without it.
+  package var willSave: () throws -> Void = {}
   /// Given the place, gradient and nats of every batch before they are looked at; tests put faults
   /// here.
   package var fault: (Cursor, Parameters, inout Double) -> Void = { _, _, _ in }
@@ -162,11 +166,12 @@ package final class Trainer {
       state.window.seconds += seconds
       state.window.flops += cost.training(lengths: lengths)
       try afterStep(log)
-      if shouldStop(), state.step < config.steps {
+      let isStopped = shouldStop() && state.step < config.steps
+      if shouldSave() || isStopped {
         try log.flush()
         try save()
-        return .interrupted(step: state.step)
       }
+      if isStopped { return .interrupted(step: state.step) }
     }
     return .finished
   }
@@ -361,32 +366,9 @@ package final class Trainer {
     ).wordPerplexity
   }
 
-  /// Scores the validation split, without dropout, in file order.
-  ///
-  /// - Returns: Whether it is the best so far.
-  private func validate(log: RunLogs) throws -> Bool {
-    let tally = try Validator(
-      model: model, dataSet: dataSet, split: config.data.validSplit, mode: config.data.mode,
-      pieceTable: pieceTable
-    ).tally(limit: config.report.validationSequences) { report(.validating($0)) }
-    guard tally.nats.isFinite else {
-      report(.validationNotFinite(step: state.step))
-      return false
-    }
-    let validation = Validation(step: state.step, tally: tally)
-    let isBest = state.best.map { tally.natsPerPiece < $0.tally.natsPerPiece } ?? true
-    if isBest { state.best = validation }
-    try log.append(
-      Metrics(
-        kind: "valid", step: state.step, pieces: state.pieces, natsPerPiece: tally.natsPerPiece,
-        piecesCounted: tally.pieces + tally.sentences, wordPerplexity: tally.wordPerplexity,
-        trainedSeconds: state.trainedSeconds))
-    report(.validated(validation, isBest: isBest))
-    return isBest
-  }
-
   private func save() throws {
     guard saved.step != state.step else { return }
+    try willSave()
     try store.save(
       state, model: config.model, parameters: parameters, optimizer: optimizer,
       tokenizerFiles: tokenizerFiles)

@@ -66,7 +66,7 @@ struct AuditCommand {
       "auditing \(model.config.attention)", total: Double(auditor.work)
     ) { "\(Format.count(Int($0))) pieces/s" }
     auditor.progress = { positions in
-      if Interrupt.isRequested { throw ExitCode(130) }
+      if Interrupt.isRequested { throw Interrupt.exitCode }
       progress.advance(Double(positions))
     }
     let report = try auditor.run()

@@ -22,6 +22,8 @@ struct LMEval: ParsableCommand {
       (sampled YOSO) is scored by its expectation and, beside that, as it was
       trained: mean and deviation over --hash-seeds draws. No figure depends on
       --threads, --batch-pieces or the order of the lines.
+      SIGINT, SIGTERM and SIGHUP end it with nothing written; SIGUSR1 and SIGUSR2
+      change nothing.
 
       EXAMPLES
 

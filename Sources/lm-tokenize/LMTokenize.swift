@@ -17,7 +17,8 @@ struct LMTokenize: ParsableCommand {
       pipes are read as well, and - is standard input.
       The output folder holds tokenizer.model, the shards and manifest.json. It
       appears once complete, and the same text, options and seed give the same
-      bytes whatever the number of threads.
+      bytes whatever the number of threads. SIGINT, SIGTERM and SIGHUP end it with
+      nothing written; SIGUSR1 and SIGUSR2 change nothing, as nothing can be saved.
 
       EXAMPLES
 

@@ -14,9 +14,10 @@ struct LMTrain: ParsableCommand {
     commandName: "lm-train",
     abstract: "Train a causal decoder on shards made by lm-tokenize.",
     discussion: """
-      SIGINT (Ctrl-C) and SIGTERM save a checkpoint and end the run; --resume
-      takes it up with the same bits as if it had never stopped, and --resume
-      --steps N makes the run longer while its rate has not depended on its end.
+      SIGINT (Ctrl-C), SIGTERM and SIGHUP save a checkpoint and end the run;
+      --resume takes it up with the same bits as if it had never stopped, and
+      --resume --steps N makes the run longer while its rate has not depended on
+      its end. A run folder is trained in by one process at a time.
       --dry-run says what a run needs; --assume-1bw plans for the benchmark
       without having it.
 
@@ -34,6 +35,27 @@ struct LMTrain: ParsableCommand {
 
       The run folder holds metrics.jsonl and the same numbers for TensorBoard
       (tensorboard --logdir RUN); lm-eval --report RUN makes one page of them.
+
+      SIGNALS
+
+      SIGINT, SIGTERM   save a checkpoint and leave with 130 or 143; a second
+                        one of these leaves at once, unsaved
+      SIGHUP            save and leave with 129: a closed terminal, a lost ssh;
+                        under nohup nothing happens
+      SIGUSR1           save and leave with 138: batch systems send it before
+                        the time is up (sbatch --signal=USR1@120)
+      SIGUSR2           save and go on
+
+      The exit code is 128 and the number of the first signal, so that a script
+      can tell a run to be taken up from one that has finished (0) or failed (1).
+
+      ONE AT A TIME
+
+      RUN/lock names the process that trains: command, host, process number
+      and since when. A second lm-train on the folder is refused. What a killed
+      process of this machine has left is taken over by itself; of another
+      machine nobody can tell: once it is certain that the process is gone,
+      remove RUN/lock. lm-eval and lm-sample read a run while it is trained.
       """)
 
   @Option(help: "Folder of shards made by lm-tokenize.")
@@ -70,7 +92,14 @@ struct LMTrain: ParsableCommand {
   @OptionGroup(title: "What people change")
   var options: RunOptions
 
-  static func main() { runCommand() }
+  static func main() {
+    runCommand {
+      // From the first moment on: nothing has been begun that could be lost.
+      Interrupt.handle(
+        message: "lm-train: stopping before the first step",
+        saving: "lm-train: saving a checkpoint after this step")
+    }
+  }
 
   func validate() throws {
     if listPresets || listAttentions { return }
@@ -108,12 +137,17 @@ struct LMTrain: ParsableCommand {
       return
     }
     if let threads { Parallel.threads = threads }
+    // Before anything in the run folder is read, and until all of it is written.
+    let lock = try dryRun ? nil : lockRun(output ?? "")
+    defer { lock?.release() }
     let dataSet = assumesBenchmark ? nil : try DataSet(directory: data ?? "")
     let manifest = try dataSet?.manifest ?? assumedManifest()
     let config = try runConfig(manifest)
     try config.validate()
     let tokenizer = try dataSet.map { try Tokenizer(of: $0) }
+    try Self.leaveIfAsked()
     let peak = MatrixPeak.measure()
+    try Self.leaveIfAsked()
     let plan = try TrainingPlan(
       config, manifest: manifest, programBytes: ProcessMemory.resident)
     if json {
@@ -132,7 +166,21 @@ struct LMTrain: ParsableCommand {
       advice:
         "choose a smaller model, fewer --micro-batch-pieces, or --stream-length N in place of "
         + "whole sentences (the largest micro-batch has \(Format.count(plan.positions)) pieces)")
-    try train(config, dataSet, tokenizer, peak: peak, run: output ?? "")
+    try train(config, dataSet, tokenizer, peak: peak, run: output ?? "", lock: lock)
+  }
+
+  /// Makes this process the only one that trains in a run folder.
+  private func lockRun(_ run: String) throws -> FileLock {
+    try RunPlace.check(run, data: data ?? "", isResumed: resume)
+    if resume, !Files.isDirectory(run) {
+      throw TrainingError.nothingToResume(run: run, reasons: [])
+    }
+    return try FileLock(of: run, at: run + "/" + RunPlace.lockName)
+  }
+
+  /// Ends the program if a signal has asked for it before the first step.
+  private static func leaveIfAsked() throws {
+    if Interrupt.isRequested { throw Interrupt.exitCode }
   }
 
   /// The tokenizer of a data set: its file, stored with every checkpoint, and what its ids spell.
@@ -257,16 +305,21 @@ struct LMTrain: ParsableCommand {
   // MARK: Training
 
   private func train(
-    _ config: RunConfig, _ dataSet: DataSet, _ tokenizer: Tokenizer, peak: Double, run: String
+    _ config: RunConfig, _ dataSet: DataSet, _ tokenizer: Tokenizer, peak: Double, run: String,
+    lock: FileLock?
   ) throws {
     if !resume, Files.exists(configPath(run)) { throw TrainingError.exists(run: run) }
-    Interrupt.handle(message: "lm-train: saving a checkpoint; once more ends at once, unsaved")
+    try Self.leaveIfAsked()
     let printer = ProgressPrinter(steps: config.steps)
     let trainer = try Trainer(
       config: config, dataSet: dataSet, pieceTable: tokenizer.pieces, tokenizer: tokenizer.file,
       tokenizerForms: tokenizer.forms, run: run, resume: resume, report: { printer.show($0) })
     trainer.peak = peak
     trainer.shouldStop = { Interrupt.isRequested }
+    trainer.shouldSave = { Interrupt.takeSavingRequest() }
+    trainer.willSave = { try lock?.confirm() }
+    try Self.leaveIfAsked()
+    Interrupt.handle(message: "lm-train: saving a checkpoint; once more ends at once, unsaved")
     try JSONFile.write(config, to: configPath(run))
     switch try trainer.train() {
     case .finished:
@@ -277,7 +330,7 @@ struct LMTrain: ParsableCommand {
       Terminal.note(
         "stopped after step \(Format.count(step)), all of it saved; go on with: "
           + "lm-train --data \(dataSet.directory) --output \(run) --resume")
-      throw ExitCode(128 + Interrupt.signal)
+      throw Interrupt.exitCode
     }
   }
 }

@@ -60,6 +60,18 @@ for command in $commands; do
 done
 [[ -x $prefix/bin/fetch-1bw && -e $prefix/share/doc/billion-word-trainer/docs/formats.md ]] ||
   fail "the installation lacks fetch-1bw or the documents"
+# Another program's command of the same name is neither replaced nor, if it came later, removed.
+mkdir -p "$work/theirs/bin"
+echo theirs >"$work/theirs/bin/lm-eval"
+if BIN=$bin scripts/install.sh --prefix "$work/theirs" >"$work/log" 2>&1; then
+  fail "installed over a file of another program"
+fi
+[[ $(find "$work/theirs" -type f) == "$work/theirs/bin/lm-eval" ]] || fail "half an installation"
+cp -R "$prefix" "$work/later"
+echo theirs >"$work/later/bin/lm-eval"
+quietly scripts/install.sh --uninstall --prefix "$work/later"
+[[ $(find "$work/later" -type f) == "$work/later/bin/lm-eval" ]] ||
+  fail "removal left $(find "$work/later") of what a later program has"
 # A second installation leaves one, and removal leaves what was there before.
 echo mine >"$prefix/bin/mine"
 quietly env BIN="$bin" scripts/install.sh --prefix "$prefix"

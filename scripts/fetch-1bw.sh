@@ -245,8 +245,14 @@ tar --extract --gzip --file "$source" --directory "$unpacked" --no-same-owner \
     "at the archive, and run this again"
 problem=$(problem_of "$unpacked/$folder")
 [[ -z $problem ]] || fail "the archive $source is not the benchmark's: $problem"
-mv "$unpacked/$folder" "$target"
+mv --no-target-directory "$unpacked/$folder" "$target"
 if [[ -z $archive ]]; then
-  if [[ -n $keep ]]; then mv "$part" "${part%.part}"; else rm -f "$part"; fi
+  if [[ -z $keep ]]; then
+    rm -f "$part"
+  elif [[ -e ${part%.part} ]]; then
+    say "kept the archive as $part: ${part%.part} was there already and is left as it is"
+  else
+    mv "$part" "${part%.part}"
+  fi
 fi
 next

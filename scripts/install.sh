@@ -4,6 +4,8 @@
 #   scripts/install.sh [--prefix DIR]              DIR: /usr/local
 #   scripts/install.sh --uninstall [--prefix DIR]  removes what was installed there, nothing else
 #
+# A file of another program that has one of the names is never replaced or removed.
+#
 # Set BIN to a folder of release builds to install those.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -11,7 +13,7 @@ commands=(lm-tokenize lm-train lm-eval lm-sample lm-bench)
 name=billion-word-trainer
 
 usage() {
-  sed -n '2,7p' "$0" | cut -c3- >&2
+  sed -n '2,9p' "$0" | cut -c3- >&2
   exit 2
 }
 fail() {
@@ -29,17 +31,36 @@ done
 [[ $prefix == /* ]] || prefix=$PWD/$prefix
 list=$prefix/share/$name/installed
 
+# Whether a file is the one that was installed; lists of before have names and no sums.
+is_ours() { # is_ours SUM FILE
+  [[ -z $1 || ! -e $prefix/$2 || $(sha256sum <"$prefix/$2" 2>/dev/null) == "$1  -" ]]
+}
+
+# Reads the list of an earlier installation: SUM and FILE of each line, SUM empty if there is none.
+listed() {
+  local sum file
+  while read -r sum file; do
+    if [[ -z $file ]]; then file=$sum sum=; fi
+    file=${file#\*}
+    [[ -n $file && $file != /* && $file != *..* ]] || continue
+    printf '%s\t%s\n' "${sum:--}" "$file"
+  done <"$list"
+}
+
 # Files that the list of an earlier installation names, and folders that are empty then.
 remove() {
-  local file folder
-  while read -r file; do
-    [[ -n $file && $file != /* && $file != *..* ]] || continue
+  local sum file folder
+  while IFS=$'\t' read -r sum file; do
+    if ! is_ours "${sum#-}" "$file"; then
+      echo "install: $prefix/$file is left: it is not the file that was installed" >&2
+      continue
+    fi
     rm -f "$prefix/$file"
     folder=$(dirname "$file")
     while [[ $folder != . ]] && rmdir "$prefix/$folder" 2>/dev/null; do
       folder=$(dirname "$folder")
     done
-  done <"$list"
+  done < <(listed)
 }
 if [[ -n $uninstall ]]; then
   [[ -e $list ]] || fail "$list is not there, so nothing is known to be installed in $prefix; give" \
@@ -80,10 +101,23 @@ install -m 644 README.md CONTRIBUTING.md "$stage/share/doc/$name/"
 install -m 644 docs/* "$stage/share/doc/$name/docs/"
 install -m 755 scripts/fetch-1bw.sh "$stage/bin/fetch-1bw"
 
+# Other programs may have a command of the same name: theirs stays.
+declare -A ours=()
+if [[ -e $list ]]; then
+  while IFS=$'\t' read -r sum file; do
+    if is_ours "${sum#-}" "$file"; then ours[$file]=1; fi
+  done < <(listed)
+fi
+while read -r file; do
+  [[ -z ${ours[$file]:-} ]] && [[ -e $prefix/$file || -L $prefix/$file ]] || continue
+  fail "$prefix/$file is there and was not installed by this script; remove it, or choose another" \
+    "--prefix, for example --prefix ~/.local/$name"
+done < <(cd "$stage" && find . -type f | sed 's|^\./||' | sort)
+
 # What an older version had and this one has not goes.
 if [[ -e $list ]]; then remove; fi
-(cd "$stage" && find . -type f | sed 's|^\./||' | sort; echo "share/$name/installed") \
-  >"$work/installed"
+(cd "$stage" && find . -type f | sed 's|^\./||' | sort | xargs -d '\n' sha256sum
+  echo "share/$name/installed") >"$work/installed"
 mv "$work/installed" "$stage/share/$name/installed"
 cp -R "$stage/." "$prefix/"
 echo "Installed ${commands[*]} and fetch-1bw into $prefix/bin, manual pages and completions into" \

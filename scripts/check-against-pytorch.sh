@@ -14,8 +14,6 @@ if (($# != 2)); then
 fi
 checkpoint=$1
 data=$2
-if [[ -e $checkpoint/latest ]]; then checkpoint=$checkpoint/$(<"$checkpoint/latest"); fi
-
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 if [[ -z ${PYTHON:-} ]]; then
@@ -24,6 +22,9 @@ if [[ -z ${PYTHON:-} ]]; then
   PYTHON=$work/venv/bin/python
 fi
 
+# The newest good one of a run, once for all that read it.
+checkpoint=$(PYTHONPATH=scripts/reference "$PYTHON" -c \
+  'import score, sys; print(score.checkpoint_folder(sys.argv[1]))' "$checkpoint")
 swift build -c release --product lm-bench
 swift build -c release --product lm-eval
 bin=$(swift build -c release --show-bin-path)

@@ -65,7 +65,7 @@ for kind in unigram bpe; do
   if [[ $kind == bpe ]]; then head=--no-tied-head; fi
   quietly "$bin/lm-train" --data "$work/$kind" --output "$work/run-$kind" --layers 2 --width 64 \
     --heads 4 --hidden 128 --steps 150 --batch-pieces 512 --rate 0.01 --warmup 10 $head
-  step=$work/run-$kind/$(<"$work/run-$kind/latest")
+  step=$work/run-$kind/step-00000150
   score "$step" --tokenizer
   greedy "$step"
 done

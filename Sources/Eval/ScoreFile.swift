@@ -57,7 +57,7 @@ package final class ScoreFile {
     }
     // What a killed run has left; if it cannot be removed, it is in nobody's way.
     _ = try? AtomicDirectory.removeAbandoned(besides: path)
-    let partial = "\(Files.parent(of: path))/.\(Files.name(of: path)).partial-\(getpid())"
+    let partial = AtomicFile.temporaryPath(besides: path)
     temporary = partial
     do {
       writer = try FileWriter(path: partial)

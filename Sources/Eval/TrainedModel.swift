@@ -19,10 +19,16 @@ package struct TrainedModel {
   ///   - given: A run folder, whose newest checkpoint is taken, or one checkpoint.
   ///   - verifyingWeights: Whether the weights are read whole and compared with their sum, or
   ///     mapped and read as they are needed.
-  package init(_ given: String, verifyingWeights: Bool) throws {
+  ///   - damaged: Checkpoints of a run that are known to be of no use, and why.
+  ///   - note: Told, a sentence each, of checkpoints of a run that were passed over.
+  package init(
+    _ given: String, verifyingWeights: Bool, damaged: [String: String] = [:],
+    note: (String) -> Void = { _ in }
+  ) throws {
     var given = given
     while given.count > 1 && given.hasSuffix("/") { given.removeLast() }
-    path = try CheckpointFolder.resolve(given)
+    path = try CheckpointFolder.resolve(
+      given, verifyingWeights: verifyingWeights, damaged: damaged, note: note)
     if try CheckpointFolder.hasSums(path) {
       let names = [ModelFiles.configName, CheckpointFolder.tokenizerName]
       try CheckpointFolder.verify(

@@ -22,15 +22,18 @@ package final class WeightCheck: Sendable {
     }
   }
 
+  /// Waits for the outcome: what is wrong with the weights, if anything is.
+  package var damage: String? {
+    group.wait()
+    return problem.withLock { $0 }
+  }
+
   /// Waits for the outcome.
   ///
   /// - Parameter consequence: What is to be thought of what came out of damaged weights.
   /// - Throws: `EvaluationError.invalid` if the weights are damaged.
   package func finish(_ consequence: String) throws(EvaluationError) {
-    group.wait()
-    if let problem = problem.withLock({ $0 }) {
-      throw .invalid(problem + "; " + consequence)
-    }
+    if let damage { throw .invalid(damage + "; " + consequence) }
   }
 
   /// Runs `body` and waits for the outcome; damaged weights are the reason of any error of it.

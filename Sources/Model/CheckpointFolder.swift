@@ -29,6 +29,9 @@ package enum CheckpointFolder {
   package static let tokenizerName = "tokenizer.model"
   package static let sumsName = SumsFile.name
 
+  /// The bytes of `latest` while a step is the newest.
+  package static func latest(step: Int) -> [UInt8] { Array((name(step: step) + "\n").utf8) }
+
   /// `step-00001000`.
   package static func name(step: Int) -> String {
     let digits = String(step)
@@ -85,25 +88,5 @@ package enum CheckpointFolder {
     ] where !names.contains(name) {
       throw CheckpointError.damaged(path: sumsPath, problem: "it has no sum for \(name)")
     }
-  }
-
-  /// The checkpoint folder that a user's path means: a checkpoint itself, or the newest of a run.
-  package static func resolve(_ path: String) throws -> String {
-    if Files.exists(path + "/" + ModelFiles.weightsName) { return path }
-    if let bytes = try? Files.contents(of: path + "/" + latestName) {
-      let name = String(decoding: bytes, as: UTF8.self).trimmingCharacters(in: .newlines)
-      // Nothing but a checkpoint: an empty name would be the run itself.
-      if steps(ofRun: path).contains(where: { Self.name(step: $0) == name }) {
-        return path + "/" + name
-      }
-    }
-    guard let newest = steps(ofRun: path).last else {
-      for name in ["model.safetensors.index.json", "pytorch_model.bin"]
-      where Files.exists(path + "/" + name) {
-        throw CheckpointError.otherWeights(path: path, found: name)
-      }
-      throw CheckpointError.notFound(path: path)
-    }
-    return path + "/" + name(step: newest)
   }
 }

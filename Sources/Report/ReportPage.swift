@@ -33,6 +33,7 @@ package struct ReportPage: Sendable {
       </head>
       <body>
       <header><h1>\(name)</h1>\(subtitle)</header>
+      \(damages)
       \(cards)
       \(section("Figures", figures))
       \(section("Loss and perplexity", charts.losses))
@@ -59,6 +60,10 @@ package struct ReportPage: Sendable {
       + "\(model.heads) heads, \(Numbers.count(model.vocabularySize)) pieces, "
       + "\(model.attention) with \(model.position.rawValue) positions"
     return "<p>\(HTML.escaped(text))</p>"
+  }
+
+  private var damages: String {
+    run.damages.map { "<p class=\"alarm\">\(HTML.escaped($0))</p>" }.joined(separator: "\n")
   }
 
   private var cards: String {

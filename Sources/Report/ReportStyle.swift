@@ -21,6 +21,7 @@ extension ReportPage {
     h2 { margin: 40px 0 14px; font-size: 18px; }
     header p, .note { margin: 6px 0 0; color: var(--faint); }
     .note { margin-bottom: 12px; }
+    .alarm { margin: 12px 0 0; color: var(--alarm); overflow-wrap: anywhere; }
     .cards {
       display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px;
       margin-top: 22px;

@@ -29,6 +29,8 @@ package struct RunRecord: Sendable {
   package var incidents: [Incident]
   package var samples: [TrainingSample]
   package var evaluations: [EvaluationRecord]
+  /// Lines that are not what was written, a sentence each; no figure is taken from them.
+  package var damages: [String]
 
   /// Reads the logs of a run folder, or of the run that a checkpoint belongs to.
   package init(path given: String) throws {
@@ -37,19 +39,30 @@ package struct RunRecord: Sendable {
     if Files.name(of: path).hasPrefix("step-"), !Files.exists(path + "/" + MetricsLog.name) {
       path = Files.parent(of: path)
     }
-    guard Files.exists(path + "/config.json"), Files.exists(path + "/" + MetricsLog.name) else {
+    guard Files.exists(RunFolder.configPath(path)), Files.exists(path + "/" + MetricsLog.name)
+    else {
       throw ReportError.notARun(path: given)
     }
-    let metrics = try MetricsLog.read(run: path)
-    guard !metrics.isEmpty else { throw ReportError.noMetrics(run: path) }
+    let log = try MetricsLog.contents(run: path)
+    let metrics = log.entries.map(\.entry)
+    guard !metrics.isEmpty else {
+      if let damage = log.damages.first { throw damage }
+      throw ReportError.noMetrics(run: path)
+    }
     self.path = path
-    config = try JSONFile.read(RunConfig.self, from: path + "/config.json")
+    config = try RunFolder.readConfig(path)
     parameters = ParameterLayout(config.model).count
     training = metrics.filter { $0.kind == "train" }
     validation = metrics.filter { $0.kind == "valid" }
-    incidents = try IncidentLog.read(run: path)
-    samples = try StepLog<TrainingSample>.read(run: path)
-    evaluations = try EvaluationLog.read(run: path)
+    let incidents = try IncidentLog.contents(run: path)
+    let samples = try StepLog<TrainingSample>.contents(run: path)
+    let evaluations = try EvaluationLog.contents(run: path)
+    self.incidents = incidents.entries.map(\.entry)
+    self.samples = samples.entries.map(\.entry)
+    self.evaluations = evaluations.entries.map(\.entry)
+    damages = (log.damages + incidents.damages + samples.damages + evaluations.damages).map {
+      "\($0); it is left out"
+    }
   }
 
   /// The last line of all.

@@ -32,6 +32,7 @@ package struct CheckpointStore: Sendable {
   ) throws {
     let directory = try AtomicDirectory(target: path(step: state.step))
     let path = directory.path
+    let target = directory.target
     try ModelFiles.write(model, parameters, directory: path)
     try ModelFiles.writeTensors(
       Self.momentGroups(optimizer), to: path + "/" + CheckpointFolder.optimizerName)
@@ -43,11 +44,67 @@ package struct CheckpointStore: Sendable {
       SumsFile.Line(digest: try SHA256.hexDigest(ofFile: path + "/" + $0), name: $0)
     }
     try AtomicFile.write(SumsFile.encode(sums), to: path + "/" + CheckpointFolder.sumsName)
-    // A folder of this step is a damaged one that resume has passed over.
+    if Files.exists(target), !isOwn(step: state.step, of: state) {
+      // Nobody's work goes: another run's checkpoint or a person's folder gets another name.
+      try Files.rename(target, to: unusedName(besides: target))
+    }
+    // Otherwise a folder of this step is a damaged one that resume has passed over.
     try directory.commit(replacing: true)
-    try AtomicFile.write(
-      Array((CheckpointFolder.name(step: state.step) + "\n").utf8),
-      to: run + "/" + CheckpointFolder.latestName)
+    try point(to: state.step)
+  }
+
+  /// Makes `latest` name a step, if it does not.
+  package func point(to step: Int) throws {
+    let path = run + "/" + CheckpointFolder.latestName
+    let bytes = CheckpointFolder.latest(step: step)
+    if (try? Files.contents(of: path)) == bytes { return }
+    try AtomicFile.write(bytes, to: path)
+  }
+
+  private func unusedName(besides path: String) -> String {
+    var number = 1
+    while Files.exists("\(path).kept-\(number)") { number += 1 }
+    return "\(path).kept-\(number)"
+  }
+
+  // MARK: What may be removed
+
+  /// Whether a folder is a checkpoint of this run, perhaps damaged, and holds nothing else.
+  ///
+  /// Only then it is replaced or removed. A checkpoint whose state cannot be read may be anyone's: it
+  /// may be replaced when its step is saved again, since all its files are those of a checkpoint.
+  ///
+  /// - Parameter state: A state of the run.
+  private func isOwn(step: Int, of state: TrainState) -> Bool {
+    let path = path(step: step)
+    guard let names = try? Files.entries(of: path), Self.isOnlyCheckpoint(names, at: path) else {
+      return false
+    }
+    guard let other = try? self.state(step: step) else { return true }
+    return Self.isSameRun(other, state)
+  }
+
+  /// Whether every name is that of a file that checkpoints have, or that this one lists.
+  private static func isOnlyCheckpoint(_ names: [String], at path: String) -> Bool {
+    let sums = try? Files.contents(of: path + "/" + CheckpointFolder.sumsName)
+    let listed = sums.flatMap { SumsFile.parse($0) }?.map(\.name) ?? []
+    let known = Set(
+      listed + [
+        CheckpointFolder.sumsName, CheckpointFolder.stateName, CheckpointFolder.tokenizerName,
+        CheckpointFolder.optimizerName, ModelFiles.configName, ModelFiles.weightsName,
+        "tokenizer.json", "tokenizer_config.json", "generation_config.json",
+        "special_tokens_map.json",
+      ])
+    return names.allSatisfy { known.contains($0) }
+  }
+
+  private static func isSameRun(_ one: TrainState, _ other: TrainState) -> Bool {
+    guard one.tokenizerSHA256 == other.tokenizerSHA256, one.dataSHA256 == other.dataSHA256 else {
+      return false
+    }
+    var config = other.config
+    config.report = one.config.report
+    return config == one.config || one.config.difference(from: config, taken: one.step) == nil
   }
 
   private static func momentGroups(
@@ -56,32 +113,47 @@ package struct CheckpointStore: Sendable {
     [("first_moment.", optimizer.firstMoment), ("second_moment.", optimizer.secondMoment)]
   }
 
-  /// Removes checkpoints that no rule keeps: the newest `keepLast`, multiples of `keepEvery`, the
-  /// best.
+  /// Removes checkpoints that no rule keeps.
+  ///
+  /// The newest `keepLast` stay, multiples of `keepEvery`, and the best. What is no checkpoint of this
+  /// run is neither counted nor removed.
   ///
   /// - Parameters:
-  ///   - newest: The step just saved. Folders of later steps were passed over by resume as damaged;
-  ///     they do not count, and stay until their step is saved again.
+  ///   - state: That of the step just saved. Folders of later steps were passed over by resume as
+  ///     damaged; they do not count, and stay until their step is saved again.
   ///   - keepLast: How many of the newest stay.
   ///   - keepEvery: Multiples of it stay; 0 for none.
-  ///   - best: The step with the best validation.
   ///   - alsoKept: A step that stays for another reason.
   package func rotate(
-    newest: Int, keepLast: Int, keepEvery: Int, best: Int?, alsoKept: Int? = nil
+    _ state: TrainState, keepLast: Int, keepEvery: Int, alsoKept: Int? = nil
   ) throws {
-    let steps = steps().filter { $0 <= newest }
-    for step in steps.dropLast(keepLast)
-    where step != best && step != alsoKept && (keepEvery == 0 || step % keepEvery != 0) {
-      try Files.remove(path(step: step))
+    var newest = 0
+    for step in steps().reversed() where step <= state.step {
+      let isKept =
+        step == state.best?.step || step == alsoKept || (keepEvery > 0 && step % keepEvery == 0)
+      if isKept && newest >= keepLast { continue }
+      guard isRemovable(step: step, of: state) else { continue }
+      newest += 1
+      if newest > keepLast && !isKept { try Files.remove(path(step: step)) }
     }
   }
 
+  /// Whether a folder is a checkpoint of this run for certain, and holds nothing else.
+  private func isRemovable(step: Int, of state: TrainState) -> Bool {
+    guard let other = try? self.state(step: step), other.step == step else { return false }
+    return isOwn(step: step, of: state)
+  }
+
   /// Removes the checkpoints of steps that a rewind has undone, and points `latest` before them.
-  package func forget(after step: Int) throws {
-    try AtomicFile.write(
-      Array((CheckpointFolder.name(step: step) + "\n").utf8),
-      to: run + "/" + CheckpointFolder.latestName)
-    for later in steps().reversed() where later > step { try Files.remove(path(step: later)) }
+  ///
+  /// - Parameters:
+  ///   - step: The last one that stays.
+  ///   - state: A state of the run.
+  package func forget(after step: Int, of state: TrainState) throws {
+    try point(to: step)
+    for later in steps().reversed() where later > step && isRemovable(step: later, of: state) {
+      try Files.remove(path(step: later))
+    }
   }
 
   // MARK: Reading
@@ -105,6 +177,12 @@ package struct CheckpointStore: Sendable {
     return nil
   }
 
+  /// The state of one checkpoint, not compared with its sum.
+  package func state(step: Int) throws -> TrainState {
+    try JSONFile.read(
+      TrainState.self, from: path(step: step) + "/" + CheckpointFolder.stateName)
+  }
+
   /// Reads state, weights and moments of one checkpoint.
   ///
   /// - Parameter config: The run that is to go on; only what it reports, and when, may differ from
@@ -113,7 +191,7 @@ package struct CheckpointStore: Sendable {
     step: Int, config: RunConfig, parameters: Parameters, optimizer: Optimizer
   ) throws -> TrainState {
     let path = path(step: step)
-    let state = try JSONFile.read(TrainState.self, from: path + "/" + CheckpointFolder.stateName)
+    let state = try state(step: step)
     guard state.formatVersion == TrainState.currentVersion, state.step == step else {
       throw CheckpointError.damaged(
         path: path + "/" + CheckpointFolder.stateName,

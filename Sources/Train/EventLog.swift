@@ -16,11 +16,19 @@ package final class EventLog {
 
   /// Opens the log of a run.
   ///
-  /// - Parameter step: Events of later steps are dropped: the run is about to take them again.
-  package init(run: String, keepingUpTo step: Int) throws(StorageError) {
+  /// - Parameters:
+  ///   - step: Events of later steps are dropped: the run is about to take them again.
+  ///   - metrics: What was logged up to that step: events behind a damaged one are written anew from
+  ///     it, since nothing says where the next begins.
+  ///   - damaged: Told of damage.
+  package init(
+    run: String, keepingUpTo step: Int, from metrics: [Metrics] = [],
+    damaged: (String) -> Void = { _ in }
+  ) throws(StorageError) {
     let path = run + "/" + Self.name
     let bytes = Files.exists(path) ? try Files.contents(of: path) : []
     let kept = Self.length(of: bytes, keepingUpTo: step)
+    let damage = Self.damage(of: bytes)
     if kept == 0 {
       // What is no event file at all is none of this run's.
       try AtomicFile.write(EventRecord.framed(EventRecord.version(wallTime: Self.now)), to: path)
@@ -28,6 +36,9 @@ package final class EventLog {
       try Files.truncate(path, to: kept)
     }
     file = try FileAppender(path: path)
+    guard let damage, damage.offset == kept else { return }
+    damaged("\(path) is damaged: \(damage.problem); it is written anew from there")
+    for line in metrics.dropFirst(Self.count(of: Array(bytes.prefix(kept)))) { try append(line) }
   }
 
   /// Appends the figures of one step.
@@ -55,11 +66,32 @@ package final class EventLog {
 
   private static var now: Double { Date().timeIntervalSince1970 }
 
+  /// Events up to the first damaged one, that at the beginning of the file not counted.
+  package static func count(of bytes: [UInt8]) -> Int {
+    max(0, EventRecords(bytes[...]).reduce(0) { count, _ in count + 1 } - 1)
+  }
+
+  /// Where an event file is not what was written, if it is not; a last event that a crash has cut
+  /// short is no damage.
+  package static func damage(of bytes: [UInt8]) -> (offset: Int, problem: String)? {
+    guard !bytes.isEmpty else { return nil }
+    var records = EventRecords(bytes[...])
+    var number = 0
+    while let record = records.next() {
+      number += 1
+      if number == 1, !EventRecord.isVersion(record) {
+        return (0, "it does not begin as an event file does")
+      }
+    }
+    guard let problem = records.problem else { return nil }
+    return (bytes.count - records.left, "\(problem) of event \(number + 1) does not hold")
+  }
+
   /// Bytes of the whole records up to the first of a later step, or to the first damaged one; 0 if
   /// the file does not begin as an event file does.
   package static func length(of bytes: [UInt8], keepingUpTo step: Int) -> Int {
     var length = 0
-    for record in EventRecords(bytes) {
+    for record in EventRecords(bytes[...]) {
       guard length > 0 || EventRecord.isVersion(record), EventRecord.step(of: record) <= step
       else { break }
       length += record.count + EventRecord.frameBytes

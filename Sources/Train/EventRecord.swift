@@ -93,22 +93,33 @@ package enum EventRecord {
 /// The messages of an event file up to the first record that is damaged or cut short.
 struct EventRecords: Sequence, IteratorProtocol {
   private var rest: ArraySlice<UInt8>
+  /// The sum that ended the sequence, if one did not hold.
+  private(set) var problem: String?
 
-  init(_ bytes: [UInt8]) {
-    rest = bytes[...]
+  /// Bytes behind the last message.
+  var left: Int { rest.count }
+
+  init(_ bytes: ArraySlice<UInt8>) {
+    rest = bytes
   }
 
   mutating func next() -> ArraySlice<UInt8>? {
-    guard rest.count >= EventRecord.frameBytes else { return nil }
+    guard problem == nil, rest.count >= 12 else { return nil }
     let length = rest.prefix(8)
     guard Self.number(rest.dropFirst(8).prefix(4)) == UInt64(CRC32C.masked(of: length)) else {
+      problem = "the sum of the length"
       return nil
     }
     let count = Self.number(length)
-    guard count <= UInt64(rest.count - EventRecord.frameBytes) else { return nil }
+    guard rest.count >= EventRecord.frameBytes,
+      count <= UInt64(rest.count - EventRecord.frameBytes)
+    else { return nil }
     let message = rest.dropFirst(12).prefix(Int(count))
     let sum = rest.dropFirst(12 + Int(count)).prefix(4)
-    guard Self.number(sum) == UInt64(CRC32C.masked(of: message)) else { return nil }
+    guard Self.number(sum) == UInt64(CRC32C.masked(of: message)) else {
+      problem = "the sum"
+      return nil
+    }
     rest = rest.dropFirst(EventRecord.frameBytes + Int(count))
     return message
   }

@@ -1,6 +1,5 @@
-import Foundation
 package import LMData
-import Storage
+package import Storage
 
 /// Something about a step that should not have been; one line of `incidents.jsonl`.
 package struct Incident: Codable, Sendable, Equatable {
@@ -61,37 +60,30 @@ extension Incident: CustomStringConvertible {
 package final class IncidentLog {
   package static let name = "incidents.jsonl"
   private let path: String
-  private var lines: [[UInt8]] = []
+  private var bytes: [UInt8]
 
-  init(run: String) throws {
+  /// - Parameter damaged: Told of every line that is not what was written; it is kept in a file
+  ///   beside the log.
+  init(run: String, damaged: (String) -> Void) throws {
     path = run + "/" + Self.name
-    guard Files.exists(path) else { return }
-    // A line cut short by a crash is written again by the step it belongs to.
-    lines = try Files.contents(of: path).split(separator: UInt8(ascii: "\n")).map(Array.init)
-      .filter { Self.incident($0) != nil }
+    let log = try Self.contents(run: run)
+    bytes = log.summed()
+    guard !log.damages.isEmpty else { return }
+    for note in try log.setAside() { damaged(note) }
+    try AtomicFile.write(bytes, to: path)
   }
 
-  /// All incidents of a run, in the order in which they happened.
-  package static func read(run: String) throws -> [Incident] {
-    try Self(run: run).lines.compactMap(incident)
-  }
-
-  private static func incident(_ line: [UInt8]) -> Incident? {
-    try? JSONDecoder().decode(Incident.self, from: Data(line))
+  /// The incidents of a run, in the order in which they happened, and the lines that are damaged.
+  package static func contents(run: String) throws -> SummedLog<Incident> {
+    try SummedLog(
+      path: run + "/" + name, requiresSums: RunFolder.hasSums(run), isAppended: false)
   }
 
   /// Incidents are rare: the whole file is replaced, so that it is always whole.
   func append(_ incident: Incident) throws {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    let line: [UInt8]
-    do {
-      line = [UInt8](try encoder.encode(incident))
-    } catch {
-      throw StorageError.unencodable(path: path, reason: "\(error)")
-    }
-    guard !lines.contains(line) else { return }
-    lines.append(line)
-    try AtomicFile.write(Array(lines.joined(separator: [UInt8(ascii: "\n")])) + [10], to: path)
+    let line = try SummedLog.line(incident, path: path)
+    guard !bytes.split(separator: UInt8(ascii: "\n")).contains(line[...]) else { return }
+    try AtomicFile.write(bytes + line + [UInt8(ascii: "\n")], to: path)
+    bytes += line + [UInt8(ascii: "\n")]
   }
 }

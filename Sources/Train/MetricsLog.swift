@@ -1,5 +1,4 @@
-import Foundation
-import Storage
+package import Storage
 
 /// One line of `metrics.jsonl`; names carry units, absent values are left out.
 package struct Metrics: StepEntry, Equatable {
@@ -35,52 +34,53 @@ package protocol StepEntry: Codable, Sendable {
   var step: Int { get }
 }
 
-/// A log of a run: one object a line, appended as the run goes.
+/// A log of a run: one object a line with a sum of its own, appended as the run goes.
 package final class StepLog<Entry: StepEntry> {
   package static var name: String { Entry.fileName }
   private let path: String
   private let file: FileAppender
+  /// The entries that were there and stay.
+  let kept: [Entry]
 
   /// Opens the log for appending.
   ///
   /// - Parameters:
   ///   - run: The run folder.
   ///   - step: Lines of later steps are dropped: the run is about to take them again.
-  package init(run: String, keepingUpTo step: Int) throws {
+  ///   - damaged: Told of every line that is not what was written; it is kept in a file beside the
+  ///     log.
+  package init(
+    run: String, keepingUpTo step: Int, damaged: (String) -> Void = { _ in }
+  ) throws {
     path = run + "/" + Self.name
-    var kept: [UInt8] = []
-    for (line, entry) in try Self.lines(path) where entry.step <= step {
-      kept += line + [UInt8(ascii: "\n")]
-    }
-    try AtomicFile.write(kept, to: path)
+    let log = try Self.contents(run: run)
+    for note in try log.setAside() { damaged(note) }
+    try AtomicFile.write(log.summed { $0.step <= step }, to: path)
+    kept = log.entries.map(\.entry).filter { $0.step <= step }
     file = try FileAppender(path: path)
   }
 
   /// All entries of a run; none if there is no log.
+  ///
+  /// - Throws: `LogDamage` if a line is not what was written.
   package static func read(run: String) throws -> [Entry] {
-    try lines(run + "/" + name).map(\.entry)
+    let log = try contents(run: run)
+    if let damage = log.damages.first { throw damage }
+    return log.entries.map(\.entry)
+  }
+
+  /// The entries of a run that are whole, and the lines that are not.
+  ///
+  /// A line cut short by a crash is neither: it belongs to a step after the checkpoint.
+  package static func contents(run: String) throws -> SummedLog<Entry> {
+    try SummedLog(
+      path: run + "/" + name, requiresSums: RunFolder.hasSums(run), isAppended: true)
   }
 
   package func append(_ entry: Entry) throws {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    let line: [UInt8]
-    do {
-      line = [UInt8](try encoder.encode(entry))
-    } catch {
-      throw StorageError.unencodable(path: path, reason: "\(error)")
-    }
-    try file.append(line + [UInt8(ascii: "\n")])
+    try file.append(SummedLog.line(entry, path: path) + [UInt8(ascii: "\n")])
   }
 
   /// Waits until the disk holds every line so far: a checkpoint goes on after them.
   package func flush() throws { try file.flush() }
-
-  private static func lines(_ path: String) throws -> [(line: ArraySlice<UInt8>, entry: Entry)] {
-    guard Files.exists(path) else { return [] }
-    return try Files.contents(of: path).split(separator: UInt8(ascii: "\n")).compactMap { line in
-      // A line cut short by a crash belongs to a step after the checkpoint.
-      (try? JSONDecoder().decode(Entry.self, from: Data(line))).map { (line, $0) }
-    }
-  }
 }

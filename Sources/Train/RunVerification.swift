@@ -1,8 +1,10 @@
+import Eval
+import Model
 import Storage
 
 /// Reads everything of a run that has a checksum.
 package struct RunVerification {
-  /// One checkpoint, or the file that names the newest, and what became of it.
+  /// One checkpoint or file of the run, and what became of it.
   package struct Finding: Sendable, Equatable {
     package let path: String
     package let isGood: Bool
@@ -10,8 +12,10 @@ package struct RunVerification {
     package let note: String
   }
 
-  private let run: String
+  private let path: String
   private let checkpoints: [String]
+  /// Whether the files beside the checkpoints are looked at as well.
+  private let isRun: Bool
 
   /// Bytes that `run` reads.
   package let bytes: Int
@@ -19,15 +23,21 @@ package struct RunVerification {
   /// - Parameter path: A run folder or one checkpoint of it.
   /// - Throws: `CheckpointError.notFound` if it is neither.
   package init(_ path: String) throws {
-    run = path
+    self.path = path
     let steps = CheckpointFolder.steps(ofRun: path)
+    let isCheckpoint = [ModelFiles.weightsName, CheckpointFolder.stateName].contains {
+      Files.exists(path + "/" + $0)
+    }
     if !steps.isEmpty {
       checkpoints = steps.map { path + "/" + CheckpointFolder.name(step: $0) }
-    } else if Files.exists(path + "/" + CheckpointFolder.sumsName) {
+    } else if isCheckpoint, Files.exists(path + "/" + CheckpointFolder.sumsName) {
       checkpoints = [path]
+    } else if !isCheckpoint, RunFolder.hasSums(path) {
+      checkpoints = []
     } else {
       throw CheckpointError.notFound(path: path)
     }
+    isRun = checkpoints != [path]
     bytes = checkpoints.reduce(0) { sum, checkpoint in
       let names = (try? Files.entries(of: checkpoint)) ?? []
       return sum + names.reduce(0) { $0 + ((try? Files.size(of: checkpoint + "/" + $1)) ?? 0) }
@@ -38,35 +48,96 @@ package struct RunVerification {
   ///
   /// - Parameter progress: Told of bytes read.
   package func run(progress: (Int) -> Void = { _ in }) -> [Finding] {
-    var findings = checkpoints.map { path in
-      do {
-        try CheckpointFolder.verify(path, progress: progress)
-        let config = try ModelFiles.readConfig(directory: path)
-        let weights = try ModelFiles.readWeights(config, directory: path)
-        return Finding(
-          path: path, isGood: true,
-          note: "\(config.attention), \(weights.layout.count) weights, all sums hold")
-      } catch {
-        return Finding(path: path, isGood: false, note: "\(error)")
+    var findings = checkpoints.map { checkpoint in
+      finding(checkpoint) {
+        try CheckpointFolder.verify(checkpoint, progress: progress)
+        let config = try ModelFiles.readConfig(directory: checkpoint)
+        let weights = try ModelFiles.readWeights(config, directory: checkpoint)
+        return "\(config.attention), \(weights.layout.count) weights, all sums hold"
       }
     }
-    if let latest = latest() { findings.append(latest) }
+    guard isRun else { return findings + log(EvaluationLog.self) }
+    if let newest = findings.last(where: \.isGood) ?? findings.last {
+      findings.append(latest(newestGood: newest.path))
+    }
+    return findings + files()
+  }
+
+  private func finding(_ path: String, _ check: () throws -> String) -> Finding {
+    do {
+      return Finding(path: path, isGood: true, note: try check())
+    } catch {
+      return Finding(path: path, isGood: false, note: "\(error)")
+    }
+  }
+
+  /// It may name the newest checkpoint although that is damaged: then it is what was written.
+  private func latest(newestGood: String) -> Finding {
+    let good = Files.name(of: newestGood)
+    let newest = checkpoints.last.map { Files.name(of: $0) } ?? good
+    for name in [newest, good]
+    where CheckpointFolder.problemOfLatest(ofRun: path, newest: name) == nil {
+      return Finding(
+        path: path + "/" + CheckpointFolder.latestName, isGood: true, note: "names \(name)")
+    }
+    let problem = CheckpointFolder.problemOfLatest(ofRun: path, newest: good) ?? ""
+    return Finding(
+      path: path + "/" + CheckpointFolder.latestName, isGood: false,
+      note:
+        "\(problem); \(good) is taken, the newest that is good; lm-train --resume puts that right")
+  }
+
+  // MARK: Files beside the checkpoints
+
+  private static let noSums = "no sums (written by an earlier version)"
+
+  private func files() -> [Finding] {
+    var findings: [Finding] = []
+    if RunFolder.hasSums(path) || Files.exists(RunFolder.configPath(path)) {
+      findings.append(
+        finding(RunFolder.configPath(path)) {
+          _ = try RunFolder.readConfig(path)
+          return RunFolder.hasSums(path) ? "the sum holds" : Self.noSums
+        })
+    }
+    findings += log(MetricsLog.name) { try MetricsLog.contents(run: path) }
+    findings += log(TrainingSample.fileName) { try StepLog<TrainingSample>.contents(run: path) }
+    findings += log(IncidentLog.name) { try IncidentLog.contents(run: path) }
+    findings += log(EvaluationLog.self)
+    let events = path + "/" + EventLog.name
+    if Files.exists(events) {
+      findings.append(
+        finding(events) {
+          let bytes = try Files.contents(of: events)
+          if let damage = EventLog.damage(of: bytes) {
+            throw CheckpointError.damaged(path: events, problem: damage.problem)
+          }
+          return "\(EventLog.count(of: bytes)) events, all sums hold"
+        })
+    }
     return findings
   }
 
-  /// A name that leads nowhere is passed over by every command, but nobody wrote it.
-  private func latest() -> Finding? {
-    let path = run + "/" + CheckpointFolder.latestName
-    guard checkpoints != [run] else { return nil }
-    guard let bytes = try? Files.contents(of: path) else {
-      return Finding(path: path, isGood: false, note: "it is missing; the newest step is taken")
-    }
-    let name = String(decoding: bytes, as: UTF8.self).split(separator: "\n").first ?? ""
-    let isGood = checkpoints.contains(run + "/" + name)
-    return Finding(
-      path: path, isGood: isGood,
-      note: isGood
-        ? "names \(name)" : "it names \"\(name)\", which is no checkpoint; the newest step is taken"
-    )
+  private func log(_: EvaluationLog.Type) -> [Finding] {
+    log(EvaluationLog.name) { try EvaluationLog.contents(run: path) }
+  }
+
+  private func log<Entry>(_ name: String, _ read: () throws -> SummedLog<Entry>) -> [Finding] {
+    guard Files.exists(path + "/" + name) else { return [] }
+    return [
+      finding(path + "/" + name) {
+        let log = try read()
+        if let first = log.damages.first {
+          let more = log.damages.count - 1
+          throw CheckpointError.damaged(
+            path: path + "/" + name,
+            problem: "line \(first.line): \(first.problem)"
+              + (more > 0 ? " (and \(more) more such lines)" : ""))
+        }
+        let count = "\(log.entries.count) \(log.entries.count == 1 ? "line" : "lines")"
+        return log.hasSums || log.entries.isEmpty
+          ? "\(count), all sums hold" : "\(count), \(Self.noSums)"
+      }
+    ]
   }
 }

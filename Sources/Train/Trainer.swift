@@ -70,8 +70,9 @@ package final class Trainer {
       config: config, cursor: Cursor(), tokenizerSHA256: SHA256.hexDigest(of: tokenizer),
       dataSHA256: dataSet.fingerprint, vocabulary: dataSet.manifest.vocabulary)
     // Before the steps are listed: a folder that a crash left half replaced gets its name back.
-    // Half-written files of any name are removed.
-    if Files.isDirectory(run) { try AtomicDirectory.removeAbandoned(in: run) { _ in true } }
+    if Files.isDirectory(run) {
+      try AtomicDirectory.removeAbandoned(in: run) { RunFolder.isWritten($0) }
+    }
     if resume, let step = try store.newestGood(skipped: { report(.skippedCheckpoint($0)) }) {
       state = try store.load(
         step: step, config: config, parameters: parameters, optimizer: optimizer)
@@ -97,24 +98,11 @@ package final class Trainer {
       scoring: Self.plannedScoring(config, manifest: dataSet.manifest))
   }
 
-  /// Positions the largest micro-batch can have: the budget, or the longest sentence beyond it.
-  package static func plannedPositions(_ config: RunConfig, manifest: Manifest) -> Int {
-    let longest =
-      config.data.streamLength
-      ?? manifest.totals(of: config.data.trainSplit).longestSentence + 1
-    return max(min(config.microBatchPieces, config.batchPieces), longest)
-  }
-
-  /// Positions scored at a time by a validation: the budget or a longer sentence, but no more than
-  /// there are.
-  package static func plannedScoring(_ config: RunConfig, manifest: Manifest) -> Int {
-    let totals = manifest.totals(of: config.data.validSplit)
-    let longest = config.data.streamLength ?? totals.longestSentence + 1
-    return min(max(Evaluator.defaultPositions, longest), totals.pieces + totals.sentences)
-  }
-
   /// Steps taken so far.
   package var step: Int { state.step }
+
+  /// The best validation so far; its checkpoint stays.
+  package var best: Validation? { state.best }
 
   /// The weights, as of the last step.
   package var weights: Parameters { parameters }
@@ -137,7 +125,12 @@ package final class Trainer {
   }
 
   private func run() throws -> TrainingOutcome {
-    let incidents = try IncidentLog(run: store.run)
+    // A kill may have come between the last renames of a checkpoint.
+    if state.step > 0 {
+      try store.point(to: state.step)
+      try rotate()
+    }
+    let incidents = try IncidentLog(run: store.run) { report(.damaged($0)) }
     while true {
       if let outcome = try runToRewind(incidents) { return outcome }
     }
@@ -146,7 +139,8 @@ package final class Trainer {
   /// Runs until it ends, or until a loss spike has set the state back, which returns nil.
   private func runToRewind(_ incidents: IncidentLog) throws -> TrainingOutcome? {
     let log = try RunLogs(
-      run: store.run, keepingUpTo: state.step, isSampled: config.report.sampleEvery > 0)
+      run: store.run, keepingUpTo: state.step, isSampled: config.report.sampleEvery > 0,
+      damaged: { report(.damaged($0)) })
     let source = try TrainingSource(
       dataSet: dataSet, split: config.data.trainSplit, seed: config.seed, mode: config.data.mode,
       budget: config.batchPieces, cursor: state.cursor)
@@ -278,7 +272,7 @@ package final class Trainer {
     restored.trainedSeconds = state.trainedSeconds
     restored.safety = restored.safety ?? SafetyState()
     restored.safety?.rewinds = rewinds + 1
-    try store.forget(after: target)
+    try store.forget(after: target, of: restored)
     state = restored
     saved = (target, state.trainedSeconds)
     var told = incident
@@ -374,10 +368,14 @@ package final class Trainer {
       tokenizerFiles: tokenizerFiles)
     saved = (state.step, state.trainedSeconds)
     report(.saved(path: store.path(step: state.step)))
+    try rotate()
+  }
+
+  private func rotate() throws {
     // While steps are skipped the weights may be the ones at fault: what was kept before stays.
     guard state.safety?.skippedInARow ?? 0 == 0 else { return }
     try store.rotate(
-      newest: state.step, keepLast: config.report.keepLast, keepEvery: config.report.keepEvery,
-      best: state.best?.step, alsoKept: scheduledCheckpoint())
+      state, keepLast: config.report.keepLast, keepEvery: config.report.keepEvery,
+      alsoKept: scheduledCheckpoint())
   }
 }

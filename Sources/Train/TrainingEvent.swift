@@ -3,6 +3,8 @@ package enum TrainingEvent: Sendable {
   case resumed(step: Int)
   /// A checkpoint that resume could not use, and why.
   case skippedCheckpoint(String)
+  /// A line of a log that is not what was written, and where it is kept.
+  case damaged(String)
   /// A step was taken; `isLogged` if it is due for a line that stays.
   case step(Metrics, isLogged: Bool)
   /// Sequences of the validation text scored so far.

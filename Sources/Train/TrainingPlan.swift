@@ -1,3 +1,4 @@
+import Eval
 package import LMData
 import Model
 import Tensor
@@ -80,5 +81,23 @@ package struct TrainingPlan: Sendable, Encodable {
   /// Seconds of the whole run at a speed in FLOPs per second.
   package func seconds(at flopsPerSecond: Double) -> Double {
     Double(pieces) * trainingFlopsPerPiece / flopsPerSecond
+  }
+}
+
+extension Trainer {
+  /// Positions the largest micro-batch can have: the budget, or the longest sentence beyond it.
+  package static func plannedPositions(_ config: RunConfig, manifest: Manifest) -> Int {
+    let longest =
+      config.data.streamLength
+      ?? manifest.totals(of: config.data.trainSplit).longestSentence + 1
+    return max(min(config.microBatchPieces, config.batchPieces), longest)
+  }
+
+  /// Positions scored at a time by a validation: the budget or a longer sentence, but no more than
+  /// there are.
+  package static func plannedScoring(_ config: RunConfig, manifest: Manifest) -> Int {
+    let totals = manifest.totals(of: config.data.validSplit)
+    let longest = config.data.streamLength ?? totals.longestSentence + 1
+    return min(max(Evaluator.defaultPositions, longest), totals.pieces + totals.sentences)
   }
 }

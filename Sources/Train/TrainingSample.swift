@@ -45,11 +45,16 @@ struct RunLogs {
   /// - Parameters:
   ///   - step: What later steps have left is dropped: the run is about to take them again.
   ///   - isSampled: Whether there will be samples.
-  init(run: String, keepingUpTo step: Int, isSampled: Bool) throws {
-    metrics = try MetricsLog(run: run, keepingUpTo: step)
-    events = try EventLog(run: run, keepingUpTo: step)
+  ///   - damaged: Told of every line that is not what was written.
+  init(
+    run: String, keepingUpTo step: Int, isSampled: Bool, damaged: (String) -> Void
+  ) throws {
+    metrics = try MetricsLog(run: run, keepingUpTo: step, damaged: damaged)
+    events = try EventLog(
+      run: run, keepingUpTo: step, from: metrics.kept, damaged: damaged)
     let isThere = Files.exists(run + "/" + TrainingSample.fileName)
-    samples = isSampled || isThere ? try StepLog(run: run, keepingUpTo: step) : nil
+    samples =
+      isSampled || isThere ? try StepLog(run: run, keepingUpTo: step, damaged: damaged) : nil
   }
 
   func append(_ entry: Metrics) throws {

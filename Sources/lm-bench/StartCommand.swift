@@ -70,7 +70,8 @@ struct StartCommand: ParsableCommand {
       scored.append(score.seconds)
     }
     let weights = try Files.size(
-      of: CheckpointFolder.resolve(path) + "/" + ModelFiles.weightsName)
+      of: CheckpointFolder.resolve(path, note: { Terminal.note($0) }) + "/" + ModelFiles.weightsName
+    )
     let bandwidth = MemoryBandwidth.measure()
     let rows = [
       ("lm-sample", "first piece", median(sampled)),

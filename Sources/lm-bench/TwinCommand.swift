@@ -1,4 +1,5 @@
 import ArgumentParser
+import CommandSupport
 import LMData
 import Model
 import Storage
@@ -47,7 +48,7 @@ struct TwinCommand: ParsableCommand {
   }
 
   func run() throws {
-    let path = try CheckpointFolder.resolve(checkpoint)
+    let path = try CheckpointFolder.resolve(checkpoint) { Terminal.note($0) }
     let config = try ModelFiles.readConfig(directory: path)
     let parameters = Parameters(config)
     try ModelFiles.readWeights(into: parameters, config, directory: path)

@@ -119,7 +119,7 @@ struct LMEval: ParsableCommand {
   @Option(
     parsing: .upToNextOption,
     help: ArgumentHelp(
-      "Run folder, whose newest checkpoint is taken, or one checkpoint of it; several make a table.",
+      "Run folder, whose newest good checkpoint is taken, or one checkpoint of it; several make a table.",
       valueName: "run"))
   var checkpoint: [String] = []
 
@@ -342,7 +342,9 @@ struct LMEval: ParsableCommand {
     // While Ctrl-C still ends the program at once: a pipe may give its text slowly.
     for path in text + (vocabulary.map { [$0] } ?? []) { _ = try PipeSpool.readable(path) }
     if audit {
-      let trained = try TrainedModel(models[0], verifyingWeights: true)
+      let trained = try TrainedModel(models[0], verifyingWeights: true) {
+        Terminal.note("lm-eval: \($0)")
+      }
       let tokenizer = try Self.tokenizer(of: trained)
       return try AuditCommand(options: self, trained: trained, tokenizer: tokenizer).run()
     }

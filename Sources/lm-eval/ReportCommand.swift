@@ -1,3 +1,4 @@
+import ArgumentParser
 import CommandSupport
 import Report
 import Storage
@@ -15,5 +16,9 @@ enum ReportCommand {
     let target = output ?? record.path + "/report.html"
     try AtomicFile.write(Array(ReportPage(record).html.utf8), to: target)
     print("\(target): open it in a browser")
+    guard !record.damages.isEmpty else { return }
+    for damage in record.damages { Terminal.note("lm-eval: \(damage)") }
+    Terminal.note("lm-eval: the page says so and shows the rest")
+    throw ExitCode(1)
   }
 }

@@ -43,11 +43,31 @@ struct ScoreCommand {
 
   // MARK: One model
 
+  /// Scores a checkpoint, or the newest good one of a run.
   private func evaluate(_ path: String) throws -> Evaluation {
-    // A verdict waits for the sum of the weights; the tokenizer is read and figures are computed
-    // meanwhile.
-    let trained = try TrainedModel(path, verifyingWeights: false)
-    let weights = WeightCheck(trained)
+    var damaged: [String: String] = [:]
+    while true {
+      // A verdict waits for the sum of the weights; the tokenizer is read and figures are computed
+      // meanwhile.
+      let trained = try TrainedModel(path, verifyingWeights: false, damaged: damaged) {
+        Terminal.note("lm-eval: \($0)")
+      }
+      let weights = WeightCheck(trained)
+      do {
+        return try evaluate(path, trained, weights)
+      } catch {
+        // One that was named is that one; what a run is resolved to is an older one then.
+        guard let problem = weights.damage, Files.name(of: path) != Files.name(of: trained.path)
+        else { throw error }
+        damaged[trained.path] = problem
+        Terminal.note("lm-eval: passed over a checkpoint: \(problem)")
+      }
+    }
+  }
+
+  private func evaluate(
+    _ path: String, _ trained: TrainedModel, _ weights: WeightCheck
+  ) throws -> Evaluation {
     let tokenizer = try LMEval.tokenizer(of: trained)
     let source = try Source(options, trained: trained, tokenizer: tokenizer)
     let pieces = tokenizer.pieceTable()
@@ -160,7 +180,7 @@ struct ScoreCommand {
     let checkpoint = evaluation.record.checkpoint
     // A folder from elsewhere is its own run.
     let run = evaluation.record.step == nil ? checkpoint : Files.parent(of: checkpoint)
-    try EvaluationLog.add(evaluation.record, run: run)
+    try EvaluationLog.add(evaluation.record, run: run) { Terminal.note("lm-eval: \($0)") }
     Terminal.note("recorded in \(run)/\(EvaluationLog.name)")
   }
 

@@ -1,6 +1,6 @@
 import ArgumentParser
 import CommandSupport
-import Model
+import Train
 
 /// `lm-eval --verify`: reads every file of a run, or of one checkpoint, and compares all sums.
 enum VerifyCommand {

@@ -42,7 +42,8 @@ struct LMSample: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Run folder, whose newest checkpoint is taken, or one checkpoint of it.", valueName: "run"))
+      "Run folder, whose newest good checkpoint is taken, or one checkpoint of it.",
+      valueName: "run"))
   var checkpoint: String
 
   @Option(
@@ -110,7 +111,9 @@ struct LMSample: ParsableCommand {
 
   func run() throws {
     if let threads { Parallel.threads = threads }
-    let trained = try TrainedModel(checkpoint, verifyingWeights: false)
+    let trained = try TrainedModel(checkpoint, verifyingWeights: false) {
+      Terminal.note("lm-sample: \($0)")
+    }
     let weights = WeightCheck(trained)
     let tokenizer = try SentencePieceModel(
       serialized: trained.tokenizer, path: trained.tokenizerPath)

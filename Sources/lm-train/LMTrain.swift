@@ -1,5 +1,6 @@
 import ArgumentParser
 import CommandSupport
+import Eval
 import Foundation
 import LMData
 import Model
@@ -17,8 +18,9 @@ struct LMTrain: ParsableCommand {
       SIGINT (Ctrl-C), SIGTERM and SIGHUP save a checkpoint and end the run;
       --resume takes it up with the same bits as if it had never stopped, and
       --resume --steps N makes the run longer while its rate has not depended on
-      its end. A run folder is trained in by one process at a time.
-      --dry-run says what a run needs; --assume-1bw plans for the benchmark
+      its end. A run folder is trained in by one process at a time. The checkpoint
+      with the best validation is kept beside the newest ones and named at the
+      end. --dry-run says what a run needs; --assume-1bw plans for the benchmark
       without having it.
 
       EXAMPLES
@@ -219,10 +221,7 @@ struct LMTrain: ParsableCommand {
   /// The configuration of the run: its own if it goes on, otherwise preset or file with changes.
   private func runConfig(_ manifest: Manifest) throws -> RunConfig {
     if resume, let output {
-      guard Files.exists(configPath(output)) else {
-        throw TrainingError.nothingToResume(run: output, reasons: [])
-      }
-      let stored = try JSONFile.read(RunConfig.self, from: configPath(output))
+      let stored = try RunFolder.resumedConfig(output) { Terminal.note("lm-train: \($0)") }
       var changed = stored
       if options.preset.map({ $0 != stored.preset }) ?? false || options.config != nil {
         throw TrainingError.invalid(
@@ -241,7 +240,7 @@ struct LMTrain: ParsableCommand {
     }
     var config: RunConfig
     if let path = options.config {
-      config = try JSONFile.read(RunConfig.self, from: path)
+      config = try RunFolder.givenConfig(path) { Terminal.note("lm-train: \($0)") }
     } else {
       config = try Preset.named(options.preset ?? "quickstart")
         .config(vocabularySize: manifest.tokenizer.vocabularySize)
@@ -304,11 +303,22 @@ struct LMTrain: ParsableCommand {
 
   // MARK: Training
 
+  /// The checkpoint with the best validation, which is kept beside the newest.
+  private static func describeBest(_ trainer: Trainer, run: String) -> String? {
+    guard let best = trainer.best else { return nil }
+    let figure = "\(Format.decimal(best.tally.wordPerplexity, 2)) word perplexity"
+    let path = CheckpointStore(run: run).path(step: best.step)
+    if best.step == trainer.step { return "best on validation: the last step, \(figure)" }
+    guard Files.isDirectory(path) else { return nil }
+    return "best on validation: step \(Format.count(best.step)), \(figure); it is kept and "
+      + "scored with --checkpoint \(path), the run itself means the last step"
+  }
+
   private func train(
     _ config: RunConfig, _ dataSet: DataSet, _ tokenizer: Tokenizer, peak: Double, run: String,
     lock: FileLock?
   ) throws {
-    if !resume, Files.exists(configPath(run)) { throw TrainingError.exists(run: run) }
+    if !resume { try RunFolder.requireUnused(run) }
     try Self.leaveIfAsked()
     let printer = ProgressPrinter(steps: config.steps)
     let trainer = try Trainer(
@@ -320,9 +330,16 @@ struct LMTrain: ParsableCommand {
     trainer.willSave = { try lock?.confirm() }
     try Self.leaveIfAsked()
     Interrupt.handle(message: "lm-train: saving a checkpoint; once more ends at once, unsaved")
-    try JSONFile.write(config, to: configPath(run))
+    try RunFolder.write(config, run: run)
+    let wasFinished = trainer.step == config.steps
     switch try trainer.train() {
     case .finished:
+      if wasFinished {
+        Terminal.note(
+          "\(run) was finished already; --resume --steps N makes it longer where the schedule allows"
+        )
+      }
+      if let best = Self.describeBest(trainer, run: run) { Terminal.note(best) }
       Terminal.note(
         "finished \(Format.count(config.steps)) steps; next: lm-eval --perplexity "
           + "--checkpoint \(run) --data \(dataSet.directory) --split test")

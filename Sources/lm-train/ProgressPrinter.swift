@@ -16,6 +16,8 @@ final class ProgressPrinter {
       Terminal.note("resumed after step \(Format.count(step))")
     case .skippedCheckpoint(let reason):
       Terminal.note("passed over a checkpoint: \(reason)")
+    case .damaged(let reason):
+      Terminal.note("\(Terminal.styled("warning:", .yellow, on: .errors)) \(reason)")
     case .step(let metrics, let isLogged):
       if Terminal.isInteractive {
         let share = Double(metrics.step) / Double(max(1, steps))

@@ -96,7 +96,7 @@ struct RunOptions: ParsableArguments {
   @Option(help: "Steps between checkpoints; 0 for the end only.")
   var checkpointEvery: Int?
 
-  @Option(help: "Newest checkpoints to keep.")
+  @Option(help: "Newest checkpoints to keep; the one with the best validation is kept as well.")
   var keepLast: Int?
 
   @Option(help: "Keep every checkpoint whose step is a multiple of this; 0 for none.")

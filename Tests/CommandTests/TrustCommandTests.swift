@@ -88,6 +88,15 @@ import Testing
       "lm-eval", ["--checkpoint", run + "/step-00000003", "--data", data])
     #expect(scores.status == 1 && scores.output.isEmpty, "\(scores.output)")
     #expect(scores.errors.contains(weights), "\(scores.errors)")
+    // Of a run the newest good one is scored, and what was passed over is said.
+    let newest = run + "/step-00000006/model.safetensors"
+    try Self.flip(weights, 5)
+    let expected = try runProgram(
+      "lm-eval", ["--checkpoint", run + "/step-00000003", "--data", data, "--json"])
+    try Self.flip(newest, 5)
+    let passed = try runProgram("lm-eval", ["--checkpoint", run, "--data", data, "--json"])
+    #expect(passed.status == 0 && passed.output == expected.output && !passed.output.isEmpty)
+    #expect(passed.errors.contains(newest), "\(passed.errors)")
 
     let shard = data + "/train-00000.zst"
     try Self.flip(shard, 4)
@@ -173,9 +182,13 @@ import Testing
     for (name, arguments) in [
       ("lm-eval", ["--audit"]), ("lm-sample", ["--prompt", "a"]),
     ] {
-      let refused = try runProgram(name, arguments + ["--checkpoint", run])
+      let checkpoint = run + "/step-00000006"
+      let refused = try runProgram(name, arguments + ["--checkpoint", checkpoint])
       #expect(refused.status == 1)
       #expect(refused.errors.contains("SHA256SUMS is missing"), "\(refused.errors)")
+      // Of a run the one before it is taken.
+      let older = try runProgram(name, arguments + ["--checkpoint", run])
+      #expect(older.status == 0 && older.errors.contains(checkpoint), "\(older.errors)")
     }
     // Without its state it is weights from elsewhere.
     try manager.removeItem(atPath: run + "/step-00000006/state.json")

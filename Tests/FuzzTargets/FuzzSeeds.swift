@@ -26,6 +26,17 @@ package enum FuzzSeeds {
     case .tokenizer: return [tokenizer]
     case .vocabulary:
       return ["the\nking\n<UNK>\n", "the 12\nking\t3\n\né 4"].map { Array($0.utf8) }
+    case .log:
+      let lines = (1...3).map {
+        Array(
+          """
+          {"cursor":{"epoch":0,"sentence":7,"shard":1},"kind":"spike","pieces":90,"sequences":3,\
+          "step":\($0)}
+          """.utf8)
+      }
+      return [lines, lines.map { SummedLine.adding(to: $0) }].map {
+        Array($0.joined(separator: [10])) + [10]
+      }
     case .events:
       let version = EventRecord.framed(EventRecord.version(wallTime: 1))
       return [

@@ -11,7 +11,7 @@ import Train
 /// A run may throw; it may not trap, read outside its memory, or accept what contradicts itself.
 package enum FuzzTarget: String, CaseIterable, Sendable {
   case shard, safetensors, manifest, config, sums, attention, prompt, text, zstText = "zst-text"
-  case tokenizer, vocabulary, events
+  case tokenizer, vocabulary, events, log
 
   /// Reads the bytes as one of those files.
   package func run(_ bytes: UnsafeRawBufferPointer) throws {
@@ -38,7 +38,20 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
       let length = EventLog.length(of: file, keepingUpTo: 1 << 40)
       precondition(length <= file.count, "more events than bytes")
       if length == 0 { throw Refused() }
+    case .log: try Self.readLog(bytes)
     }
+  }
+
+  /// What is kept of a log is a log without damage, with the same entries.
+  private static func readLog(_ bytes: UnsafeRawBufferPointer) throws {
+    func read(_ bytes: UnsafeRawBufferPointer, requiresSums: Bool) throws -> SummedLog<Incident> {
+      try SummedLog(
+        path: FuzzFile.log.write(bytes), requiresSums: requiresSums, isAppended: true)
+    }
+    let log = try read(bytes, requiresSums: false)
+    guard !log.entries.isEmpty else { throw Refused() }
+    let again = try log.summed().withUnsafeBytes { try read($0, requiresSums: true) }
+    precondition(again.damages.isEmpty && again.entries.map(\.entry) == log.entries.map(\.entry))
   }
 
   /// Words are encoded before the library has seen the model, and must not be trusted to it.

@@ -194,6 +194,29 @@ import Testing
     #expect(Files.exists(folder.path + "/.y.partial-\(Int32.max)-0"))
   }
 
+  /// On a shared disk the number of a process says nothing about another machine's: what has not been
+  /// touched for days is abandoned, nothing else.
+  @Test func leftoversOfOtherHostsAreLeftAlone() throws {
+    let folder = try TemporaryFolder()
+    let target = folder.path + "/x"
+    let live = folder.path + "/.x.partial-00000000-\(Int32.max)-0"
+    let old = folder.path + "/.x.partial-00000000-\(Int32.max)-1"
+    let long: TimeInterval = 60 * 60 * 24 * 400
+    for path in [live, old] {
+      try Files.createDirectory(path)
+      try AtomicFile.write([1], to: path + "/a")
+      try FileManager.default.setAttributes(
+        [.modificationDate: Date() - long], ofItemAtPath: path)
+    }
+    try FileManager.default.setAttributes(
+      [.modificationDate: Date() - long], ofItemAtPath: old + "/a")
+    #expect(try AtomicDirectory.removeAbandoned(besides: target) == [old])
+    #expect(Files.exists(live + "/a"))
+    // Names that are made say where.
+    let made = Files.name(of: try AtomicDirectory(target: target).path)
+    #expect(made.wholeMatch(of: /\.x\.partial-[0-9a-f]{8}-[0-9]+-[0-9]+/) != nil, "\(made)")
+  }
+
   @Test func aFolderHalfReplacedComesBack() throws {
     let folder = try TemporaryFolder()
     let target = folder.path + "/x"

@@ -5,6 +5,7 @@
 Only the standard library. In attention.md the text between the two marker lines is replaced; what
 stands around it is kept.
 """
+import hashlib
 import json
 import math
 import os
@@ -77,6 +78,9 @@ class Results:
         points = []
         with open(f"{folder}/metrics.jsonl") as file:
             for line in file:
+                head, key, sum_of_head = line.rpartition(',"sum":"')
+                if key and hashlib.sha256(head.encode()).hexdigest()[:16] != sum_of_head[:16]:
+                    sys.exit(f"{folder}/metrics.jsonl is damaged: a sum does not hold: {line}")
                 row = json.loads(line)
                 if row["kind"] == "valid":
                     points.append((row["pieces"], row["wordPerplexity"]))

@@ -12,9 +12,11 @@ An attention that is a random estimate (YOSO) is scored by its expectation, as l
 sentences that `lm-eval --json` gives for it. The exit code is 1 if anything differs.
 """
 import argparse
+import hashlib
 import json
 import math
 import os
+import re
 import sys
 
 import numpy as np
@@ -328,11 +330,35 @@ class Model:
 
 
 def checkpoint_folder(path):
-    latest = os.path.join(path, "latest")
-    if os.path.exists(latest):
-        with open(latest, encoding="utf-8") as file:
-            return os.path.join(path, file.read().strip())
-    return path
+    """A checkpoint itself, or the newest of a run whose files hold; `latest` may be behind."""
+    if os.path.exists(os.path.join(path, "model.safetensors")):
+        return path
+    steps = [name for name in os.listdir(path) if re.fullmatch(r"step-\d{8,}", name)]
+    for name in sorted(steps, key=lambda name: int(name[5:]), reverse=True):
+        folder = os.path.join(path, name)
+        problem = damage(folder)
+        if problem is None:
+            return folder
+        print(f"passed over a checkpoint: {problem}", file=sys.stderr)
+    sys.exit(f"{path} has no checkpoint that is good")
+
+
+def damage(folder):
+    """What is wrong with a checkpoint of a run, or None."""
+    sums = os.path.join(folder, "SHA256SUMS")
+    if not os.path.exists(sums):
+        state = os.path.join(folder, "state.json")
+        return f"{sums} is missing" if os.path.exists(state) else None
+    with open(sums, encoding="utf-8", errors="replace") as file:
+        listed = dict(reversed(line.rstrip("\n").split("  ", 1)) for line in file if "  " in line)
+    for name in ("config.json", "model.safetensors", "tokenizer.model"):
+        whole = os.path.join(folder, name)
+        if not os.path.exists(whole):
+            return f"{whole} is missing"
+        with open(whole, "rb") as file:
+            if hashlib.sha256(file.read()).hexdigest() != listed.get(name):
+                return f"{whole} is damaged: its SHA-256 is not that of SHA256SUMS"
+    return None
 
 
 def unescaped(text):

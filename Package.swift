@@ -67,7 +67,8 @@ let package = Package(
       linkerSettings: [.linkedLibrary("sentencepiece"), .linkedLibrary("sentencepiece_train")]),
 
     .target(name: "Storage", dependencies: ["CProcessor"], swiftSettings: strict),
-    .target(name: "Tensor", dependencies: ["CBLAS", "CProcessor"], swiftSettings: simd),
+    .target(name: "Machine", dependencies: ["CProcessor"], swiftSettings: strict),
+    .target(name: "Tensor", dependencies: ["CBLAS", "CProcessor", "Machine"], swiftSettings: simd),
     .target(
       name: "LMData", dependencies: ["CZstd", "Storage"], path: "Sources/Data",
       swiftSettings: strict),
@@ -89,7 +90,8 @@ let package = Package(
       swiftSettings: strict),
     .target(name: "CProcessor"),
     .target(
-      name: "CommandSupport", dependencies: ["CProcessor", argumentParser], swiftSettings: strict),
+      name: "CommandSupport", dependencies: ["CProcessor", "Machine", argumentParser],
+      swiftSettings: strict),
 
     command("lm-tokenize", ["Tokenize", "LMData", "Storage"]),
     command("lm-train", ["Train", "Eval", "Model", "Tensor", "LMData", "Tokenize", "Storage"]),
@@ -119,7 +121,8 @@ let package = Package(
     tests(
       "CommandTests",
       [
-        "CommandSupport", "LMData", "Storage", "lm-bench", "lm-tokenize", "lm-train", "lm-eval",
+        "CommandSupport", "LMData", "Machine", "Storage", "lm-bench", "lm-tokenize", "lm-train",
+        "lm-eval",
         "lm-sample",
       ]),
   ] + fuzzDriver,

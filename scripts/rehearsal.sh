@@ -5,7 +5,7 @@
 #   scripts/rehearsal.sh ROOT [OPTION...]      ROOT: a folder that is not there yet, or one that
 #                                              --keep has left (then what it installed is there)
 #
-#   --mirror URL      Debian mirror (http://deb.debian.org/debian)
+#   --mirror URL      Debian mirror (the first of this machine's own package sources)
 #   --bind DIR        read-only in the root at the same place; again for more, for example the
 #                     folder from which git reads the Swift packages on a machine without network
 #   --env NAME=VALUE  set inside, again for more
@@ -28,7 +28,7 @@ fail() {
 (($# >= 1)) && [[ $1 != -* ]] || usage
 root=$1
 shift
-mirror=http://deb.debian.org/debian binds=() environment=() keep=
+mirror= binds=() environment=() keep=
 only="scripts/quickstart.sh scripts/test.sh"
 while (($#)); do
   case $1 in
@@ -50,6 +50,14 @@ done
 for program in debootstrap swift git; do
   command -v "$program" >/dev/null || fail "$program is missing; install it first"
 done
+if [[ -z $mirror ]]; then
+  # One line a source, or a field of a paragraph; the archive itself, not that of security updates.
+  mirror=$({
+    sed -nE 's/^deb +(\[[^]]*\] +)?([a-z]+:[^ ]+) .*/\2/p' /etc/apt/sources.list /etc/apt/sources.list.d/*.list
+    sed -nE 's/^URIs: *([^ ]+).*/\1/p' /etc/apt/sources.list.d/*.sources
+  } 2>/dev/null | grep -vE 'security|mirror\+' | head -n 1) || true
+  [[ -n $mirror ]] || fail "this machine's package sources name no Debian mirror; give one with --mirror URL"
+fi
 swift=$(dirname "$(dirname "$(readlink -f "$(command -v swift)")")")
 binds+=("$swift")
 

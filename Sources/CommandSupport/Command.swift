@@ -26,7 +26,8 @@ extension ParsableCommand {
         print(try Manual.page(for: Self.self), terminator: "")
         leave(0, name)
       }
-      var command = try parseAsRoot()
+      var command = try parseAsRoot(
+        Arguments.joiningNegativeNumbers(Array(CommandLine.arguments.dropFirst())))
       try command.run()
       leave(0, name)
     } catch let error as ExitCode {
@@ -36,12 +37,26 @@ extension ParsableCommand {
       print(fullMessage(for: error))
       leave(0, name)
     } catch  where exitCode(for: error) == .validationFailure {
-      Terminal.write(fullMessage(for: error) + "\n")
+      Terminal.write(usageMessage(error) + "\n")
       leave(2, name)
     } catch {
       say("\(error)", name)
       leave(1, name)
     }
+  }
+
+  /// A usage error with the usage below it.
+  ///
+  /// ArgumentParser looks for what is missing before it looks at what is unknown, and so a slip in a
+  /// required option would be told as its absence.
+  private static func usageMessage(_ error: any Error) -> String {
+    let message = fullMessage(for: error)
+    let arguments = Array(CommandLine.arguments.dropFirst())
+    guard let unknown = Arguments.unknownOption(in: arguments, of: Self.self) else {
+      return message
+    }
+    let usage = message.range(of: "\nUsage: ").map { message[$0.lowerBound...] } ?? ""
+    return "Error: \(unknown)" + usage
   }
 
   private static func say(_ problem: String, _ name: String) {

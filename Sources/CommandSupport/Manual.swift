@@ -27,6 +27,23 @@ package enum Manual {
     return lines.joined(separator: "\n") + "\n"
   }
 
+  /// The long names of all options of a command, and of the subcommand that the arguments name.
+  static func optionNames(
+    of command: any ParsableCommand.Type, for arguments: [String]
+  ) -> Set<String> {
+    let dump = Data(command._dumpHelp().utf8)
+    guard let root = try? JSONDecoder().decode(Dump.self, from: dump).command else { return [] }
+    let inner = arguments.lazy.compactMap { argument in
+      (root.subcommands ?? []).first { $0.commandName == argument }
+    }.first
+    let options = (root.arguments ?? []) + (inner?.arguments ?? [])
+    return Set(options.flatMap { $0.names ?? [] }.filter { $0.kind == "long" }.map(\.spelled))
+      .union([
+        "--help", "--help-hidden", "--generate-completion-script", "--experimental-dump-help",
+        "--generate-manual",
+      ])
+  }
+
   // MARK: What the help is made of
 
   /// The part of ArgumentParser's own description that a page needs.

@@ -46,32 +46,44 @@ package final class TrainingSource {
   /// A batch is filled with whole sequences until the next one would pass the budget; a sequence
   /// longer than the budget is a batch by itself.
   package func next() throws(ShardError) -> (batch: Batch, cursorAfter: Cursor) {
-    let start = cursor
-    do {
-      return try fill()
-    } catch {
-      // A damaged shard must not make the sequences before it disappear from the epoch.
-      cursor = start
-      throw error
-    }
-  }
-
-  private func fill() throws(ShardError) -> (batch: Batch, cursorAfter: Cursor) {
     var batch = Batch()
     batch.reserve(positions: min(budget, 1 << 20))
+    try fill { range, shard in
+      let previous = mode.previous(to: range, in: shard, bos: dataSet.special.bos)
+      batch.append(previous: previous, targets: shard.ids[range])
+    }
+    return (batch, cursor)
+  }
+
+  /// The lengths of the sequences that `next` would return, in its place.
+  package func nextLengths() throws(ShardError) -> [Int] {
+    var lengths: [Int] = []
+    try fill { range, _ in lengths.append(range.count) }
+    return lengths
+  }
+
+  /// Gives out the sequences of the next batch, and goes past them.
+  private func fill(_ take: (Range<Int>, DecodedShard) -> Void) throws(ShardError) {
+    let start = cursor
+    var positions = 0
     while true {
-      let (shard, order) = try shardAtCursor()
-      while cursor.sentence < order.count {
-        let range = mode.range(of: Int(order[cursor.sentence]), in: shard)
-        if batch.sequences > 0 && batch.positions + range.count > budget {
-          return (batch, cursor)
-        }
-        let previous = mode.previous(to: range, in: shard, bos: dataSet.special.bos)
-        batch.append(previous: previous, targets: shard.ids[range])
+      let current: (shard: DecodedShard, order: [UInt32])
+      do {
+        current = try shardAtCursor()
+      } catch {
+        // A damaged shard must not make the sequences before it disappear from the epoch.
+        cursor = start
+        throw error
+      }
+      while cursor.sentence < current.order.count {
+        let range = mode.range(of: Int(current.order[cursor.sentence]), in: current.shard)
+        if positions > 0 && positions + range.count > budget { return }
+        take(range, current.shard)
+        positions += range.count
         cursor.sentence += 1
       }
       normalize()
-      if batch.positions >= budget { return (batch, cursor) }
+      if positions >= budget { return }
     }
   }
 

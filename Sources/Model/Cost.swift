@@ -28,12 +28,27 @@ package struct Cost: Sendable {
     6 * multiplied * Double(lengths.reduce(0, +)) + attention(lengths, \.training)
   }
 
+  /// FLOPs of scoring and of training on so many sequences of each length.
+  package func work(_ sequences: [Int: Double]) -> (forward: Double, training: Double) {
+    let pieces = sequences.sorted { $0.key < $1.key }.reduce(0.0) { $0 + Double($1.key) * $1.value }
+    let products = 2 * multiplied * pieces
+    return (
+      products + attention(sequences, \.forward), 3 * products + attention(sequences, \.training)
+    )
+  }
+
   private func attention(_ lengths: [Int], _ part: KeyPath<AttentionWork, Double>) -> Double {
-    var counts: [Int: Int] = [:]
+    var counts: [Int: Double] = [:]
     for length in lengths { counts[length, default: 0] += 1 }
+    return attention(counts, part)
+  }
+
+  private func attention(
+    _ sequences: [Int: Double], _ part: KeyPath<AttentionWork, Double>
+  ) -> Double {
     // In the order of the lengths, so that the sum is the same for the same lengths.
-    let sum = counts.sorted { $0.key < $1.key }.reduce(0.0) {
-      $0 + Double($1.value) * mechanism.work(length: $1.key)[keyPath: part]
+    let sum = sequences.sorted { $0.key < $1.key }.reduce(0.0) {
+      $0 + $1.value * mechanism.work(length: $1.key)[keyPath: part]
     }
     return Double(config.layers) * sum
   }

@@ -1,5 +1,5 @@
 import Dispatch
-import Foundation
+import Machine
 import Synchronization
 
 /// How many threads kernels may use; the only knob, set once at the start of a command.
@@ -9,7 +9,7 @@ import Synchronization
 package enum Parallel {
   private static let threadCount = Atomic<Int>(0)
 
-  /// Threads in use; until set, the number of processors.
+  /// Threads in use; until set, the number of processors this process may use.
   package static var threads: Int {
     get {
       let set = threadCount.load(ordering: .relaxed)
@@ -21,8 +21,8 @@ package enum Parallel {
     }
   }
 
-  /// Processors this process may run on.
-  package static let processorCount = max(1, ProcessInfo.processInfo.activeProcessorCount)
+  /// Processors this process may use at once.
+  package static let processorCount = Processors.allowed
 
   @TaskLocal fileprivate static var inside = false
 

@@ -20,7 +20,8 @@ package enum RunFolder {
       return Int(name.dropFirst(5)).map { CheckpointFolder.name(step: $0) == name } ?? false
     }
     let files = [
-      configName, SumsFile.name, CheckpointFolder.latestName, EventLog.name, "report.html",
+      configName, SumsFile.name, RunData.name, CheckpointFolder.latestName, EventLog.name,
+      "report.html",
     ]
     return files.contains(name)
       || logs.contains { name == $0.name || name == $0.name + SummedLogs.damagedSuffix }

@@ -341,7 +341,7 @@ package final class Trainer {
   /// A step far above it shows that other programs held the cores when it was measured.
   private func peakFraction(flopsPerSecond: Double) -> Double? {
     guard var peak else { return nil }
-    let limit = 1.25
+    let limit = 1.05
     if flopsPerSecond > limit * peak, peakMeasurementsLeft > 0 {
       peakMeasurementsLeft -= 1
       peak = max(peak, MatrixPeak.measure())

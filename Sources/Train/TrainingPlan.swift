@@ -21,17 +21,30 @@ package struct TrainingPlan: Sendable, Encodable {
   package let programBytes: Int
   /// Largest micro-batch, in positions.
   package let positions: Int
-  /// FLOPs per piece of training, at the mean sequence length of the data.
+  /// FLOPs per piece of training, over all sequences of the run.
   package let trainingFlopsPerPiece: Double
   /// FLOPs per piece of scoring.
   package let forwardFlopsPerPiece: Double
   /// Targets of one epoch, `</s>` included.
   package let piecesPerEpoch: Int
-  /// Targets of the whole run, about: steps take whole sentences up to their budget.
+  /// Targets of the whole run: steps take whole sentences up to their budget.
   package let pieces: Int
+  /// Passes over the training split.
+  package let epochs: Double
+  /// Sequences beyond the budget of a step, which are a step by themselves, in the whole run.
+  package let sequencesBeyondStep: Int
+  /// Pieces of the longest of them; 0 if there is none.
+  package let longestBeyondStep: Int
+  /// Whether every step was foreseen, not estimated from others.
+  package let isExact: Bool
 
-  /// - Parameter programBytes: What the process holds already, tokenizer loaded.
-  package init(_ config: RunConfig, manifest: Manifest, programBytes: Int = 0) throws {
+  /// - Parameters:
+  ///   - forecast: What the steps will hold; without it, sentences of the mean length.
+  ///   - programBytes: What the process holds already, tokenizer loaded.
+  package init(
+    _ config: RunConfig, manifest: Manifest, forecast: StepForecast? = nil, programBytes: Int = 0
+  ) throws {
+    let forecast = forecast ?? StepForecast(config, manifest: manifest)
     let totals = manifest.totals(of: config.data.trainSplit)
     parameters = ParameterLayout(config.model).count
     parameterBytes = 4 * Buffer.bytes(count: parameters)
@@ -57,13 +70,13 @@ package struct TrainingPlan: Sendable, Encodable {
     self.programBytes = programBytes
     bytes = parameterBytes + activationBytes + workingBytes + dataBytes + programBytes
     piecesPerEpoch = totals.pieces + totals.sentences
-    pieces = config.steps * config.batchPieces
-    let length =
-      config.data.streamLength
-      ?? max(1, (piecesPerEpoch + totals.sentences / 2) / max(1, totals.sentences))
-    let cost = Cost(config.model)
-    trainingFlopsPerPiece = cost.training(lengths: [length]) / Double(length)
-    forwardFlopsPerPiece = cost.forward(lengths: [length]) / Double(length)
+    pieces = Int(forecast.pieces.rounded())
+    epochs = forecast.pieces / Double(max(1, piecesPerEpoch))
+    (sequencesBeyondStep, longestBeyondStep) = forecast.beyond(config.batchPieces)
+    isExact = forecast.isExact
+    let work = Cost(config.model).work(forecast.sequences)
+    trainingFlopsPerPiece = work.training / max(1, forecast.pieces)
+    forwardFlopsPerPiece = work.forward / max(1, forecast.pieces)
   }
 
   /// Ids, places of sentences and order of the largest shard of a split.

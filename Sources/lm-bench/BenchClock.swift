@@ -1,4 +1,5 @@
 import ArgumentParser
+import CommandSupport
 import Tensor
 
 #if canImport(Glibc)
@@ -33,18 +34,16 @@ struct TimingOptions: ParsableArguments {
       "wall, or processor: time of all threads over their number, for a busy machine.",
       valueName: "clock"))
   var clock = BenchClock.wall
-  @Option(help: "Threads (all processors).") var threads: Int?
+  @Option(help: "Threads (all processors that this process may use).") var threads: Int?
   @Flag(help: "Print JSON.") var json = false
 
   func validate() throws {
-    if let threads, threads < 1 {
-      throw ValidationError("--threads is \(threads), expected 1 or more")
-    }
+    try ThreadCount.validate(threads)
   }
 
   /// Sets the number of threads.
   func apply() {
-    if let threads { Parallel.threads = threads }
+    Parallel.threads = ThreadCount.resolve(threads, command: "lm-bench")
   }
 }
 

@@ -16,7 +16,7 @@ struct CheckCommand: ParsableCommand {
 
   @Flag(help: "Put a fault where each check looks; the exit code is 1 if one holds all the same.")
   var faults = false
-  @Option(help: "Threads (all processors).") var threads: Int?
+  @Option(help: "Threads (all processors that this process may use).") var threads: Int?
   @Flag(help: "Print JSON.") var json = false
 
   private struct Row: Encodable {
@@ -27,13 +27,11 @@ struct CheckCommand: ParsableCommand {
   }
 
   func validate() throws {
-    if let threads, threads < 1 {
-      throw ValidationError("--threads is \(threads), expected 1 or more")
-    }
+    try ThreadCount.validate(threads)
   }
 
   func run() throws {
-    if let threads { Parallel.threads = threads }
+    Parallel.threads = ThreadCount.resolve(threads, command: "lm-bench")
     let rows = try Check.all().map { check in
       let outcome = try check.run(faults)
       return Row(

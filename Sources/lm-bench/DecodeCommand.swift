@@ -80,7 +80,9 @@ struct DecodeCommand: ParsableCommand {
               Format.bytes(row.stateBytes),
             ]
           }))
-    print("memory          \(Format.bytes(Int(bandwidth)))/s read by \(Parallel.threads) threads")
+    print(
+      "memory          \(Format.bytes(Int(bandwidth)))/s read by \(Format.count(Parallel.threads, "thread"))"
+    )
   }
 }
 

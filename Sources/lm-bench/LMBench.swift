@@ -9,7 +9,8 @@ struct LMBench: ParsableCommand {
     abstract: "Measure the speed of training and scoring on this machine.",
     discussion: """
       Every stage is printed beside the machine's own limit, measured in the same
-      process: matrix products (OpenBLAS), reading memory, writing to the disk.
+      process: matrix products (OpenBLAS's or ours, whichever is faster), reading
+      memory, writing to the disk.
       scripts/bench-against-peers.sh runs them in turn with what else a user could
       take.
 
@@ -19,7 +20,7 @@ struct LMBench: ParsableCommand {
         lm-bench train --attention softmax hierarchical --length 1024 --batch 2
         lm-bench attention --lengths 1024 8192
         lm-bench tokenize --model data/tokenizer.model --text news.txt
-      """,
+      """ + ExitStatus.help,
     subcommands: [
       ProductCommand.self, AttentionCommand.self, TrainCommand.self, ForwardCommand.self,
       SentencesCommand.self, TokenizeCommand.self, PipelineCommand.self, DecodeCommand.self,

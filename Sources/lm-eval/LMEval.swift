@@ -111,7 +111,7 @@ struct LMEval: ParsableCommand {
       the beginning of a text is passed over, with a note. Carriage returns are
       text, with a note; --line-ends any takes CR LF and CR as line ends, as
       lm-tokenize does with the same option.
-      """)
+      """ + ExitStatus.help)
 
   @Flag(help: "Measure perplexity (the default).")
   var perplexity = false
@@ -207,7 +207,8 @@ struct LMEval: ParsableCommand {
   @Flag(help: "Add the log-probability of every piece to --score.")
   var perPiece = false
 
-  @Option(help: "Threads; results do not depend on them (all processors).")
+  @Option(
+    help: "Threads; results do not depend on them (all processors that this process may use).")
   var threads: Int?
 
   @Option(help: "Pieces scored at a time; bounds memory and changes nothing else.")
@@ -231,6 +232,7 @@ struct LMEval: ParsableCommand {
   var printsPaperLine: Bool { paperLine || report != nil }
 
   func validate() throws {
+    try ThreadCount.validate(threads)
     if verify != nil {
       guard models.isEmpty, data == nil, text.isEmpty, !audit, report == nil else {
         throw ValidationError("--verify RUN stands alone")
@@ -315,9 +317,6 @@ struct LMEval: ParsableCommand {
     guard (1...1_000_000).contains(auditSentences) else {
       throw ValidationError("--audit-sentences is \(auditSentences), expected 1 to 1000000")
     }
-    if let threads, threads < 1 {
-      throw ValidationError("--threads is \(threads), expected 1 or more")
-    }
     guard (1...Self.mostPieces).contains(batchPieces) else {
       throw ValidationError("--batch-pieces is \(batchPieces), expected 1 to \(Self.mostPieces)")
     }
@@ -337,7 +336,7 @@ struct LMEval: ParsableCommand {
   }
 
   func run() throws {
-    if let threads { Parallel.threads = threads }
+    Parallel.threads = ThreadCount.resolve(threads, command: "lm-eval")
     if let verify { return try VerifyCommand.run(verify) }
     // While Ctrl-C still ends the program at once: a pipe may give its text slowly.
     for path in text + (vocabulary.map { [$0] } ?? []) { _ = try PipeSpool.readable(path) }

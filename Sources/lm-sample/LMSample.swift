@@ -38,7 +38,7 @@ struct LMSample: ParsableCommand {
         lm-sample --checkpoint checkpoints/first --temperature 0 --stream \\
           --prompt "The king"
         lm-sample --checkpoint checkpoints/first --top-p 0.9 < prompts.txt
-      """)
+      """ + ExitStatus.help)
 
   @Option(
     help: ArgumentHelp(
@@ -79,7 +79,8 @@ struct LMSample: ParsableCommand {
   @Flag(help: "Print pieces as they are sampled; for one sample.")
   var stream = false
 
-  @Option(help: "Threads; results do not depend on them (all processors).")
+  @Option(
+    help: "Threads; results do not depend on them (all processors that this process may use).")
   var threads: Int?
 
   static func main() { runCommand() }
@@ -94,9 +95,7 @@ struct LMSample: ParsableCommand {
   }
 
   func validate() throws {
-    if let threads, threads < 1 {
-      throw ValidationError("--threads is \(threads), expected 1 or more")
-    }
+    try ThreadCount.validate(threads)
     if let count, count < 1 {
       throw ValidationError("--count is \(count), expected 1 or more")
     }
@@ -110,7 +109,7 @@ struct LMSample: ParsableCommand {
   }
 
   func run() throws {
-    if let threads { Parallel.threads = threads }
+    Parallel.threads = ThreadCount.resolve(threads, command: "lm-sample")
     let trained = try TrainedModel(checkpoint, verifyingWeights: false) {
       Terminal.note("lm-sample: \($0)")
     }

@@ -42,7 +42,7 @@ struct LMTokenize: ParsableCommand {
 
         Every checksum, frame and count of a data set:
           lm-tokenize --verify data/own
-      """)
+      """ + ExitStatus.help)
 
   @Option(help: ArgumentHelp("Folder in the layout of the benchmark.", valueName: "dir"))
   var corpus: String?
@@ -108,7 +108,8 @@ struct LMTokenize: ParsableCommand {
   @Option(help: "Seed of the sample and of the split.")
   var seed: UInt64 = 1
 
-  @Option(help: "Threads; by default, one for each processor.")
+  @Option(
+    help: "Threads; results do not depend on them (all processors that this process may use).")
   var threads: Int?
 
   @Flag(help: "Replace the data set in --output, once the new one is complete; no other folder.")
@@ -117,6 +118,7 @@ struct LMTokenize: ParsableCommand {
   static func main() { runCommand() }
 
   func validate() throws {
+    try ThreadCount.validate(threads)
     if verify != nil {
       guard corpus == nil, output == nil, (train + valid + test).isEmpty else {
         throw ValidationError("--verify DIR stands alone.")
@@ -154,9 +156,6 @@ struct LMTokenize: ParsableCommand {
     if let sampleSentences, sampleSentences < 1 {
       throw ValidationError("--sample-sentences must be at least 1.")
     }
-    if let threads, !(1...1024).contains(threads) {
-      throw ValidationError("--threads must be between 1 and 1024.")
-    }
     if let vocabSize, !(260...1_000_000).contains(vocabSize) {
       throw ValidationError("--vocab-size must be between 260 and 1,000,000.")
     }
@@ -171,7 +170,7 @@ struct LMTokenize: ParsableCommand {
       } else {
         nil
       }
-    let threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
+    let threads = ThreadCount.resolve(threads, command: "lm-tokenize")
     let corpus =
       if let corpus = self.corpus {
         try Corpus.billionWord(corpus)

@@ -28,7 +28,7 @@ struct LMTrain: ParsableCommand {
         lm-train --data data --output checkpoints/first --preset quickstart
         lm-train --data data --output checkpoints/h16 --preset news \\
           --attention hierarchical:blockSize=32
-        lm-train --data data --output checkpoints/first --resume
+        lm-train --output checkpoints/first --resume
         lm-train --data data --output checkpoints/yoso \\
           --attention yoso:hashes=32,bits=9
         lm-train --data data --preset h1d-53m --dry-run
@@ -58,9 +58,10 @@ struct LMTrain: ParsableCommand {
       process of this machine has left is taken over by itself; of another
       machine nobody can tell: once it is certain that the process is gone,
       remove RUN/lock. lm-eval and lm-sample read a run while it is trained.
-      """)
+      """ + ExitStatus.help)
 
-  @Option(help: "Folder of shards made by lm-tokenize.")
+  @Option(
+    help: "Folder of shards made by lm-tokenize; --resume finds those of the run by itself.")
   var data: String?
 
   @Option(help: "Run folder for configuration, metrics and checkpoints.")
@@ -88,7 +89,8 @@ struct LMTrain: ParsableCommand {
   @Flag(help: "List the attentions and their options, then stop.")
   var listAttentions = false
 
-  @Option(help: "Threads; results do not depend on them (all processors).")
+  @Option(
+    help: "Threads; results do not depend on them (all processors that this process may use).")
   var threads: Int?
 
   @OptionGroup(title: "What people change")
@@ -104,6 +106,7 @@ struct LMTrain: ParsableCommand {
   }
 
   func validate() throws {
+    try ThreadCount.validate(threads)
     if listPresets || listAttentions { return }
     if assumesBenchmark {
       guard dryRun, data == nil, options.config == nil, !resume else {
@@ -111,16 +114,13 @@ struct LMTrain: ParsableCommand {
           "--assume-1bw goes with --dry-run and a preset, without --data, --config and --resume")
       }
     } else {
-      if data == nil { throw ValidationError("give the shards with --data DIR") }
+      if data == nil, !resume { throw ValidationError("give the shards with --data DIR") }
       if vocabSize != nil {
         throw ValidationError("--vocab-size goes with --assume-1bw; lm-tokenize decides otherwise")
       }
     }
     if output == nil, !dryRun { throw ValidationError("give the run folder with --output RUN") }
     if json, !dryRun { throw ValidationError("--json belongs to --dry-run") }
-    if let threads, threads < 1 {
-      throw ValidationError("--threads is \(threads), expected 1 or more")
-    }
     if options.preset != nil, options.config != nil {
       throw ValidationError("give --preset or --config, not both")
     }
@@ -128,39 +128,48 @@ struct LMTrain: ParsableCommand {
 
   func run() throws {
     if listPresets {
-      for preset in Preset.all { print(preset.name.padding(to: 12) + preset.summary) }
-      return
+      return print(PlanTable.presets())
     }
     if listAttentions {
       for kind in AttentionKind.allCases {
         print(kind.rawValue)
-        for (key, meaning) in kind.help { print("  " + key.padding(to: 12) + meaning) }
+        for (key, meaning) in kind.help {
+          print(
+            "  " + key.padding(toLength: max(12, key.count), withPad: " ", startingAt: 0) + meaning)
+        }
       }
       return
     }
-    if let threads { Parallel.threads = threads }
+    Parallel.threads = ThreadCount.resolve(threads, command: "lm-train")
+    let folder = assumesBenchmark ? nil : try dataFolder()
     // Before anything in the run folder is read, and until all of it is written.
-    let lock = try dryRun ? nil : lockRun(output ?? "")
+    let lock = try dryRun ? nil : lockRun(output ?? "", data: folder ?? "")
     defer { lock?.release() }
-    let dataSet = assumesBenchmark ? nil : try DataSet(directory: data ?? "")
+    let dataSet = try folder.map { try DataSet(directory: $0) }
     let manifest = try dataSet?.manifest ?? assumedManifest()
     let config = try runConfig(manifest)
     try config.validate()
+    if config.schedule.warmup > config.steps {
+      Terminal.note(
+        "lm-train: note: the warm-up of \(Format.count(config.schedule.warmup, "step")) is longer than "
+          + "the run of \(Format.count(config.steps, "step")), so the rate never comes to its peak; "
+          + "give --warmup or --steps")
+    }
     let tokenizer = try dataSet.map { try Tokenizer(of: $0) }
     try Self.leaveIfAsked()
     let peak = MatrixPeak.measure()
     try Self.leaveIfAsked()
+    // What it borrowed is part of the plan already.
+    WorkingMemory.release()
+    let programBytes = ProcessMemory.resident
     let plan = try TrainingPlan(
-      config, manifest: manifest, programBytes: ProcessMemory.resident)
+      config, manifest: manifest, forecast: PlanTable.forecast(config, dataSet),
+      programBytes: programBytes)
     if json {
       print(String(decoding: try JSONFile.encode(plan), as: UTF8.self), terminator: "")
     } else {
-      print(Self.describe(config, plan, peak: peak, manifest: manifest))
-      if assumesBenchmark {
-        print(
-          "assumed       the benchmark's sentences and words, and \(AssumedData.piecesPerWord) "
-            + "pieces a word, each with one </s> a sentence")
-      }
+      print(PlanTable.describe(config, plan, peak: peak, manifest: manifest))
+      if assumesBenchmark { print(PlanTable.assumption) }
     }
     guard let dataSet, let tokenizer, !dryRun else { return }
     try MemoryLimit.require(
@@ -172,8 +181,8 @@ struct LMTrain: ParsableCommand {
   }
 
   /// Makes this process the only one that trains in a run folder.
-  private func lockRun(_ run: String) throws -> FileLock {
-    try RunPlace.check(run, data: data ?? "", isResumed: resume)
+  private func lockRun(_ run: String, data: String) throws -> FileLock {
+    try RunPlace.check(run, data: data, isResumed: resume)
     if resume, !Files.isDirectory(run) {
       throw TrainingError.nothingToResume(run: run, reasons: [])
     }
@@ -208,11 +217,20 @@ struct LMTrain: ParsableCommand {
     }
   }
 
+  /// The shards: those that are given, or those that a run which goes on was trained on.
+  private func dataFolder() throws -> String {
+    if let data { return data }
+    guard let output, Files.exists(configPath(output)) else {
+      throw TrainingError.nothingToResume(run: output ?? "", reasons: [])
+    }
+    return try RunData.find(run: output)
+  }
+
   // MARK: Configuration
 
   /// The benchmark with as many pieces as were asked for.
   private func assumedManifest() throws -> Manifest {
-    let preset = try Preset.named(options.preset ?? "quickstart")
+    let preset = try Preset.named(options.preset ?? PlanTable.defaultPreset)
     return AssumedData.manifest(vocabularySize: vocabSize ?? preset.vocabularySize)
   }
 
@@ -231,7 +249,9 @@ struct LMTrain: ParsableCommand {
       try options.apply(to: &changed, manifest: manifest)
       // What is reported when may change; what is computed may not. The trainer knows whether the
       // number of steps may.
-      if let difference = stored.difference(from: changed, taken: 0) {
+      if let difference = options.difference(from: stored)
+        ?? stored.difference(from: changed, taken: 0)
+      {
         throw TrainingError.invalid(
           "--resume goes on with \(configPath(output)), which has \(difference.found), not "
             + "\(difference.expected); leave out that option, or start another run")
@@ -242,63 +262,11 @@ struct LMTrain: ParsableCommand {
     if let path = options.config {
       config = try RunFolder.givenConfig(path) { Terminal.note("lm-train: \($0)") }
     } else {
-      config = try Preset.named(options.preset ?? "quickstart")
+      config = try Preset.named(options.preset ?? PlanTable.defaultPreset)
         .config(vocabularySize: manifest.tokenizer.vocabularySize)
     }
     try options.apply(to: &config, manifest: manifest)
     return config
-  }
-
-  private static func describe(
-    _ config: RunConfig, _ plan: TrainingPlan, peak: Double, manifest: Manifest
-  ) -> String {
-    let model = config.model
-    let totals = manifest.totals(of: config.data.trainSplit)
-    let epochs = Double(plan.pieces) / Double(max(1, plan.piecesPerEpoch))
-    return Format.table(
-      [
-        ["preset", config.preset],
-        [
-          "model",
-          "\(model.layers) layers of \(model.width), \(model.heads) heads, hidden \(model.hidden), "
-            + "\(Format.count(model.vocabularySize)) pieces, head \(model.tiedHead ? "tied" : "untied")",
-        ],
-        ["attention", "\(model.attention), \(model.position.rawValue) positions"],
-        ["parameters", Format.count(plan.parameters)],
-        [
-          "data",
-          "\(Format.count(totals.sentences)) sentences, \(Format.count(totals.words)) words, "
-            + "\(Format.count(plan.piecesPerEpoch)) pieces an epoch",
-        ],
-        [
-          "run",
-          "\(Format.count(config.steps)) steps of up to \(Format.count(config.batchPieces)) pieces, "
-            + "about \(Format.decimal(epochs, epochs < 10 ? 2 : 0)) epochs",
-        ],
-        [
-          "memory",
-          "\(Format.bytes(plan.bytes)): weights, gradients and moments "
-            + "\(Format.bytes(plan.parameterBytes)), activations of \(Format.count(plan.positions)) "
-            + "positions \(Format.bytes(plan.activationBytes)), kernels "
-            + "\(Format.bytes(plan.workingBytes)), shards \(Format.bytes(plan.dataBytes)), program "
-            + "\(Format.bytes(plan.programBytes))",
-        ],
-        [
-          "work",
-          "\(Format.short(plan.trainingFlopsPerPiece))FLOP a piece in training, "
-            + "\(Format.short(plan.forwardFlopsPerPiece))FLOP in scoring",
-        ],
-        [
-          "machine",
-          "\(Format.short(peak))FLOP/s in matrix products on \(Parallel.threads) threads; "
-            + "about \(Format.duration(plan.seconds(at: 0.65 * peak))) at 65 % of that",
-        ],
-      ].map { [$0[0], "  " + $0[1]] }.map(Self.leftAligned))
-  }
-
-  /// Both columns to the left: the second is text.
-  private static func leftAligned(_ row: [String]) -> [String] {
-    [row[0].padding(to: 12) + row[1]]
   }
 
   // MARK: Training
@@ -331,6 +299,7 @@ struct LMTrain: ParsableCommand {
     try Self.leaveIfAsked()
     Interrupt.handle(message: "lm-train: saving a checkpoint; once more ends at once, unsaved")
     try RunFolder.write(config, run: run)
+    try RunData(run: run, dataSet: dataSet).write(to: run)
     let wasFinished = trainer.step == config.steps
     switch try trainer.train() {
     case .finished:
@@ -341,19 +310,13 @@ struct LMTrain: ParsableCommand {
       }
       if let best = Self.describeBest(trainer, run: run) { Terminal.note(best) }
       Terminal.note(
-        "finished \(Format.count(config.steps)) steps; next: lm-eval --perplexity "
-          + "--checkpoint \(run) --data \(dataSet.directory) --split test")
+        "finished \(Format.count(config.steps, "step")); "
+          + NextCommand.evaluation(of: run, dataSet, config))
     case .interrupted(let step):
       Terminal.note(
         "stopped after step \(Format.count(step)), all of it saved; go on with: "
-          + "lm-train --data \(dataSet.directory) --output \(run) --resume")
+          + NextCommand.resumption(of: run, dataSet))
       throw Interrupt.exitCode
     }
-  }
-}
-
-extension String {
-  fileprivate func padding(to width: Int) -> String {
-    self + String(repeating: " ", count: max(0, width - count))
   }
 }

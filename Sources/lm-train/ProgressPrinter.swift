@@ -27,7 +27,7 @@ final class ProgressPrinter {
       }
     case .validating(let sequences):
       if sequences % 100 == 0 {
-        StatusLine.shared.show("validation: \(Format.count(sequences)) sequences")
+        StatusLine.shared.show("validation: \(Format.count(sequences, "sequence"))")
       }
     case .validated(let validation, let isBest):
       let tally = validation.tally
@@ -36,7 +36,7 @@ final class ProgressPrinter {
         "step \(Format.count(validation.step))  validation: "
           + "\(Format.decimal(tally.natsPerPiece, 4)) nats/piece, word perplexity "
           + "\(Format.decimal(tally.wordPerplexity, 2)) over "
-          + "\(Format.count(tally.words + tally.sentences)) words\(best)"
+          + "\(Format.count(tally.words + tally.sentences, "word"))\(best)"
       )
     case .validationNotFinite(let step):
       Terminal.note(

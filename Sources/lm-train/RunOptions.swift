@@ -1,11 +1,13 @@
 import ArgumentParser
+import CommandSupport
 import LMData
 import Model
 import Train
 
 /// The few things people change about a preset or a configuration file.
 struct RunOptions: ParsableArguments {
-  @Option(help: "Preset to begin with; --list-presets shows them.")
+  @Option(
+    help: "Preset to begin with; --list-presets shows them. (default: \(PlanTable.defaultPreset))")
   var preset: String?
 
   @Option(help: "JSON file with a whole run configuration, as a run folder holds it.")
@@ -173,6 +175,105 @@ struct RunOptions: ParsableArguments {
 
   private func set<T>(_ target: inout T, _ value: T?) {
     if let value { target = value }
+  }
+}
+
+// MARK: What is asked for
+
+extension RunOptions {
+  /// Refuses values that cannot be, each by the name of its option.
+  func validate() throws {
+    let ranges: [(name: String, value: Int?, least: Int, most: Int)] = [
+      ("--layers", layers, 1, 1 << 20), ("--width", width, 1, 1 << 20),
+      ("--heads", heads, 1, 1 << 20), ("--hidden", hidden, 1, 1 << 24),
+      ("--relative-bias-length", relativeBiasLength, 1, 1 << 26),
+      ("--steps", steps, 1, 1 << 32), ("--batch-pieces", batchPieces, 1, 1 << 26),
+      ("--micro-batch-pieces", microBatchPieces, 1, 1 << 26),
+      // A window of one piece would see nothing but the piece before.
+      ("--stream-length", streamLength, 2, 1 << 26), ("--warmup", warmup, 0, 1 << 32),
+      ("--skip-budget", skipBudget, 0, 1 << 32), ("--log-every", logEvery, 1, 1 << 32),
+      ("--validate-every", validateEvery, 0, 1 << 32),
+      ("--validation-sequences", validationSequences, 0, 1 << 40),
+      ("--checkpoint-every", checkpointEvery, 0, 1 << 32), ("--keep-last", keepLast, 1, 1 << 32),
+      ("--keep-every", keepEvery, 0, 1 << 32), ("--sample-every", sampleEvery, 0, 1 << 32),
+    ]
+    for (name, value, least, most) in ranges {
+      guard let value, !(least...most).contains(value) else { continue }
+      throw ValidationError(
+        "\(name) is \(value), expected "
+          + (value < least ? "\(least) or more" : "\(Format.count(most)) at most"))
+    }
+    try require("--rate", rate, "more than 0") { $0 > 0 }
+    try require("--weight-decay", weightDecay, "0 or more") { $0 >= 0 }
+    try require("--dropout", dropout.map(Double.init), "0 or more and less than 1") {
+      $0 >= 0 && $0 < 1
+    }
+    try require("--spike-deviations", spikeDeviations, "0 or more") { $0 >= 0 }
+    try require("--schedule", schedule, among: Schedule.kinds)
+    try require("--preset", preset, among: Preset.all.map(\.name))
+  }
+
+  private func require(
+    _ name: String, _ value: Double?, _ expected: String, _ holds: (Double) -> Bool
+  ) throws {
+    guard let value, !(value.isFinite && holds(value)) else { return }
+    throw ValidationError("\(name) is \(value), expected \(expected)")
+  }
+
+  private func require(_ name: String, _ value: String?, among values: [String]) throws {
+    guard let value, !values.contains(value) else { return }
+    throw ValidationError(
+      "\(name) is \"\(value)\", expected one of \(values.joined(separator: ", "))")
+  }
+
+  /// The first option that asks for another run than one that was begun, and what that has in its place.
+  ///
+  /// Steps and what is reported are not among them: they may change.
+  func difference(from run: RunConfig) -> (found: String, expected: String)? {
+    let model = run.model
+    let pairs: [(name: String, found: String, asked: String?)] = [
+      ("--attention", "\(model.attention)", attention.map { "\($0)" }),
+      ("--position", model.position.rawValue, position?.rawValue),
+      (
+        "--relative-bias-length", "\(model.relativeBiasLength)",
+        relativeBiasLength.map { "\($0)" }
+      ),
+      ("--layers", "\(model.layers)", layers.map { "\($0)" }),
+      ("--width", "\(model.width)", width.map { "\($0)" }),
+      ("--heads", "\(model.heads)", heads.map { "\($0)" }),
+      ("--hidden", "\(model.hidden)", hidden.map { "\($0)" }),
+      ("--batch-pieces", "\(run.batchPieces)", batchPieces.map { "\($0)" }),
+      ("--micro-batch-pieces", "\(run.microBatchPieces)", microBatchPieces.map { "\($0)" }),
+      (
+        "--stream-length", run.data.streamLength.map { "\($0)" } ?? "none",
+        streamLength.map { "\($0)" }
+      ),
+      ("--optimizer", run.optimizer.kind.rawValue, optimizer?.rawValue),
+      ("--rate", "\(run.optimizer.rate)", rate.map { "\($0)" }),
+      ("--weight-decay", "\(run.optimizer.weightDecay)", weightDecay.map { "\($0)" }),
+      ("--schedule", run.schedule.kind, schedule),
+      ("--warmup", "\(run.schedule.warmup)", warmup.map { "\($0)" }),
+      ("--dropout", "\(run.dropout)", dropout.map { "\($0)" }),
+      ("--seed", "\(run.seed)", seed.map { "\($0)" }),
+      ("--skip-budget", "\(run.safety.skipBudget)", skipBudget.map { "\($0)" }),
+      (
+        "--spike-deviations", "\(run.safety.spikeDeviations)",
+        spikeDeviations.map { "\($0)" }
+      ),
+    ]
+    for pair in pairs {
+      if let asked = pair.asked, asked != pair.found {
+        return ("\(pair.name) \(pair.found)", "\(pair.name) \(asked)")
+      }
+    }
+    for (name, found, asked) in [
+      ("tied-head", model.tiedHead, tiedHead), ("rewind", run.safety.rewind, rewind),
+    ] {
+      if let asked, asked != found {
+        return (found ? "--\(name)" : "--no-\(name)", asked ? "--\(name)" : "--no-\(name)")
+      }
+    }
+    return nil
   }
 }
 

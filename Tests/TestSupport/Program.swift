@@ -14,17 +14,26 @@ package struct ProgramOutcome: Sendable {
 /// - Parameter fileBlocks: Largest file it may write, in blocks of 512 bytes, as a quota would.
 /// - Parameter outputPath: Where standard output goes instead, `/dev/full` for example.
 /// - Parameter redirections: What a shell does to its descriptors first, `2>&-` for example.
+/// - Parameter before: With redirections, a command that starts the program.
+/// - Parameter shell: A line that a shell runs instead, with the programs in its path.
 package func runProgram(
   _ name: String, _ arguments: [String], input: String = "",
   signal: (number: Int32, after: String)? = nil, fileBlocks: Int? = nil,
-  outputPath: String? = nil, redirections: String? = nil
+  outputPath: String? = nil, redirections: String? = nil, before: String = "",
+  shell: String? = nil
 ) throws -> ProgramOutcome {
   let tests = URL(fileURLWithPath: CommandLine.arguments[0]).resolvingSymlinksInPath()
   let process = Process()
-  let program = tests.deletingLastPathComponent().appendingPathComponent(name)
-  if let redirections {
+  let program = tests.deletingLastPathComponent().appendingPathComponent(
+    name.isEmpty ? "none" : name)
+  if let shell {
+    process.executableURL = URL(fileURLWithPath: "/bin/sh")
+    let folder = program.deletingLastPathComponent().path
+    process.arguments = ["-c", "PATH='\(folder)':$PATH; " + shell]
+  } else if let redirections {
     process.executableURL = URL(fileURLWithPath: "/bin/bash")
-    process.arguments = ["-c", "exec \"$0\" \"$@\" \(redirections)", program.path] + arguments
+    process.arguments =
+      ["-c", "exec \(before) \"$0\" \"$@\" \(redirections)", program.path] + arguments
   } else if let fileBlocks {
     process.executableURL = URL(fileURLWithPath: "/bin/sh")
     process.arguments =

@@ -48,6 +48,31 @@ package enum TinyDataSet {
     return try DataSet(directory: directory)
   }
 
+  /// Writes a data set whose training shards have sentences of given lengths, `</s>` included.
+  @discardableResult
+  package static func write(to directory: String, lengths: [[Int]]) throws -> DataSet {
+    try Files.createDirectory(directory)
+    try AtomicFile.write(tokenizer, to: directory + "/tokenizer.model")
+    let shards = try (lengths + [[5, 9]]).enumerated().map { index, lengths in
+      let name = index == 0 ? "train.zst" : "train-\(index).zst"
+      let writer = try ShardWriter(
+        path: directory + "/" + name, idBytes: 2, eos: 2, source: "\(index).txt")
+      for length in lengths {
+        let ids = (1..<max(1, length)).map { Int32(3 + $0 * 7 % 58) }
+        let (words, bytes) = pieceTable.measure(ids)
+        try writer.append(ids, words: words, bytes: bytes)
+      }
+      return try writer.finish()
+    }
+    try Manifest(
+      tokenizer: TokenizerInfo(
+        sha256: SHA256.hexDigest(of: tokenizer), modelType: "bpe", vocabularySize: vocabulary),
+      special: SpecialIDs(bos: 1, eos: 2, unk: 0),
+      splits: ["train": Array(shards.dropLast()), "valid": [shards[lengths.count]]]
+    ).write(to: directory)
+    return try DataSet(directory: directory)
+  }
+
   /// Arithmetic progressions: the next piece follows from the last two.
   private static func sentence(_ random: CounterRandom, _ index: Int) -> [Int32] {
     let bits = random.bits(UInt64(index))

@@ -33,11 +33,22 @@ struct PresetTests {
     for preset in Preset.all {
       let manifest = AssumedData.manifest(vocabularySize: preset.vocabularySize)
       let config = preset.config(vocabularySize: preset.vocabularySize)
-      let plan = try TrainingPlan(config, manifest: manifest)
+      let forecast = StepForecast(
+        steps: config.steps, lengths: AssumedData.lengths, budget: config.batchPieces)
+      let plan = try TrainingPlan(config, manifest: manifest, forecast: forecast)
       #expect(plan.piecesPerEpoch == 885_316_397, "\(plan.piecesPerEpoch)")
-      #expect(plan.pieces == config.steps * config.batchPieces)
+      // Steps take whole sentences, and are a little less than full.
+      let share = Double(plan.pieces) / Double(config.steps * config.batchPieces)
+      #expect(share < 1 && share > 1 - 30 / Double(config.batchPieces), "\(share)")
+      #expect(plan.sequencesBeyondStep == 0)
       #expect(plan.parameters == ParameterLayout(config.model).count)
     }
+    // The lengths have the mean of the data, and the deviation that is stated.
+    let lengths = AssumedData.lengths.map(Double.init)
+    let mean = lengths.reduce(0, +) / Double(lengths.count)
+    #expect(abs(mean / (885_316_397 / 30_301_028) - 1) < 0.01, "\(mean)")
+    let squares = lengths.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(lengths.count)
+    #expect(abs(squares.squareRoot() / mean - 0.5) < 0.01)
     #expect(AssumedData.manifest(vocabularySize: 9).totals(of: "train").words == 768_648_884)
   }
 

@@ -7,6 +7,9 @@ enum { CP_AVX2 = 1, CP_FMA = 2, CP_BMI2 = 4 };
 /// 0 if nothing, and always 0 where the kernels are compiled for no special processor.
 unsigned cp_missing_features(void);
 
+/// Processors that the calling thread may run on, by its affinity; 0 if the system does not say.
+int cp_allowed_processors(void);
+
 /// Whether the processor has instructions for SHA-256.
 int cp_has_sha(void);
 

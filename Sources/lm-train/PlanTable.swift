@@ -1,0 +1,145 @@
+import CommandSupport
+import Foundation
+import LMData
+import Model
+import Tensor
+import Train
+
+/// What a run is and needs, as it is printed before its first step.
+enum PlanTable {
+  /// What the steps will hold, as far as the shards can be read: training says what is wrong with them.
+  static func forecast(_ config: RunConfig, _ dataSet: DataSet?) -> StepForecast? {
+    guard let dataSet else {
+      return StepForecast(
+        steps: config.steps,
+        lengths: config.data.streamLength.map { [$0] } ?? AssumedData.lengths,
+        budget: config.batchPieces)
+    }
+    return try? StepForecast(config, dataSet: dataSet)
+  }
+
+  /// Under a plan for the benchmark.
+  static let assumption =
+    "assumed       the benchmark's sentences and words, and \(AssumedData.piecesPerWord) pieces a "
+    + "word, each with one </s> a sentence;\n              lengths spread by half their mean (a gamma "
+    + "distribution of shape 4)"
+
+  static func describe(
+    _ config: RunConfig, _ plan: TrainingPlan, peak: Double, manifest: Manifest
+  ) -> String {
+    let model = config.model
+    let totals = manifest.totals(of: config.data.trainSplit)
+    let rows = [
+      ["preset", config.preset],
+      [
+        "model",
+        "\(Format.count(model.layers, "layer")) of \(model.width), "
+          + "\(Format.count(model.heads, "head")), hidden \(model.hidden), "
+          + "\(Format.count(model.vocabularySize, "piece")), head "
+          + (model.tiedHead ? "tied" : "untied"),
+      ],
+      ["attention", "\(model.attention), \(model.position.rawValue) positions"],
+      ["parameters", Format.count(plan.parameters)],
+      [
+        "data",
+        "\(Format.count(totals.sentences, "sentence")), \(Format.count(totals.words, "word")), "
+          + "\(Format.count(plan.piecesPerEpoch, "piece")) an epoch",
+      ],
+      ["run", run(config, plan)],
+      ["optimizer", recipe(config)],
+      [
+        "memory",
+        "\(Format.bytes(plan.bytes)): weights, gradients and moments "
+          + "\(Format.bytes(plan.parameterBytes)), activations of "
+          + "\(Format.count(plan.positions, "position")) \(Format.bytes(plan.activationBytes)), "
+          + "kernels \(Format.bytes(plan.workingBytes)), shards \(Format.bytes(plan.dataBytes)), "
+          + "program \(Format.bytes(plan.programBytes))",
+      ],
+      [
+        "work",
+        "\(Format.short(plan.trainingFlopsPerPiece))FLOP a piece in training, "
+          + "\(Format.short(plan.forwardFlopsPerPiece))FLOP in scoring",
+      ],
+      [
+        "machine",
+        "\(Format.short(peak))FLOP/s in matrix products on "
+          + "\(Format.count(Parallel.threads, "thread")); "
+          + "about \(Format.duration(plan.seconds(at: 0.65 * peak))) at 65 % of that",
+      ],
+    ]
+    return rows.map { padded($0[0]) + "  " + $0[1] }.joined(separator: "\n")
+  }
+
+  /// Steps, pieces and epochs, and sentences that are a step by themselves.
+  private static func run(_ config: RunConfig, _ plan: TrainingPlan) -> String {
+    let about = plan.isExact ? "" : "about "
+    var line =
+      "\(Format.count(config.steps, "step")) of up to "
+      + "\(Format.count(config.batchPieces, "piece")), "
+      + "\(about)\(Format.count(plan.pieces)) in all, \(about)\(epochs(plan.epochs))"
+    if plan.sequencesBeyondStep > 0 {
+      let kind = config.data.streamLength == nil ? "sentence" : "window"
+      line +=
+        "; \(about)\(Format.count(plan.sequencesBeyondStep, "step")) "
+        + (plan.sequencesBeyondStep == 1 ? "is" : "are")
+        + " one \(kind) beyond that, the longest of \(Format.count(plan.longestBeyondStep, "piece"))"
+    }
+    return line
+  }
+
+  /// `2.31 epochs`, with two figures where they are few.
+  static func epochs(_ value: Double) -> String {
+    var decimals = value < 10 ? 2 : value < 100 ? 1 : 0
+    while value > 0, value < 0.1, decimals < 9, value * pow(10, Double(decimals)) < 10 {
+      decimals += 1
+    }
+    return Format.decimal(value, decimals) + (value == 1 ? " epoch" : " epochs")
+  }
+
+  /// Optimizer, rate, schedule and seed.
+  private static func recipe(_ config: RunConfig) -> String {
+    "\(config.optimizer.kind.rawValue), rate \(number(config.optimizer.rate)), "
+      + "\(schedule(config.schedule)), weight decay \(number(config.optimizer.weightDecay)), "
+      + "clipping at \(number(config.optimizer.clipNorm)), dropout \(number(Double(config.dropout))), "
+      + "seed \(config.seed)"
+  }
+
+  private static func schedule(_ schedule: Schedule) -> String {
+    let warmup = "after \(Format.count(schedule.warmup, "step")) of warm-up"
+    switch schedule {
+    case .cosine(_, let floor): return "cosine to \(number(floor)) of it \(warmup)"
+    case .inverseSquareRoot: return "inverseSquareRoot \(warmup)"
+    case .warmupStableDecay(_, let decay):
+      return "warmupStableDecay over the last \(number(100 * decay)) % \(warmup)"
+    }
+  }
+
+  /// `0.002`, `2`: no more digits than a person would write.
+  private static func number(_ value: Double) -> String { String(format: "%.6g", value) }
+
+  private static func padded(_ text: String) -> String {
+    text + String(repeating: " ", count: max(0, 12 - text.count))
+  }
+
+  // MARK: Presets
+
+  /// The preset that a run takes without `--preset`.
+  static let defaultPreset = "quickstart"
+
+  /// All presets with what they are made of.
+  static func presets() -> String {
+    Preset.all.map { preset in
+      let config = preset.config(vocabularySize: preset.vocabularySize)
+      let model = config.model
+      let isDefault = preset.name == defaultPreset ? " (the default)" : ""
+      return """
+        \(padded(preset.name))\(preset.summary)\(isDefault)
+                    \(Format.count(model.layers, "layer")) of \(model.width), \
+        \(Format.count(model.heads, "head")), hidden \(model.hidden), \
+        \(model.attention) attention; \(Format.count(config.steps, "step")) of \
+        \(Format.count(config.batchPieces, "piece"))
+                    \(recipe(config))
+        """
+    }.joined(separator: "\n")
+  }
+}

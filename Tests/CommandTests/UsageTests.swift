@@ -1,0 +1,180 @@
+import CommandSupport
+import Foundation
+import Machine
+import TestSupport
+import Testing
+
+/// What is typed wrongly, and what is printed to be typed.
+@Suite(.serialized) struct UsageTests {
+  private static let model = [
+    "--layers", "1", "--width", "16", "--heads", "2", "--hidden", "32", "--batch-pieces", "100",
+    "--warmup", "1", "--log-every", "1",
+  ]
+
+  private static func data(_ folder: TemporaryFolder, _ name: String, _ options: [String] = [])
+    throws -> String
+  {
+    let words = ["ash", "oak", "elm", "fir", "yew", "a tree", "the wood"]
+    let text = (0..<200).map { "\(words[$0 % 7]) is near \(words[$0 * 3 % 7]) ." }
+    let path = try folder.write(text.joined(separator: "\n") + "\n", to: "text.txt")
+    let data = folder.path + "/" + name
+    let made = try runProgram(
+      "lm-tokenize",
+      ["--train", path, "--vocab-size", "278", "--output", data] + options)
+    try #require(made.status == 0, "\(made.errors)")
+    return data
+  }
+
+  @Test func slipsAreToldAsSlips() throws {
+    for (name, arguments, meant) in [
+      ("lm-train", ["--dta", "x", "--output", "y"], "--data"),
+      ("lm-train", ["--data", "x", "--ouptut=y"], "--output"),
+      ("lm-eval", ["--chekpoint", "x", "--data", "y"], "--checkpoint"),
+      ("lm-sample", ["--checkpont", "x"], "--checkpoint"),
+      ("lm-tokenize", ["--train", "x", "--outptu", "y"], "--output"),
+      ("lm-bench", ["tokenize", "--modle", "x", "--text", "y"], "--model"),
+      ("lm-train", ["--data", "x", "--output", "y", "--step", "5"], "--steps"),
+    ] {
+      let outcome = try runProgram(name, arguments)
+      #expect(outcome.status == 2, "\(name) \(arguments)")
+      #expect(outcome.errors.contains("Did you mean '\(meant)'"), "\(outcome.errors)")
+    }
+    // What is missing, and nothing else.
+    let missing = try runProgram("lm-train", ["--output", "y"])
+    #expect(missing.status == 2 && missing.errors.contains("--data"))
+    #expect(!missing.errors.contains("Unknown option"))
+    #expect(Arguments.distance("--data", "--dta") == 1)
+    #expect(Arguments.distance("ab", "ba") == 1 && Arguments.distance("", "abc") == 3)
+  }
+
+  @Test func valuesThatCannotBeAreNamedByTheirOption() throws {
+    for (option, value) in [
+      ("--steps", "-5"), ("--steps", "0"), ("--batch-pieces", "0"), ("--batch-pieces", "-1"),
+      ("--micro-batch-pieces", "0"), ("--stream-length", "1"), ("--stream-length", "-3"),
+      ("--warmup", "-1"), ("--rate", "-0.1"), ("--rate", "nan"), ("--dropout", "1"),
+      ("--layers", "0"), ("--log-every", "0"), ("--keep-last", "0"), ("--preset", "huge"),
+      ("--schedule", "never"), ("--threads", "0"), ("--threads", "1025"), ("--threads", "-2"),
+      ("--attention", "none"), ("--optimizer", "none"), ("--seed", "x"),
+    ] {
+      let outcome = try runProgram("lm-train", ["--data", "x", "--output", "y", option, value])
+      #expect(outcome.status == 2, "\(option) \(value): \(outcome)")
+      #expect(outcome.errors.contains(option), "\(option) \(value): \(outcome.errors)")
+      #expect(outcome.errors.contains(value), "\(option) \(value): \(outcome.errors)")
+    }
+  }
+
+  @Test func threadsAreTheSameEverywhere() throws {
+    for (name, arguments) in [
+      ("lm-train", ["--data", "x", "--output", "y"]), ("lm-eval", ["--verify", "x"]),
+      ("lm-eval", ["--checkpoint", "x", "--data", "y"]), ("lm-sample", ["--checkpoint", "x"]),
+      ("lm-tokenize", ["--train", "x", "--output", "y"]), ("lm-tokenize", ["--verify", "x"]),
+      ("lm-bench", ["check"]), ("lm-bench", ["train"]),
+    ] {
+      for threads in ["0", "-1", "1025", "100000"] {
+        let outcome = try runProgram(name, arguments + ["--threads", threads])
+        #expect(outcome.status == 2, "\(name) \(arguments) \(threads): \(outcome)")
+        #expect(outcome.errors.contains("--threads is \(threads)"), "\(outcome.errors)")
+      }
+    }
+    let plan = ["--assume-1bw", "--dry-run"]
+    let allowed = Processors.allowed
+    #expect(try runProgram("lm-train", plan + ["--threads", "\(allowed)"]).errors == "")
+    let more = try runProgram("lm-train", plan + ["--threads", "\(allowed + 1)"])
+    #expect(more.status == 0 && more.errors.contains("--threads \(allowed + 1)"), "\(more.errors)")
+    // One core means one thread.
+    let taskset = "/usr/bin/taskset"
+    guard FileManager.default.isExecutableFile(atPath: taskset) else { return }
+    let bound = try runProgram("lm-train", plan, redirections: "", before: "\(taskset) -c 0")
+    #expect(bound.output.contains("on 1 thread;"), "\(bound)")
+  }
+
+  /// Copies the hint of a run into a shell.
+  private static func follow(_ outcome: ProgramOutcome, _ start: String) throws -> ProgramOutcome {
+    let line = try #require(
+      outcome.errors.split(separator: "\n").last { $0.contains(start) }, "\(outcome.errors)")
+    let command = try #require(line.range(of: start)).upperBound
+    return try runProgram("", [], shell: String(line[command...]))
+  }
+
+  @Test func hintsRunAsTheyArePrinted() throws {
+    let folder = try TemporaryFolder()
+    for (index, options) in [
+      [], ["--split-valid", "0.1"], ["--split-valid", "0.1", "--split-test", "0.1"],
+    ].enumerated() {
+      let data = try Self.data(folder, "it's data \(index)", options)
+      for stream in [nil, "24"] {
+        let run = folder.path + "/a run & $HOME \(index) \(stream ?? "")"
+        let trained = try runProgram(
+          "lm-train",
+          ["--data", data, "--output", run, "--steps", "3"] + Self.model
+            + (stream.map { ["--stream-length", $0] } ?? []))
+        try #require(trained.status == 0, "\(trained.errors)")
+        let measured = try Self.follow(trained, "next: ")
+        #expect(measured.status == 0, "\(measured.errors)")
+        let split = ["train", "valid", "test"][index]
+        #expect(measured.output.contains("split \(split) of"), "\(measured.output)")
+        #expect(measured.output.contains("windows of 24") == (stream != nil), "\(measured.output)")
+      }
+    }
+  }
+
+  @Test func aRunKnowsItsData() throws {
+    let folder = try TemporaryFolder()
+    let data = try Self.data(folder, "data")
+    let run = folder.path + "/run"
+    let stopped = try runProgram(
+      "lm-train", ["--data", data, "--output", run, "--steps", "2000"] + Self.model,
+      signal: (SIGTERM, after: "step 3/"))
+    #expect(stopped.status == 128 + SIGTERM, "\(stopped.errors)")
+    let resumed = try runProgram(
+      "lm-train", ["--output", run, "--resume"], signal: (SIGTERM, after: "resumed after"))
+    #expect([0, 128 + SIGTERM].contains(resumed.status), "\(resumed.errors)")
+
+    // Both moved together, and then the data alone.
+    let manager = FileManager.default
+    let moved = folder.path + "/moved"
+    try manager.createDirectory(atPath: moved, withIntermediateDirectories: false)
+    for name in ["data", "run"] {
+      try manager.moveItem(atPath: folder.path + "/" + name, toPath: moved + "/" + name)
+    }
+    let there = moved + "/run"
+    let again = try runProgram(
+      "lm-train", ["--output", there, "--resume"], signal: (SIGTERM, after: "resumed after"))
+    #expect([0, 128 + SIGTERM].contains(again.status), "\(again.errors)")
+    try manager.moveItem(atPath: moved + "/data", toPath: folder.path + "/elsewhere")
+    let lost = try runProgram("lm-train", ["--output", there, "--resume"])
+    #expect(lost.status == 1 && lost.errors.contains("--data"), "\(lost.errors)")
+    // Other shards in their place are not taken for them.
+    _ = try Self.data(folder, "moved/data", ["--split-valid", "0.2"])
+    let others = try runProgram("lm-train", ["--output", there, "--resume"])
+    #expect(others.status == 1 && others.errors.contains("--data"), "\(others.errors)")
+    let told = try runProgram(
+      "lm-train", ["--output", there, "--data", folder.path + "/elsewhere", "--resume"],
+      signal: (SIGTERM, after: "resumed after"))
+    #expect([0, 128 + SIGTERM].contains(told.status), "\(told.errors)")
+
+    // Another run is refused in the words of the options.
+    for (option, value) in [
+      ("--attention", "yoso"), ("--layers", "2"), ("--rate", "0.5"), ("--seed", "9"),
+      ("--batch-pieces", "64"), ("--schedule", "cosine"), ("--stream-length", "16"),
+    ] {
+      let other = try runProgram(
+        "lm-train",
+        ["--output", there, "--data", folder.path + "/elsewhere", "--resume", option, value])
+      #expect(other.status == 1, "\(option): \(other.errors)")
+      #expect(other.errors.contains("\(option) \(value)"), "\(option): \(other.errors)")
+    }
+  }
+
+  @Test func wordsForAShellAreReadBack() throws {
+    let words = [
+      "a b", "it's", "$HOME", "*", "", "plain-1/x.y", "\"q\"", "~", "a\nb", "é", "back\\slash",
+    ]
+    let echoed = try runProgram("", [], shell: "printf '%s\\0' " + Arguments.line(words))
+    #expect(echoed.output == words.map { $0 + "\0" }.joined())
+    #expect(Arguments.line(["lm-eval", "--split", "a/b-1.c"]) == "lm-eval --split a/b-1.c")
+    #expect(
+      Arguments.joiningNegativeNumbers(["--a", "-5", "-5", "--b=1", "-2", "--", "--c", "-1"])
+        == ["--a=-5", "-5", "--b=1", "-2", "--", "--c", "-1"])
+  }
+}

@@ -4,8 +4,14 @@
     python3 scripts/reference/score.py CHECKPOINT SCORES.tsv --draw SEED --report REPORT.json
 
 CHECKPOINT is a run folder or one step of it; SCORES.tsv is what `lm-eval --score` wrote. Every
-sentence is tokenized again, scored again in float64 by loops over its positions, and its nats are
-compared with those in the file. Needs numpy and the public packages sentencepiece and safetensors.
+sentence is scored again in float64 by loops over its positions, and its nats are compared with those
+in the file. Needs numpy and the public package sentencepiece.
+
+With `--per-piece` the file has the pieces of every sentence: they are scored, once it is known that
+they spell it and are pieces of the tokenizer, and sentences that this release of sentencepiece cuts
+otherwise are named: releases since 0.2.2 choose otherwise than 0.1.97 where two segmentations are
+equally probable. Without it every sentence is tokenized again; one whose number of pieces differs
+cannot be compared, is named, and fails the check.
 
 An attention that is a random estimate (YOSO) is scored by its expectation, as lm-eval does; with
 --draw SEED by the hashes of that evaluation seed, and compared with the perplexity over all
@@ -21,7 +27,6 @@ import sys
 
 import numpy as np
 import sentencepiece
-from safetensors.numpy import load_file
 
 
 def softmax(logits):
@@ -93,7 +98,7 @@ def planes(seed, layer, head, hashes, bits, width):
     numbers = np.zeros(count + 1)
     for pair in range(0, count, 2):
         first, second = (
-            (mix((key + (pair + n) * 0x9E3779B97F4A7C15) % 2**64) >> 11) * 2.0**-53 for n in (0, 1)
+            (mix((key + (pair + n) * 0x9E3779B97F4A7C15) % 2**64) >> 41) * 2.0**-23 for n in (0, 1)
         )
         radius = math.sqrt(-2 * math.log(1 - first))
         numbers[pair] = radius * math.cos(2 * math.pi * second)
@@ -247,17 +252,45 @@ class Layer:
         return self.weights[self.prefix + "self_attn." + name]
 
 
+def load_weights(path):
+    """Tensors of a safetensors file in float64; numpy has no bfloat16, the upper half of a float32."""
+    with open(path, "rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        data = file.read()
+    weights = {}
+    for name, entry in header.items():
+        if name == "__metadata__":
+            continue
+        begin, end = entry["data_offsets"]
+        numbers = data[begin:end]
+        if entry["dtype"] == "BF16":
+            numbers = (np.frombuffer(numbers, "<u2").astype("<u4") << 16).view("<f4")
+        elif entry["dtype"] in ("F16", "F32"):
+            numbers = np.frombuffer(numbers, {"F16": "<f2", "F32": "<f4"}[entry["dtype"]])
+        else:
+            sys.exit(f"{path}: tensor {name} has the type {entry['dtype']}, expected F32, BF16 or F16")
+        weights[name] = numbers.astype(np.float64).reshape(entry["shape"])
+    return weights
+
+
 class Model:
     def __init__(self, folder, draw=None):
         with open(os.path.join(folder, "config.json"), encoding="utf-8") as file:
             self.config = json.load(file)
-        tensors = load_file(os.path.join(folder, "model.safetensors"))
-        self.weights = {name: tensor.astype(np.float64) for name, tensor in tensors.items()}
+        self.weights = load_weights(os.path.join(folder, "model.safetensors"))
+        # transformers 5: the first of the two that says anything, before the key beside them.
+        rotary = self.config.get("rope_scaling") or self.config.get("rope_parameters") or {}
+        self.theta = rotary.get("rope_theta", self.config.get("rope_theta", 10_000.0))
+        # A head of its own counts, whatever is said of it.
+        table, head = "model.embed_tokens.weight", "lm_head.weight"
+        if self.config.get("tie_word_embeddings", False):
+            self.weights.setdefault(table, self.weights.get(head))
+            self.weights.setdefault(head, self.weights[table])
         self.draw = draw
 
     def norm(self, x, name):
         """RMSNorm: x / sqrt(mean(x^2) + eps), times a gain."""
-        epsilon = self.config["rms_norm_eps"]
+        epsilon = self.config.get("rms_norm_eps", 1e-6)
         scaled = x / np.sqrt(np.mean(x**2, axis=1, keepdims=True) + epsilon)
         return scaled * self.weights[name].reshape(-1)
 
@@ -267,7 +300,7 @@ class Model:
         result = x.copy()
         for position in range(x.shape[0]):
             for j in range(half):
-                angle = position * self.config["rope_theta"] ** (-j / half)
+                angle = position * self.theta ** (-j / half)
                 a, b = x[position, j], x[position, half + j]
                 result[position, j] = a * math.cos(angle) - b * math.sin(angle)
                 result[position, half + j] = b * math.cos(angle) + a * math.sin(angle)
@@ -315,9 +348,7 @@ class Model:
             x = x + (gate / (1 + np.exp(-gate)) * up) @ self.weights[
                 prefix + "mlp.down_proj.weight"
             ].T
-        tied = self.config.get("tie_word_embeddings", False)
-        head = self.weights["model.embed_tokens.weight" if tied else "lm_head.weight"]
-        logits = self.norm(x, "model.norm.weight") @ head.T
+        logits = self.norm(x, "model.norm.weight") @ self.weights["lm_head.weight"].T
         total = 0.0
         for position, target in enumerate(targets):
             top = np.max(logits[position])
@@ -370,15 +401,92 @@ def unescaped(text):
     return "".join(out)
 
 
+class Tokenizer:
+    def __init__(self, path):
+        self.pieces = sentencepiece.SentencePieceProcessor()
+        self.pieces.Load(path)
+        self.bos, self.eos = self.pieces.bos_id(), self.pieces.eos_id()
+        self.by_bytes = {}
+        for index in range(len(self.pieces)):
+            if self.pieces.is_control(index) or self.pieces.is_unknown(index):
+                continue
+            text = self.pieces.id_to_piece(index)
+            if self.pieces.is_byte(index):
+                # Where a piece has the same byte as text, that one is meant.
+                self.by_bytes.setdefault(bytes([int(text[3:5], 16)]), index)
+            else:
+                self.by_bytes[text.replace("\u2581", " ").encode()] = index
+
+    def ids(self, text):
+        """The package's ids, but U+2581 by its bytes: the package takes it for a space."""
+        if "\u2581" not in text:
+            return self.pieces.EncodeAsIds(text)
+        stand = next(
+            character for character in map(chr, range(0x10FFFD, 0x100000, -1))
+            if character not in text and self.pieces.piece_to_id(character) == self.pieces.unk_id()
+        )
+        there, here = ([self.by_bytes[bytes([b])] for b in c.encode()] for c in (stand, "\u2581"))
+        ids = self.pieces.EncodeAsIds(text.replace("\u2581", stand))
+        place = 0
+        while place < len(ids):
+            if ids[place : place + len(there)] == there:
+                ids[place : place + len(there)] = here
+            place += 1
+        return ids
+
+    def stored(self, column, text):
+        """Ids of the column piece:logprob, and whether they spell the text."""
+        ids, spelled = [], b""
+        for item in column.split(" ")[:-1]:
+            piece = item.rsplit(":", 1)[0]
+            if piece.startswith("\\x"):
+                raw = bytes.fromhex(piece.replace("\\x", ""))
+            else:
+                raw = unescaped(piece).replace("\u2581", " ").encode()
+            if raw not in self.by_bytes:
+                sys.exit(f"{piece!r} is no piece of the tokenizer")
+            ids.append(self.by_bytes[raw])
+            spelled += raw
+        return ids, spelled == b" " + text.encode() or not (ids or text)
+
+
+def sentence_ids(tokenizer, line, number, path, other):
+    """The ids of a sentence of the file; `other` collects those that sentencepiece cuts otherwise."""
+    text = unescaped(line[3])
+    ours = tokenizer.ids(text)
+    if len(line) < 5:
+        if len(ours) != int(line[1]):
+            other.append((number, text))
+            return None
+        return ours
+    ids, is_spelled = tokenizer.stored(line[4], text)
+    if not is_spelled or len(ids) != int(line[1]):
+        sys.exit(f"sentence {number} of {path}: its pieces do not spell it: {text!r}")
+    if ids != ours:
+        other.append((number, text))
+    return ids
+
+
+def name_others(other, are_scored):
+    for number, text in other:
+        print(f"sentence {number} is cut otherwise by sentencepiece {sentencepiece.__version__}: {text!r}")
+    if other and not are_scored:
+        print("they cannot be compared; write the file with lm-eval --score FILE --per-piece")
+
+
 def compare_draw(model, tokenizer, lines, options):
     """Compares the perplexity of one draw of the hashes; the file has only that of the mean."""
     with open(options.report, encoding="utf-8") as file:
         sampled = json.load(file)["sampled"]
     there = sampled["word_perplexities"][sampled["seeds"].index(options.draw)]
-    bos, eos = model.config["bos_token_id"], model.config["eos_token_id"]
+    bos, eos = tokenizer.bos, tokenizer.eos
     nats = units = 0
-    for line in lines:
-        ids = tokenizer.EncodeAsIds(unescaped(line[3]))
+    other = []
+    for number, line in enumerate(lines, 1):
+        ids = sentence_ids(tokenizer, line, number, options.scores, other)
+        if ids is None:
+            name_others(other, are_scored=False)
+            return "the perplexity of all sentences needs the pieces of each"
         nats += model.nats([bos] + ids, ids + [eos])
         units += int(line[2]) + 1
     difference = abs(nats - units * math.log(there)) / nats
@@ -401,29 +509,42 @@ def main():
     options = parser.parse_args()
     folder = checkpoint_folder(options.checkpoint)
     model = Model(folder, options.draw)
-    tokenizer = sentencepiece.SentencePieceProcessor()
-    tokenizer.Load(os.path.join(folder, "tokenizer.model"))
-    bos, eos = model.config["bos_token_id"], model.config["eos_token_id"]
+    tokenizer = Tokenizer(os.path.join(folder, "tokenizer.model"))
+    bos, eos = tokenizer.bos, tokenizer.eos
     with open(options.scores, encoding="utf-8", newline="\n") as file:
         lines = [line.rstrip("\n").split("\t") for line in file if not line.startswith("#")]
     if options.draw is not None:
         sys.exit(compare_draw(model, tokenizer, lines, options))
     lines = lines[: options.first]
     ours = theirs = worst = 0.0
+    other = []
     for number, line in enumerate(lines, 1):
-        ids = tokenizer.EncodeAsIds(unescaped(line[3]))
-        if len(ids) != int(line[1]):
-            sys.exit(f"sentence {number}: {len(ids)} pieces here, {line[1]} in {options.scores}")
+        ids = sentence_ids(tokenizer, line, number, options.scores, other)
+        if ids is None:
+            continue
         nats = model.nats([bos] + ids, ids + [eos])
         ours += nats
         theirs += float(line[0])
-        worst = max(worst, abs(nats - float(line[0])) / max(abs(nats), 1e-3))
+        off = abs(nats - float(line[0])) / max(abs(nats), 1e-3)
+        worst = max(worst, off)
+        if off > 10 * options.tolerance:
+            print(
+                f"sentence {number}: {nats:.6f} nats here, {float(line[0]):.6f} there"
+                + ("" if len(line) > 4 else f", perhaps cut otherwise by sentencepiece "
+                   f"{sentencepiece.__version__} (lm-eval --per-piece tells)")
+                + f": {unescaped(line[3])!r}"
+            )
+    are_scored = all(len(line) > 4 for line in lines)
+    name_others(other, are_scored)
     difference = abs(ours - theirs) / max(abs(ours), 1e-300)
     print(
         f"{model.config.get('attention', {}).get('kind', 'softmax')}: {len(lines)} sentences, "
         f"{ours:.6f} nats here, {theirs:.6f} there: {difference:.1e} relative in total, "
-        f"{worst:.1e} in the worst sentence"
+        f"{worst:.1e} in the worst sentence; sentencepiece {sentencepiece.__version__} cuts "
+        f"{len(other)} of them otherwise"
     )
+    if other and not are_scored:
+        sys.exit(f"{len(other)} sentences could not be compared")
     if not lines or not (difference <= options.tolerance and worst <= 10 * options.tolerance):
         sys.exit(f"they differ by more than {options.tolerance:g}")
 

@@ -70,6 +70,58 @@ for kind in unigram bpe; do
   greedy "$step"
 done
 
+# ---- tokenizers with more than the usual markers
+tokenizer() { # tokenizer NAME OPTIONS...: a run of a few steps on a tokenizer of its own
+  quietly "$bin/lm-tokenize" --train "$work/text" --test "$work/sentences" --output "$work/$1" "${@:2}"
+  quietly "$bin/lm-train" --data "$work/$1" --output "$work/run-$1" --layers 1 --width 32 --heads 2 \
+    --hidden 64 --steps 2 --batch-pieces 256 --warmup 1
+  step=$work/run-$1/$(<"$work/run-$1/latest")
+}
+own() { # own NAME OPTIONS...: a model of sentencepiece's own trainer
+  "$PYTHON" - "$work/text" "$work/$1" "${@:2}" <<'PYTHON'
+import sys, sentencepiece
+text, prefix, *options = sys.argv[1:]
+sentencepiece.SentencePieceTrainer.train(
+    f"--input={text} --model_prefix={prefix} --vocab_size=600 --byte_fallback=true "
+    "--normalization_rule_name=identity --remove_extra_whitespaces=false --minloglevel=3 "
+    + " ".join(options))
+PYTHON
+}
+tr -s ' ' '\n' <"$work/text" | sort | uniq -c | awk '$1 > 2 { print $2 }' >"$work/words"
+for kind in unigram bpe; do
+  tokenizer "plain-$kind" --vocab-size 600 --model-type "$kind"
+  interop ids "$step" "$work/sentences" --data "$work/plain-$kind"
+  tokenizer "words-$kind" --vocab-size 600 --model-type "$kind" --vocabulary "$work/words"
+  interop ids "$step" "$work/text"
+  own "pad-$kind" "--model_type=$kind" --pad_id=0 --bos_id=1 --eos_id=2 --unk_id=3 \
+    '--control_symbols=<cls>,<sep>'
+  tokenizer "pad-$kind" --tokenizer "$work/pad-$kind.model"
+  interop ids "$step" "$work/text"
+  own "names-$kind" "--model_type=$kind" '--bos_piece=<|bos|>' '--eos_piece=<|eos|>' \
+    '--unk_piece=<|unk|>'
+  tokenizer "names-$kind" --tokenizer "$work/names-$kind.model"
+  printf '%s\n' 'see <|eos|> there' '<|bos|>' 'a <|unk|>' '<<|eos|>>' >>"$work/sentences"
+  interop ids "$step" "$work/sentences"
+  own "symbols-$kind" "--model_type=$kind" '--user_defined_symbols=<sep>,[INST]'
+  tokenizer "symbols-$kind" --tokenizer "$work/symbols-$kind.model"
+  interop refused "$step"
+done
+
+# ---- our runs, there and back: no tokenizer.model is left
+for kind in unigram bpe; do
+  for name in $kind words-$kind pad-$kind; do
+    step=$work/run-$name/$(<"$work/run-$name/latest")
+    interop resave "$step" "$work/again-$name"
+    if [[ -e $work/again-$name/tokenizer.model ]]; then fail "tokenizer.model is still there"; fi
+    for folder in "$step" "$work/again-$name"; do
+      quietly "$bin/lm-eval" --checkpoint "$folder" --text "$work/sentences" --per-piece \
+        --score "$work/scores-$(basename "$folder" | cut -c 1-5)"
+    done
+    cmp "$work/scores-step-" "$work/scores-again" || fail "$name: other scores after save_pretrained"
+    echo "interop: again-$name: the same scores without tokenizer.model"
+  done
+done
+
 # ---- their folders, opened here
 folder() { # folder NAME OPTIONS...
   interop make "$work/$1" "$work/unigram/tokenizer.model" "${@:2}"
@@ -84,6 +136,12 @@ for type in bfloat16 float16; do
   folder "llama-$type" --type "$type"
   score "$work/llama-$type" --narrow
   greedy "$work/llama-$type"
+done
+for kind in tied-other-head tied-equal-head tied-head-only buffers padded rope-scaling several-ends \
+  swish; do
+  interop vary "$work/llama-untied" "$work/llama-$kind" "$kind"
+  score "$work/llama-$kind" --narrow
+  greedy "$work/llama-$kind"
 done
 folder llama-grouped --grouped
 if "$bin/lm-eval" --checkpoint "$work/llama-grouped" --text "$work/sentences" >"$work/log" 2>&1; then

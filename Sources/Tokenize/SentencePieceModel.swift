@@ -118,6 +118,14 @@ package final class SentencePieceModel: Sendable {
   /// Log probability (unigram) or merge rank (BPE) of a piece.
   package func score(_ id: Int32) -> Float { pieces[Int(id)].score }
 
+  /// What a piece is for.
+  func kind(_ id: Int32) -> ModelPiece.Kind { pieces[Int(id)].kind }
+
+  /// The pieces of some kinds, in their order.
+  func ids(_ isWanted: (ModelPiece.Kind) -> Bool) -> [Int32] {
+    pieces.indices.filter { isWanted(pieces[$0].kind) }.map(Int32.init)
+  }
+
   /// Whether a piece is weighed against others: neither a marker nor a byte nor `▁<UNK>`.
   package func isText(_ id: Int32) -> Bool {
     let kind = pieces[Int(id)].kind

@@ -214,6 +214,11 @@ struct LMTrain: ParsableCommand {
       }
       pieces = model.pieceTable()
       forms = HuggingFaceTokenizer.files(of: model)
+      if let obstacle = HuggingFaceTokenizer.obstacle(model) {
+        Terminal.note(
+          "note: AutoTokenizer of transformers cannot open this tokenizer (\(obstacle)); open the "
+            + "tokenizer.model of a checkpoint with sentencepiece")
+      }
     }
   }
 

@@ -45,6 +45,9 @@ package enum FuzzSeeds {
             EventRecord.framed(EventRecord.scalars([("a", 1)], step: $0, wallTime: 2))
           }
       ]
+    case .huggingFace:
+      let files = HuggingFaceTokenizer.files(of: try SentencePieceModel(serialized: tokenizer))
+      return [files[HuggingFaceTokenizer.tokenizerName] ?? []]
     }
   }
 

@@ -12,6 +12,7 @@ import Train
 package enum FuzzTarget: String, CaseIterable, Sendable {
   case shard, safetensors, manifest, config, sums, attention, prompt, text, zstText = "zst-text"
   case tokenizer, vocabulary, events, log
+  case huggingFace = "hugging-face"
 
   /// Reads the bytes as one of those files.
   package func run(_ bytes: UnsafeRawBufferPointer) throws {
@@ -39,6 +40,11 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
       precondition(length <= file.count, "more events than bytes")
       if length == 0 { throw Refused() }
     case .log: try Self.readLog(bytes)
+    case .huggingFace:
+      guard let model = HuggingFaceTokenizer.rebuilt(from: [UInt8](bytes), end: "</s>") else {
+        throw Refused()
+      }
+      try SentencePieceModel(serialized: model).loadLibrary()
     }
   }
 

@@ -53,11 +53,59 @@ import Tokenize
     }
   }
 
-  @Test func userSymbolsAreNotClaimed() throws {
-    let model = try Samples.model(.bpe)
-    // One more piece, kept whole wherever it occurs.
-    let symbol = WireFormat.piece("zz", score: 0, type: 4)
-    let other = try SentencePieceModel(serialized: model.serialized + symbol)
-    #expect(HuggingFaceTokenizer.files(of: other).isEmpty)
+  /// What every tokenizer with a list of words has, and what trainers of others add.
+  @Test(arguments: ModelType.allCases)
+  func symbolsAndControlPiecesAreAdded(_ type: ModelType) throws {
+    let extra =
+      WireFormat.piece("▁<UNK>", score: 0, type: 4) + WireFormat.piece("<pad>", score: 0, type: 3)
+    let model = try SentencePieceModel(serialized: Samples.model(type).serialized + extra)
+    #expect(HuggingFaceTokenizer.obstacle(model) == nil)
+    let tokenizer = try Self.json(model, HuggingFaceTokenizer.tokenizerName)
+    let added = try #require(tokenizer["added_tokens"] as? [[String: Any]])
+    #expect(
+      added.compactMap { $0["content"] as? String } == ["<unk>", "<s>", "</s>", "<UNK>", "<pad>"])
+    #expect(added.compactMap { $0["id"] as? Int } == [0, 1, 2, 400, 401])
+    #expect(added.compactMap { $0["special"] as? Bool } == [true, true, true, false, true])
+    #expect(added.compactMap { $0["normalized"] as? Bool } == [false, false, false, true, false])
+    let config = try Self.json(model, HuggingFaceTokenizer.configName)
+    #expect(config["pad_token"] as? String == "<pad>")
+  }
+
+  /// Where a unigram tokenizer would find a marker in the text, it is cut; not where a piece goes
+  /// across.
+  @Test func textIsCutInsideOfMarkers() throws {
+    func pattern(_ extra: [UInt8]) throws -> String? {
+      let model = try SentencePieceModel(serialized: Samples.model(.unigram).serialized + extra)
+      let tokenizer = try Self.json(model, HuggingFaceTokenizer.tokenizerName)
+      let pattern = (tokenizer["pre_tokenizer"] as? [String: Any])?["pattern"] as? [String: String]
+      return pattern?["Regex"]
+    }
+    #expect(try pattern([]) == "<(?=s>|/s>|unk>|0x[0-9A-F]{2}>)")
+    let own = WireFormat.piece("<|pad|>", score: 0, type: 3)
+    #expect(
+      try pattern(own) == #"<(?=s>|/s>|unk>|\|pad\|>|0x[0-9A-F]{2}>)"#.replacing(#"\"#, with: #""#))
+    let crossing = WireFormat.piece("<s", score: -5) + WireFormat.piece("<0", score: -5)
+    #expect(
+      try pattern(crossing)
+        == "(?<=<)s(?=>)|<(?=/s>|unk>)|(?<=<)0(?=x[0-9A-F]{2}>)")
+  }
+
+  /// `AutoTokenizer` would open the folder otherwise, with other ids.
+  @Test func whatCannotBeExpressedIsRefusedThere() throws {
+    let model = try Samples.model(.unigram)
+    for piece in [
+      WireFormat.piece("zz", score: 0, type: 4), WireFormat.piece("zz", score: 0, type: 5),
+      WireFormat.piece("z", score: 0, type: 3),
+      // Not always kept: its letters are worth more.
+      WireFormat.piece("▁the", score: 0, type: 4),
+    ] {
+      guard let other = try? SentencePieceModel(serialized: model.serialized + piece) else {
+        continue
+      }
+      #expect(HuggingFaceTokenizer.obstacle(other) != nil)
+      let tokenizer = try Self.json(other, HuggingFaceTokenizer.tokenizerName)
+      #expect(tokenizer["model"] == nil)
+      #expect((tokenizer["version"] as? String)?.contains("tokenizer.model") == true)
+    }
   }
 }

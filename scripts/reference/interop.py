@@ -5,6 +5,16 @@
     interop.py scores CHECKPOINT SCORES [--tokenizer]
         log-probabilities of `lm-eval --score --per-piece` against AutoModelForCausalLM; with
         --tokenizer also the ids of AutoTokenizer against those of the sentencepiece package
+    interop.py vary FOLDER DIR KIND
+        such a folder as others write it (KINDS below)
+    interop.py resave CHECKPOINT DIR
+        model and tokenizer through from_pretrained and save_pretrained
+    interop.py ids CHECKPOINT TEXT [--data DATA]
+        ids of AutoTokenizer against those of the sentencepiece package for every line of a file, and for
+        lines that break tokenizers; with --data also against those of the test split, made from that
+        file. Lines may differ only where two segmentations are equally probable; they are counted
+    interop.py refused CHECKPOINT
+        that AutoTokenizer does not open the folder
     interop.py greedy CHECKPOINT PROMPT TEXT PIECES
         the text of `lm-sample --temperature 0 --max-pieces PIECES` against generate()
     interop.py snippet MARKDOWN
@@ -68,6 +78,155 @@ def make(arguments):
     shutil.copy(arguments.tokenizer, os.path.join(arguments.directory, "tokenizer.model"))
 
 
+KINDS = (
+    "tied-other-head", "tied-equal-head", "tied-head-only", "buffers", "padded", "rope-scaling",
+    "several-ends", "swish",
+)
+
+
+def vary(arguments):
+    import os
+    import shutil
+
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    os.makedirs(arguments.directory)
+    shutil.copy(arguments.folder + "/tokenizer.model", arguments.directory)
+    config = json.load(open(arguments.folder + "/config.json"))
+    weights = load_file(arguments.folder + "/model.safetensors")
+    table, head = "model.embed_tokens.weight", "lm_head.weight"
+    torch.manual_seed(2)
+    kind = arguments.kind
+    if kind.startswith("tied"):
+        config["tie_word_embeddings"] = True
+    if kind == "tied-equal-head":
+        weights[head] = weights[table].clone()
+    elif kind == "tied-head-only":
+        weights[head] = weights.pop(table)
+    elif kind == "buffers":
+        for layer in range(config["num_hidden_layers"]):
+            weights[f"model.layers.{layer}.self_attn.rotary_emb.inv_freq"] = torch.rand(6)
+    elif kind == "padded":
+        config["vocab_size"] += 24
+        for name in (table, head):
+            spare = torch.randn(24, weights[name].shape[1])
+            weights[name] = torch.cat([weights[name], spare])
+    elif kind == "rope-scaling":
+        del config["rope_parameters"]
+        config["rope_theta"] = 10_000
+        config["rope_scaling"] = {"type": "default", "rope_theta": 700.0}
+    elif kind == "several-ends":
+        config["eos_token_id"] = [500, config["eos_token_id"], 600]
+    elif kind == "swish":
+        config["hidden_act"] = "swish"
+    json.dump(config, open(arguments.directory + "/config.json", "w"))
+    save_file(weights, arguments.directory + "/model.safetensors", metadata={"format": "pt"})
+
+
+def resave(arguments):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    quiet()
+    for kind in AutoModelForCausalLM, AutoTokenizer:
+        kind.from_pretrained(arguments.checkpoint).save_pretrained(arguments.directory)
+
+
+AWKWARD = """
+| a|a | a |  a  b  |a   b|\t|a\tb|\ta|\r|a\r|\0|a\0b|\x01\x02\x7f|</s>|<s>|<unk>|<0xE2>|a </s> b|x<s>y|<<s>>|<pad>|a <pad>b
+<UNK>| <UNK>|  <UNK>|a <UNK> b|a<UNK>|<UNK>,|(<UNK>)|, <UNK>.|<UNK>s|<UNK> <UNK>|<UNK><UNK>| <UNK> |<UN|UNK>|<unk> <UNK>
+\u2581|\u2581\u2581|a \u2581 b|a\u2581b|\u2581a|a\u2581|\u2585|\u2047| \u2047 |\u65e5\u672c\u8a9e|e\u0301galite\u0301|\U0001F469\u200D\U0001F467 family
+\U0001F600|\ufeffmark|\u00a0no break\u00a0|\u3000wide|\ufffd|\uffff|\U0010FFFD|\ufb01 \u00bd|000|0000|00000 000|10,000,000|----------|aaa|''=''
+"""
+
+
+def awkward_lines():
+    lines = AWKWARD.encode().decode("unicode_escape").strip("\n").split("\n")
+    return [""] + [text for line in lines for text in line.split("|")]
+
+
+def probability(pieces, ids):
+    """Sum of scores; a character spelled by bytes counts once, as what is unknown."""
+    total, floor = 0.0, min(
+        pieces.get_score(i) for i in range(len(pieces))
+        if not (pieces.is_byte(i) or pieces.is_control(i) or pieces.is_unknown(i))
+    ) - 10
+    for index in ids:
+        if not pieces.is_byte(index):
+            total += pieces.get_score(index)
+        elif int(pieces.id_to_piece(index)[3:5], 16) & 0xC0 != 0x80:
+            total += floor
+    return total
+
+
+def read_shards(data, count):
+    import subprocess
+
+    import numpy
+
+    manifest = json.load(open(data + "/manifest.json"))
+    width = "<u2" if manifest["tokenizer"]["vocabularySize"] <= 65535 else "<u4"
+    sentences = []
+    for shard in manifest["splits"]["test"]:
+        raw = subprocess.run(["zstd", "-dc", data + "/" + shard["file"]], stdout=-1, check=True).stdout
+        ids = numpy.frombuffer(raw, width)
+        ends = numpy.flatnonzero(ids == manifest["special"]["eos"])
+        sentences += [part.tolist()[:-1] for part in numpy.split(ids, ends + 1)[:-1]]
+    check(len(sentences) == count, f"{data} has {len(sentences)} sentences, the text {count} lines")
+    return sentences
+
+
+def ids(arguments):
+    import sentencepiece
+    import tokenizers
+    from transformers import AutoTokenizer
+
+    path = arguments.checkpoint
+    pieces = sentencepiece.SentencePieceProcessor(model_file=path + "/tokenizer.model")
+    theirs = AutoTokenizer.from_pretrained(path)
+    bare = tokenizers.Tokenizer.from_file(path + "/tokenizer.json")
+    bare.encode_special_tokens = True
+    lines = open(arguments.text, encoding="utf-8", newline="\n").read().removesuffix("\n").split("\n")
+    shards = read_shards(arguments.data, len(lines)) if arguments.data else [None] * len(lines)
+    differ = {"sentencepiece": 0, "tokenizer.json": 0, "the two": 0}
+    extra = awkward_lines()
+    texts = list(zip(lines, shards)) + [(line, None) for line in extra]
+    for text, ours in texts:
+        package, json_ids = pieces.encode(text), theirs(text)["input_ids"]
+        check(json_ids[:1] == [pieces.bos_id()], f"{text!r} does not begin with <s>")
+        check(bare.encode(text).ids == json_ids, f"{text!r}: tokenizers and transformers differ")
+        check("\u2581" in text or theirs.decode(json_ids[1:]) == text, f"{text!r} is not decoded")
+        for name, pair in {
+            "sentencepiece": (ours, package), "tokenizer.json": (ours, json_ids[1:]),
+            "the two": (package, json_ids[1:]),
+        }.items():
+            if None in pair or pair[0] == pair[1] or (name != "the two" and "\u2581" in text):
+                continue
+            differ[name] += 1
+            values = [probability(pieces, answer) for answer in pair]
+            check(abs(values[0] - values[1]) < 1e-3,
+                  f"{text!r}: {pair[0]} and {pair[1]} of {name}, scores {values}")
+            if differ[name] <= 3:
+                print(f"interop: {text[:60]!r}: equally probable, {name} differ")
+    print(f"interop: {path.split('/')[-2]}: {len(lines)} lines and {len(extra)} awkward ones: "
+          f"sentencepiece {sentencepiece.__version__} and tokenizer.json in tokenizers "
+          f"{tokenizers.__version__} differ on {differ['the two']}"
+          + (f"; from the shards {differ['sentencepiece']} and {differ['tokenizer.json']}"
+             if arguments.data else ""))
+
+
+def refused(arguments):
+    from transformers import AutoTokenizer
+
+    try:
+        AutoTokenizer.from_pretrained(arguments.checkpoint)
+    except Exception as error:
+        check("tokenizer.model" in str(error), f"the reason is {error}")
+        print(f"interop: AutoTokenizer refuses: {error}")
+    else:
+        sys.exit("interop: FAILED: AutoTokenizer opens what has other ids there")
+
+
 def open_model(path):
     import torch
     from transformers import AutoModelForCausalLM
@@ -122,6 +281,8 @@ def scores(arguments):
 
 
 def greedy(arguments):
+    import os
+
     import sentencepiece
     import torch
     from transformers import AutoTokenizer
@@ -133,16 +294,19 @@ def greedy(arguments):
     ids = [pieces.bos_id()] + pieces.encode(arguments.prompt)
     # lm-sample never draws what would break the line.
     never = [pieces.unk_id(), pieces.bos_id(), pieces.piece_to_id("<0x0A>")]
+    never += range(len(pieces), model.config.vocab_size)
+    ends = model.config.eos_token_id
+    ends = ends if isinstance(ends, list) else [ends]
     with torch.no_grad():
         found = model.generate(
             torch.tensor([ids]), do_sample=False, max_new_tokens=arguments.pieces,
             suppress_tokens=never, pad_token_id=pieces.eos_id())[0].tolist()
-    text = [index for index in found if index not in (pieces.bos_id(), pieces.eos_id())]
+    if found[-1] in ends:
+        found.pop()
+    text = [index for index in found if index != pieces.bos_id()]
     theirs = pieces.decode(text)
-    try:
+    if os.path.exists(path + "/tokenizer.json"):
         theirs = AutoTokenizer.from_pretrained(path).decode(found, skip_special_tokens=True)
-    except (ValueError, OSError):
-        pass  # a folder without the files of a fast tokenizer
     check(ours == theirs, f"greedy text\n  {ours!r}\nexpected\n  {theirs!r}")
     check(len(text) > len(ids), "nothing was sampled")
     print(f"interop: {path.split('/')[-2 if 'step-' in path else -1]}: the same greedy text of "
@@ -175,6 +339,23 @@ def main():
     command.add_argument("scores")
     command.add_argument("--tokenizer", action="store_true")
     command.add_argument("--narrow", action="store_true", help="weights numpy has no type for")
+    command = commands.add_parser("vary")
+    command.set_defaults(run=vary)
+    command.add_argument("folder")
+    command.add_argument("directory")
+    command.add_argument("kind", choices=KINDS)
+    command = commands.add_parser("resave")
+    command.set_defaults(run=resave)
+    command.add_argument("checkpoint")
+    command.add_argument("directory")
+    command = commands.add_parser("ids")
+    command.set_defaults(run=ids)
+    command.add_argument("checkpoint")
+    command.add_argument("text")
+    command.add_argument("--data")
+    command = commands.add_parser("refused")
+    command.set_defaults(run=refused)
+    command.add_argument("checkpoint")
     command = commands.add_parser("greedy")
     command.set_defaults(run=greedy)
     command.add_argument("checkpoint")

@@ -111,7 +111,7 @@ package struct Generator {
       var kept: [Int] = []
       for (stream, sample) in open.enumerated() {
         let piece = drawn[stream]
-        if piece == model.config.eosID {
+        if piece == model.config.eosID || model.config.otherEndIDs.contains(piece) {
           results[sample - samples.lowerBound].end = .sentence
         } else {
           results[sample - samples.lowerBound].ids.append(piece)

@@ -17,12 +17,19 @@ package enum Prompt {
     return Array(line)
   }
 
-  /// Pieces that stand for no text or would break the line.
+  /// Pieces that stand for no text or would break the line, and rows of a model that are no pieces.
   ///
   /// The model was trained on lines, where none of them occurs.
-  package static func neverSampled(_ pieces: PieceTable, special: SpecialIDs) -> [Int32] {
-    (0..<Int32(pieces.count)).filter { id in
-      guard id != special.eos else { return false }
+  ///
+  /// - Parameters:
+  ///   - ends: Further pieces that close a text, as `</s>` does.
+  ///   - rows: Rows of the model, if they may be more than the pieces.
+  package static func neverSampled(
+    _ pieces: PieceTable, special: SpecialIDs, ends: [Int32] = [], rows: Int? = nil
+  ) -> [Int32] {
+    (0..<Int32(rows ?? pieces.count)).filter { id in
+      guard id != special.eos, !ends.contains(id) else { return false }
+      guard id < pieces.count else { return true }
       return id == special.bos || id == special.unk || pieces[id].isEmpty
         || pieces[id].contains(UInt8(ascii: "\n"))
     }

@@ -9,7 +9,9 @@ package struct TrainedModel {
   /// The tokenizer's file.
   package let tokenizer: [UInt8]
   package let tokenizerSHA256: String
-  package let model: Transformer
+  package private(set) var model: Transformer
+  /// What a user should know of weights that are not as their files say, a sentence each.
+  package private(set) var notes: [String] = []
 
   /// Opens a checkpoint.
   ///
@@ -20,9 +22,12 @@ package struct TrainedModel {
   ///   - verifyingWeights: Whether the weights are read whole and compared with their sum, or
   ///     mapped and read as they are needed.
   ///   - damaged: Checkpoints of a run that are known to be of no use, and why.
+  ///   - rebuiltTokenizer: The tokenizer of a folder from its other files, asked where
+  ///     `tokenizer.model` is missing.
   ///   - note: Told, a sentence each, of checkpoints of a run that were passed over.
   package init(
     _ given: String, verifyingWeights: Bool, damaged: [String: String] = [:],
+    rebuiltTokenizer: ((_ folder: String) throws -> [UInt8])? = nil,
     note: (String) -> Void = { _ in }
   ) throws {
     var given = given
@@ -34,14 +39,31 @@ package struct TrainedModel {
       try CheckpointFolder.verify(
         path, only: names + (verifyingWeights ? [ModelFiles.weightsName] : []))
     }
-    let config = try ModelFiles.readConfig(directory: path)
-    tokenizer = try Files.contents(of: path + "/" + CheckpointFolder.tokenizerName)
+    let (config, weights, hasOwnHead) = try ModelFiles.open(directory: path)
+    let tokenizerPath = path + "/" + CheckpointFolder.tokenizerName
+    if let rebuiltTokenizer, !Files.exists(tokenizerPath) {
+      tokenizer = try rebuiltTokenizer(path)
+    } else {
+      tokenizer = try Files.contents(of: tokenizerPath)
+    }
     tokenizerSHA256 = SHA256.hexDigest(of: tokenizer)
-    model = try Transformer(
-      config, parameters: ModelFiles.readWeights(config, directory: path))
+    model = try Transformer(config, parameters: weights)
+    if hasOwnHead {
+      notes.append(
+        "\(path): tie_word_embeddings is true, but lm_head.weight has other values than the embeddings; "
+          + "it is used, as in transformers 5")
+    }
   }
 
   package var config: ModelConfig { model.config }
+
+  /// Logits of the model: its tokenizer's pieces, and rows beyond them if it has any.
+  package var rows: Int { config.vocabularySize }
+
+  /// Pieces that stand for no text or would break the line, and rows that are no pieces.
+  package func neverSampled(_ pieces: PieceTable, special: SpecialIDs) -> [Int32] {
+    Prompt.neverSampled(pieces, special: special, ends: config.otherEndIDs, rows: rows)
+  }
 
   /// The same weights under another attention, for example the expectation of a sampled one.
   package func model(with attention: AttentionConfig) throws(ModelError) -> Transformer {
@@ -53,12 +75,33 @@ package struct TrainedModel {
   /// Where the tokenizer's file is.
   package var tokenizerPath: String { path + "/" + CheckpointFolder.tokenizerName }
 
-  /// Throws if the tokenizer is not the one that the model was built for.
-  package func check(vocabularySize: Int, special: SpecialIDs) throws(EvaluationError) {
-    guard
-      vocabularySize == config.vocabularySize && special.bos == config.bosID
-        && special.eos == config.eosID
-    else {
+  /// Takes the markers of the tokenizer; throws if it is not the one that the model was built for.
+  ///
+  /// A model from elsewhere may have several pieces that close a text, of which `</s>` is one, and rows
+  /// beyond the tokenizer's pieces: they take their share of every probability.
+  package mutating func fit(vocabularySize: Int, special: SpecialIDs) throws {
+    var config = config
+    if special.eos != config.eosID, let place = config.otherEndIDs.firstIndex(of: special.eos) {
+      config.otherEndIDs[place] = config.eosID
+      config.eosID = special.eos
+      model = try Transformer(config, parameters: model.parameters, kernels: model.kernels)
+    }
+    try check(vocabularySize: vocabularySize, special: special)
+    let spare = config.vocabularySize - vocabularySize
+    if spare > 0 {
+      notes.append(
+        "\(path): the model has \(spare) \(spare == 1 ? "row" : "rows") more than its tokenizer has "
+          + "pieces; they take their share of every probability, as in transformers, and are never "
+          + "written")
+    }
+  }
+
+  private func check(vocabularySize: Int, special: SpecialIDs) throws(EvaluationError) {
+    // Of a run, every row is a piece.
+    let isRun = Files.exists(path + "/" + CheckpointFolder.stateName)
+    let fits =
+      isRun ? vocabularySize == config.vocabularySize : vocabularySize <= config.vocabularySize
+    guard fits && special.bos == config.bosID && special.eos == config.eosID else {
       throw .otherVocabulary(
         tokenizer: tokenizerPath,
         found: "\(vocabularySize) pieces with <s> \(special.bos) and </s> \(special.eos)",

@@ -54,6 +54,8 @@ package struct ModelConfig: Sendable, Equatable {
   package var initialDeviation: Double = 0.02
   package var bosID: Int32 = 1
   package var eosID: Int32 = 2
+  /// Pieces that close a text as `eosID` does, where a model from elsewhere names several.
+  package var otherEndIDs: [Int32] = []
 
   package init(vocabularySize: Int, width: Int, layers: Int, heads: Int, hidden: Int) {
     self.vocabularySize = vocabularySize
@@ -110,10 +112,9 @@ package struct ModelConfig: Sendable, Equatable {
     guard normEpsilon > 0, normEpsilon.isFinite, rotaryTheta > 0, rotaryTheta.isFinite else {
       throw .invalid("rms_norm_eps and rope_theta must be positive and finite")
     }
-    guard (0..<Int32(vocabularySize)).contains(bosID), (0..<Int32(vocabularySize)).contains(eosID)
-    else {
+    for id in [bosID, eosID] + otherEndIDs where !(0..<Int32(vocabularySize)).contains(id) {
       throw .invalid(
-        "special ids \(bosID) and \(eosID) lie outside the vocabulary of \(vocabularySize) pieces")
+        "the special id \(id) lies outside the vocabulary of \(vocabularySize) pieces")
     }
     try attention.options.validate(self)
     guard approximateParameters <= Double(Self.mostParameters) else {
@@ -134,147 +135,5 @@ package struct ModelConfig: Sendable, Equatable {
     let layer = 4 * width * width + 3 * width * hidden + 2 * width + bias + own
     let tables = (tiedHead ? 1 : 2) * Double(vocabularySize) * width
     return tables + Double(layers) * layer + width
-  }
-}
-
-extension ModelConfig: Codable {
-  private enum Key: String, CodingKey {
-    case architectures
-    case modelType = "model_type"
-    case vocabularySize = "vocab_size"
-    case width = "hidden_size"
-    case layers = "num_hidden_layers"
-    case heads = "num_attention_heads"
-    case keyValueHeads = "num_key_value_heads"
-    case headWidth = "head_dim"
-    case hidden = "intermediate_size"
-    case activation = "hidden_act"
-    case attention
-    case position
-    case relativeBiasLength = "relative_bias_length"
-    case tiedHead = "tie_word_embeddings"
-    case normEpsilon = "rms_norm_eps"
-    case rotaryTheta = "rope_theta"
-    case rotaryScaling = "rope_scaling"
-    case rotaryParameters = "rope_parameters"
-    case maximumLength = "max_position_embeddings"
-    case initialDeviation = "initializer_range"
-    case bosID = "bos_token_id"
-    case eosID = "eos_token_id"
-    case attentionBias = "attention_bias"
-    case feedForwardBias = "mlp_bias"
-    case numberType = "torch_dtype"
-  }
-
-  private static let ownType = "billion-word-decoder"
-
-  package func encode(to encoder: any Encoder) throws {
-    var fields = encoder.container(keyedBy: Key.self)
-    try fields.encode(
-      [isLlama ? "LlamaForCausalLM" : "BillionWordDecoder"], forKey: .architectures)
-    try fields.encode(isLlama ? "llama" : Self.ownType, forKey: .modelType)
-    try fields.encode(vocabularySize, forKey: .vocabularySize)
-    try fields.encode(width, forKey: .width)
-    try fields.encode(layers, forKey: .layers)
-    try fields.encode(heads, forKey: .heads)
-    try fields.encode(heads, forKey: .keyValueHeads)
-    try fields.encode(headWidth, forKey: .headWidth)
-    try fields.encode(hidden, forKey: .hidden)
-    try fields.encode("silu", forKey: .activation)
-    try fields.encode(attention, forKey: .attention)
-    try fields.encode(position, forKey: .position)
-    try fields.encode(relativeBiasLength, forKey: .relativeBiasLength)
-    try fields.encode(tiedHead, forKey: .tiedHead)
-    try fields.encode(normEpsilon, forKey: .normEpsilon)
-    try fields.encode(rotaryTheta, forKey: .rotaryTheta)
-    try fields.encode(maximumLength, forKey: .maximumLength)
-    try fields.encode(initialDeviation, forKey: .initialDeviation)
-    try fields.encode(bosID, forKey: .bosID)
-    try fields.encode(eosID, forKey: .eosID)
-    try fields.encode(false, forKey: .attentionBias)
-    try fields.encode(false, forKey: .feedForwardBias)
-    try fields.encode("float32", forKey: .numberType)
-  }
-
-  package init(from decoder: any Decoder) throws {
-    let fields = try decoder.container(keyedBy: Key.self)
-    try Self.rejectForeignType(fields)
-    func value<T: Decodable>(_ key: Key, _ fallback: T) throws -> T {
-      try fields.decodeIfPresent(T.self, forKey: key) ?? fallback
-    }
-    self.init(
-      vocabularySize: try fields.decode(Int.self, forKey: .vocabularySize),
-      width: try fields.decode(Int.self, forKey: .width),
-      layers: try fields.decode(Int.self, forKey: .layers),
-      heads: try fields.decode(Int.self, forKey: .heads),
-      hidden: try fields.decode(Int.self, forKey: .hidden))
-    attention = try value(.attention, .softmax)
-    position = try value(.position, .rotary)
-    relativeBiasLength = try value(.relativeBiasLength, relativeBiasLength)
-    // The defaults of the Llama configuration, which its writers leave out.
-    tiedHead = try value(.tiedHead, false)
-    normEpsilon = try value(.normEpsilon, 1e-6)
-    rotaryTheta = try value(.rotaryTheta, rotaryTheta)
-    // Where newer writers put the angle.
-    if let rotary = try fields.decodeIfPresent(RotaryParameters.self, forKey: .rotaryParameters) {
-      rotaryTheta = try rotary.theta(orElse: rotaryTheta)
-    }
-    maximumLength = try value(.maximumLength, maximumLength)
-    initialDeviation = try value(.initialDeviation, initialDeviation)
-    bosID = try value(.bosID, bosID)
-    eosID = try value(.eosID, eosID)
-    // First of all, so that no arithmetic below meets a number of heads such as 0.
-    try validate()
-    try rejectForeignFeatures(fields)
-  }
-
-  /// Refuses a model of another family.
-  private static func rejectForeignType(_ fields: KeyedDecodingContainer<Key>) throws {
-    let type = try fields.decodeIfPresent(String.self, forKey: .modelType) ?? ownType
-    guard type == "llama" || type == ownType else {
-      throw ModelError.invalid(
-        "model_type is \"\(type)\", expected \"llama\" or \"\(ownType)\"")
-    }
-  }
-
-  /// Refuses a Llama variant that this decoder would compute wrongly; dimensions are valid.
-  private func rejectForeignFeatures(_ fields: KeyedDecodingContainer<Key>) throws {
-    let keyValueHeads = try fields.decodeIfPresent(Int.self, forKey: .keyValueHeads) ?? heads
-    guard keyValueHeads == heads else {
-      throw ModelError.invalid(
-        "num_key_value_heads is \(keyValueHeads), expected \(heads) as there are heads: grouped-query "
-          + "attention is not supported; repeat the rows of k_proj and v_proj \(heads) / "
-          + "\(keyValueHeads) times to open this model")
-    }
-    guard try fields.decodeIfPresent(Int.self, forKey: .headWidth) ?? headWidth == headWidth,
-      try fields.decodeIfPresent(String.self, forKey: .activation) ?? "silu" == "silu",
-      try fields.decodeIfPresent(Bool.self, forKey: .attentionBias) ?? false == false,
-      try fields.decodeIfPresent(Bool.self, forKey: .feedForwardBias) ?? false == false,
-      try !fields.contains(.rotaryScaling) || fields.decodeNil(forKey: .rotaryScaling)
-    else {
-      throw ModelError.invalid(
-        "the model uses head_dim, hidden_act, biases or rope_scaling that are not supported; "
-          + "expected head_dim = hidden_size / heads, silu, no biases, no scaling")
-    }
-  }
-}
-
-/// The key `rope_parameters` of a Llama configuration.
-private struct RotaryParameters: Decodable {
-  let type: String?
-  let theta: Double?
-
-  private enum CodingKeys: String, CodingKey {
-    case type = "rope_type"
-    case theta = "rope_theta"
-  }
-
-  func theta(orElse theta: Double) throws(ModelError) -> Double {
-    guard type ?? "default" == "default" else {
-      throw .invalid(
-        "rope_type is \"\(type ?? "")\", expected \"default\": scaled rotary positions are not "
-          + "supported")
-    }
-    return self.theta ?? theta
   }
 }

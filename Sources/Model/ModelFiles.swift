@@ -46,32 +46,30 @@ package enum ModelFiles {
     try writer.finish()
   }
 
-  /// The weights of a checkpoint, mapped where they lie if the file has our order and type; others
-  /// are copied, numbers of 16 bits widened.
+  /// A checkpoint's configuration and weights, mapped where they lie if the file has our order and
+  /// type; others are copied, numbers of 16 bits widened.
+  ///
+  /// A tied model with a stored head of other values is an untied one, as in transformers 5, whatever
+  /// its `config.json` says; `hasOwnHead` tells of it.
   ///
   /// - Throws: `ModelError.file` if a tensor is missing, extra, or of another type or shape.
+  package static func open(
+    directory: String
+  ) throws -> (config: ModelConfig, parameters: Parameters, hasOwnHead: Bool) {
+    var config = try readConfig(directory: directory)
+    let weights = try StoredWeights(path: directory + "/" + weightsName)
+    let hasOwnHead = config.tiedHead ? try weights.hasOwnHead() : false
+    if hasOwnHead { config.tiedHead = false }
+    return (config, try weights.parameters(config), hasOwnHead)
+  }
+
+  /// The weights of a checkpoint of this configuration, as ``open(directory:)`` has them.
   package static func readWeights(
     _ config: ModelConfig, directory: String
   ) throws -> Parameters {
-    let path = directory + "/" + weightsName
-    let file = try MappedFile(path: path)
-    let header = try SafetensorsHeader(file.bytes, path: path)
-    let layout = ParameterLayout(config)
-    try check(header, against: layout.slots, prefix: "", tied: config.tiedHead, path: path)
-    let inOrder = header.entries.map(\.name) == layout.slots.map(\.name)
-    let isWide = header.entries.allSatisfy { $0.type == "F32" }
-    guard inOrder, isWide, header.dataStart % 4 == 0, let base = file.bytes.baseAddress else {
-      let parameters = Parameters(config)
-      copy(header, file, into: parameters, prefix: "")
-      return parameters
-    }
-    // Pages are read as they are touched; nobody writes through this view.
-    let floats = UnsafeMutableRawPointer(mutating: base + header.dataStart)
-      .assumingMemoryBound(to: Float.self)
-    let buffer = Buffer(borrowing: floats, count: layout.count) {
-      withExtendedLifetime(file) {}
-    }
-    return Parameters(config, buffer: buffer)
+    let weights = try StoredWeights(path: directory + "/" + weightsName)
+    if config.tiedHead { try weights.checkHead() }
+    return try weights.parameters(config)
   }
 
   /// Reads weights into memory of their own, to be trained further.
@@ -85,65 +83,18 @@ package enum ModelFiles {
   package static func readTensors(
     _ groups: [(prefix: String, parameters: Parameters)], tied: Bool = false, from path: String
   ) throws {
-    let file = try MappedFile(path: path)
-    let header = try SafetensorsHeader(file.bytes, path: path)
+    let weights = try StoredWeights(path: path)
+    if tied { try weights.checkHead() }
     var expected = 0
     for group in groups {
-      try check(
-        header, against: group.parameters.layout.slots, prefix: group.prefix, tied: tied,
-        path: path, complete: groups.count == 1)
-      expected += group.parameters.layout.slots.count
+      let slots = group.parameters.layout.slots
+      try weights.check(slots, prefix: group.prefix, tied: tied, complete: groups.count == 1)
+      expected += slots.count
     }
-    guard groups.count == 1 || header.entries.count == expected else {
+    guard groups.count == 1 || weights.count == expected else {
       throw ModelError.file(
-        path: path, problem: "found \(header.entries.count) tensors, expected \(expected)")
+        path: path, problem: "found \(weights.count) tensors, expected \(expected)")
     }
-    for group in groups { copy(header, file, into: group.parameters, prefix: group.prefix) }
-  }
-
-  private static func check(
-    _ header: SafetensorsHeader, against slots: [ParameterSlot], prefix: String, tied: Bool,
-    path: String, complete: Bool = true
-  ) throws(ModelError) {
-    func fail(_ problem: String) -> ModelError {
-      .file(path: path, problem: problem + "; the weights belong to another configuration")
-    }
-    var found: [String: SafetensorsHeader.Entry] = [:]
-    for entry in header.entries {
-      guard found.updateValue(entry, forKey: entry.name) == nil else {
-        throw fail("tensor \(entry.name) occurs twice")
-      }
-    }
-    for slot in slots {
-      guard let entry = found.removeValue(forKey: prefix + slot.name) else {
-        throw fail("tensor \(prefix + slot.name) is missing")
-      }
-      guard NumberType(rawValue: entry.type) != nil, entry.shape == slot.shape else {
-        throw fail(
-          "tensor \(entry.name) is \(entry.type) \(entry.shape), expected F32 \(slot.shape) "
-            + "(BF16 and F16 are read too)")
-      }
-    }
-    // A tied model may still carry its head under the second name.
-    if tied { found["lm_head.weight"] = nil }
-    if complete, let extra = found.keys.min() { throw fail("tensor \(extra) is not expected") }
-  }
-
-  private static func copy(
-    _ header: SafetensorsHeader, _ file: MappedFile, into parameters: Parameters, prefix: String
-  ) {
-    for entry in header.entries {
-      guard entry.name.hasPrefix(prefix),
-        let slot = parameters.layout.slot(String(entry.name.dropFirst(prefix.count)))
-      else { continue }
-      let start = header.dataStart + entry.range.lowerBound
-      let source = file.bytes[start..<start + entry.range.count]
-      NumberType(rawValue: entry.type)?.widen(
-        UnsafeRawBufferPointer(rebasing: source),
-        into: UnsafeMutableBufferPointer(
-          start: parameters.buffer.base + slot.offset, count: slot.count))
-      // A tensor is needed once; a whole checkpoint in memory twice would be the run's peak.
-      file.forget(start..<start + entry.range.count)
-    }
+    for group in groups { weights.copy(into: group.parameters, prefix: group.prefix) }
   }
 }

@@ -6,6 +6,9 @@ package enum NumberType: String {
   /// IEEE 754 binary16.
   case half = "F16"
 
+  /// Bytes of one number.
+  var width: Int { self == .float32 ? 4 : 2 }
+
   /// Copies little-endian numbers into floats, which hold each of them exactly.
   ///
   /// - Parameter source: As many numbers as `target` takes.

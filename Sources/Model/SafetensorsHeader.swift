@@ -84,7 +84,10 @@ package struct SafetensorsHeader {
         "tensor \(name) lies at bytes \(offsets[0]) to \(offsets[1]) of \(dataCount); the file is "
           + "cut short or damaged")
     }
-    let sizes = ["F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "U8": 1]
+    let sizes = [
+      "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1, "I64": 8, "I32": 4,
+      "I16": 2, "I8": 1, "U64": 8, "U32": 4, "U16": 2, "U8": 1, "BOOL": 1,
+    ]
     guard let size = sizes[type] else { throw fail("tensor \(name) has the unknown type \(type)") }
     var bytes = size
     for dimension in shape {

@@ -51,8 +51,7 @@ package struct RunVerification {
     var findings = checkpoints.map { checkpoint in
       finding(checkpoint) {
         try CheckpointFolder.verify(checkpoint, progress: progress)
-        let config = try ModelFiles.readConfig(directory: checkpoint)
-        let weights = try ModelFiles.readWeights(config, directory: checkpoint)
+        let (config, weights, _) = try ModelFiles.open(directory: checkpoint)
         return "\(config.attention), \(weights.layout.count) weights, all sums hold"
       }
     }

@@ -341,10 +341,10 @@ struct LMEval: ParsableCommand {
     // While Ctrl-C still ends the program at once: a pipe may give its text slowly.
     for path in text + (vocabulary.map { [$0] } ?? []) { _ = try PipeSpool.readable(path) }
     if audit {
-      let trained = try TrainedModel(models[0], verifyingWeights: true) {
-        Terminal.note("lm-eval: \($0)")
-      }
-      let tokenizer = try Self.tokenizer(of: trained)
+      var trained = try TrainedModel(
+        models[0], verifyingWeights: true, rebuiltTokenizer: HuggingFaceTokenizer.rebuilt,
+        note: { Terminal.note("lm-eval: \($0)") })
+      let tokenizer = try Self.tokenizer(of: &trained)
       return try AuditCommand(options: self, trained: trained, tokenizer: tokenizer).run()
     }
     if let report, models.isEmpty { return try ReportCommand.run(report, output: output) }
@@ -352,11 +352,13 @@ struct LMEval: ParsableCommand {
     try ScoreCommand(options: self).run()
   }
 
-  /// The tokenizer of a checkpoint, if it is the one that the model was built for.
-  static func tokenizer(of trained: TrainedModel) throws -> SentencePieceModel {
+  /// The tokenizer of a checkpoint, if it is the one that the model was built for; the model takes its
+  /// markers.
+  static func tokenizer(of trained: inout TrainedModel) throws -> SentencePieceModel {
     let tokenizer = try SentencePieceModel(
       serialized: trained.tokenizer, path: trained.tokenizerPath)
-    try trained.check(vocabularySize: tokenizer.vocabularySize, special: tokenizer.special)
+    try trained.fit(vocabularySize: tokenizer.vocabularySize, special: tokenizer.special)
+    for note in trained.notes { Terminal.note("lm-eval: \(note)") }
     return tokenizer
   }
 }

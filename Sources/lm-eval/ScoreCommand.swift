@@ -49,15 +49,17 @@ struct ScoreCommand {
     while true {
       // A verdict waits for the sum of the weights; the tokenizer is read and figures are computed
       // meanwhile.
-      let trained = try TrainedModel(path, verifyingWeights: false, damaged: damaged) {
-        Terminal.note("lm-eval: \($0)")
-      }
+      let trained = try TrainedModel(
+        path, verifyingWeights: false, damaged: damaged,
+        rebuiltTokenizer: HuggingFaceTokenizer.rebuilt, note: { Terminal.note("lm-eval: \($0)") })
       let weights = WeightCheck(trained)
       do {
         return try evaluate(path, trained, weights)
       } catch {
         // One that was named is that one; what a run is resolved to is an older one then.
-        guard let problem = weights.damage, Files.name(of: path) != Files.name(of: trained.path)
+        // Scores on standard output cannot be taken back.
+        guard let problem = weights.damage, Files.name(of: path) != Files.name(of: trained.path),
+          !(options.score.map(ScoreFile.isStandardOutput) ?? false)
         else { throw error }
         damaged[trained.path] = problem
         Terminal.note("lm-eval: passed over a checkpoint: \(problem)")
@@ -68,7 +70,8 @@ struct ScoreCommand {
   private func evaluate(
     _ path: String, _ trained: TrainedModel, _ weights: WeightCheck
   ) throws -> Evaluation {
-    let tokenizer = try LMEval.tokenizer(of: trained)
+    var trained = trained
+    let tokenizer = try LMEval.tokenizer(of: &trained)
     let source = try Source(options, trained: trained, tokenizer: tokenizer)
     let pieces = tokenizer.pieceTable()
     let scores = try options.score.map {

@@ -110,17 +110,18 @@ struct LMSample: ParsableCommand {
 
   func run() throws {
     Parallel.threads = ThreadCount.resolve(threads, command: "lm-sample")
-    let trained = try TrainedModel(checkpoint, verifyingWeights: false) {
-      Terminal.note("lm-sample: \($0)")
-    }
+    var trained = try TrainedModel(
+      checkpoint, verifyingWeights: false, rebuiltTokenizer: HuggingFaceTokenizer.rebuilt,
+      note: { Terminal.note("lm-sample: \($0)") })
     let weights = WeightCheck(trained)
     let tokenizer = try SentencePieceModel(
       serialized: trained.tokenizer, path: trained.tokenizerPath)
-    try trained.check(vocabularySize: tokenizer.vocabularySize, special: tokenizer.special)
+    try trained.fit(vocabularySize: tokenizer.vocabularySize, special: tokenizer.special)
+    for note in trained.notes { Terminal.note("lm-sample: \(note)") }
     let pieces = tokenizer.pieceTable()
     let sampler = try Sampler(
-      options, seed: seed, vocabulary: tokenizer.vocabularySize,
-      excluded: Prompt.neverSampled(pieces, special: tokenizer.special))
+      options, seed: seed, vocabulary: trained.rows,
+      excluded: trained.neverSampled(pieces, special: tokenizer.special))
     let writer = SampleWriter(
       generator: Generator(model: trained.model, sampler: sampler, maximumPieces: maxPieces),
       tokenizer: tokenizer, pieces: pieces)

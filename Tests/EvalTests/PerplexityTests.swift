@@ -187,7 +187,8 @@ import TestSupport
       #expect(error?.description.contains(data.manifest.tokenizer.sha256) == true)
       #expect(error?.description.contains(other.tokenizerSHA256) == true)
       #expect(throws: EvaluationError.self) {
-        try trained.check(vocabularySize: 60, special: data.special)
+        var trained = trained
+        try trained.fit(vocabularySize: 60, special: data.special)
       }
     }
   }

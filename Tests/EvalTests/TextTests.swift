@@ -62,5 +62,8 @@ struct TextTests {
     ])
     let special = SpecialIDs(bos: 1, eos: 2, unk: 0)
     #expect(Prompt.neverSampled(table, special: special) == [0, 1, 4, 5, 7])
+    // Nor rows that are no pieces, unless one closes a text.
+    #expect(
+      Prompt.neverSampled(table, special: special, ends: [7, 9], rows: 11) == [0, 1, 4, 5, 8, 10])
   }
 }

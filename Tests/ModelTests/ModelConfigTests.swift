@@ -24,7 +24,7 @@ struct ModelConfigTests {
       ("\"num_key_value_heads\" : 3", "\"num_key_value_heads\" : 1", "num_key_value_heads"),
       ("\"hidden_act\" : \"silu\"", "\"hidden_act\" : \"gelu\"", "hidden_act"),
       ("\"model_type\" : \"llama\"", "\"model_type\" : \"gpt2\"", "gpt2"),
-      ("\"mlp_bias\" : false", "\"mlp_bias\" : true", "biases"),
+      ("\"mlp_bias\" : false", "\"mlp_bias\" : true", "mlp_bias"),
     ] {
       #expect(text.contains(old))
       let changed = text.replacingOccurrences(of: old, with: new)

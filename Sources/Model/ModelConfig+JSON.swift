@@ -1,0 +1,194 @@
+extension ModelConfig: Codable {
+  private enum Key: String, CodingKey {
+    case architectures
+    case modelType = "model_type"
+    case vocabularySize = "vocab_size"
+    case width = "hidden_size"
+    case layers = "num_hidden_layers"
+    case heads = "num_attention_heads"
+    case keyValueHeads = "num_key_value_heads"
+    case headWidth = "head_dim"
+    case hidden = "intermediate_size"
+    case activation = "hidden_act"
+    case attention
+    case position
+    case relativeBiasLength = "relative_bias_length"
+    case tiedHead = "tie_word_embeddings"
+    case normEpsilon = "rms_norm_eps"
+    case rotaryTheta = "rope_theta"
+    case rotaryScaling = "rope_scaling"
+    case rotaryParameters = "rope_parameters"
+    case rotaryShare = "partial_rotary_factor"
+    case maximumLength = "max_position_embeddings"
+    case initialDeviation = "initializer_range"
+    case bosID = "bos_token_id"
+    case eosID = "eos_token_id"
+    case attentionBias = "attention_bias"
+    case feedForwardBias = "mlp_bias"
+    case numberType = "torch_dtype"
+  }
+
+  private static let ownType = "billion-word-decoder"
+
+  package func encode(to encoder: any Encoder) throws {
+    var fields = encoder.container(keyedBy: Key.self)
+    try fields.encode(
+      [isLlama ? "LlamaForCausalLM" : "BillionWordDecoder"], forKey: .architectures)
+    try fields.encode(isLlama ? "llama" : Self.ownType, forKey: .modelType)
+    try fields.encode(vocabularySize, forKey: .vocabularySize)
+    try fields.encode(width, forKey: .width)
+    try fields.encode(layers, forKey: .layers)
+    try fields.encode(heads, forKey: .heads)
+    try fields.encode(heads, forKey: .keyValueHeads)
+    try fields.encode(headWidth, forKey: .headWidth)
+    try fields.encode(hidden, forKey: .hidden)
+    try fields.encode("silu", forKey: .activation)
+    try fields.encode(attention, forKey: .attention)
+    try fields.encode(position, forKey: .position)
+    try fields.encode(relativeBiasLength, forKey: .relativeBiasLength)
+    try fields.encode(tiedHead, forKey: .tiedHead)
+    try fields.encode(normEpsilon, forKey: .normEpsilon)
+    try fields.encode(rotaryTheta, forKey: .rotaryTheta)
+    try fields.encode(maximumLength, forKey: .maximumLength)
+    try fields.encode(initialDeviation, forKey: .initialDeviation)
+    try fields.encode(bosID, forKey: .bosID)
+    if otherEndIDs.isEmpty {
+      try fields.encode(eosID, forKey: .eosID)
+    } else {
+      try fields.encode([eosID] + otherEndIDs, forKey: .eosID)
+    }
+    try fields.encode(false, forKey: .attentionBias)
+    try fields.encode(false, forKey: .feedForwardBias)
+    try fields.encode("float32", forKey: .numberType)
+  }
+
+  package init(from decoder: any Decoder) throws {
+    let fields = try decoder.container(keyedBy: Key.self)
+    try Self.rejectForeignType(fields)
+    func value<T: Decodable>(_ key: Key, _ fallback: T) throws -> T {
+      try fields.decodeIfPresent(T.self, forKey: key) ?? fallback
+    }
+    self.init(
+      vocabularySize: try fields.decode(Int.self, forKey: .vocabularySize),
+      width: try fields.decode(Int.self, forKey: .width),
+      layers: try fields.decode(Int.self, forKey: .layers),
+      heads: try fields.decode(Int.self, forKey: .heads),
+      hidden: try fields.decode(Int.self, forKey: .hidden))
+    attention = try value(.attention, .softmax)
+    position = try value(.position, .rotary)
+    relativeBiasLength = try value(.relativeBiasLength, relativeBiasLength)
+    // The defaults of the Llama configuration, which its writers leave out.
+    tiedHead = try value(.tiedHead, false)
+    normEpsilon = try value(.normEpsilon, 1e-6)
+    rotaryTheta = try value(.rotaryTheta, rotaryTheta)
+    // What transformers looks at: the first of the two that is not empty, whose own angle counts
+    // before the one beside it.
+    for key in [Key.rotaryScaling, .rotaryParameters] {
+      let rotary = try fields.decodeIfPresent(RotaryParameters.self, forKey: key)
+      guard let rotary, !rotary.isEmpty else { continue }
+      rotaryTheta = try rotary.theta(orElse: rotaryTheta)
+      break
+    }
+    maximumLength = try value(.maximumLength, maximumLength)
+    initialDeviation = try value(.initialDeviation, initialDeviation)
+    bosID = try value(.bosID, bosID)
+    let ends = try value(.eosID, EndIDs(all: [eosID])).all
+    eosID = ends[0]
+    otherEndIDs = Array(ends.dropFirst())
+    // First of all, so that no arithmetic below meets a number of heads such as 0.
+    try validate()
+    try rejectForeignFeatures(fields)
+  }
+
+  /// Refuses a model of another family.
+  private static func rejectForeignType(_ fields: KeyedDecodingContainer<Key>) throws {
+    let type = try fields.decodeIfPresent(String.self, forKey: .modelType) ?? ownType
+    guard type == "llama" || type == ownType else {
+      throw ModelError.invalid(
+        "model_type is \"\(type)\", expected \"llama\" or \"\(ownType)\"")
+    }
+  }
+
+  /// Refuses a Llama variant that this decoder would compute wrongly; dimensions are valid.
+  private func rejectForeignFeatures(_ fields: KeyedDecodingContainer<Key>) throws {
+    let keyValueHeads = try fields.decodeIfPresent(Int.self, forKey: .keyValueHeads) ?? heads
+    guard keyValueHeads == heads else {
+      throw ModelError.invalid(
+        "num_key_value_heads is \(keyValueHeads), expected \(heads) as there are heads: grouped-query "
+          + "attention is not supported; repeat the rows of k_proj and v_proj \(heads) / "
+          + "\(keyValueHeads) times to open this model")
+    }
+    func refuse(_ found: String, _ expected: String) -> ModelError {
+      .invalid("\(found), expected \(expected): a Llama with anything else is not supported")
+    }
+    let width = try fields.decodeIfPresent(Int.self, forKey: .headWidth) ?? headWidth
+    guard width == headWidth else {
+      throw refuse("head_dim is \(width)", "hidden_size / num_attention_heads, \(headWidth)")
+    }
+    let activation = try fields.decodeIfPresent(String.self, forKey: .activation) ?? "silu"
+    // Two names of one function.
+    guard ["silu", "swish"].contains(activation) else {
+      throw refuse("hidden_act is \"\(activation)\"", "\"silu\"")
+    }
+    for key in [Key.attentionBias, .feedForwardBias]
+    where try fields.decodeIfPresent(Bool.self, forKey: key) ?? false {
+      throw refuse("\(key.rawValue) is true", "no biases, false")
+    }
+    let share = try fields.decodeIfPresent(Double.self, forKey: .rotaryShare) ?? 1
+    guard share == 1 else { throw refuse("partial_rotary_factor is \(share)", "1") }
+  }
+}
+
+/// The key `eos_token_id` of a Llama configuration: one piece, or several that close a text alike.
+private struct EndIDs: Decodable {
+  let all: [Int32]
+
+  init(all: [Int32]) { self.all = all }
+
+  init(from decoder: any Decoder) throws {
+    let container = try decoder.singleValueContainer()
+    if let id = try? container.decode(Int32.self) {
+      all = [id]
+    } else {
+      all = try container.decode([Int32].self)
+    }
+    guard !all.isEmpty else {
+      throw ModelError.invalid("eos_token_id is an empty list, expected at least one piece")
+    }
+  }
+}
+
+/// The keys `rope_scaling` and `rope_parameters` of a Llama configuration.
+private struct RotaryParameters: Decodable {
+  let type: String?
+  /// What `rope_type` was called at first.
+  let formerType: String?
+  let theta: Double?
+  let share: Double?
+  let factor: Double?
+
+  private enum CodingKeys: String, CodingKey {
+    case type = "rope_type"
+    case formerType = "type"
+    case theta = "rope_theta"
+    case share = "partial_rotary_factor"
+    case factor
+  }
+
+  var isEmpty: Bool {
+    type == nil && formerType == nil && theta == nil && share == nil && factor == nil
+  }
+
+  func theta(orElse theta: Double) throws(ModelError) -> Double {
+    let type = type ?? formerType ?? "default"
+    guard type == "default" else {
+      throw .invalid(
+        "rope_type is \"\(type)\", expected \"default\": scaled rotary positions are not supported")
+    }
+    guard share ?? 1 == 1 else {
+      throw .invalid(
+        "partial_rotary_factor is \(share ?? 1), expected 1: the whole head is rotated")
+    }
+    return self.theta ?? theta
+  }
+}

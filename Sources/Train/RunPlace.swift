@@ -37,7 +37,8 @@ package enum RunPlace {
   package static let lockName = "lock"
   /// Files of a run beside its checkpoints that cannot be had again.
   static let fileNames = [
-    configName, lockName, RunData.name, SumsFile.name, MetricsLog.name, IncidentLog.name, EventLog.name,
+    configName, lockName, RunData.name, SumsFile.name, MetricsLog.name, IncidentLog.name,
+    EventLog.name,
     EvaluationLog.name, TrainingSample.fileName, CheckpointFolder.latestName,
   ]
 

@@ -72,7 +72,7 @@ import Tokenize
         #expect(error?.description.contains("copy the tokenizer.model") == true)
       }
     }
-    try withTemporaryDirectory { folder in
+    _ = try withTemporaryDirectory { folder in
       #expect(throws: TokenizerError.self) { try HuggingFaceTokenizer.rebuilt(folder: folder) }
     }
   }

@@ -43,6 +43,8 @@ package final class FileLock {
       Self.removeIfEmpty(folders)
       throw error
     }
+    // A process that ends in the middle takes it along.
+    Unfinished.begin(path, target: path)
     // What was killed while it took the lock.
     _ = try? AtomicDirectory.removeAbandoned(besides: path)
   }
@@ -53,6 +55,7 @@ package final class FileLock {
   package func release() {
     guard isHeld else { return }
     isHeld = false
+    Unfinished.end(path)
     // The file first: nobody may find it free and say that it is held.
     if Self.isAt(path, file) { unlink(path) }
     try? file.close()

@@ -111,9 +111,8 @@ struct StartCommand: ParsableCommand {
     try Files.createDirectory(folder)
     try ModelFiles.write(config, parameters, directory: folder)
     try AtomicFile.write(bytes, to: folder + "/" + CheckpointFolder.tokenizerName)
-    for name in [CheckpointFolder.optimizerName, CheckpointFolder.stateName] {
-      try AtomicFile.write([], to: folder + "/" + name)
-    }
+    try AtomicFile.write([], to: folder + "/" + CheckpointFolder.optimizerName)
+    try AtomicFile.write(Array("{}\n".utf8), to: folder + "/" + CheckpointFolder.stateName)
     let sums = try Files.entries(of: folder).sorted().map {
       SumsFile.Line(digest: try SHA256.hexDigest(ofFile: folder + "/" + $0), name: $0)
     }

@@ -156,7 +156,8 @@ import Testing
     let folder = try TemporaryFolder()
     let data = try Self.data(folder)
     let failed = try runProgram(
-      "lm-train", ["--data", data, "--output", folder.path + "/a/run", "--preset", "vast"])
+      "lm-train",
+      ["--data", data, "--output", folder.path + "/a/run", "--width", "33", "--heads", "2"])
     #expect(failed.status == 1, "\(failed.errors)")
     let inside = try runProgram(
       "lm-train", ["--data", data, "--output", data + "/run"] + Self.model)

@@ -125,9 +125,10 @@ import Testing
 
   @Test(arguments: ["-", "/dev/stdin"]) func standardInputIsRead(_ name: String) throws {
     try withTemporaryDirectory { folder in
-      let text = String(repeating: "one two three four five six seven eight\n", count: 300)
+      let text = (1...300).map { "line \($0) of the text that is read twice: \($0 * $0 * 7_919)\n" }
+        .joined()
       try Data(text.utf8).write(to: URL(fileURLWithPath: folder + "/text"))
-      let options = ["--vocab-size", "280", "--output"]
+      let options = ["--vocab-size", "300", "--output"]
       for (input, output) in [(name, "/piped"), (folder + "/text", "/plain")] {
         let outcome = try runProgram(
           "lm-tokenize", ["--train", input] + options + [folder + output], input: text)

@@ -23,19 +23,27 @@ package struct RunData: Codable, Sendable, Equatable {
     sha256 = dataSet.fingerprint
   }
 
-  /// Writes the note into a run folder that is there.
+  /// Writes the note, one line with its sum, into a run folder that is there.
   package func write(to run: String) throws {
-    try JSONFile.write(self, to: run + "/" + Self.name)
+    let file = run + "/" + Self.name
+    try AtomicFile.write(
+      SummedLog<RunData>.line(self, path: file) + [UInt8(ascii: "\n")], to: file)
+  }
+
+  /// The note of a run, or the damage to it.
+  static func contents(run: String) throws(StorageError) -> SummedLog<RunData> {
+    try SummedLog(path: run + "/" + name, requiresSums: true, isAppended: false)
   }
 
   /// The folder of the shards that a run was trained on.
   ///
   /// - Throws: One sentence if the run does not say, or if they are there no more.
   package static func find(run: String) throws -> String {
-    let file = run + "/" + name
-    guard Files.exists(file), let note = try? JSONFile.read(RunData.self, from: file) else {
+    let file = try contents(run: run)
+    guard file.damages.isEmpty, let note = file.entries.first?.entry else {
       throw TrainingError.invalid(
-        "\(run) does not say where its data is; give the shards it was trained on with --data DIR")
+        (file.damages.first.map { "\($0)" } ?? "\(run) does not say where its data is")
+          + "; give the shards it was trained on with --data DIR")
     }
     var problem = "is not there"
     for place in [note.path, absolute(run) + "/" + note.fromRun] {

@@ -99,6 +99,7 @@ package struct RunVerification {
           return RunFolder.hasSums(path) ? "the sum holds" : Self.noSums
         })
     }
+    findings += log(RunData.name) { try RunData.contents(run: path) }
     findings += log(MetricsLog.name) { try MetricsLog.contents(run: path) }
     findings += log(TrainingSample.fileName) { try StepLog<TrainingSample>.contents(run: path) }
     findings += log(IncidentLog.name) { try IncidentLog.contents(run: path) }

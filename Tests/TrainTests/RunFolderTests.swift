@@ -359,4 +359,23 @@ import Train
     #expect(records.map(\.weightsSHA256) == ["b", "c", "d"])
     #expect(records.allSatisfy { $0.tally.nats == 8 })
   }
+
+  /// A place that was changed leads nowhere, not to other shards.
+  @Test func theNoteOfTheDataIsCovered() throws {
+    try withTemporaryDirectory { directory in
+      let (data, run) = try Self.run(directory)
+      #expect(throws: TrainingError.self) { try RunData.find(run: run) }
+      try RunData(run: run, dataSet: data).write(to: run)
+      #expect(try Files.identity(of: RunData.find(run: run)) == Files.identity(of: data.directory))
+      let file = run + "/" + RunData.name
+      let bytes = try Files.contents(of: file)
+      for position in stride(from: 0, to: bytes.count, by: 7) {
+        var flipped = bytes
+        flipped[position] ^= 1
+        try Self.overwrite(file, flipped)
+        #expect(throws: TrainingError.self) { try RunData.find(run: run) }
+        #expect(try RunVerification(run).run().filter { !$0.isGood }.map(\.path) == [file])
+      }
+    }
+  }
 }

@@ -116,8 +116,8 @@ cmp -s <(sha256sum <"$work/finished/step-00000120/model.safetensors") \
   <(grep -m 1 -- ' -$' "$work/reference-run/resume.figures") || fail "it does not end as it did"
 
 # ---- one flip
-mapfile -t files < <(cd "$work" && find run data -type f ! -name report.html | sort)
-mapfile -t texts < <(printf '%s\n' "${files[@]}" | grep -E '\.jsonl?$')
+mapfile -t files < <(cd "$work" && find run data -type f -size +0 ! -name report.html | sort)
+mapfile -t texts < <(cd "$work" && printf '%s\n' "${files[@]}" | grep -E '\.jsonl?$' | xargs grep -lE '[0-9]')
 
 number() { # number LIMIT: into the variable of that name
   number=$(((RANDOM << 15 | RANDOM) % $1))

@@ -47,6 +47,10 @@ package enum RunFolder {
     let bytes = try JSONFile.encode(config, path: path)
     let line = SumsFile.Line(digest: SHA256.hexDigest(of: bytes), name: configName)
     if !hasSums(run) {
+      // A record that is added meanwhile would be lost.
+      let lock =
+        Files.exists(run + "/" + EvaluationLog.name) ? try EvaluationLog.lock(run: run) : nil
+      defer { lock?.release() }
       for (name, isAppended) in logs { try addSums(run + "/" + name, isAppended: isAppended) }
     } else {
       if let found = try? SHA256.hexDigest(ofFile: path) {

@@ -7,7 +7,7 @@ import Train
 
 /// What a run is and needs, as it is printed before its first step.
 enum PlanTable {
-  /// What the steps will hold, as far as the shards can be read: training says what is wrong with them.
+  /// What the steps will hold; where a shard cannot be read that is said, and nothing is foreseen.
   static func forecast(_ config: RunConfig, _ dataSet: DataSet?) -> StepForecast? {
     guard let dataSet else {
       return StepForecast(
@@ -15,7 +15,13 @@ enum PlanTable {
         lengths: config.data.streamLength.map { [$0] } ?? AssumedData.lengths,
         budget: config.batchPieces)
     }
-    return try? StepForecast(config, dataSet: dataSet)
+    do {
+      return try StepForecast(config, dataSet: dataSet)
+    } catch {
+      Terminal.note(
+        "lm-train: note: the plan takes the sentences of a shard for equally long: \(error)")
+      return nil
+    }
   }
 
   /// Under a plan for the benchmark.

@@ -30,13 +30,13 @@ PIECE_BAR = 1e-4  # nats, absolute
 
 
 def read_scores(path):
-    """[(text, [log-probability of every piece and </s>])]."""
+    """[(text, [log-probability of every piece and </s>], the column they stand in)]."""
     rows = []
     for line in open(path, encoding="utf-8", newline="\n").read().rstrip("\n").split("\n")[1:]:
         *_, text, pieces = line.split("\t")
         escapes = {"t": "\t", "r": "\r", "n": "\n", "\\": "\\"}
         text = re.sub(r"\\(.)", lambda match: escapes[match[1]], text)
-        rows.append((text, [float(item.rsplit(":", 1)[1]) for item in pieces.split(" ")]))
+        rows.append((text, [float(item.rsplit(":", 1)[1]) for item in pieces.split(" ")], pieces))
     return rows
 
 
@@ -246,20 +246,27 @@ def scores(arguments):
     from safetensors.numpy import load_file
     from transformers import AutoTokenizer
 
+    from score import Tokenizer
+
     path = arguments.checkpoint
     model = open_model(path)
     pieces = sentencepiece.SentencePieceProcessor(model_file=path + "/tokenizer.model")
+    own = Tokenizer(path + "/tokenizer.model")
     rows = read_scores(arguments.scores)
     tokenizer = AutoTokenizer.from_pretrained(path) if arguments.tokenizer else None
     worst, worst_sum, count = 0.0, 0.0, 0
     with torch.no_grad():
-        for text, ours in rows:
-            ids = [pieces.bos_id()] + pieces.encode(text) + [pieces.eos_id()]
+        for text, ours, column in rows:
             if tokenizer:
+                ids = [pieces.bos_id()] + pieces.encode(text) + [pieces.eos_id()]
                 check(tokenizer(text)["input_ids"] == ids[:-1], f"AutoTokenizer spells {text!r} "
                       f"{tokenizer(text)['input_ids']}, sentencepiece {ids[:-1]}")
                 check(tokenizer.decode(ids, skip_special_tokens=True) == text,
                       f"AutoTokenizer decodes {text!r} otherwise")
+            # Releases of sentencepiece cut ties otherwise: what was scored is what is compared.
+            stored, is_spelled = own.stored(column, text)
+            check(is_spelled, f"{column} does not spell {text!r}")
+            ids = [pieces.bos_id()] + stored + [pieces.eos_id()]
             check(len(ours) == len(ids) - 1, f"{len(ours)} scores of {len(ids) - 1} pieces")
             logits = model(torch.tensor([ids[:-1]])).logits[0].double()
             theirs = torch.log_softmax(logits, -1)[range(len(ids) - 1), ids[1:]]
@@ -273,7 +280,7 @@ def scores(arguments):
         total = sum(weight.size for weight in weights.values())
         check(total == model.num_parameters(), f"safetensors holds {total} weights")
     check(worst <= PIECE_BAR, f"log-probabilities differ by {worst}")
-    check(bool(count) and any(abs(value) > 1 for _, row in rows for value in row), "nothing scored")
+    check(bool(count) and any(abs(value) > 1 for _, row, _ in rows for value in row), "nothing scored")
     print(f"interop: {path.split('/')[-2 if 'step-' in path else -1]}: {len(rows)} sentences, "
           f"{count} log-probabilities within {worst:.1e} nats, sums within {worst_sum:.1e}"
           f"{', the same ids' if tokenizer else ''}; head "

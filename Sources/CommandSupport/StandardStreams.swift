@@ -90,8 +90,11 @@ package enum StandardStreams {
 
   /// Writes all the bytes, however many calls it takes.
   ///
-  /// - Parameter patience: Milliseconds to wait each time for a descriptor that does not block and
-  ///   has no room; -1 for ever.
+  /// - Parameters:
+  ///   - bytes: What is written.
+  ///   - descriptor: Where to.
+  ///   - patience: Milliseconds to wait each time for a descriptor that does not block and has no
+  ///     room; -1 for ever.
   /// - Returns: 0, or the `errno` of what stood in the way; then some bytes may have been written.
   package static func write(_ bytes: [UInt8], to descriptor: Int32, patience: Int32) -> Int32 {
     var rest = bytes[...]

@@ -105,8 +105,10 @@ package enum EvaluationLog {
 
   /// Adds a record; an older one of the same weights on the same text, scored the same way, goes.
   ///
-  /// - Parameter damaged: Told of every line that is not what was written; it is kept in a file
-  ///   beside the log.
+  /// - Parameters:
+  ///   - record: What is added.
+  ///   - run: The run folder.
+  ///   - damaged: Told of every line that is not what was written; it is kept in a file beside the log.
   package static func add(
     _ record: EvaluationRecord, run: String, damaged: (String) -> Void = { _ in }
   ) throws {

@@ -17,7 +17,9 @@ package final class FileWriter {
 
   /// Writes to what is open already and stays open.
   ///
-  /// - Parameter path: Named in errors.
+  /// - Parameters:
+  ///   - number: The descriptor.
+  ///   - path: Named in errors.
   package init(open number: Int32, path: String) {
     self.path = path
     descriptor = Descriptor(open: number, path: path)

@@ -25,7 +25,9 @@ extension HuggingFaceTokenizer {
 
   /// The model of a `tokenizer.json`, or nothing if that is not of our form.
   ///
-  /// - Parameter end: The name of the piece that closes a text, which stands in another file.
+  /// - Parameters:
+  ///   - json: The file.
+  ///   - end: The name of the piece that closes a text, which stands in another file.
   package static func rebuilt(from json: [UInt8], end: String) -> [UInt8]? {
     guard let found = object(json), let stored = StoredTokenizer(found, end: end) else {
       return nil

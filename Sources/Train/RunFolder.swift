@@ -113,7 +113,9 @@ package enum RunFolder {
 
   /// The configuration in a file that a user gives, perhaps that of a run, perhaps changed by hand.
   ///
-  /// - Parameter note: Told if it is not the one that a run has written there.
+  /// - Parameters:
+  ///   - path: The file.
+  ///   - note: Told if it is not the one that a run has written there.
   package static func givenConfig(_ path: String, note: (String) -> Void) throws -> RunConfig {
     let run = Files.parent(of: path)
     if Files.name(of: path) == configName {
@@ -125,7 +127,9 @@ package enum RunFolder {
   /// The configuration that a run goes on with: its own, or that of its newest good checkpoint if its
   /// own is damaged or gone.
   ///
-  /// - Parameter note: Told of what is not as it should be.
+  /// - Parameters:
+  ///   - run: The run folder.
+  ///   - note: Told of what is not as it should be.
   package static func resumedConfig(_ run: String, note: (String) -> Void) throws -> RunConfig {
     let store = CheckpointStore(run: run)
     let problem: String

@@ -3,7 +3,9 @@
 //
 //     text → Tokenize → LMData (shards, batches) → Model (logits, loss, gradients) → Eval, Train → commands
 //
-// Tensor holds memory and kernels and knows nothing of language; Storage holds files and checksums.
+// Tensor says what a back end does and imports none; each back end is a module that imports Tensor.
+// Storage holds files and checksums, Deterministic the threads and random numbers that give the same
+// bits on any machine.
 import PackageDescription
 
 let strict: [SwiftSetting] = [
@@ -14,8 +16,8 @@ let strict: [SwiftSetting] = [
 ]
 
 // Kernels are written with SIMD8<Float>: without AVX2 and FMA every fused multiply-add becomes a
-// library call. Only Tensor is compiled this way, so that a command can look at the processor
-// before the first such instruction runs.
+// library call. Only the back end of this processor is compiled this way, so that a command can look
+// at the processor before the first such instruction runs.
 #if arch(x86_64)
   let simd =
     strict + [
@@ -68,25 +70,44 @@ let package = Package(
 
     .target(name: "Storage", dependencies: ["CProcessor"], swiftSettings: strict),
     .target(name: "Machine", dependencies: ["CProcessor"], swiftSettings: strict),
-    .target(name: "Tensor", dependencies: ["CBLAS", "CProcessor", "Machine"], swiftSettings: simd),
+    .target(name: "Deterministic", dependencies: ["Machine"], swiftSettings: strict),
+    .target(name: "Tensor", dependencies: ["Deterministic"], swiftSettings: strict),
     .target(
-      name: "LMData", dependencies: ["CZstd", "Storage"], path: "Sources/Data",
+      name: "CPUBackend", dependencies: ["CProcessor", "Deterministic", "Tensor"],
+      swiftSettings: simd),
+    .target(
+      name: "Roofline",
+      dependencies: ["CBLAS", "CPUBackend", "Deterministic", "Machine", "Tensor"],
+      swiftSettings: strict),
+    .target(
+      name: "LMData", dependencies: ["CZstd", "Deterministic", "Storage"], path: "Sources/Data",
       swiftSettings: strict),
     .target(
       name: "Tokenize",
-      dependencies: ["CProcessor", "CSentencePiece", "CZstd", "LMData", "Storage"],
+      dependencies: [
+        "CProcessor", "CSentencePiece", "CZstd", "Deterministic", "LMData", "Storage",
+      ],
       swiftSettings: strict),
-    .target(name: "Model", dependencies: ["Tensor", "Storage"], swiftSettings: strict),
     .target(
-      name: "Eval", dependencies: ["Model", "Tensor", "LMData", "Storage"], swiftSettings: strict),
+      name: "Model", dependencies: ["CPUBackend", "Deterministic", "Tensor", "Storage"],
+      swiftSettings: strict),
     .target(
-      name: "Train", dependencies: ["Eval", "Model", "Tensor", "LMData", "Storage"],
+      name: "Eval", dependencies: ["Model", "Deterministic", "Tensor", "LMData", "Storage"],
+      swiftSettings: strict),
+    .target(
+      name: "Train",
+      dependencies: [
+        "Eval", "Model", "CPUBackend", "Deterministic", "Roofline", "Tensor", "LMData", "Storage",
+      ],
       swiftSettings: strict),
     .target(
       name: "Report", dependencies: ["Train", "Eval", "Model", "Storage"], swiftSettings: strict),
     .target(
       name: "Bench",
-      dependencies: ["Train", "Model", "Tensor", "LMData", "Tokenize", "Storage"],
+      dependencies: [
+        "Train", "Model", "CPUBackend", "Deterministic", "Machine", "Tensor", "LMData", "Tokenize",
+        "Storage",
+      ],
       swiftSettings: strict),
     .target(name: "CProcessor"),
     .target(
@@ -94,30 +115,48 @@ let package = Package(
       swiftSettings: strict),
 
     command("lm-tokenize", ["Tokenize", "LMData", "Storage"]),
-    command("lm-train", ["Train", "Eval", "Model", "Tensor", "LMData", "Tokenize", "Storage"]),
     command(
-      "lm-eval", ["Report", "Train", "Eval", "Model", "Tensor", "LMData", "Tokenize", "Storage"]),
-    command("lm-sample", ["Eval", "Tensor", "LMData", "Tokenize"]),
+      "lm-train",
+      [
+        "Train", "Eval", "Model", "CPUBackend", "Deterministic", "Roofline", "Tensor", "LMData",
+        "Tokenize", "Storage",
+      ]),
     command(
-      "lm-bench", ["Bench", "Train", "Eval", "Model", "Tensor", "LMData", "Tokenize", "Storage"]),
+      "lm-eval",
+      [
+        "Report", "Train", "Eval", "Model", "Deterministic", "Tensor", "LMData", "Tokenize",
+        "Storage",
+      ]),
+    command("lm-sample", ["Eval", "Deterministic", "Tensor", "LMData", "Tokenize"]),
+    command(
+      "lm-bench",
+      [
+        "Bench", "Train", "Eval", "Model", "CPUBackend", "Deterministic", "Machine", "Roofline",
+        "Tensor", "LMData", "Tokenize", "Storage",
+      ]),
 
     .target(
-      name: "TestSupport", dependencies: ["Tensor", "LMData", "Storage"], path: "Tests/TestSupport",
-      swiftSettings: strict),
+      name: "TestSupport",
+      dependencies: ["CPUBackend", "Deterministic", "Tensor", "LMData", "Storage"],
+      path: "Tests/TestSupport", swiftSettings: strict),
     tests("StorageTests", ["Storage"]),
-    tests("TensorTests", ["Tensor"], resources: [.copy("Fixtures")]),
-    tests("LMDataTests", ["LMData", "Storage"]),
+    tests(
+      "TensorTests", ["CPUBackend", "Deterministic", "Roofline", "Tensor"],
+      resources: [.copy("Fixtures")]),
+    tests("LMDataTests", ["Deterministic", "LMData", "Storage"]),
     tests("TokenizeTests", ["Tokenize", "LMData", "Storage"]),
-    tests("ModelTests", ["Eval", "Model", "Tensor", "Storage"]),
-    tests("EvalTests", ["Eval", "Model", "Tensor", "LMData", "Storage"]),
+    tests("ModelTests", ["Eval", "Model", "CPUBackend", "Deterministic", "Tensor", "Storage"]),
+    tests(
+      "EvalTests", ["Eval", "Model", "CPUBackend", "Deterministic", "Tensor", "LMData", "Storage"]),
     tests("BenchTests", ["Bench", "Model", "Tensor"]),
     tests("ReportTests", ["Report", "Train", "Eval", "LMData", "Model", "Storage"]),
-    tests("TrainTests", ["Train", "Eval", "Model", "Tensor", "LMData", "Storage"]),
+    tests(
+      "TrainTests", ["Train", "Eval", "Model", "Deterministic", "Tensor", "LMData", "Storage"]),
     .target(
       name: "FuzzTargets",
       dependencies: ["Train", "Eval", "Model", "LMData", "Tokenize", "Storage"],
       path: "Tests/FuzzTargets", swiftSettings: strict),
-    tests("FuzzTests", ["FuzzTargets", "Tensor"]),
+    tests("FuzzTests", ["Deterministic", "FuzzTargets"]),
     tests(
       "CommandTests",
       [

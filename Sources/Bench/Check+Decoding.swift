@@ -1,4 +1,6 @@
+import Machine
 import Model
+import Roofline
 import Tensor
 
 /// A piece costs what the attention promises, however long its past.
@@ -72,8 +74,8 @@ extension Check {
   }
 
   static func seconds(_ body: () throws -> Void) rethrows -> Double {
-    let began = MatrixPeak.wallSeconds()
+    let began = WallClock.seconds()
     try body()
-    return MatrixPeak.wallSeconds() - began
+    return WallClock.seconds() - began
   }
 }

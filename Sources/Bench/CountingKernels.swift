@@ -1,3 +1,5 @@
+import CPUBackend
+package import Deterministic
 import Synchronization
 package import Tensor
 

@@ -1,3 +1,5 @@
+import Deterministic
+
 /// Orders that are pure functions of a seed and a few words.
 ///
 /// Numbers come from SplitMix64 run as a counter.

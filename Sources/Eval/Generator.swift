@@ -1,3 +1,4 @@
+import Deterministic
 package import Model
 import Storage
 import Tensor

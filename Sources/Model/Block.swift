@@ -1,3 +1,4 @@
+import Deterministic
 import Tensor
 
 /// Dropout of one pass: probability and the stream its masks come from.

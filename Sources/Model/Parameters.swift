@@ -1,3 +1,4 @@
+import Deterministic
 package import Tensor
 
 /// One weight: its name in the checkpoint, its shape, and its place in the buffer.

@@ -1,3 +1,4 @@
+import CPUBackend
 import Storage
 import Tensor
 

@@ -1,3 +1,4 @@
+import CPUBackend
 package import Tensor
 
 /// The causal decoder: embedding, layers, norm, head; forward, backward and scoring.

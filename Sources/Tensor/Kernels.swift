@@ -1,3 +1,5 @@
+package import Deterministic
+
 /// Every operation of the model but attention, one forward and backward pair each; a back end
 /// implements it, and a protocol of its own for each attention it has.
 ///

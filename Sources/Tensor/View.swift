@@ -1,3 +1,5 @@
+import Deterministic
+
 /// A matrix of floats inside a `Buffer`.
 ///
 /// The legend used in every file, shapes in brackets:
@@ -22,7 +24,7 @@ package struct View: Sendable {
   /// Columns of a band; all of them without bands.
   package let bandWidth: Int
   /// Floats from one band to the next.
-  private let bandStride: Int
+  @usableFromInline let bandStride: Int
 
   package init(_ buffer: Buffer, offset: Int, rows: Int, columns: Int, stride: Int? = nil) {
     self.init(
@@ -84,32 +86,32 @@ package struct View: Sendable {
   }
 
   /// First element; taken inside kernels and at C calls, nowhere else, and not of several bands.
-  package var base: UnsafeMutablePointer<Float> {
+  @inlinable package var base: UnsafeMutablePointer<Float> {
     precondition(hasOneBand, "[\(rows), \(columns)] in bands of \(bandWidth) has no one base")
     return buffer.base + offset
   }
 
   /// Where the first row has a column; the next rows follow in strides, the next columns as far as
   /// its band goes.
-  package func start(ofColumn column: Int) -> UnsafeMutablePointer<Float> {
+  @inlinable package func start(ofColumn column: Int) -> UnsafeMutablePointer<Float> {
     let band = column / bandWidth
     return buffer.base + offset + band * bandStride + column - band * bandWidth
   }
 
   /// Number of elements, `rows * columns`.
-  package var count: Int { rows * columns }
+  @inlinable package var count: Int { rows * columns }
 
   /// Whether a row lies in one piece.
-  package var hasOneBand: Bool { columns <= bandWidth }
+  @inlinable package var hasOneBand: Bool { columns <= bandWidth }
 
   /// Whether columns `range` of a row lie in one piece.
-  package func isInOneBand(_ range: Range<Int>) -> Bool {
+  @inlinable package func isInOneBand(_ range: Range<Int>) -> Bool {
     hasOneBand || range.isEmpty
       || range.lowerBound / bandWidth == (range.upperBound - 1) / bandWidth
   }
 
   /// Whether rows follow one another without a gap.
-  package var isContiguous: Bool { hasOneBand && (stride == columns || rows <= 1) }
+  @inlinable package var isContiguous: Bool { hasOneBand && (stride == columns || rows <= 1) }
 
   /// Rows `range` of this matrix.
   package func rows(_ range: Range<Int>) -> View {

@@ -1,3 +1,4 @@
+import Deterministic
 import LMData
 
 /// Sends each line of a text to `train`, `valid` or `test` by chance.

@@ -1,7 +1,9 @@
+import CPUBackend
 import Dispatch
 import Eval
 package import LMData
 package import Model
+import Roofline
 import Storage
 import Tensor
 

@@ -1,3 +1,4 @@
+import CPUBackend
 import Eval
 package import LMData
 import Model

@@ -1,6 +1,7 @@
 import ArgumentParser
 import CommandSupport
 import Model
+import Roofline
 import Storage
 import Tensor
 

@@ -1,5 +1,8 @@
 import ArgumentParser
 import CommandSupport
+import Deterministic
+import Machine
+import Roofline
 import Tensor
 
 #if canImport(Glibc)
@@ -18,7 +21,7 @@ enum BenchClock: String, CaseIterable, ExpressibleByArgument, Encodable {
   /// Seconds since some moment.
   func now() -> Double {
     switch self {
-    case .wall: return MatrixPeak.wallSeconds()
+    case .wall: return WallClock.seconds()
     case .processor:
       var time = timespec()
       clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Bench
 import CommandSupport
+import Deterministic
 import Storage
 import Tensor
 

@@ -1,5 +1,7 @@
 import ArgumentParser
+import CPUBackend
 import CommandSupport
+import Deterministic
 import Eval
 import Model
 import Storage

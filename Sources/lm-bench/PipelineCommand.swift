@@ -1,5 +1,7 @@
 import ArgumentParser
 import CommandSupport
+import Machine
+import Roofline
 import Storage
 import Tensor
 import Tokenize
@@ -98,10 +100,10 @@ struct PipelineCommand: ParsableCommand {
   /// Seconds to write the files of a data set once more, down to the disk.
   private static func secondsToWrite(_ data: String, in folder: String) throws -> Double {
     let files = try Files.entries(of: data).map { try Files.contents(of: data + "/" + $0) }
-    let began = MatrixPeak.wallSeconds()
+    let began = WallClock.seconds()
     let writer = try FileWriter(path: folder + "/copy")
     for file in files { try writer.append(file) }
     try writer.finish()
-    return MatrixPeak.wallSeconds() - began
+    return WallClock.seconds() - began
   }
 }

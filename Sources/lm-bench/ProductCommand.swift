@@ -1,6 +1,9 @@
 import ArgumentParser
+import CPUBackend
 import CommandSupport
+import Deterministic
 import Model
+import Roofline
 import Storage
 import Tensor
 

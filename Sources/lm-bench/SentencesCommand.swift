@@ -3,6 +3,7 @@ import Bench
 import CommandSupport
 import LMData
 import Model
+import Roofline
 import Storage
 import Tensor
 import Train

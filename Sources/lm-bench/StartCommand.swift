@@ -1,5 +1,6 @@
 import ArgumentParser
 import Bench
+import CPUBackend
 import CommandSupport
 import Foundation
 import LMData

@@ -1,6 +1,8 @@
 import ArgumentParser
 import CommandSupport
 import Foundation
+import Machine
+import Roofline
 import Storage
 import Tensor
 import Tokenize
@@ -54,11 +56,11 @@ struct TextTiming {
   init(bytes: Int) { self.bytes = bytes }
 
   mutating func run(_ name: String, _ body: () throws -> Void) rethrows {
-    let began = (MatrixPeak.wallSeconds(), Self.processorSeconds())
+    let began = (WallClock.seconds(), Self.processorSeconds())
     try body()
     times[name, default: []].append(
       Time(
-        wall: MatrixPeak.wallSeconds() - began.0,
+        wall: WallClock.seconds() - began.0,
         processor: Self.processorSeconds() - began.1))
   }
 

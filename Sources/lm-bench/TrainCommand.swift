@@ -1,6 +1,8 @@
 import ArgumentParser
 import CommandSupport
+import Deterministic
 import Model
+import Roofline
 import Storage
 import Tensor
 import Train

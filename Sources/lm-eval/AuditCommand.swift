@@ -1,5 +1,6 @@
 import ArgumentParser
 import CommandSupport
+import Deterministic
 import Eval
 import Foundation
 import LMData

@@ -1,9 +1,12 @@
 import ArgumentParser
+import CPUBackend
 import CommandSupport
+import Deterministic
 import Eval
 import Foundation
 import LMData
 import Model
+import Roofline
 import Storage
 import Tensor
 import Tokenize

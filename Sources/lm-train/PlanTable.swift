@@ -1,4 +1,5 @@
 import CommandSupport
+import Deterministic
 import Foundation
 import LMData
 import Model

@@ -1,3 +1,4 @@
+import CPUBackend
 import Eval
 import LMData
 import Model

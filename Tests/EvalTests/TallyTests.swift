@@ -1,3 +1,4 @@
+import Deterministic
 import Eval
 import Foundation
 import Storage

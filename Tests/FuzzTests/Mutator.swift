@@ -1,3 +1,4 @@
+import Deterministic
 import Tensor
 
 /// Changes valid bytes in the ways that break readers, from a seed.

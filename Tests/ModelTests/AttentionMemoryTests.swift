@@ -1,3 +1,4 @@
+import CPUBackend
 import Model
 import Tensor
 import Testing

@@ -1,3 +1,5 @@
+import CPUBackend
+import Deterministic
 import Model
 import Tensor
 import Testing

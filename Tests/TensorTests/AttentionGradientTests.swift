@@ -1,3 +1,4 @@
+import Deterministic
 import Tensor
 import TestSupport
 import Testing

@@ -1,3 +1,5 @@
+import CPUBackend
+import Deterministic
 import Tensor
 import TestSupport
 import Testing

@@ -1,3 +1,4 @@
+import CPUBackend
 import Tensor
 import TestSupport
 import Testing

@@ -1,3 +1,5 @@
+import CPUBackend
+import Deterministic
 import Foundation
 import Tensor
 import TestSupport

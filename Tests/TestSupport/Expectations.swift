@@ -1,3 +1,4 @@
+import Deterministic
 package import Tensor
 package import Testing
 

@@ -1,3 +1,4 @@
+import Deterministic
 package import Tensor
 
 /// A matrix of Doubles with value semantics, for the slow twins.

@@ -1,3 +1,4 @@
+import Deterministic
 package import Tensor
 
 /// What lies between the columns of a padded view and below its last row.

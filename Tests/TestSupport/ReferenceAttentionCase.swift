@@ -1,3 +1,4 @@
+import Deterministic
 package import Tensor
 
 /// Seeded inputs of an attention kernel, q, k and v as columns of one matrix.

@@ -1,3 +1,4 @@
+import CPUBackend
 package import Tensor
 
 /// One attention and its parameters, for properties that all of them share.

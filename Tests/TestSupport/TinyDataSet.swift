@@ -1,3 +1,4 @@
+import Deterministic
 package import LMData
 import Storage
 import Tensor

@@ -1,3 +1,4 @@
+import Deterministic
 import Tensor
 
 /// Seeded ids of ragged sequences, as the model reads them: `<s>` (1) in, `</s>` (2) last.

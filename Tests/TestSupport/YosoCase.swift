@@ -1,3 +1,5 @@
+package import CPUBackend
+import Deterministic
 package import Tensor
 
 /// YOSO attention on a seeded case, with hyperplanes of its own.

@@ -1,3 +1,4 @@
+import CPUBackend
 import LMData
 import Model
 import Tensor

@@ -1,4 +1,6 @@
-package import Tensor
+package import CPUBackend
+import Deterministic
+import Tensor
 
 /// One layer's attention on one sequence of random queries, keys and values, to time it and to see
 /// what it needs.

@@ -1,3 +1,4 @@
+import CPUBackend
 package import Tensor
 
 /// Options of Combiner's attention.

@@ -1,3 +1,4 @@
+import CPUBackend
 package import Tensor
 
 /// Which query a coarse level of hierarchical attention uses.

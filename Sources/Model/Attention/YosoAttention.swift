@@ -1,3 +1,5 @@
+import CPUBackend
+import Deterministic
 import Synchronization
 package import Tensor
 

@@ -1,0 +1,246 @@
+import Tensor
+
+/// Up to 64 query rows of the backward pass and the scores they share with up to 64 keys.
+///
+///     P = exp(s - lse)             dS = P · (<dO, v> - <dO, o>)
+///     dv += P dO                   dk += dS · scale q             dq += dS k   (scale comes last)
+///
+/// Scores lie as `[keys, rows]` like in the forward pass.
+struct AttentionBackwardTile {
+  let shape: HeadShape
+  /// What is touched after this tile.
+  private let ahead: RowsAhead?
+  private let queries: UnsafeMutablePointer<Float>  // [panels, D, 16]
+  private let gradients: UnsafeMutablePointer<Float>  // [panels, E, 16]
+  private let lse: UnsafeMutablePointer<Float>  // [rows]
+  private let dots: UnsafeMutablePointer<Float>  // [rows]
+  private let weights: UnsafeMutablePointer<Float>  // [keys, rows], P
+  private let slopes: UnsafeMutablePointer<Float>  // [keys, rows], dS
+
+  static func floats(_ shape: HeadShape) -> Int {
+    let rows = AttentionTile.backwardRows
+    return rows * (shape.keyWidth + shape.valueWidth + 2 + 2 * AttentionTile.backwardKeys)
+  }
+
+  init(_ shape: HeadShape, ahead: RowsAhead? = nil, _ scratch: inout Scratch) {
+    self.shape = shape
+    self.ahead = ahead
+    let rows = AttentionTile.backwardRows
+    queries = scratch.take(rows * shape.keyWidth)
+    gradients = scratch.take(rows * shape.valueWidth)
+    lse = scratch.take(rows)
+    dots = scratch.take(rows)
+    weights = scratch.take(rows * AttentionTile.backwardKeys)
+    slopes = scratch.take(rows * AttentionTile.backwardKeys)
+  }
+
+  /// The packed rows a tile works on; strides in floats.
+  struct Rows {
+    let count: Int
+    /// Queries, times the scale.
+    let queries: UnsafePointer<Float>
+    let queryStride: Int
+    let gradients: UnsafePointer<Float>
+    let gradientStride: Int
+    let lse: UnsafePointer<Float>
+    /// `<dO, o>` of every row.
+    let dots: UnsafePointer<Float>
+    /// Gradient of the unscaled queries, divided by the scale; spaced like the queries.
+    let queryGradients: UnsafeMutablePointer<Float>
+  }
+
+  /// Keys and values of a range and their gradients, packed rows.
+  struct Range {
+    let count: Int
+    let keys: UnsafePointer<Float>
+    let values: UnsafePointer<Float>
+    let keyGradients: UnsafeMutablePointer<Float>
+    let valueGradients: UnsafeMutablePointer<Float>
+  }
+
+  /// Takes the rows; missing lanes get weight zero by an infinite lse.
+  func load(_ rows: Rows) {
+    var row = 0
+    while row < rows.count {
+      let present = min(16, rows.count - row)
+      packTransposed(
+        queries + row * shape.keyWidth, rows.queries + row * rows.queryStride,
+        sourceStride: rows.queryStride, rows: present, width: shape.keyWidth)
+      packTransposed(
+        gradients + row * shape.valueWidth, rows.gradients + row * rows.gradientStride,
+        sourceStride: rows.gradientStride, rows: present, width: shape.valueWidth)
+      for lane in 0..<16 {
+        lse[row + lane] = lane < present ? rows.lse[row + lane] : .infinity
+        dots[row + lane] = lane < present ? rows.dots[row + lane] : 0
+      }
+      row += 16
+    }
+  }
+
+  /// Adds what the loaded rows and a range of keys give to each other's gradients.
+  func accumulate(_ rows: Rows, _ range: Range, bias: LaneBias, mask: LaneMask) {
+    var start = 0
+    while start < range.count {
+      let cut = min(AttentionTile.backwardKeys, range.count - start)
+      let keyOffset = start * shape.keyStride
+      let valueOffset = start * shape.valueStride
+      let part = Range(
+        count: cut, keys: range.keys + keyOffset, values: range.values + valueOffset,
+        keyGradients: range.keyGradients + keyOffset,
+        valueGradients: range.valueGradients + valueOffset)
+      accumulateTile(rows, part, bias.advanced(by: start), mask.advanced(by: start))
+      start += cut
+    }
+  }
+
+  private func accumulateTile(_ rows: Rows, _ range: Range, _ bias: LaneBias, _ mask: LaneMask) {
+    let panels = (rows.count + 15) / 16
+    let stride = 16 * panels
+    for panel in 0..<panels {
+      let visible = mask.visible(panel: panel, count: range.count)
+      if visible == 0 { continue }
+      product(queries, shape.keyWidth, panel, range.keys, shape.keyStride, weights, stride, visible)
+      product(
+        gradients, shape.valueWidth, panel, range.values, shape.valueStride, slopes, stride,
+        visible)
+      differentiate(panel: panel, stride: stride, count: visible, bias: bias, mask: mask)
+      tileProduct(
+        TileResult(
+          base: rows.queryGradients + 16 * panel * rows.queryStride, panelStride: 16,
+          rowStride: rows.queryStride),
+        TileLeft(base: slopes + 16 * panel, rowStride: 1, stepStride: stride),
+        TileRight(base: range.keys, panelStride: 16, stepStride: shape.keyStride),
+        rows: min(16, rows.count - 16 * panel), panels: shape.keyStride / 16, depth: visible,
+        accumulate: true, ahead: ahead)
+    }
+    accumulateKeys(rows, range, mask, panels: panels, stride: stride)
+  }
+
+  /// `out[key, panel lanes] = Σ_d rows[key, d] transposed[panel, d, lanes]`.
+  private func product(
+    _ transposed: UnsafePointer<Float>, _ width: Int, _ panel: Int, _ keyRows: UnsafePointer<Float>,
+    _ keyStride: Int, _ out: UnsafeMutablePointer<Float>, _ outStride: Int, _ count: Int
+  ) {
+    tileProduct(
+      TileResult(base: out + 16 * panel, panelStride: 0, rowStride: outStride),
+      TileLeft(base: keyRows, rowStride: keyStride, stepStride: 1),
+      TileRight(base: transposed + panel * width * 16, panelStride: 0, stepStride: 16),
+      rows: count, panels: 1, depth: width, accumulate: false, ahead: ahead)
+  }
+
+  /// Turns scores into P and `<dO, v>` into dS, and sums dS by distance.
+  private func differentiate(
+    panel: Int, stride: Int, count: Int, bias: LaneBias, mask: LaneMask
+  ) {
+    let weights = weights + 16 * panel
+    let slopes = slopes + 16 * panel
+    _ = addBias(
+      weights, stride: stride, count: count, panel: panel, bias: bias, mask: mask,
+      maximum: (.zero, .zero))
+    for half in Swift.stride(from: 0, to: 16, by: 8) {
+      weightsAndSlopes(
+        weights + half, slopes + half, stride: stride, count: count,
+        lse: CPUBackend.load(lse + 16 * panel + half),
+        dots: CPUBackend.load(dots + 16 * panel + half))
+    }
+    guard let gradient = bias.gradient else { return }
+    let first = bias.first(panel: panel)
+    for key in 0..<count {
+      let row = gradient + 16 * min(first - key, bias.last)
+      let (g0, g1) = loadPair(row)
+      let (d0, d1) = loadPair(slopes + key * stride)
+      storePair(g0 + d0, g1 + d1, row)
+    }
+  }
+
+  /// `dk += dSᵀ q` and `dv += Pᵀ dO`, for each key over the rows that see it.
+  ///
+  /// Later panels see at least the keys of earlier ones, so the keys fall into runs that share
+  /// their first panel.
+  private func accumulateKeys(
+    _ rows: Rows, _ range: Range, _ mask: LaneMask, panels: Int, stride: Int
+  ) {
+    var key = 0
+    for panel in 0..<panels {
+      let visible = mask.visible(panel: panel, count: range.count)
+      if visible <= key { continue }
+      let row = 16 * panel
+      let start = key * stride + row
+      tileProduct(
+        TileResult(
+          base: range.valueGradients + key * shape.valueStride, panelStride: 16,
+          rowStride: shape.valueStride),
+        TileLeft(base: weights + start, rowStride: stride, stepStride: 1),
+        TileRight(
+          base: rows.gradients + row * rows.gradientStride, panelStride: 16,
+          stepStride: rows.gradientStride), rows: visible - key, panels: shape.valueStride / 16,
+        depth: rows.count - row, accumulate: true, ahead: ahead)
+      tileProduct(
+        TileResult(
+          base: range.keyGradients + key * shape.keyStride, panelStride: 16,
+          rowStride: shape.keyStride),
+        TileLeft(base: slopes + start, rowStride: stride, stepStride: 1),
+        TileRight(
+          base: rows.queries + row * rows.queryStride, panelStride: 16,
+          stepStride: rows.queryStride), rows: visible - key, panels: shape.keyStride / 16,
+        depth: rows.count - row, accumulate: true, ahead: ahead)
+      key = visible
+    }
+  }
+}
+
+/// `P = exp(s - lse)` and `dS = P · (<dO, v> - <dO, o>)`, in place, 8 rows by `count` keys.
+///
+/// A function of its own with one exponential: of two the compiler leaves one a call.
+private func weightsAndSlopes(
+  _ weights: UnsafeMutablePointer<Float>, _ slopes: UnsafeMutablePointer<Float>, stride: Int,
+  count: Int, lse: Lanes, dots: Lanes
+) {
+  for key in 0..<count {
+    let weight = exponential(load(weights + key * stride) - lse)
+    store(weight, weights + key * stride)
+    store(weight * (load(slopes + key * stride) - dots), slopes + key * stride)
+  }
+}
+
+/// Adds a gradient table `[16 + count, 16]`, distances from -16 on, to the bias gradient.
+///
+/// Lane `r` of distance `x` belongs to `bias[x + ((phase + r) >> shift) - (phase >> shift)]`, clipped
+/// at the last entry; entries of negative distance were masked.
+func foldBiasGradient(
+  _ destination: UnsafeMutablePointer<Float>, _ table: UnsafePointer<Float>, count: Int,
+  shift: Int = 0, phase: Int = 0
+) {
+  for distance in -15..<count {
+    for lane in 0..<16 {
+      let delta = distance + ((phase + lane) >> shift) - (phase >> shift)
+      if delta >= 0 {
+        destination[min(delta, count - 1)] += table[16 * (16 + distance) + lane]
+      }
+    }
+  }
+}
+
+/// `<dO, o>` of strided rows.
+func rowDots(
+  _ dots: UnsafeMutablePointer<Float>, _ dO: UnsafePointer<Float>, strideDO: Int,
+  _ o: UnsafePointer<Float>, strideO: Int, rows: Int, width: Int
+) {
+  let whole = width / 8 * 8
+  for row in 0..<rows {
+    let a = dO + row * strideDO
+    let b = o + row * strideO
+    var lanes = Lanes.zero
+    var column = 0
+    while column < whole {
+      lanes = lanes.addingProduct(CPUBackend.load(a + column), CPUBackend.load(b + column))
+      column += 8
+    }
+    var sum = horizontalSum(lanes)
+    while column < width {
+      sum += a[column] * b[column]
+      column += 1
+    }
+    dots[row] = sum
+  }
+}

@@ -1,0 +1,318 @@
+import Tensor
+
+#if canImport(Glibc)
+  import Glibc
+#endif
+
+/// Bias of a panel against a range of keys: 16 lanes for every key.
+///
+/// Lane `r` of panel `p` meets key `m` of the range at `table[(x(p) - m) * step + r]` with
+/// `x(p) = origin + ((start + 16 p) >> shift)`, clipped from above at `last`. With `step` 1 the
+/// table is the bias by distance itself; with 16 every distance has its own row of lanes; with 0
+/// there is one row of zeros: no bias.
+struct LaneBias {
+  let table: UnsafePointer<Float>
+  /// Gradient rows of 16 lanes for every distance; nil when none is wanted.
+  var gradient: UnsafeMutablePointer<Float>?
+  let step: Int
+  let origin: Int
+  let start: Int
+  let shift: Int
+  let last: Int
+
+  /// Distance of lane 0 of a panel from key 0 of the range.
+  func first(panel: Int) -> Int { origin + ((start + 16 * panel) >> shift) }
+
+  /// The same bias for the keys from `keys` on.
+  func advanced(by keys: Int) -> LaneBias {
+    LaneBias(
+      table: table, gradient: gradient, step: step, origin: origin - keys, start: start,
+      shift: shift, last: last)
+  }
+}
+
+/// Which keys of a range the rows of a tile may not see.
+enum LaneMask {
+  /// Every row sees every key.
+  case none
+  /// Row `r` sees keys `0...offset + r`.
+  case causal(offset: Int)
+  /// Rows below `rows` see only keys below `keys`; the others see all.
+  case half(rows: Int, keys: Int)
+  /// One panel: lanes of minus infinity hide the first `keys` keys, `[keys, 16]`; all lanes see the
+  /// others. There is no bias.
+  case lanes(UnsafePointer<Float>, keys: Int)
+
+  /// How many of the first `count` keys some row of the panel sees.
+  func visible(panel: Int, count: Int) -> Int {
+    switch self {
+    case .none, .lanes: count
+    case .causal(let offset): max(0, min(count, offset + 16 * panel + 16))
+    case .half(let rows, let keys): rows - 16 * panel >= 16 ? max(0, min(count, keys)) : count
+    }
+  }
+
+  /// First key that some lane of the panel must not see, the number of lanes it is hidden from,
+  /// and by how much that number grows with every key.
+  func hidden(panel: Int) -> (key: Int, lanes: Int, growth: Int) {
+    switch self {
+    case .none, .lanes: (Int.max, 0, 0)
+    case .causal(let offset): hiddenCausally(offset + 16 * panel + 1)
+    case .half(let rows, let keys):
+      rows - 16 * panel > 0 ? (max(0, keys), rows - 16 * panel, 0) : (Int.max, 0, 0)
+    }
+  }
+
+  private func hiddenCausally(_ key: Int) -> (key: Int, lanes: Int, growth: Int) {
+    key >= 0 ? (key, 1, 1) : (0, 1 - key, 1)
+  }
+
+  /// The same mask for the keys from `count` on.
+  func advanced(by count: Int) -> LaneMask {
+    switch self {
+    case .none: .none
+    case .causal(let offset): .causal(offset: offset - count)
+    case .half(let rows, let keys): .half(rows: rows, keys: keys - count)
+    case .lanes(let table, let keys): .lanes(table + 16 * count, keys: max(0, keys - count))
+    }
+  }
+}
+
+/// Replaces the scores of the first `lanes` lanes by minus infinity.
+@inline(__always)
+func hide(_ pair: (Lanes, Lanes), lanes: Int) -> (Lanes, Lanes) {
+  let bound = IntLanes(repeating: Int32(truncatingIfNeeded: lanes))
+  return (
+    pair.0.replacing(with: -.infinity, where: IntLanes(0, 1, 2, 3, 4, 5, 6, 7) .< bound),
+    pair.1.replacing(with: -.infinity, where: IntLanes(8, 9, 10, 11, 12, 13, 14, 15) .< bound)
+  )
+}
+
+/// Adds the bias to the scores of a panel and hides what the mask hides.
+///
+/// - Parameters:
+///   - stride: Floats from the scores of one key to those of the next.
+///   - maximum: Running maxima of the rows.
+/// - Returns: The maxima including these scores.
+func addBias(
+  _ scores: UnsafeMutablePointer<Float>, stride: Int, count: Int, panel: Int, bias: LaneBias,
+  mask: LaneMask, maximum: (Lanes, Lanes)
+) -> (Lanes, Lanes) {
+  if case .lanes(let table, let keys) = mask {
+    return hideLanes(
+      scores, stride: stride, count: count, table: table, keys: keys, maximum: maximum)
+  }
+  var (m0, m1) = maximum
+  let table = bias.table
+  let first = bias.first(panel: panel)
+  let (hiddenKey, hiddenLanes, growth) = mask.hidden(panel: panel)
+  let open = min(count, hiddenKey)
+  for key in 0..<open {
+    let (b0, b1) = loadPair(table + bias.step * min(first - key, bias.last))
+    var (s0, s1) = loadPair(scores + stride * key)
+    s0 += b0
+    s1 += b1
+    storePair(s0, s1, scores + stride * key)
+    m0 = CPUBackend.maximum(m0, s0)
+    m1 = CPUBackend.maximum(m1, s1)
+  }
+  var lanes = hiddenLanes
+  for key in open..<count {
+    let (b0, b1) = loadPair(table + bias.step * min(first - key, bias.last))
+    let (s0, s1) = loadPair(scores + stride * key)
+    let (h0, h1) = hide((s0 + b0, s1 + b1), lanes: lanes)
+    storePair(h0, h1, scores + stride * key)
+    m0 = CPUBackend.maximum(m0, h0)
+    m1 = CPUBackend.maximum(m1, h1)
+    lanes += growth
+  }
+  return (m0, m1)
+}
+
+/// Hides the lanes of a table and returns the maxima including these scores.
+private func hideLanes(
+  _ scores: UnsafeMutablePointer<Float>, stride: Int, count: Int, table: UnsafePointer<Float>,
+  keys: Int, maximum: (Lanes, Lanes)
+) -> (Lanes, Lanes) {
+  var (m0, m1) = maximum
+  let masked = min(count, keys)
+  for key in 0..<masked {
+    let (t0, t1) = loadPair(table + 16 * key)
+    let (s0, s1) = loadPair(scores + stride * key)
+    let h0 = s0.replacing(with: -.infinity, where: t0 .< 0)
+    let h1 = s1.replacing(with: -.infinity, where: t1 .< 0)
+    storePair(h0, h1, scores + stride * key)
+    m0 = CPUBackend.maximum(m0, h0)
+    m1 = CPUBackend.maximum(m1, h1)
+  }
+  for key in masked..<count {
+    let (s0, s1) = loadPair(scores + stride * key)
+    m0 = CPUBackend.maximum(m0, s0)
+    m1 = CPUBackend.maximum(m1, s1)
+  }
+  return (m0, m1)
+}
+
+/// Replaces the scores of eight rows by `e^(s - m)` and adds them to the sums, key after key.
+///
+/// A function of its own with one exponential: of two the compiler leaves one a call.
+private func exponentiate(
+  _ scores: UnsafeMutablePointer<Float>, count: Int, maximum: Lanes, sum: Lanes
+) -> Lanes {
+  var sum = sum
+  for key in 0..<count {
+    let weight = exponential(load(scores + 16 * key) - maximum)
+    store(weight, scores + 16 * key)
+    sum += weight
+  }
+  return sum
+}
+
+/// 16 query rows and their running softmax: maximum m, sum z, weighted sum y.
+///
+/// The merge of two partial sums (m, z, y) is exact for any logits because m is the row's own
+/// maximum: `m = max(m1, m2)`, `z = z1 e^(m1-m) + z2 e^(m2-m)`, the same for y. An empty state is
+/// (-infinity, 0, 0).
+struct AttentionPanel {
+  let shape: HeadShape
+  /// What is touched after these rows.
+  private let ahead: RowsAhead?
+  /// Transposed queries, times the scale: `[D, 16]`.
+  let queries: UnsafeMutablePointer<Float>
+  let maximum: UnsafeMutablePointer<Float>  // [16]
+  let sum: UnsafeMutablePointer<Float>  // [16]
+  let values: UnsafeMutablePointer<Float>  // [16, padded E]
+  let scores: UnsafeMutablePointer<Float>  // [keys, 16]
+
+  static func floats(_ shape: HeadShape) -> Int {
+    Scratch.rounded(shape.keyWidth * 16) + 48 + 16 * shape.valueStride + 16 * AttentionTile.keys
+  }
+
+  init(_ shape: HeadShape, ahead: RowsAhead? = nil, _ scratch: inout Scratch) {
+    self.shape = shape
+    self.ahead = ahead
+    queries = scratch.take(shape.keyWidth * 16)
+    maximum = scratch.take(16)
+    sum = scratch.take(16)
+    values = scratch.take(16 * shape.valueStride)
+    scores = scratch.take(16 * AttentionTile.keys)
+  }
+
+  /// Starts from nothing.
+  func reset() {
+    storePair(Lanes(repeating: -.infinity), Lanes(repeating: -.infinity), maximum)
+    storePair(.zero, .zero, sum)
+    values.update(repeating: 0, count: 16 * shape.valueStride)
+  }
+
+  /// Attends to `count` keys, cut at multiples of `AttentionTile.keys`.
+  ///
+  /// - Parameters:
+  ///   - keys: Packed rows `[count, D]` with the packed key stride.
+  ///   - valueRows: Packed rows `[count, E]` with the packed value stride.
+  ///   - rows: Rows in use, 1...16; the other lanes hold finite numbers that nobody reads.
+  func attend(
+    keys: UnsafePointer<Float>, valueRows: UnsafePointer<Float>, count: Int, bias: LaneBias,
+    mask: LaneMask, rows: Int
+  ) {
+    var start = 0
+    while start < count {
+      let cut = min(AttentionTile.keys, count - start)
+      let tileMask = mask.advanced(by: start)
+      let visible = tileMask.visible(panel: 0, count: cut)
+      if visible > 0 {
+        attendTile(
+          keys: keys + start * shape.keyStride, valueRows: valueRows + start * shape.valueStride,
+          count: visible, bias: bias.advanced(by: start), mask: tileMask, rows: rows)
+      }
+      start += cut
+    }
+  }
+
+  private func attendTile(
+    keys: UnsafePointer<Float>, valueRows: UnsafePointer<Float>, count: Int, bias: LaneBias,
+    mask: LaneMask, rows: Int
+  ) {
+    tileProduct(
+      TileResult(base: scores, panelStride: 0, rowStride: 16),
+      TileLeft(base: keys, rowStride: shape.keyStride, stepStride: 1),
+      TileRight(base: queries, panelStride: 0, stepStride: 16), rows: count, panels: 1,
+      depth: shape.keyWidth, accumulate: false, ahead: ahead)
+    let (old0, old1) = loadPair(maximum)
+    let (m0, m1) = addBias(
+      scores, stride: 16, count: count, panel: 0, bias: bias, mask: mask, maximum: (old0, old1))
+    // The exponential of -infinity is 0: a first tile drops the empty state.
+    let (alpha0, alpha1) = (exponential(old0 - m0), exponential(old1 - m1))
+    storePair(m0, m1, maximum)
+    var (z0, z1) = loadPair(sum)
+    z0 = exponentiate(scores, count: count, maximum: m0, sum: z0 * alpha0)
+    z1 = exponentiate(scores + 8, count: count, maximum: m1, sum: z1 * alpha1)
+    storePair(z0, z1, sum)
+    rescale(alpha0, alpha1, rows: rows)
+    tileProduct(
+      TileResult(base: values, panelStride: 16, rowStride: shape.valueStride),
+      TileLeft(base: scores, rowStride: 1, stepStride: 16),
+      TileRight(base: valueRows, panelStride: 16, stepStride: shape.valueStride), rows: rows,
+      panels: shape.valueStride / 16, depth: count, accumulate: true, ahead: ahead)
+  }
+
+  private func rescale(_ alpha0: Lanes, _ alpha1: Lanes, rows: Int) {
+    let stride = shape.valueStride
+    for row in 0..<rows {
+      let factor = Lanes(repeating: row < 8 ? alpha0[row] : alpha1[row - 8])
+      let y = values + row * stride
+      var column = 0
+      while column < stride {
+        let (y0, y1) = loadPair(y + column)
+        storePair(y0 * factor, y1 * factor, y + column)
+        column += 16
+      }
+    }
+  }
+
+  /// Writes `o = y / z` and `lse = m + ln z` of the first `rows` rows.
+  func finish(
+    o: UnsafeMutablePointer<Float>, stride: Int, lse: UnsafeMutablePointer<Float>, rows: Int
+  ) {
+    for row in 0..<rows {
+      writeQuotient(
+        o + row * stride, values + row * shape.valueStride, divisor: sum[row],
+        width: shape.valueWidth)
+      lse[row] = logSumExp(row)
+    }
+  }
+
+  /// Natural log of a row's softmax denominator.
+  func logSumExp(_ row: Int) -> Float { maximum[row] + log(sum[row]) }
+}
+
+/// Writes `y / divisor`; adding zero turns -0 into +0, the one bit masked terms could leave.
+@inline(__always)
+func writeQuotient(
+  _ o: UnsafeMutablePointer<Float>, _ y: UnsafePointer<Float>, divisor: Float, width: Int
+) {
+  let inverse = 1 / divisor
+  let whole = width / 8 * 8
+  var column = 0
+  while column < whole {
+    store(load(y + column) * inverse + 0, o + column)
+    column += 8
+  }
+  while column < width {
+    o[column] = y[column] * inverse + 0
+    column += 1
+  }
+}
+
+/// Bias table by distance with room for every lane: 16 floats before distance 0, 16 past the end.
+///
+/// - Parameter offset: Added to every entry: the logarithm of the multiplicity of a key row.
+func fillBiasTable(
+  _ table: UnsafeMutablePointer<Float>, _ bias: UnsafePointer<Float>, count: Int, offset: Float
+) {
+  for lane in 0..<16 {
+    table[lane] = 0
+    table[16 + count + lane] = bias[count - 1] + offset
+  }
+  for delta in 0..<count { table[16 + delta] = bias[delta] + offset }
+}

@@ -1,0 +1,166 @@
+import Tensor
+
+/// Packed rows of one sequence and head for the backward pass.
+struct AttentionGradients {
+  let shape: HeadShape
+  let queries: UnsafeMutablePointer<Float>  // [L, padded D], times the scale
+  let keys: UnsafeMutablePointer<Float>  // [L, padded D]
+  let values: UnsafeMutablePointer<Float>  // [L, padded E]
+  let gradients: UnsafeMutablePointer<Float>  // [L, padded E], dO
+  let lse: UnsafeMutablePointer<Float>  // [L]
+  let dots: UnsafeMutablePointer<Float>  // [L], <dO, o>
+  let queryGradients: UnsafeMutablePointer<Float>
+  let keyGradients: UnsafeMutablePointer<Float>
+  let valueGradients: UnsafeMutablePointer<Float>
+
+  static func floats(_ shape: HeadShape, longest: Int) -> Int {
+    longest * (4 * shape.keyStride + 3 * shape.valueStride) + 2 * Scratch.rounded(longest)
+  }
+
+  init(_ shape: HeadShape, longest: Int, _ scratch: inout Scratch) {
+    self.shape = shape
+    queries = scratch.take(longest * shape.keyStride)
+    keys = scratch.take(longest * shape.keyStride)
+    values = scratch.take(longest * shape.valueStride)
+    gradients = scratch.take(longest * shape.valueStride)
+    lse = scratch.take(longest)
+    dots = scratch.take(longest)
+    queryGradients = scratch.take(longest * shape.keyStride)
+    keyGradients = scratch.take(longest * shape.keyStride)
+    valueGradients = scratch.take(longest * shape.valueStride)
+  }
+
+  /// Gathers positions `range` of a sequence that begins at row `first`, and clears their gradients.
+  func pack(
+    _ q: View, _ k: View, _ v: View, _ dO: View, _ o: View, _ lse: View, head: Int, first: Int,
+    range: Range<Int>, scale: Float
+  ) {
+    packInputs(q, k, v, head: head, first: first, range: range, scale: scale)
+    let place = HeadRows(first: first + range.lowerBound, head: head)
+    let (dO, o) = (place.values(dO, shape), place.values(o, shape))
+    let length = range.count
+    let keyStart = range.lowerBound * shape.keyStride
+    let valueStart = range.lowerBound * shape.valueStride
+    packRows(
+      gradients + valueStart, stride: shape.valueStride, dO.base, sourceStride: dO.stride,
+      rows: length, width: shape.valueWidth)
+    (self.lse + range.lowerBound).update(
+      from: lse.base + head * lse.stride + place.first, count: length)
+    rowDots(
+      dots + range.lowerBound, dO.base, strideDO: dO.stride, o.base, strideO: o.stride,
+      rows: length, width: shape.valueWidth)
+    (queryGradients + keyStart).update(repeating: 0, count: length * shape.keyStride)
+    (keyGradients + keyStart).update(repeating: 0, count: length * shape.keyStride)
+    (valueGradients + valueStart).update(repeating: 0, count: length * shape.valueStride)
+  }
+
+  /// Gathers queries, keys and values alone.
+  func packInputs(
+    _ q: View, _ k: View, _ v: View, head: Int, first: Int, range: Range<Int>, scale: Float
+  ) {
+    let place = HeadRows(first: first + range.lowerBound, head: head)
+    let (q, k, v) = (place.keys(q, shape), place.keys(k, shape), place.values(v, shape))
+    let keyStart = range.lowerBound * shape.keyStride
+    packRows(
+      queries + keyStart, stride: shape.keyStride, q.base, sourceStride: q.stride,
+      rows: range.count, width: shape.keyWidth, scale: scale)
+    packRows(
+      keys + keyStart, stride: shape.keyStride, k.base, sourceStride: k.stride,
+      rows: range.count, width: shape.keyWidth)
+    packRows(
+      values + range.lowerBound * shape.valueStride, stride: shape.valueStride, v.base,
+      sourceStride: v.stride, rows: range.count, width: shape.valueWidth)
+  }
+
+  /// Query rows `row..<row + count`.
+  func rows(from row: Int, count: Int) -> AttentionBackwardTile.Rows {
+    let query = row * shape.keyStride
+    return AttentionBackwardTile.Rows(
+      count: count, queries: queries + query, queryStride: shape.keyStride,
+      gradients: gradients + row * shape.valueStride, gradientStride: shape.valueStride,
+      lse: lse + row, dots: dots + row, queryGradients: queryGradients + query)
+  }
+
+  /// Key rows `row..<row + count`.
+  func range(from row: Int, count: Int) -> AttentionBackwardTile.Range {
+    AttentionBackwardTile.Range(
+      count: count, keys: keys + row * shape.keyStride, values: values + row * shape.valueStride,
+      keyGradients: keyGradients + row * shape.keyStride,
+      valueGradients: valueGradients + row * shape.valueStride)
+  }
+
+  /// Writes the finished gradients of the sequence; `accumulate` adds them.
+  func write(
+    _ dq: View, _ dk: View, _ dv: View, head: Int, first: Int, length: Int, scale: Float,
+    accumulate: Bool = false
+  ) {
+    let place = HeadRows(first: first, head: head)
+    func unpack(
+      _ rows: StridedRows, _ source: UnsafePointer<Float>, _ sourceStride: Int, _ width: Int,
+      _ scale: Float
+    ) {
+      let copy = accumulate ? addUnpackedRows : unpackRows
+      copy(rows.base, rows.stride, source, sourceStride, length, width, scale)
+    }
+    unpack(place.keys(dq, shape), queryGradients, shape.keyStride, shape.keyWidth, scale)
+    unpack(place.keys(dk, shape), keyGradients, shape.keyStride, shape.keyWidth, 1)
+    unpack(
+      place.values(dv, shape), valueGradients, shape.valueStride, shape.valueWidth, 1)
+  }
+}
+
+/// Copies packed rows, multiplied by `scale`, to rows of a strided matrix.
+func unpackRows(
+  _ destination: UnsafeMutablePointer<Float>, stride: Int, _ source: UnsafePointer<Float>,
+  sourceStride: Int, rows: Int, width: Int, scale: Float
+) {
+  let whole = width / 8 * 8
+  for row in 0..<rows {
+    let from = source + row * sourceStride
+    let to = destination + row * stride
+    var column = 0
+    while column < whole {
+      store(load(from + column) * scale, to + column)
+      column += 8
+    }
+    while column < width {
+      to[column] = from[column] * scale
+      column += 1
+    }
+  }
+}
+
+/// As `unpackRows`, added to what is there.
+func addUnpackedRows(
+  _ destination: UnsafeMutablePointer<Float>, stride: Int, _ source: UnsafePointer<Float>,
+  sourceStride: Int, rows: Int, width: Int, scale: Float
+) {
+  for row in 0..<rows {
+    let from = source + row * sourceStride
+    let to = destination + row * stride
+    for column in 0..<width { to[column] += from[column] * scale }
+  }
+}
+
+/// One row of partial sums per task, added in task order so that threads cannot matter.
+struct PartialSums: Sendable {
+  private let sums: View  // [tasks, width]
+
+  /// Zeroed rows in scratch memory.
+  init(count: Int, width: Int, _ scratch: inout Scratch) {
+    let start = scratch.take(count * width)
+    start.update(repeating: 0, count: count * width)
+    sums = View(
+      scratch.buffer, offset: start - scratch.buffer.base, rows: count, columns: width)
+  }
+
+  subscript(task: Int) -> UnsafeMutablePointer<Float> { sums.base + task * sums.columns }
+
+  /// Adds every row to the row of its head; task numbers run fastest over heads.
+  func add(to destination: View, heads: Int) {
+    for task in 0..<sums.rows {
+      let row = destination.base + task % heads * destination.stride
+      for column in 0..<sums.columns { row[column] += self[task][column] }
+    }
+  }
+}

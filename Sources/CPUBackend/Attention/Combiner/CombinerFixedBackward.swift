@@ -1,0 +1,172 @@
+import Tensor
+
+/// Backward pass of fixed segments over one sequence and head.
+///
+/// From left to right, every region is pooled and summarised. Then segments are taken from right to
+/// left: whoever reads a region lies to its right, so the gradients of its slot are finished when
+/// its turn comes to hand them on, and a segment is in the cache from its packing to its end.
+struct CombinerFixedBackward {
+  private let rows: AttentionGradients  // of one segment
+  private let shape: CombinerShape
+  private let head: HeadShape
+  private let tile: AttentionBackwardTile
+  private let none: LaneBias
+  private let summary: CombinerSummary
+  private let slots: CombinerSlots
+
+  static func floats(_ head: HeadShape, longest: Int, _ shape: CombinerShape) -> Int {
+    let regions = CombinerFixed.regions(length: longest, segment: shape.segment)
+    return AttentionGradients.floats(head, longest: min(shape.segment, longest))
+      + AttentionBackwardTile.floats(head)
+      + CombinerSlots.floats(head, count: regions)
+      + CombinerSummary.floats(longest: min(shape.segment, longest)) + 16
+  }
+
+  init(_ head: HeadShape, longest: Int, _ shape: CombinerShape, _ scratch: inout Scratch) {
+    self.shape = shape
+    self.head = head
+    rows = AttentionGradients(head, longest: min(shape.segment, longest), &scratch)
+    tile = AttentionBackwardTile(head, &scratch)
+    none = .none(&scratch)
+    summary = CombinerSummary(head, longest: min(shape.segment, longest), &scratch)
+    slots = CombinerSlots(
+      head, count: CombinerFixed.regions(length: longest, segment: shape.segment), &scratch)
+  }
+
+  func run(
+    _ views: CombinerViews, _ gradients: CombinerViewGradients, head number: Int, first: Int,
+    length: Int
+  ) {
+    let segment = shape.segment
+    let regions = CombinerFixed.regions(length: length, segment: segment)
+    slots.clearGradients(count: regions)
+    for region in 0..<regions {
+      rows.packInputs(
+        views.q, views.k, views.v, head: number, first: first + region * segment,
+        range: 0..<segment, scale: shape.scale)
+      slots.pool(region, rows, from: 0, count: segment, shape.pooling)
+      summary.forward(
+        slots.value(region), query: slots.query(region), rows.region(from: 0, count: segment))
+    }
+    for index in (0..<(length + segment - 1) / segment).reversed() {
+      let start = first + index * segment
+      let count = min(segment, length - index * segment)
+      rows.pack(
+        views.q, views.k, views.v, gradients.dO, views.o, views.saved, head: number, first: start,
+        range: 0..<count, scale: shape.scale)
+      attend(region: index, count: count)
+      if index < regions {
+        slots.spread(index, rows, from: 0, count: segment, shape.pooling, summary)
+      }
+      rows.write(
+        gradients.dq, gradients.dk, gradients.dv, head: number, first: start, length: count,
+        scale: shape.scale)
+    }
+  }
+
+  private func attend(region: Int, count: Int) {
+    for row in stride(from: 0, to: count, by: AttentionTile.backwardRows) {
+      let queries = rows.rows(from: row, count: min(AttentionTile.backwardRows, count - row))
+      tile.load(queries)
+      tile.accumulate(queries, slots.range(count: region), bias: none, mask: .none)
+      tile.accumulate(
+        queries, rows.range(from: 0, count: row + queries.count), bias: none,
+        mask: .causal(offset: row))
+    }
+  }
+}
+
+extension AttentionGradients {
+  /// Packed rows of a region.
+  func region(from row: Int, count: Int) -> CombinerSummary.Region {
+    CombinerSummary.Region(
+      count: count, keys: keys + row * shape.keyStride, keyStride: shape.keyStride,
+      values: values + row * shape.valueStride, valueStride: shape.valueStride)
+  }
+
+  /// Gradients of a region's rows.
+  func regionGradients(from row: Int) -> CombinerSummary.RegionGradients {
+    CombinerSummary.RegionGradients(
+      keys: keyGradients + row * shape.keyStride, values: valueGradients + row * shape.valueStride)
+  }
+}
+
+/// Summaries of consecutive regions and their gradients, packed rows.
+struct CombinerSlots {
+  private let head: HeadShape
+  private let queries: UnsafeMutablePointer<Float>  // [count, padded D], times the scale
+  private let keys: UnsafeMutablePointer<Float>  // [count, padded D]
+  private let values: UnsafeMutablePointer<Float>  // [count, padded E]
+  private let queryWinners: UnsafeMutablePointer<Float>  // [count, padded D]
+  private let keyWinners: UnsafeMutablePointer<Float>  // [count, padded D]
+  private let queryGradient: UnsafeMutablePointer<Float>  // [padded D], of one region at a time
+  private let keyGradients: UnsafeMutablePointer<Float>  // [count, padded D]
+  private let valueGradients: UnsafeMutablePointer<Float>  // [count, padded E]
+
+  static func floats(_ head: HeadShape, count: Int) -> Int {
+    count * (5 * head.keyStride + 2 * head.valueStride) + head.keyStride
+  }
+
+  init(_ head: HeadShape, count: Int, _ scratch: inout Scratch) {
+    self.head = head
+    queries = scratch.take(count * head.keyStride)
+    keys = scratch.take(count * head.keyStride)
+    values = scratch.take(count * head.valueStride)
+    queryWinners = scratch.take(count * head.keyStride)
+    keyWinners = scratch.take(count * head.keyStride)
+    queryGradient = scratch.take(head.keyStride)
+    keyGradients = scratch.take(count * head.keyStride)
+    valueGradients = scratch.take(count * head.valueStride)
+  }
+
+  func query(_ slot: Int) -> UnsafePointer<Float> {
+    UnsafePointer(queries + slot * head.keyStride)
+  }
+
+  func value(_ slot: Int) -> UnsafeMutablePointer<Float> { values + slot * head.valueStride }
+
+  func clearGradients(count: Int) {
+    keyGradients.update(repeating: 0, count: count * head.keyStride)
+    valueGradients.update(repeating: 0, count: count * head.valueStride)
+  }
+
+  /// The first `count` slots as keys of a tile.
+  func range(count: Int) -> AttentionBackwardTile.Range {
+    AttentionBackwardTile.Range(
+      count: count, keys: keys, values: values, keyGradients: keyGradients,
+      valueGradients: valueGradients)
+  }
+
+  /// Pools queries and keys of a region.
+  func pool(
+    _ slot: Int, _ rows: AttentionGradients, from row: Int, count: Int,
+    _ pooling: CombinerShape.Pooling
+  ) {
+    let stride = head.keyStride
+    CombinerPooling.forward(
+      queries + slot * stride, winners: queryWinners + slot * stride, rows.queries + row * stride,
+      stride: stride, count: count, width: stride, pooling)
+    CombinerPooling.forward(
+      keys + slot * stride, winners: keyWinners + slot * stride, rows.keys + row * stride,
+      stride: stride, count: count, width: stride, pooling)
+  }
+
+  /// Hands the gradients of a slot on to the rows of its region.
+  func spread(
+    _ slot: Int, _ rows: AttentionGradients, from row: Int, count: Int,
+    _ pooling: CombinerShape.Pooling, _ summary: CombinerSummary
+  ) {
+    let stride = head.keyStride
+    queryGradient.update(repeating: 0, count: stride)
+    summary.backward(
+      dQuery: queryGradient, rows.regionGradients(from: row),
+      dVbar: valueGradients + slot * head.valueStride, vbar: value(slot), query: query(slot),
+      rows.region(from: row, count: count))
+    CombinerPooling.backward(
+      rows.queryGradients + row * stride, stride: stride, count: count, width: stride,
+      queryGradient, winners: queryWinners + slot * stride, pooling)
+    CombinerPooling.backward(
+      rows.keyGradients + row * stride, stride: stride, count: count, width: stride,
+      keyGradients + slot * stride, winners: keyWinners + slot * stride, pooling)
+  }
+}

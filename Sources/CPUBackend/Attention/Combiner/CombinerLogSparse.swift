@@ -1,0 +1,314 @@
+import Deterministic
+import Tensor
+
+/// Dyadic blocks: a query meets itself, and as one key each the blocks of its position's binary
+/// expansion.
+///
+/// Block b of level l is positions b·2^l ..< (b+1)·2^l. Query i reads level l where bit l of i is
+/// set, and there block (i >> l) - 1, always an even one. For the 16 queries of a panel that means
+///
+///     their own 16 keys           itself, and for odd queries the key before, a block of level 0
+///     7 blocks inside the panel   levels 1, 2 and 3, behind the same mask in every panel
+///     a few shared blocks         levels from 4 on, one for every set bit of i >> 4, seen by all
+///
+/// so a panel is one dense product with 23 keys and the shared ones.
+enum CombinerLogSparse: CombinerPass {
+  static func runForward(_ views: CombinerViews) {
+    let shape = views.shape
+    let tasks = AttentionTasks(starts: views.starts, heads: shape.heads)
+    let floats = CombinerLogSparseForward.floats(views.head, longest: tasks.longest)
+    parallelFor(tasks.count) { task in
+      Scratch.with(count: floats) { scratch in
+        let pass = CombinerLogSparseForward(views.head, longest: tasks.longest, &scratch)
+        for sequence in tasks.group(task) {
+          let first = views.starts[sequence]
+          let length = views.starts[sequence + 1] - first
+          if length > 0 { pass.run(views, head: tasks.head(task), first: first, length: length) }
+        }
+      }
+    }
+  }
+
+  static func runBackward(_ views: CombinerViews, _ gradients: CombinerViewGradients) {
+    let shape = views.shape
+    let tasks = AttentionTasks(starts: views.starts, heads: shape.heads)
+    let floats = CombinerLogSparseBackward.floats(views.head, longest: tasks.longest)
+    parallelFor(tasks.count) { task in
+      Scratch.with(count: floats) { scratch in
+        let head = tasks.head(task)
+        let pass = CombinerLogSparseBackward(views.head, longest: tasks.longest, &scratch)
+        for sequence in tasks.group(task) {
+          let first = views.starts[sequence]
+          let length = views.starts[sequence + 1] - first
+          if length == 0 { continue }
+          pass.rows.pack(
+            views.q, views.k, views.v, gradients.dO, views.o, views.saved, head: head,
+            first: first, range: 0..<length, scale: shape.scale)
+          pass.run(length: length, shape.pooling)
+          pass.rows.write(
+            gradients.dq, gradients.dk, gradients.dv, head: head, first: first, length: length,
+            scale: shape.scale)
+        }
+      }
+    }
+  }
+
+  static func makeState(_ shape: CombinerShape, _ head: HeadShape) -> any CombinerPatternState {
+    CombinerLogSparseState(shape, head)
+  }
+}
+
+/// Complete blocks of every level of a sequence.
+struct DyadicBlocks {
+  let length: Int
+  /// Highest level with a block that has a successor; 0 if there is none above single tokens.
+  let top: Int
+
+  init(length: Int) {
+    self.length = length
+    top = length < 3 ? 0 : Int.bitWidth - 1 - (length - 1).leadingZeroBitCount
+  }
+
+  func count(_ level: Int) -> Int { length >> level }
+
+  /// Row of the first block of a level where levels 1, 2, … lie one after another.
+  func offset(_ level: Int) -> Int { (1..<max(level, 1)).reduce(0) { $0 + count($1) } }
+
+  /// Rows of all levels above 0, fewer than the positions.
+  var rows: Int { offset(top + 1) }
+
+  /// Whether some query reads the block.
+  func isRead(_ level: Int, _ block: Int) -> Bool {
+    block % 2 == 0 && (block + 1) << level < length
+  }
+
+  /// Rows of the shared blocks of a panel, from level 4 on.
+  func shared(panel: Int, _ body: (Int) -> Void) {
+    var level = 4
+    while panel >> (level - 4) > 0 {
+      let index = panel >> (level - 4)
+      if index & 1 == 1 { body(offset(level) + index - 1) }
+      level += 1
+    }
+  }
+
+  /// Highest level that is taken piece by piece.
+  private static let pieceLevel = 7
+
+  /// Every block of every level once, each after its halves; `reversed`, each before them.
+  ///
+  /// The lower levels come in pieces of 128 positions, whose tokens stay in the second cache from
+  /// level to level; the sums of a row do not change with it.
+  func inPieces(reversed: Bool = false, _ body: (_ level: Int, _ blocks: Range<Int>) -> Void) {
+    let low = min(Self.pieceLevel, top)
+    if reversed {
+      for level in (low + 1..<top + 1).reversed() { body(level, 0..<count(level)) }
+    }
+    for start in stride(from: 0, to: length, by: 1 << Self.pieceLevel) {
+      for index in 1..<low + 1 {
+        let level = reversed ? low + 1 - index : index
+        let first = start >> level
+        let end = min(count(level), first + (1 << (Self.pieceLevel - level)))
+        if first < end { body(level, first..<end) }
+      }
+    }
+    if !reversed {
+      for level in low + 1..<top + 1 { body(level, 0..<count(level)) }
+    }
+  }
+
+  /// The seven blocks inside a panel, in order; nil where the sequence ends before their readers.
+  func inside(panel: Int, _ body: (Int?) -> Void) {
+    for level in 1...3 {
+      for number in 0..<(4 >> (level - 1)) {
+        let block = (panel << (4 - level)) + 2 * number
+        body(isRead(level, block) ? offset(level) + block : nil)
+      }
+    }
+  }
+}
+
+/// Pooled queries and keys and the values of all blocks, packed rows.
+struct DyadicPyramid {
+  let head: HeadShape
+  let queries: UnsafeMutablePointer<Float>  // [blocks, padded D], times the scale
+  let keys: UnsafeMutablePointer<Float>  // [blocks, padded D]
+  let values: UnsafeMutablePointer<Float>  // [blocks, padded E], of the blocks that are read
+
+  static func floats(_ head: HeadShape, longest: Int) -> Int {
+    DyadicBlocks(length: longest).rows * (2 * head.keyStride + head.valueStride)
+  }
+
+  init(_ head: HeadShape, longest: Int, _ scratch: inout Scratch) {
+    self.head = head
+    let rows = DyadicBlocks(length: longest).rows
+    queries = scratch.take(rows * head.keyStride)
+    keys = scratch.take(rows * head.keyStride)
+    values = scratch.take(rows * head.valueStride)
+  }
+
+  /// Pools queries and keys level by level and lets every block that is read attend to its tokens.
+  func build(
+    _ blocks: DyadicBlocks, queries tokenQueries: UnsafePointer<Float>,
+    keys tokenKeys: UnsafePointer<Float>, values tokenValues: UnsafePointer<Float>,
+    _ pooling: CombinerShape.Pooling, _ summary: CombinerSummary
+  ) {
+    let stride = head.keyStride
+    blocks.inPieces { level, range in
+      let offset = blocks.offset(level)
+      let below = level > 1 ? blocks.offset(level - 1) * stride : 0
+      let belowQueries = level > 1 ? UnsafePointer(queries + below) : tokenQueries
+      let belowKeys = level > 1 ? UnsafePointer(keys + below) : tokenKeys
+      for block in range {
+        let left = 2 * block * stride
+        let row = (offset + block) * stride
+        CombinerPooling.join(
+          queries + row, belowQueries + left, belowQueries + left + stride, width: stride, pooling)
+        CombinerPooling.join(
+          keys + row, belowKeys + left, belowKeys + left + stride, width: stride, pooling)
+        if !blocks.isRead(level, block) { continue }
+        let token = block << level
+        summary.forward(
+          values + (offset + block) * head.valueStride, query: queries + row,
+          CombinerSummary.Region(
+            count: 1 << level, keys: tokenKeys + token * stride, keyStride: stride,
+            values: tokenValues + token * head.valueStride, valueStride: head.valueStride))
+      }
+    }
+  }
+}
+
+/// Keys and values of one panel, gathered.
+struct DyadicPanel {
+  /// Keys behind the mask: 16 tokens and 7 blocks.
+  static let masked = 23
+  /// And the shared ones, at most one for every bit of a position.
+  static let most = masked + 60
+
+  let head: HeadShape
+  let keys: UnsafeMutablePointer<Float>  // [most, padded D]
+  let values: UnsafeMutablePointer<Float>  // [most, padded E]
+  private let table: UnsafeMutablePointer<Float>  // [masked, 16]
+
+  static func floats(_ head: HeadShape) -> Int {
+    most * (head.keyStride + head.valueStride) + 16 * masked
+  }
+
+  init(_ head: HeadShape, _ scratch: inout Scratch) {
+    self.head = head
+    keys = scratch.take(Self.most * head.keyStride)
+    values = scratch.take(Self.most * head.valueStride)
+    table = scratch.take(16 * Self.masked)
+    for key in 0..<16 {
+      for lane in 0..<16 {
+        let isSeen = lane == key || (lane == key + 1 && lane % 2 == 1)
+        table[16 * key + lane] = isSeen ? .infinity : -.infinity
+      }
+    }
+    var row = 16
+    for level in 1...3 {
+      for number in 0..<(4 >> (level - 1)) {
+        for lane in 0..<16 {
+          table[16 * row + lane] = lane >> level == 2 * number + 1 ? .infinity : -.infinity
+        }
+        row += 1
+      }
+    }
+  }
+
+  var mask: LaneMask { .lanes(table, keys: Self.masked) }
+
+  /// Gathers the keys of a panel; hidden ones that do not exist become zero.
+  ///
+  /// - Returns: Their number.
+  func gather(
+    _ panel: Int, _ blocks: DyadicBlocks, _ pyramid: DyadicPyramid,
+    keys tokenKeys: UnsafePointer<Float>, values tokenValues: UnsafePointer<Float>
+  ) -> Int {
+    let (keyStride, valueStride) = (head.keyStride, head.valueStride)
+    let present = min(16, blocks.length - 16 * panel)
+    keys.update(from: tokenKeys + 16 * panel * keyStride, count: present * keyStride)
+    values.update(from: tokenValues + 16 * panel * valueStride, count: present * valueStride)
+    let missing = 16 - present
+    (keys + present * keyStride).update(repeating: 0, count: missing * keyStride)
+    (values + present * valueStride).update(repeating: 0, count: missing * valueStride)
+    var row = 16
+    func take(_ block: Int?) {
+      let (key, value) = (keys + row * keyStride, values + row * valueStride)
+      if let block {
+        key.update(from: pyramid.keys + block * keyStride, count: keyStride)
+        value.update(from: pyramid.values + block * valueStride, count: valueStride)
+      } else {
+        key.update(repeating: 0, count: keyStride)
+        value.update(repeating: 0, count: valueStride)
+      }
+      row += 1
+    }
+    blocks.inside(panel: panel) { take($0) }
+    blocks.shared(panel: panel) { take($0) }
+    return row
+  }
+}
+
+/// Forward pass over one sequence and head.
+private struct CombinerLogSparseForward {
+  let head: HeadShape
+  let panel: AttentionPanel
+  let none: LaneBias
+  let summary: CombinerSummary
+  let pyramid: DyadicPyramid
+  let gathered: DyadicPanel
+  let queries: UnsafeMutablePointer<Float>  // [L, padded D], times the scale
+  let keys: UnsafeMutablePointer<Float>  // [L, padded D]
+  let values: UnsafeMutablePointer<Float>  // [L, padded E]
+
+  static func floats(_ head: HeadShape, longest: Int) -> Int {
+    longest * (2 * head.keyStride + head.valueStride) + AttentionPanel.floats(head) + 16
+      + CombinerSummary.floats(longest: longest) + DyadicPyramid.floats(head, longest: longest)
+      + DyadicPanel.floats(head)
+  }
+
+  init(_ head: HeadShape, longest: Int, _ scratch: inout Scratch) {
+    self.head = head
+    panel = AttentionPanel(head, &scratch)
+    none = .none(&scratch)
+    summary = CombinerSummary(head, longest: longest, &scratch)
+    pyramid = DyadicPyramid(head, longest: longest, &scratch)
+    gathered = DyadicPanel(head, &scratch)
+    queries = scratch.take(longest * head.keyStride)
+    keys = scratch.take(longest * head.keyStride)
+    values = scratch.take(longest * head.valueStride)
+  }
+
+  func run(_ views: CombinerViews, head number: Int, first: Int, length: Int) {
+    let place = HeadRows(first: first, head: number)
+    let (q, k) = (place.keys(views.q, head), place.keys(views.k, head))
+    let (v, o) = (place.values(views.v, head), place.values(views.o, head))
+    packRows(
+      queries, stride: head.keyStride, q.base, sourceStride: q.stride, rows: length,
+      width: head.keyWidth, scale: views.shape.scale)
+    packRows(
+      keys, stride: head.keyStride, k.base, sourceStride: k.stride, rows: length,
+      width: head.keyWidth)
+    packRows(
+      values, stride: head.valueStride, v.base, sourceStride: v.stride, rows: length,
+      width: head.valueWidth)
+    let blocks = DyadicBlocks(length: length)
+    pyramid.build(
+      blocks, queries: queries, keys: keys, values: values, views.shape.pooling, summary)
+    let lse = views.lse(head: number, first: first)
+    for index in 0..<(length + 15) / 16 {
+      let row = 16 * index
+      let rows = min(16, length - row)
+      let count = gathered.gather(index, blocks, pyramid, keys: keys, values: values)
+      packTransposed(
+        panel.queries, queries + row * head.keyStride, sourceStride: head.keyStride, rows: rows,
+        width: head.keyWidth)
+      panel.reset()
+      panel.attend(
+        keys: gathered.keys, valueRows: gathered.values, count: count, bias: none,
+        mask: gathered.mask, rows: rows)
+      panel.finish(o: o[row], stride: o.stride, lse: lse + row, rows: rows)
+    }
+  }
+}

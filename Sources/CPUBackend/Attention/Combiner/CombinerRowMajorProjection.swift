@@ -1,0 +1,159 @@
+import Deterministic
+import Tensor
+
+/// Row-major Combiner attention with projected addresses, which mix the heads: every pass over
+/// sequences and heads is cut in two where the addresses of the whole batch are made.
+struct CombinerProjectedPass {
+  private let views: CombinerViews
+  private let projection: CombinerProjection
+  private let tasks: AttentionTasks
+  private let longest: CombinerGrid
+  /// Row of every sequence's first position among the summarised ones, and their number.
+  private let rows: [Int]
+  private let count: Int
+
+  init(_ views: CombinerViews, _ projection: CombinerProjection) {
+    self.views = views
+    self.projection = projection
+    let tasks = AttentionTasks(starts: views.starts, heads: views.shape.heads)
+    self.tasks = tasks
+    longest = CombinerGrid(longest: tasks.longest, segment: views.shape.segment)
+    var rows = [Int]()
+    var count = 0
+    for sequence in 0..<max(views.starts.count - 1, 0) {
+      rows.append(count)
+      let length = views.starts[sequence + 1] - views.starts[sequence]
+      let grid = CombinerGrid(length: length, width: longest.width)
+      count += grid.looked * grid.width
+    }
+    self.rows = rows
+    self.count = count
+  }
+
+  func forward() {
+    Scratch.with(count: CombinerProjectionRows.floats(projection, count: count)) { scratch in
+      let all = CombinerProjectionRows(projection, count: count, &scratch)
+      project(all)
+      forEachForward { pass, head, grid, slots in
+        pass.run(head, grid, projected: slots(all.addresses, all.summaries))
+      }
+    }
+  }
+
+  func backward(_ gradients: CombinerViewGradients) {
+    guard let dProjection = gradients.projection else {
+      preconditionFailure("no gradients of the projection")
+    }
+    let widths = (
+      input: projection.gain.count, keys: projection.addressWeight.rows,
+      values: projection.summaryWeight.columns
+    )
+    let floats =
+      CombinerProjectionRows.floats(projection, count: count)
+      + count * (widths.input + widths.keys + widths.values) + 3 * 16
+    Scratch.with(count: floats) { scratch in
+      let all = CombinerProjectionRows(projection, count: count, &scratch)
+      let dAddresses = scratch.view(rows: count, columns: widths.keys)
+      let dSummaries = scratch.view(rows: count, columns: widths.values)
+      let dInput = scratch.view(rows: count, columns: widths.input)
+      project(all)
+      forEachBackward(gradients, accumulate: false) { pass, _, grid, slots in
+        pass.run(
+          grid, projected: slots(all.addresses, all.summaries),
+          dProjected: slots(dAddresses, dSummaries))
+      }
+      all.backward(
+        dInput: dInput, dSummaries: dSummaries, dAddresses: dAddresses, dProjection)
+      scatter(dInput, to: dProjection.dInput)
+      forEachBackward(gradients, accumulate: true) { pass, head, grid, slots in
+        pass.runSummaries(head, grid, dProjected: slots(dAddresses, dSummaries))
+      }
+    }
+  }
+
+  /// Summaries of all heads, then addresses.
+  private func project(_ all: CombinerProjectionRows) {
+    forEachLooked { sequence, count in
+      all.input.rows(rows[sequence]..<rows[sequence] + count).copy(
+        from: projection.input.rows(views.starts[sequence]..<views.starts[sequence] + count))
+    }
+    forEachForward { pass, head, grid, slots in
+      let slots = slots(all.addresses, all.summaries)
+      pass.summarise(head, grid, into: slots.summaries, stride: slots.summaryStride)
+    }
+    all.forward()
+  }
+
+  private func scatter(_ dInput: View, to all: View) {
+    all.rows(0..<(views.starts.last ?? 0)).fill(0)
+    forEachLooked { sequence, count in
+      all.rows(views.starts[sequence]..<views.starts[sequence] + count).copy(
+        from: dInput.rows(rows[sequence]..<rows[sequence] + count))
+    }
+  }
+
+  /// Sequences with summarised positions, and how many.
+  private func forEachLooked(_ body: (_ sequence: Int, _ count: Int) -> Void) {
+    for sequence in rows.indices {
+      let next = sequence + 1 < rows.count ? rows[sequence + 1] : count
+      if next > rows[sequence] { body(sequence, next - rows[sequence]) }
+    }
+  }
+
+  /// Finds the slots of the sequence and head at hand in those of the batch.
+  private typealias Slots = (_ addresses: View, _ summaries: View) -> CombinerProjectedSlots
+
+  private func forEachForward(
+    _ body: @Sendable (CombinerRowMajorForward, CombinerHead, CombinerGrid, Slots) -> Void
+  ) {
+    let floats = CombinerRowMajorForward.floats(views.head, .proj, longest)
+    parallelFor(tasks.count) { task in
+      Scratch.with(count: floats) { scratch in
+        let pass = CombinerRowMajorForward(views.head, .proj, longest, &scratch)
+        forEachSequence(task) { head, sequence, first, length in
+          body(
+            pass, CombinerHead(views, head: head, first: first),
+            CombinerGrid(length: length, width: longest.width)
+          ) {
+            CombinerProjectedSlots(
+              views.head, head: head, row: rows[sequence], addresses: $0, summaries: $1)
+          }
+        }
+      }
+    }
+  }
+
+  private func forEachBackward(
+    _ gradients: CombinerViewGradients, accumulate: Bool,
+    _ body: @Sendable (CombinerRowMajorBackward, CombinerHead, CombinerGrid, Slots) -> Void
+  ) {
+    let floats = CombinerRowMajorBackward.floats(views.head, .proj, longest)
+    parallelFor(tasks.count) { task in
+      Scratch.with(count: floats) { scratch in
+        let pass = CombinerRowMajorBackward(views.head, .proj, longest, &scratch)
+        forEachSequence(task) { head, sequence, first, length in
+          gradients.pack(pass.all, views, head: head, first: first, length: length)
+          body(
+            pass, CombinerHead(views, head: head, first: first),
+            CombinerGrid(length: length, width: longest.width)
+          ) {
+            CombinerProjectedSlots(
+              views.head, head: head, row: rows[sequence], addresses: $0, summaries: $1)
+          }
+          gradients.write(
+            pass.all, views, head: head, first: first, length: length, accumulate: accumulate)
+        }
+      }
+    }
+  }
+
+  private func forEachSequence(
+    _ task: Int, _ body: (_ head: Int, _ sequence: Int, _ first: Int, _ length: Int) -> Void
+  ) {
+    for sequence in tasks.group(task) {
+      let first = views.starts[sequence]
+      let length = views.starts[sequence + 1] - first
+      if length > 0 { body(tasks.head(task), sequence, first, length) }
+    }
+  }
+}

@@ -1,0 +1,263 @@
+import Tensor
+
+/// Forward pass of hierarchical attention over one sequence and head.
+///
+/// Blocks are taken from left to right. A block sees one block to its left at every level, so two
+/// blocks of each are all that is kept: every input is read once, and whatever is read again is
+/// in the second cache, however long the sequence.
+struct HierarchicalForward {
+  let shape: HeadShape
+  private let bias: HierarchicalBias
+  private let ahead: RowsAhead
+  private let panel: AttentionPanel
+  private let past: HierarchicalPast
+  private let partials: Partials
+
+  /// Running softmax of the query rows of one block of every level above 0.
+  private struct Partials {
+    let maximum: UnsafeMutablePointer<Float>  // [levels, blockSize]
+    let sum: UnsafeMutablePointer<Float>  // [levels, blockSize]
+    let values: UnsafeMutablePointer<Float>  // [levels, blockSize, padded E]
+  }
+
+  static func floats(_ shape: HeadShape, _ longest: HierarchicalLevels) -> Int {
+    let rows = longest.top * longest.blockSize
+    return HierarchicalPast.floats(shape, longest) + AttentionPanel.floats(shape)
+      + RowsAhead.floats(capacity: Self.mostAhead(longest))
+      + 2 * Scratch.rounded(rows) + Scratch.rounded(rows * shape.valueStride)
+  }
+
+  /// Rows that `lead` follows for a block: of every level above the first a whole one at the most.
+  private static func mostAhead(_ longest: HierarchicalLevels) -> Int {
+    5 * longest.blockSize + longest.top
+  }
+
+  init(
+    _ shape: HeadShape, _ longest: HierarchicalLevels, _ bias: HierarchicalBias,
+    _ scratch: inout Scratch
+  ) {
+    self.shape = shape
+    self.bias = bias
+    ahead = RowsAhead(shape, capacity: Self.mostAhead(longest), &scratch)
+    panel = AttentionPanel(shape, ahead: ahead, &scratch)
+    past = HierarchicalPast(shape, longest, &scratch)
+    let rows = longest.top * longest.blockSize
+    partials = Partials(
+      maximum: scratch.take(rows), sum: scratch.take(rows),
+      values: scratch.take(rows * shape.valueStride))
+  }
+
+  func run(
+    o: StridedRows, lse: UnsafeMutablePointer<Float>, q: StridedRows, k: StridedRows,
+    v: StridedRows, _ levels: HierarchicalLevels, scale: Float, fineQuery: Bool
+  ) {
+    let size = levels.blockSize
+    for block in 0..<levels.blocks {
+      let range = block * size..<min(levels.length, (block + 1) * size)
+      lead(block, o, q, k, v, levels, fineQuery: fineQuery)
+      past.take(k, v, block: block, range)
+      if !fineQuery && block > 0 {
+        for level in (1..<min(levels.top, block.trailingZeroBitCount) + 1).reversed() {
+          coarseLevel(level, block >> level, q, levels, scale)
+        }
+      }
+      tokens(block, q, o, lse, levels, scale, fineQuery: fineQuery)
+      past.extend(levels, block: block, range)
+    }
+  }
+
+  /// Follows the block after the next, and the queries of later blocks of the levels above, which
+  /// are far ahead: one row of theirs to every 2^level tokens.
+  private func lead(
+    _ block: Int, _ o: StridedRows, _ q: StridedRows, _ k: StridedRows, _ v: StridedRows,
+    _ levels: HierarchicalLevels, fineQuery: Bool
+  ) {
+    let size = levels.blockSize
+    ahead.restart(pace: 2)
+    for row in min(levels.length, (block + 2) * size)..<min(levels.length, (block + 3) * size) {
+      ahead.add(q, row)
+      ahead.add(k, row)
+      ahead.add(v, row)
+      ahead.add(o, row)
+    }
+    if fineQuery { return }
+    // The block after the next of tokens holds those of level 1.
+    for level in stride(from: 2, through: levels.top, by: 1) {
+      let next = ((block >> level) + 1) * size
+      let part = size * (block & ((1 << level) - 1))
+      let end = min(levels.queryRows(level), next + ((part + size) >> level))
+      for row in stride(from: next + (part >> level), to: end, by: 1) {
+        ahead.add(q, row << level)
+      }
+    }
+  }
+
+  /// One block of a level above 0 at its first token, each group asking with its own first token.
+  private func coarseLevel(
+    _ level: Int, _ block: Int, _ q: StridedRows, _ levels: HierarchicalLevels, _ scale: Float
+  ) {
+    let size = levels.blockSize
+    let left = past.start(level, block: block - 1)
+    let end = min(size, levels.queryRows(level) - block * size)
+    for row in stride(from: 0, to: end, by: 16) {
+      let query = block * size + row
+      let rows = min(16, end - row)
+      packTransposed(
+        panel.queries, q[query << level], sourceStride: q.stride << level, rows: rows,
+        width: shape.keyWidth, scale: scale)
+      begin(level: level + 1, query: query, rows: rows, size: size, isEmpty: block < 2)
+      panel.attend(
+        keys: past.keys(left), valueRows: past.values(left), count: size,
+        bias: bias.rows(level: level, distance: size + row),
+        mask: .half(rows: size / 2 - row, keys: size / 2), rows: rows)
+      save(level: level, row: row, rows: rows, size: size)
+    }
+  }
+
+  /// The tokens of one block: the levels above, then their own block and the one before.
+  private func tokens(
+    _ block: Int, _ q: StridedRows, _ o: StridedRows, _ lse: UnsafeMutablePointer<Float>,
+    _ levels: HierarchicalLevels, _ scale: Float, fineQuery: Bool
+  ) {
+    let size = levels.blockSize
+    let first = max(0, (block - 1) * size)
+    let start = past.ownStart(block: block) - (block * size - first)
+    var row = 0
+    while row < size && block * size + row < levels.length {
+      let token = block * size + row
+      let rows = min(16, min(size - row, levels.length - token))
+      packTransposed(
+        panel.queries, q[token], sourceStride: q.stride, rows: rows, width: shape.keyWidth,
+        scale: scale)
+      if fineQuery {
+        panel.reset()
+        fineLevels(block, token: token, rows: rows, levels)
+      } else {
+        begin(level: 1, query: token, rows: rows, size: size, isEmpty: block < 2)
+      }
+      panel.attend(
+        keys: past.keys(start), valueRows: past.values(start), count: token + rows - first,
+        bias: bias.rows(level: 0, distance: token - first),
+        mask: .causal(offset: token - first), rows: rows)
+      panel.finish(o: o[token], stride: o.stride, lse: lse + token, rows: rows)
+      row += 16
+    }
+  }
+
+  /// All levels above 0 for up to 16 tokens of one block, each asking for itself.
+  private func fineLevels(_ block: Int, token: Int, rows: Int, _ levels: HierarchicalLevels) {
+    for level in (1..<HierarchicalLevels.topLevel(block: block) + 1).reversed() {
+      let left = (block >> level) - 1
+      let start = past.start(level, block: left)
+      panel.attend(
+        keys: past.keys(start), valueRows: past.values(start),
+        count: levels.visibleKeys(block: block, level: level),
+        bias: bias.tokens(level: level, token: token, key: left * levels.blockSize), mask: .none,
+        rows: rows)
+    }
+  }
+
+  /// Starts the panel from the partial sums of the rows' parents at `level`.
+  private func begin(level: Int, query: Int, rows: Int, size: Int, isEmpty: Bool) {
+    panel.reset()
+    if isEmpty { return }
+    let first = (level - 1) * size
+    for row in 0..<rows {
+      let parent = first + (query + row) / 2 % size
+      panel.maximum[row] = partials.maximum[parent]
+      panel.sum[row] = partials.sum[parent]
+      (panel.values + row * shape.valueStride).update(
+        from: partials.values + parent * shape.valueStride, count: shape.valueStride)
+    }
+  }
+
+  private func save(level: Int, row: Int, rows: Int, size: Int) {
+    let own = (level - 1) * size + row
+    (partials.maximum + own).update(from: panel.maximum, count: rows)
+    (partials.sum + own).update(from: panel.sum, count: rows)
+    (partials.values + own * shape.valueStride).update(
+      from: panel.values, count: rows * shape.valueStride)
+  }
+}
+
+/// Keys and values of the last two blocks of every level.
+///
+/// Level 0 has room for three, so that a block and the one before it lie side by side: odd blocks
+/// in the second, even ones in the third and, for the next, in the first. Levels above keep block
+/// c in half c mod 2.
+private struct HierarchicalPast {
+  private let shape: HeadShape
+  private let size: Int
+  private let keyRows: UnsafeMutablePointer<Float>  // [rows, padded D]
+  private let valueRows: UnsafeMutablePointer<Float>  // [rows, padded E]
+
+  private static func rows(_ longest: HierarchicalLevels) -> Int {
+    (3 + 2 * longest.top) * longest.blockSize
+  }
+
+  static func floats(_ shape: HeadShape, _ longest: HierarchicalLevels) -> Int {
+    rows(longest) * (shape.keyStride + shape.valueStride)
+  }
+
+  init(_ shape: HeadShape, _ longest: HierarchicalLevels, _ scratch: inout Scratch) {
+    self.shape = shape
+    size = longest.blockSize
+    keyRows = scratch.take(Self.rows(longest) * shape.keyStride)
+    valueRows = scratch.take(Self.rows(longest) * shape.valueStride)
+  }
+
+  func keys(_ row: Int) -> UnsafeMutablePointer<Float> { keyRows + row * shape.keyStride }
+  func values(_ row: Int) -> UnsafeMutablePointer<Float> { valueRows + row * shape.valueStride }
+
+  /// First row of a token block; the block before it ends there.
+  func ownStart(block: Int) -> Int { block == 0 ? 0 : block % 2 == 1 ? size : 2 * size }
+
+  /// First row of a block of a level above 0.
+  func start(_ level: Int, block: Int) -> Int { (1 + 2 * level + block % 2) * size }
+
+  /// Copies the keys and values of a block.
+  func take(_ k: StridedRows, _ v: StridedRows, block: Int, _ range: Range<Int>) {
+    let own = ownStart(block: block)
+    packRows(
+      keys(own), stride: shape.keyStride, k[range.lowerBound], sourceStride: k.stride,
+      rows: range.count, width: shape.keyWidth)
+    packRows(
+      values(own), stride: shape.valueStride, v[range.lowerBound], sourceStride: v.stride,
+      rows: range.count, width: shape.valueWidth)
+    guard own == 2 * size else { return }
+    keys(0).update(from: keys(own), count: range.count * shape.keyStride)
+    values(0).update(from: values(own), count: range.count * shape.valueStride)
+  }
+
+  /// Means of neighbouring rows, `row_l[J] = (row_{l-1}[2J] + row_{l-1}[2J+1]) / 2`, as far as
+  /// the block completes them.
+  func extend(_ levels: HierarchicalLevels, block: Int, _ range: Range<Int>) {
+    var level = 1
+    while level <= levels.top {
+      let rows = levels.completed(level, by: range)
+      if rows.isEmpty { break }
+      for row in rows {
+        // The block size is even: both children are in the same half.
+        let left = 2 * row
+        let half =
+          level == 1 ? ownStart(block: block) : start(level - 1, block: left / size)
+        let below = half + left % size
+        let own = start(level, block: row / size) + row % size
+        average(keys(own), keys(below), count: shape.keyStride)
+        average(values(own), values(below), count: shape.valueStride)
+      }
+      level += 1
+    }
+  }
+}
+
+/// Mean of a packed row and the one after it.
+func average(
+  _ mean: UnsafeMutablePointer<Float>, _ row: UnsafePointer<Float>, count: Int
+) {
+  var column = 0
+  while column < count {
+    store((load(row + column) + load(row + count + column)) * 0.5, mean + column)
+    column += 8
+  }
+}

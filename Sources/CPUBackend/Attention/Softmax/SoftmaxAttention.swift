@@ -1,0 +1,188 @@
+import Deterministic
+package import Tensor
+
+/// Causal softmax attention by tiles, never an L×L buffer.
+///
+/// Saved for the backward pass: o and lse, as in FlashAttention (Dao and others, 2022, arXiv
+/// 2205.14135). Row i depends, bit for bit, on rows 0...i of its own sequence alone: key tiles are
+/// cut from the start of the sequence and every sum is one chain in the order of the keys.
+extension CPUKernels: SoftmaxAttentionKernels {
+  package func softmaxAttentionForward(
+    o: View, lse: View, q: View, k: View, v: View, bias: View?, starts: [Int], heads: Int,
+    scale: Float
+  ) {
+    let shape = checkedShape(o, lse, q, k, v, starts: starts, heads: heads)
+    precondition(bias == nil || bias?.rows == heads, "bias must be [heads, distances]")
+    let tasks = AttentionTasks(starts: starts, heads: heads)
+    let distances = bias?.columns ?? 1
+    let floats =
+      Scratch.rounded(tasks.longest * shape.keyStride)
+      + Scratch.rounded(tasks.longest * shape.valueStride) + AttentionPanel.floats(shape)
+      + Scratch.rounded(distances + 32)
+    parallelFor(tasks.count) { task in
+      Scratch.with(count: floats) { scratch in
+        let head = tasks.head(task)
+        let table = SoftmaxBias(bias, head: head, &scratch)
+        let pass = SoftmaxForward(shape, longest: tasks.longest, bias: table, &scratch)
+        for sequence in tasks.group(task) {
+          let first = starts[sequence]
+          let length = starts[sequence + 1] - first
+          if length == 0 { continue }
+          let rows = HeadRows(first: first, head: head)
+          pass.packRows(rows.keys(k, shape), rows.values(v, shape), length: length)
+          pass.run(
+            rows.values(o, shape), lse: lse.base + head * lse.stride + first,
+            rows.keys(q, shape), length: length, scale: scale)
+        }
+      }
+    }
+  }
+
+  package func softmaxAttentionBackward(
+    dq: View, dk: View, dv: View, dBias: View?, dO: View, o: View, lse: View, q: View, k: View,
+    v: View, bias: View?, starts: [Int], heads: Int, scale: Float
+  ) {
+    let shape = checkedShape(o, lse, q, k, v, starts: starts, heads: heads)
+    precondition(dBias == nil || bias != nil, "gradient of a bias that is not there")
+    let tasks = AttentionTasks(starts: starts, heads: heads)
+    let distances = bias?.columns ?? 1
+    let floats =
+      AttentionGradients.floats(shape, longest: tasks.longest)
+      + AttentionBackwardTile.floats(shape) + Scratch.rounded(distances + 32)
+      + 16 * (distances + 16)
+    Scratch.with(count: Scratch.rounded(tasks.count * distances)) { outer in
+      let partials = PartialSums(count: tasks.count, width: distances, &outer)
+      parallelFor(tasks.count) { task in
+        Scratch.with(count: floats) { scratch in
+          let head = tasks.head(task)
+          var table = SoftmaxBias(bias, head: head, &scratch)
+          if dBias != nil { table.startGradient(&scratch) }
+          let rows = AttentionGradients(shape, longest: tasks.longest, &scratch)
+          let tile = AttentionBackwardTile(shape, &scratch)
+          for sequence in tasks.group(task) {
+            let first = starts[sequence]
+            let length = starts[sequence + 1] - first
+            if length == 0 { continue }
+            rows.pack(
+              q, k, v, dO, o, lse, head: head, first: first, range: 0..<length, scale: scale)
+            softmaxBackward(rows, tile, table, length: length)
+            rows.write(dq, dk, dv, head: head, first: first, length: length, scale: scale)
+          }
+          table.finishGradient(partials[task])
+        }
+      }
+      if let dBias { partials.add(to: dBias, heads: heads) }
+    }
+  }
+
+  private func softmaxBackward(
+    _ all: AttentionGradients, _ tile: AttentionBackwardTile, _ bias: SoftmaxBias, length: Int
+  ) {
+    var row = 0
+    while row < length {
+      let rows = all.rows(from: row, count: min(AttentionTile.backwardRows, length - row))
+      tile.load(rows)
+      tile.accumulate(
+        rows, all.range(from: 0, count: row + rows.count), bias: bias.lanes(row: row),
+        mask: .causal(offset: row))
+      row += rows.count
+    }
+  }
+}
+
+/// Bias of one head by distance, clipped, or zeros.
+struct SoftmaxBias {
+  private let table: UnsafeMutablePointer<Float>  // [16 + distances + 16]
+  private var gradient: UnsafeMutablePointer<Float>?  // [16 + distances, 16]
+  private let distances: Int
+  private let step: Int
+
+  init(_ bias: View?, head: Int, _ scratch: inout Scratch) {
+    distances = bias?.columns ?? 1
+    table = scratch.take(distances + 32)
+    if let bias {
+      fillBiasTable(table, bias.base + head * bias.stride, count: distances, offset: 0)
+      step = 1
+    } else {
+      table.update(repeating: 0, count: 33)
+      step = 0
+    }
+  }
+
+  mutating func startGradient(_ scratch: inout Scratch) {
+    let count = 16 * (distances + 16)
+    let rows = scratch.take(count)
+    rows.update(repeating: 0, count: count)
+    gradient = rows
+  }
+
+  func finishGradient(_ destination: UnsafeMutablePointer<Float>) {
+    if let gradient { foldBiasGradient(destination, gradient, count: distances) }
+  }
+
+  /// The bias of rows from `row` on against keys from 0 on.
+  func lanes(row: Int) -> LaneBias {
+    LaneBias(
+      table: table + 16, gradient: gradient.map { $0 + 256 }, step: step, origin: 0, start: row,
+      shift: 0, last: distances - 1)
+  }
+}
+
+/// Forward pass over one sequence and head.
+private struct SoftmaxForward {
+  let shape: HeadShape
+  let keys: UnsafeMutablePointer<Float>
+  let values: UnsafeMutablePointer<Float>
+  let panel: AttentionPanel
+  let bias: SoftmaxBias
+
+  init(_ shape: HeadShape, longest: Int, bias: SoftmaxBias, _ scratch: inout Scratch) {
+    self.shape = shape
+    keys = scratch.take(longest * shape.keyStride)
+    values = scratch.take(longest * shape.valueStride)
+    panel = AttentionPanel(shape, &scratch)
+    self.bias = bias
+  }
+
+  func packRows(_ k: StridedRows, _ v: StridedRows, length: Int) {
+    CPUBackend.packRows(
+      keys, stride: shape.keyStride, k.base, sourceStride: k.stride, rows: length,
+      width: shape.keyWidth)
+    CPUBackend.packRows(
+      values, stride: shape.valueStride, v.base, sourceStride: v.stride, rows: length,
+      width: shape.valueWidth)
+  }
+
+  func run(
+    _ o: StridedRows, lse: UnsafeMutablePointer<Float>, _ q: StridedRows, length: Int,
+    scale: Float
+  ) {
+    var row = 0
+    while row < length {
+      let rows = min(16, length - row)
+      packTransposed(
+        panel.queries, q[row], sourceStride: q.stride, rows: rows, width: shape.keyWidth,
+        scale: scale)
+      panel.reset()
+      panel.attend(
+        keys: keys, valueRows: values, count: min(row + 16, length), bias: bias.lanes(row: row),
+        mask: .causal(offset: row), rows: rows)
+      panel.finish(o: o[row], stride: o.stride, lse: lse + row, rows: rows)
+      row += 16
+    }
+  }
+}
+
+/// Widths of one head, after checking that the shapes of all views agree.
+func checkedShape(
+  _ o: View, _ lse: View, _ q: View, _ k: View, _ v: View, starts: [Int], heads: Int
+) -> HeadShape {
+  precondition(heads > 0 && q.columns % heads == 0 && v.columns % heads == 0, "\(heads) heads")
+  precondition(q.columns == k.columns && v.columns == o.columns, "widths of q, k or v, o differ")
+  let shape = HeadShape(keyWidth: q.columns / heads, valueWidth: v.columns / heads)
+  let positions = starts.last ?? 0
+  precondition(
+    min(min(q.rows, k.rows), min(v.rows, o.rows)) >= positions && lse.rows >= heads
+      && lse.columns >= positions, "\(positions) positions do not fit")
+  return shape
+}

@@ -1,0 +1,88 @@
+import Deterministic
+package import Tensor
+
+extension CPUKernels {
+  /// Causal softmax attention of one position against a cache; the bits of the full forward pass.
+  ///
+  /// The cache is what the forward pass reads: row t of `keys` and `values` holds all heads of
+  /// position t, so a step copies one row of each and moves nothing.
+  ///
+  /// - Parameters:
+  ///   - o: Output of the last position, `[1, H·E]`.
+  ///   - q: Its query, `[1, H·D]`.
+  ///   - keys: At least `length` rows, `[capacity, H·D]`, the position's own key included.
+  ///   - values: Likewise `[capacity, H·E]`.
+  ///   - bias: `[H, B]` by distance, clipped, or nil.
+  ///   - length: Positions so far, this one included.
+  ///   - heads: Attention heads, H.
+  ///   - scale: Factor of the logits.
+  package func softmaxAttentionDecode(
+    o: View, q: View, keys: View, values: View, bias: View?, length: Int, heads: Int, scale: Float
+  ) {
+    precondition(
+      length > 0 && keys.rows >= length && values.rows >= length, "\(length) cached positions")
+    precondition(
+      q.columns == keys.columns && o.columns == values.columns && q.columns % heads == 0
+        && values.columns % heads == 0, "widths of q, keys or values, o differ")
+    let shape = HeadShape(keyWidth: q.columns / heads, valueWidth: values.columns / heads)
+    // Below this a thread costs more than it saves. Heads go together, so that a piece reads rows
+    // of the cache in long stretches.
+    let together = min((heads + 1) / 2, max(1, 256 / shape.keyWidth))
+    let grain = length * q.columns < 1 << 16 ? heads : together
+    parallelFor(heads, grain: grain) { range in
+      Scratch.with(count: range.count * AttentionRow.floats(shape)) { scratch in
+        withUnsafeTemporaryAllocation(of: AttentionRow.self, capacity: range.count) { rows in
+          for (index, head) in range.enumerated() {
+            var row = AttentionRow(shape, &scratch)
+            row.reset(query: q.base + head * shape.keyWidth, scale: scale)
+            rows.initializeElement(at: index, to: row)
+          }
+          let first = range.lowerBound
+          attend(
+            rows, shape,
+            keys: StridedRows(base: keys.base + first * shape.keyWidth, stride: keys.stride),
+            values: StridedRows(
+              base: values.base + first * shape.valueWidth, stride: values.stride),
+            bias: bias?.rows(range), length: length)
+          for (index, head) in range.enumerated() {
+            rows[index].finish(o.base + head * shape.valueWidth)
+          }
+        }
+      }
+    }
+  }
+
+  /// Takes neighbouring heads through the cache together, a tile of keys at a time.
+  private func attend(
+    _ heads: UnsafeMutableBufferPointer<AttentionRow>, _ shape: HeadShape, keys: StridedRows,
+    values: StridedRows, bias: View?, length: Int
+  ) {
+    for start in stride(from: 0, to: length, by: AttentionTile.keys) {
+      let cut = min(AttentionTile.keys, length - start)
+      for key in stride(from: 0, to: cut, by: 16) {
+        let position = start + key
+        let count = min(16, cut - key)
+        // The keys after the next ones, and the values that follow these keys.
+        let ahead = min(length, position + 32)..<min(length, position + 48)
+        keys.prefetch(ahead, width: heads.count * shape.keyWidth)
+        values.prefetch(position..<position + count, width: heads.count * shape.valueWidth)
+        for index in heads.indices {
+          heads[index].score(
+            keys[position] + index * shape.keyWidth, keys.stride, at: key, count: count)
+        }
+      }
+      for index in heads.indices {
+        heads[index].weigh(
+          cut, bias: bias.map { UnsafePointer($0.base + index * $0.stride) },
+          distance: length - 1 - start, last: (bias?.columns ?? 1) - 1, offset: 0)
+      }
+      for key in stride(from: 0, to: cut, by: 16) {
+        for index in heads.indices {
+          heads[index].add(
+            values[start + key] + index * shape.valueWidth, values.stride, isPacked: false, at: key,
+            count: min(16, cut - key))
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,320 @@
+package import Tensor
+
+/// Cache of one layer of YOSO attention while a text is generated.
+///
+/// Sampled weights need one table of sums for every hash, constant in length. The hybrid also keeps
+/// the current chunk, the expectation all keys and values. A step repeats the operations of one
+/// row of the forward pass in the same order, so that it has the same bits.
+package struct YosoDecodeState: Sendable {
+  package let shape: YosoShape
+  /// Positions seen so far.
+  package private(set) var length = 0
+  private let widths: HeadShape
+  private let normals: YosoNormals?
+  /// Sums of values by bucket, `[H · hashes · 2^bits, padded E]`.
+  private let tables: View?
+  /// Recent positions: all of them, or a chunk.
+  private var recent: YosoRecent?
+
+  /// An empty state.
+  ///
+  /// - Parameters:
+  ///   - shape: As in the forward pass.
+  ///   - keyWidth: Width of one head's queries and keys, D.
+  ///   - valueWidth: Width of one head's values and outputs, E.
+  ///   - planes: As in the forward pass; the same for the life of the state.
+  package init(shape: YosoShape, keyWidth: Int, valueWidth: Int, planes: View?) {
+    precondition(
+      !shape.isRandom || planes?.rows == shape.planeRows && planes?.columns == keyWidth,
+      "planes must be [\(shape.planeRows), \(keyWidth)]")
+    self.shape = shape
+    widths = HeadShape(keyWidth: keyWidth, valueWidth: valueWidth)
+    normals = shape.isRandom ? planes.map { YosoNormals($0, shape) } : nil
+    tables =
+      shape.isRandom
+      ? View(
+        rows: shape.heads * shape.hashes << shape.bits, columns: widths.valueStride) : nil
+    if shape.estimate != .sampled {
+      recent = YosoRecent(
+        shape, widths, capacity: shape.estimate == .hybrid ? shape.chunk : 64)
+    }
+  }
+
+  private init(_ other: YosoDecodeState) {
+    shape = other.shape
+    length = other.length
+    widths = other.widths
+    normals = other.normals
+    tables = other.tables.map { table in
+      let copy = View(rows: table.rows, columns: table.columns)
+      copy.copy(from: table)
+      return copy
+    }
+    recent = other.recent?.copy()
+  }
+
+  /// An independent state with the same past.
+  package func copy() -> YosoDecodeState { YosoDecodeState(self) }
+
+  /// Memory of the state, in bytes; hyperplanes are shared by copies and not counted.
+  package var bytes: Int {
+    ((tables?.count ?? 0) + (recent?.floats ?? 0)) * MemoryLayout<Float>.stride
+  }
+
+  /// Appends one position and attends from it.
+  ///
+  /// - Parameters:
+  ///   - o: Output, `[1, H·E]`.
+  ///   - q: Query, `[1, H·D]`.
+  ///   - k: Key, `[1, H·D]`.
+  ///   - v: Value, `[1, H·E]`.
+  package mutating func step(o: View, q: View, k: View, v: View) {
+    precondition(
+      q.columns == shape.heads * widths.keyWidth && k.columns == q.columns
+        && v.columns == shape.heads * widths.valueWidth && o.columns == v.columns,
+      "widths of q, k, v or o do not fit \(shape.heads) heads")
+    let isHybrid = shape.estimate == .hybrid
+    let slot = isHybrid ? length % shape.chunk : length
+    recent?.reserve(slot + 1)
+    length += 1
+    let state = self
+    let floats =
+      2 * widths.keyStride + 2 * widths.valueStride + 32 + shape.hashes * shape.bits * 2 + 64
+      + Scratch.rounded(2 * shape.hashes) + Scratch.rounded(slot + 16)
+    Scratch.with(count: floats + 64) { scratch in
+      let row = YosoDecodeRow(shape, widths, count: slot + 1, &scratch)
+      for head in 0..<shape.heads {
+        row.load(
+          q: q.base + head * widths.keyWidth, k: k.base + head * widths.keyWidth,
+          v: v.base + head * widths.valueWidth)
+        if let normals = state.normals, let tables = state.tables {
+          normals.codes(row, head: head)
+          let table = tables.base + (head * shape.hashes << shape.bits) * widths.valueStride
+          if !isHybrid { row.insert(table) }
+          row.gather(table)
+        }
+        if let recent = state.recent {
+          recent.append(row, head: head, slot: slot)
+          recent.attend(row, head: head, count: slot + 1)
+        }
+        _ = writeUnitRow(
+          o.base + head * widths.valueWidth, row.sums, stride: widths.valueStride,
+          width: widths.valueWidth, leastNorm: shape.leastNorm)
+        if isHybrid, slot + 1 == shape.chunk, let recent = state.recent, let tables = state.tables {
+          let table = tables.base + (head * shape.hashes << shape.bits) * widths.valueStride
+          recent.flush(into: table, row, head: head)
+        }
+      }
+    }
+  }
+}
+
+/// One position of one head.
+struct YosoDecodeRow {
+  let shape: YosoShape
+  let widths: HeadShape
+  let rows: UnsafeMutablePointer<Float>  // [2, padded D], query and key
+  let value: UnsafeMutablePointer<Float>  // [padded E]
+  let sums: UnsafeMutablePointer<Float>  // [padded E]
+  let products: UnsafeMutablePointer<Float>  // [2, padded hashes · bits]
+  let queryCodes: UnsafeMutablePointer<Int32>  // [hashes]
+  let keyCodes: UnsafeMutablePointer<Int32>  // [hashes]
+  let weights: UnsafeMutablePointer<Float>  // [padded count]
+
+  init(_ shape: YosoShape, _ widths: HeadShape, count: Int, _ scratch: inout Scratch) {
+    self.shape = shape
+    self.widths = widths
+    rows = scratch.take(2 * widths.keyStride)
+    value = scratch.take(widths.valueStride)
+    sums = scratch.take(widths.valueStride)
+    products = scratch.take(2 * AttentionTile.padded(shape.hashes * shape.bits))
+    let codes = UnsafeMutableRawPointer(scratch.take(2 * shape.hashes))
+    queryCodes = codes.bindMemory(to: Int32.self, capacity: 2 * shape.hashes)
+    keyCodes = queryCodes + shape.hashes
+    weights = scratch.take(AttentionTile.padded(count))
+  }
+
+  func load(
+    q: UnsafePointer<Float>, k: UnsafePointer<Float>, v: UnsafePointer<Float>
+  ) {
+    for (source, to) in [(q, rows), (k, rows + widths.keyStride)] {
+      packRows(
+        to, stride: widths.keyStride, source, sourceStride: 0, rows: 1, width: widths.keyWidth)
+    }
+    packRows(
+      value, stride: widths.valueStride, v, sourceStride: 0, rows: 1, width: widths.valueWidth)
+    sums.update(repeating: 0, count: widths.valueStride)
+  }
+
+  /// Scales query and key to unit length, once their codes are known.
+  func normalise() {
+    for row in [rows, rows + widths.keyStride] {
+      let norm = rowNorm(row, stride: widths.keyStride)
+      scaleRow(row, by: 1 / max(norm, yosoLeastNorm), stride: widths.keyStride)
+    }
+  }
+
+  /// Adds the value to the buckets of the key.
+  func insert(_ table: UnsafeMutablePointer<Float>) {
+    for hash in 0..<shape.hashes {
+      addRow(
+        table + ((hash << shape.bits) + Int(keyCodes[hash])) * widths.valueStride, value,
+        stride: widths.valueStride)
+    }
+  }
+
+  /// Adds the buckets of the query to the sums.
+  func gather(_ table: UnsafePointer<Float>) {
+    for hash in 0..<shape.hashes {
+      addRow(
+        sums, table + ((hash << shape.bits) + Int(queryCodes[hash])) * widths.valueStride,
+        stride: widths.valueStride)
+    }
+  }
+}
+
+/// `to += from`.
+@inline(__always)
+private func addRow(
+  _ to: UnsafeMutablePointer<Float>, _ from: UnsafePointer<Float>, stride: Int
+) {
+  var column = 0
+  while column < stride {
+    let (a0, a1) = loadPair(to + column)
+    let (b0, b1) = loadPair(from + column)
+    storePair(a0 + b0, a1 + b1, to + column)
+    column += 16
+  }
+}
+
+/// Hyperplanes with 16 of them as lanes, for hashing one vector at a time.
+struct YosoNormals: Sendable {
+  private let panels: View  // [H · panels, D · 16]
+  private let shape: YosoShape
+  private let width: Int
+
+  init(_ planes: View, _ shape: YosoShape) {
+    self.shape = shape
+    width = planes.columns
+    let rows = shape.hashes * shape.bits
+    let count = AttentionTile.padded(rows) / 16
+    panels = View(rows: shape.heads * count, columns: 16 * width)
+    for head in 0..<shape.heads {
+      for panel in 0..<count {
+        packTransposed(
+          panels.base + (head * count + panel) * panels.stride,
+          planes.base + (head * rows + 16 * panel) * planes.stride, sourceStride: planes.stride,
+          rows: min(16, rows - 16 * panel), width: width)
+      }
+    }
+  }
+
+  /// Fills the codes of a row's query and key.
+  func codes(_ row: YosoDecodeRow, head: Int) {
+    let bits = shape.bits
+    let padded = AttentionTile.padded(shape.hashes * bits)
+    tileProduct(
+      TileResult(base: row.products, panelStride: 16, rowStride: padded),
+      TileLeft(base: row.rows, rowStride: row.widths.keyStride, stepStride: 1),
+      TileRight(
+        base: panels.base + head * (padded / 16) * panels.stride, panelStride: panels.stride,
+        stepStride: 16), rows: 2, panels: padded / 16, depth: width, accumulate: false)
+    for (products, codes) in [
+      (row.products, row.queryCodes), (row.products + padded, row.keyCodes),
+    ] {
+      for hash in 0..<shape.hashes {
+        var code: Int32 = 0
+        for bit in 0..<bits where products[hash * bits + bit] > 0 { code |= 1 << Int32(bit) }
+        codes[hash] = code
+      }
+    }
+  }
+}
+
+/// Keys, values and codes of recent positions, in room that doubles.
+struct YosoRecent: Sendable {
+  private let shape: YosoShape
+  private let widths: HeadShape
+  private var capacity: Int
+  /// Unit keys of every head with 16 positions as lanes, `[panels, H · D · 16]`.
+  private var keys: View
+  private var values: View  // [capacity, H · padded E]
+  private var codes: View  // [capacity, H · hashes], whole numbers
+
+  init(_ shape: YosoShape, _ widths: HeadShape, capacity: Int) {
+    self.shape = shape
+    self.widths = widths
+    self.capacity = AttentionTile.padded(capacity)
+    keys = View(rows: self.capacity / 16, columns: shape.heads * widths.keyWidth * 16)
+    values = View(rows: self.capacity, columns: shape.heads * widths.valueStride)
+    codes = View(
+      rows: self.capacity, columns: shape.isRandom ? shape.heads * shape.hashes : 0)
+  }
+
+  var floats: Int { keys.count + values.count + codes.count }
+
+  func copy() -> YosoRecent {
+    var copy = YosoRecent(shape, widths, capacity: capacity)
+    copy.take(self)
+    return copy
+  }
+
+  private mutating func take(_ other: YosoRecent) {
+    keys.rows(0..<other.keys.rows).copy(from: other.keys)
+    values.rows(0..<other.capacity).copy(from: other.values)
+    codes.rows(0..<other.capacity).copy(from: other.codes)
+  }
+
+  mutating func reserve(_ count: Int) {
+    if count <= capacity { return }
+    var grown = YosoRecent(shape, widths, capacity: max(count, 2 * capacity))
+    grown.take(self)
+    self = grown
+  }
+
+  /// Stores a position, whose query and key become unit vectors.
+  func append(_ row: YosoDecodeRow, head: Int, slot: Int) {
+    row.normalise()
+    let key = row.rows + widths.keyStride
+    let lane =
+      keys.base + slot / 16 * keys.stride + head * widths.keyWidth * 16 + slot % 16
+    for column in 0..<widths.keyWidth { lane[16 * column] = key[column] }
+    (values.base + slot * values.stride + head * widths.valueStride).update(
+      from: row.value, count: widths.valueStride)
+    if !shape.isRandom { return }
+    let own = codes.base + slot * codes.stride + head * shape.hashes
+    for hash in 0..<shape.hashes { own[hash] = Float(row.keyCodes[hash]) }
+  }
+
+  /// Adds the values of the first `count` positions, weighted.
+  func attend(_ row: YosoDecodeRow, head: Int, count: Int) {
+    let panels = AttentionTile.padded(count) / 16
+    tileProduct(
+      TileResult(base: row.weights, panelStride: 16, rowStride: 0),
+      TileLeft(base: row.rows, rowStride: 0, stepStride: 1),
+      TileRight(
+        base: keys.base + head * widths.keyWidth * 16, panelStride: keys.stride, stepStride: 16),
+      rows: 1, panels: panels, depth: widths.keyWidth, accumulate: false)
+    yosoWeights(row.weights, stride: 16, count: panels, bits: shape.bits, unit: shape.unit)
+    tileProduct(
+      TileResult(base: row.sums, panelStride: 16, rowStride: 0),
+      TileLeft(base: row.weights, rowStride: 0, stepStride: 1),
+      TileRight(
+        base: values.base + head * widths.valueStride, panelStride: 16,
+        stepStride: values.stride), rows: 1, panels: widths.valueStride / 16, depth: count,
+      accumulate: true)
+  }
+
+  /// Moves a finished chunk into the tables, hash after hash in the order of the positions.
+  func flush(into table: UnsafeMutablePointer<Float>, _ row: YosoDecodeRow, head: Int) {
+    for slot in 0..<shape.chunk {
+      let own = codes.base + slot * codes.stride + head * shape.hashes
+      let value = values.base + slot * values.stride + head * widths.valueStride
+      for hash in 0..<shape.hashes {
+        addRow(
+          table + ((hash << shape.bits) + Int(own[hash])) * widths.valueStride, value,
+          stride: widths.valueStride)
+      }
+    }
+  }
+}

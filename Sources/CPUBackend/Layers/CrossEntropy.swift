@@ -1,0 +1,274 @@
+import Deterministic
+import Foundation
+package import Tensor
+
+/// Head, softmax and cross-entropy in one op that never holds `[N, V]`.
+///
+/// Positions are taken in blocks and the vocabulary in chunks whose logits stay in the third cache
+/// while they are made, exponentiated and, later, turned into gradients. A position's nats depend on
+/// its row of `hidden` and on `w` alone, bit for bit, and are the same with and without gradients.
+extension CPUKernels {
+  /// `nllNats[n] = -ln softmax(hidden wᵀ)[n, targets[n]]`.
+  package func crossEntropyForward(nllNats: View, hidden: View, w: View, targets: [Int32]) {
+    crossEntropy(nllNats: nllNats, hidden: hidden, w: w, targets: targets, gradient: nil)
+  }
+
+  /// Also `dHidden = …`, `dw += …`, both multiplied by `gradientScale`.
+  ///
+  ///     dLogits = gradientScale · (softmax - onehot),  dHidden = dLogits w,  dw += dLogitsᵀ hidden
+  package func crossEntropyForwardBackward(
+    nllNats: View, dHidden: View, dw: View, hidden: View, w: View, targets: [Int32],
+    gradientScale: Float
+  ) {
+    precondition(
+      dHidden.rows == hidden.rows && dHidden.columns == hidden.columns && dw.rows == w.rows
+        && dw.columns == w.columns,
+      "dHidden [\(dHidden.rows), \(dHidden.columns)], dw [\(dw.rows), \(dw.columns)]")
+    crossEntropy(
+      nllNats: nllNats, hidden: hidden, w: w, targets: targets,
+      gradient: HeadGradient(dHidden: dHidden, dw: dw, scale: gradientScale))
+  }
+
+  private func crossEntropy(
+    nllNats: View, hidden: View, w: View, targets: [Int32], gradient: HeadGradient?
+  ) {
+    precondition(
+      nllNats.count == hidden.rows && nllNats.isContiguous && targets.count == hidden.rows
+        && hidden.columns == w.columns,
+      "hidden [\(hidden.rows), \(hidden.columns)], w [\(w.rows), \(w.columns)],"
+        + " \(targets.count) targets, \(nllNats.count) results")
+    for target in targets {
+      precondition(
+        target >= 0 && target < w.rows, "target \(target) in a vocabulary of \(w.rows)")
+    }
+    guard hidden.rows > 0 else { return }
+    let plan = CrossEntropyPlan(vocabulary: w.rows, keepsLogits: gradient != nil)
+    ScratchPool.borrow(plan.floats) { scratch in
+      for start in Swift.stride(from: 0, to: hidden.rows, by: plan.blockRows) {
+        let positions = start..<min(hidden.rows, start + plan.blockRows)
+        let block = HeadBlock(
+          plan: plan, scratch: scratch, hidden: hidden.rows(positions), w: w,
+          targets: Array(targets[positions]), nllNats: nllNats.columns(positions))
+        block.score(kernels: self)
+        gradient?.add(block, positions: positions)
+      }
+    }
+  }
+}
+
+/// Floats of working memory that cross-entropy keeps between calls: at most 68 MiB, unless
+/// 16 rows of logits need more.
+package func crossEntropyScratchFloats(vocabulary: Int) -> Int {
+  CrossEntropyPlan(vocabulary: vocabulary, keepsLogits: true).floats
+}
+
+/// Floats of panels that the products of the head hold beside them, for hidden states of that width.
+package func crossEntropyPanelFloats(vocabulary: Int, width: Int) -> Int {
+  let plan = CrossEntropyPlan(vocabulary: vocabulary, keepsLogits: true)
+  let pieces = plan.chunks.longest
+  return max(
+    productPanelFloats(columns: pieces, steps: width),
+    productPanelFloats(columns: width, steps: pieces),
+    productPanelFloats(columns: width, steps: plan.blockRows))
+}
+
+/// How positions and vocabulary are cut; the cut of the vocabulary follows from its size alone.
+private struct CrossEntropyPlan: Sendable {
+  let chunks: Blocks
+  /// Positions that share a block of logits.
+  let blockRows: Int
+  /// Floats from one row of a chunk to the next: whole vectors, and no multiple of a page, where
+  /// the rows of a tile would fall into the same cache sets.
+  let stride: Int
+  /// Whether every chunk has memory of its own, for the gradients, or they share that of one.
+  let keepsLogits: Bool
+
+  init(vocabulary: Int, keepsLogits: Bool) {
+    chunks = Blocks(vocabulary, near: 4_096, multipleOf: 128)
+    self.keepsLogits = keepsLogits
+    let even = (chunks.longest + 7) & ~7
+    stride = even % 1_024 == 0 ? even + 16 : even
+    let fitting = (17 << 20) / (stride * chunks.count) / 16 * 16
+    // Few enough for one chunk to stay in the third cache, many enough for packing `w` to pay.
+    blockRows = keepsLogits ? min(768, max(16, fitting)) : 512
+  }
+
+  /// Floats of the logits of one chunk.
+  private var chunkFloats: Int { blockRows * stride }
+
+  /// Where the logits of a chunk begin.
+  func offset(of chunk: Int) -> Int { keepsLogits ? chunk * chunkFloats : 0 }
+
+  /// Where what is known of the rows begins: maxima of every chunk, `[chunks, rows]`, the maximum so
+  /// far, `[rows]`, and sums so far in Double, `[rows]`.
+  var rowOffset: Int { (keepsLogits ? chunks.count : 1) * chunkFloats }
+
+  var floats: Int { rowOffset + (chunks.count + 3) * blockRows }
+}
+
+/// The logits of a block of positions, chunk after chunk of the vocabulary.
+private struct HeadBlock: Sendable {
+  let plan: CrossEntropyPlan
+  let scratch: Buffer
+  let hidden: View  // [rows, C]
+  let w: View  // [V, C]
+  let targets: [Int32]
+  let nllNats: View  // [1, rows]
+
+  /// Logits, later their exponentials and gradients, of one chunk.
+  func logits(_ chunk: Int) -> View {
+    View(
+      scratch, offset: plan.offset(of: chunk), rows: hidden.rows, columns: plan.chunks[chunk].count,
+      stride: plan.stride)
+  }
+
+  /// Largest logit of every row in one chunk.
+  func maxima(_ chunk: Int) -> UnsafeMutablePointer<Float> {
+    scratch.base + plan.rowOffset + chunk * plan.blockRows
+  }
+
+  /// Largest logit of every row so far.
+  var peaks: UnsafeMutablePointer<Float> { maxima(plan.chunks.count) }
+
+  /// The denominators: the sum of `e^(logit - peak)` so far, one Double a row.
+  var sums: UnsafeMutableRawPointer { UnsafeMutableRawPointer(maxima(plan.chunks.count + 1)) }
+
+  /// Nats of all positions.
+  ///
+  /// Every chunk, if it is kept, is left as `e^(logit - maximum of the chunk)`.
+  func score(kernels: CPUKernels) {
+    for chunk in 0..<plan.chunks.count {
+      let pieces = plan.chunks[chunk]
+      let logits = logits(chunk)
+      kernels.linearForward(y: logits, x: hidden, w: w.rows(pieces), accumulate: false)
+      parallelFor(hidden.rows, grain: 8) { range in
+        for row in range { take(row, of: logits, chunk: chunk, pieces: pieces) }
+      }
+    }
+    for row in 0..<hidden.rows {
+      let sum = sums.load(fromByteOffset: row * 8, as: Double.self)
+      let distance = Double(peaks[row]) - Double(nllNats.base[row])
+      nllNats.base[row] = Float(distance + log(sum))
+    }
+  }
+
+  /// Joins one row of a chunk to what is known of the row; until the end its nats hold the logit of
+  /// its target.
+  private func take(_ row: Int, of logits: View, chunk: Int, pieces: Range<Int>) {
+    let values = logits.base + row * logits.stride
+    let padded = (pieces.count + 7) & ~7
+    for index in pieces.count..<padded { values[index] = -.infinity }
+    let target = Int(targets[row])
+    if pieces.contains(target) { nllNats.base[row] = values[target - pieces.lowerBound] }
+    let largest = rowMaximum(values, count: padded)
+    // A chunk of nothing but minus infinity, or of NaN, which the maximum passes over.
+    let top = largest == -.infinity ? 0 : largest
+    let sum =
+      plan.keepsLogits
+      ? sumOfExponentials(values, count: padded, peak: top, keep: true)
+      : sumOfExponentials(values, count: padded, peak: top, keep: false)
+    maxima(chunk)[row] = top
+    guard chunk > 0 else {
+      peaks[row] = top
+      sums.storeBytes(of: sum, toByteOffset: row * 8, as: Double.self)
+      return
+    }
+    let old = peaks[row]
+    let peak = top > old ? top : old
+    let before = sums.load(fromByteOffset: row * 8, as: Double.self)
+    let joined = before * exp(Double(old) - Double(peak)) + sum * exp(Double(top) - Double(peak))
+    peaks[row] = peak
+    sums.storeBytes(of: joined, toByteOffset: row * 8, as: Double.self)
+  }
+
+  /// Turns the exponentials of one row of a chunk into `scale · (softmax - onehot)`.
+  func differentiate(_ row: Int, of logits: View, chunk: Int, scale: Float) {
+    let pieces = plan.chunks[chunk]
+    let values = logits.base + row * logits.stride
+    let share = exp(Double(maxima(chunk)[row]) - Double(peaks[row]))
+    let sum = sums.load(fromByteOffset: row * 8, as: Double.self)
+    let factor = Lanes(repeating: Float(Double(scale) * share / sum))
+    let padded = (pieces.count + 7) & ~7
+    var index = 0
+    while index < padded {
+      store(load(values + index) * factor, values + index)
+      index += 8
+    }
+    let target = Int(targets[row])
+    if pieces.contains(target) { values[target - pieces.lowerBound] -= scale }
+  }
+}
+
+/// Where the gradients of the head go.
+private struct HeadGradient: Sendable {
+  let dHidden: View
+  let dw: View
+  let scale: Float
+
+  /// `dHidden[positions] = dLogits w`, `dw += dLogitsᵀ hidden[positions]`; blocks and chunks follow
+  /// one another.
+  func add(_ block: HeadBlock, positions: Range<Int>) {
+    let dHidden = dHidden.rows(positions)
+    for chunk in 0..<block.plan.chunks.count {
+      let pieces = block.plan.chunks[chunk]
+      let dLogits = block.logits(chunk)
+      parallelFor(dLogits.rows, grain: 8) { range in
+        for row in range { block.differentiate(row, of: dLogits, chunk: chunk, scale: scale) }
+      }
+      packedProduct(
+        y: dHidden, left: .placeMajor(dLogits), right: .stepMajor(block.w.rows(pieces)),
+        accumulate: chunk > 0)
+      packedProduct(
+        y: dw.rows(pieces), left: .stepMajor(dLogits), right: .stepMajor(block.hidden),
+        accumulate: true)
+    }
+  }
+}
+
+/// Largest of `count` elements, a multiple of 8; NaN is passed over.
+@inline(__always)
+private func rowMaximum(_ row: UnsafePointer<Float>, count: Int) -> Float {
+  var m0 = Lanes(repeating: -.infinity)
+  var m1 = m0
+  var m2 = m0
+  var m3 = m0
+  var index = 0
+  while index + 32 <= count {
+    m0 = maximum(m0, load(row + index))
+    m1 = maximum(m1, load(row + index + 8))
+    m2 = maximum(m2, load(row + index + 16))
+    m3 = maximum(m3, load(row + index + 24))
+    index += 32
+  }
+  while index < count {
+    m0 = maximum(m0, load(row + index))
+    index += 8
+  }
+  return horizontalMax(maximum(maximum(m0, m1), maximum(m2, m3)))
+}
+
+/// `Σ exp(row - peak)` over `count` elements, a multiple of 8; `keep` writes the terms back.
+///
+/// Runs of 256 are summed in Float and everything above in Double, so the relative error is that of
+/// `exponential`, about 1e-7, and so is the absolute error of the nats before they are rounded to
+/// Float. NaN anywhere gives NaN.
+@inline(__always)
+private func sumOfExponentials(
+  _ row: UnsafeMutablePointer<Float>, count: Int, peak: Float, keep: Bool
+) -> Double {
+  let top = Lanes(repeating: peak)
+  var sum = 0.0
+  var index = 0
+  while index < count {
+    let end = min(count, index + 256)
+    var run = Lanes.zero
+    while index < end {
+      let value = exponential(load(row + index) - top)
+      if keep { store(value, row + index) }
+      run += value
+      index += 8
+    }
+    sum += Double(horizontalSum(run))
+  }
+  return sum
+}

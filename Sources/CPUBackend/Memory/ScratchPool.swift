@@ -1,0 +1,63 @@
+import Deterministic
+import Foundation
+import Tensor
+
+/// Working memory that outlives a call, so that a training step allocates nothing.
+///
+/// A buffer is out of the pool while a kernel uses it: concurrent calls get different ones.
+enum ScratchPool {
+  /// Buffers kept while nobody uses them.
+  ///
+  /// Attention lends one to every thread and one to them all, a matrix product inside a task
+  /// another; a few more are of other sizes.
+  private static var mostIdle: Int { 4 + 2 * Parallel.threads }
+
+  /// Floats of a huge page: the buffers are few, and all up to this size serve each other's turn.
+  private static let leastCount = 1 << 19
+
+  /// An `NSLock`: the thread sanitizer knows nothing of `Mutex` on Linux, and would take every buffer
+  /// that one thread hands to another for a race.
+  private static let lock = NSLock()
+  /// Buffers that nobody uses; touched under `lock` alone.
+  private nonisolated(unsafe) static var idle: [Buffer] = []
+
+  /// Told of every size that is borrowed on this thread; see ``WorkingMemory``.
+  @TaskLocal static var recorder: WorkingMemory.Recorder?
+
+  /// Floats of the buffer that is made for a request of `count`.
+  static func allocated(_ count: Int) -> Int { max(count, leastCount) }
+
+  /// Forgets the buffers that nobody uses.
+  static func drain() { lock.withLock { idle = [] } }
+
+  /// Lends a buffer of at least `count` floats with undefined contents for the time of `body`.
+  static func borrow(_ count: Int, _ body: (Buffer) -> Void) {
+    let buffer = take(count) ?? Buffer(count: allocated(count))
+    recorder?.lend(count)
+    body(buffer)
+    recorder?.takeBack(count)
+    lock.withLock {
+      idle.append(buffer)
+      // Sizes vary with the batch: without a bound every larger request would leave one behind.
+      if idle.count > mostIdle {
+        let smallest = idle.indices.min { idle[$0].count < idle[$1].count }
+        if let smallest { idle.remove(at: smallest) }
+      }
+    }
+  }
+
+  /// The smallest idle buffer of at least `count` floats.
+  ///
+  /// Where there is none, the largest idle one goes: what comes in its place serves its turn, too.
+  private static func take(_ count: Int) -> Buffer? {
+    lock.withLock {
+      let fitting = idle.indices.filter { idle[$0].count >= count }
+      if let best = fitting.min(by: { idle[$0].count < idle[$1].count }) {
+        return idle.remove(at: best)
+      }
+      let largest = idle.indices.max { idle[$0].count < idle[$1].count }
+      if let largest { idle.remove(at: largest) }
+      return nil
+    }
+  }
+}

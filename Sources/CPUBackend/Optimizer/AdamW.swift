@@ -1,0 +1,85 @@
+import Deterministic
+import Foundation
+package import Tensor
+
+/// AdamW, one fused pass over parameters, gradients and both moments.
+extension CPUKernels {
+  /// One step of AdamW (Loshchilov and Hutter, 2019, arXiv 1711.05101, algorithm 2).
+  ///
+  ///     m = b1 m + (1-b1) g,  v = b2 v + (1-b2) g²
+  ///     p = p · (1 - rate · decay) - rate / (1-b1^t) · m / (sqrt(v) / sqrt(1-b2^t) + epsilon)
+  ///
+  /// The order of operations is that of `torch.optim.AdamW`; corrections are computed in Double.
+  ///
+  /// - Precondition: All views are contiguous and of one size, `step >= 1`.
+  package func adamW(
+    parameters: View, gradients: View, firstMoment: View, secondMoment: View, rate: Float,
+    beta1: Float, beta2: Float, epsilon: Float, decay: Float, step: Int, gradientScale: Float
+  ) {
+    let count = parameters.count
+    precondition(step >= 1, "AdamW counts its steps from 1, not \(step)")
+    precondition(
+      gradients.count == count && firstMoment.count == count && secondMoment.count == count
+        && parameters.isContiguous && gradients.isContiguous && firstMoment.isContiguous
+        && secondMoment.isContiguous,
+      "AdamW over \(count) parameters, \(gradients.count) gradients,"
+        + " \(firstMoment.count) and \(secondMoment.count) moments")
+    let correction1 = 1 - pow(Double(beta1), Double(step))
+    let correction2 = 1 - pow(Double(beta2), Double(step))
+    let update = AdamWUpdate(
+      gradientScale: gradientScale, beta1: beta1, oneMinusBeta1: Float(1 - Double(beta1)),
+      beta2: beta2, oneMinusBeta2: Float(1 - Double(beta2)),
+      shrink: Float(1 - Double(rate) * Double(decay)),
+      pace: Float(-Double(rate) / correction1),
+      rootScale: Float(1 / correction2.squareRoot()), epsilon: epsilon)
+    parallelFor(count, grain: 1 << 15) { range in
+      let p = parameters.base
+      let g = gradients.base
+      let m = firstMoment.base
+      let v = secondMoment.base
+      let whole = range.lowerBound + (range.count & ~7)
+      var index = range.lowerBound
+      while index < whole {
+        let (newP, newM, newV) = update.apply(
+          load(p + index), load(g + index), load(m + index), load(v + index))
+        store(newP, p + index)
+        store(newM, m + index)
+        store(newV, v + index)
+        index += 8
+      }
+      let rest = range.upperBound - whole
+      if rest > 0 {
+        let (newP, newM, newV) = update.apply(
+          load(p + whole, first: rest), load(g + whole, first: rest),
+          load(m + whole, first: rest), load(v + whole, first: rest))
+        store(newP, p + whole, first: rest)
+        store(newM, m + whole, first: rest)
+        store(newV, v + whole, first: rest)
+      }
+    }
+  }
+}
+
+/// The scalars of one step, and what they do to eight parameters.
+private struct AdamWUpdate {
+  let gradientScale: Float
+  let beta1: Float
+  let oneMinusBeta1: Float
+  let beta2: Float
+  let oneMinusBeta2: Float
+  let shrink: Float
+  let pace: Float
+  let rootScale: Float
+  let epsilon: Float
+
+  @inline(__always)
+  func apply(_ p: Lanes, _ gradient: Lanes, _ m: Lanes, _ v: Lanes) -> (Lanes, Lanes, Lanes) {
+    let g = gradient * gradientScale
+    let newM = (m * beta1).addingProduct(g, Lanes(repeating: oneMinusBeta1))
+    let newV = (v * beta2).addingProduct(g * g, Lanes(repeating: oneMinusBeta2))
+    let denominator = Lanes(repeating: epsilon)
+      .addingProduct(newV.squareRoot(), Lanes(repeating: rootScale))
+    let newP = (p * shrink).addingProduct(newM / denominator, Lanes(repeating: pace))
+    return (newP, newM, newV)
+  }
+}

@@ -1,0 +1,130 @@
+import Deterministic
+package import Tensor
+
+/// Muon: the momentum of a matrix is made orthogonal before it moves the weights (Jordan et al.,
+/// 2024, kellerjordan.github.io/posts/muon).
+///
+/// The update of a matrix then has singular values near 1 in every direction, where AdamW's is
+/// dominated by few. Scaled by `0.2 · sqrt(max(R, C))` its elements are as large as AdamW's, so that
+/// both share one rate and one decay (Liu et al., 2025, arXiv 2502.16982, eq. 4).
+extension CPUKernels {
+  /// One step on one matrix.
+  ///
+  ///     m = b m + (1-b) g,  u = b m + (1-b) g                 (Nesterov)
+  ///     p = p · (1 - rate · decay) - rate · 0.2 · sqrt(max(R, C)) · orthogonal(u)
+  ///
+  /// A gradient and momentum of zero leave a direction of zero.
+  ///
+  /// - Parameters:
+  ///   - parameters: `[R, C]`, contiguous; moved in place.
+  ///   - gradients: `[R, C]`, contiguous.
+  ///   - momentum: `[R, C]`, contiguous; moved in place.
+  ///   - rate: Learning rate of this step.
+  ///   - beta: Share of the momentum that stays.
+  ///   - decay: Weight decay, decoupled.
+  ///   - gradientScale: Multiplies every gradient first (clipping).
+  package func muon(
+    parameters: View, gradients: View, momentum: View, rate: Float, beta: Float, decay: Float,
+    gradientScale: Float
+  ) {
+    let rows = parameters.rows
+    let columns = parameters.columns
+    precondition(
+      gradients.rows == rows && gradients.columns == columns && momentum.rows == rows
+        && momentum.columns == columns && parameters.isContiguous && gradients.isContiguous
+        && momentum.isContiguous,
+      "Muon over [\(rows), \(columns)], gradients [\(gradients.rows), \(gradients.columns)],"
+        + " momentum [\(momentum.rows), \(momentum.columns)]")
+    guard parameters.count > 0 else { return }
+    let plan = MuonPlan(rows: rows, columns: columns)
+    ScratchPool.borrow(plan.floats) { scratch in
+      let update = plan.matrix(scratch, 0)
+      parallelFor(rows, grain: plan.grain) { range in
+        for index in range.lowerBound * columns..<range.upperBound * columns {
+          let g = gradients.base[index] * gradientScale
+          let m = beta * momentum.base[index] + (1 - beta) * g
+          momentum.base[index] = m
+          update.base[index] = beta * m + (1 - beta) * g
+        }
+      }
+      let direction = orthogonalized(
+        update, spare: plan.matrix(scratch, 1), gram: plan.square(scratch, 0),
+        polynomial: plan.square(scratch, 1))
+      let shrink = Float(1 - Double(rate) * Double(decay))
+      let pace = Float(-Double(rate) * 0.2 * Double(max(rows, columns)).squareRoot())
+      parallelFor(rows, grain: plan.grain) { range in
+        let p = parameters.base
+        let d = direction.base
+        for index in range.lowerBound * columns..<range.upperBound * columns {
+          p[index] = p[index] * shrink + pace * d[index]
+        }
+      }
+    }
+  }
+
+  /// Five Newton-Schulz steps of the quintic that lifts singular values between 0.01 and 1 of `x`
+  /// into 0.7 to 1.2, after dividing `x` by its Frobenius norm.
+  ///
+  ///     A = x xᵀ,  x = (a I + b A + c A²) x              (R <= C)
+  ///     A = xᵀ x,  x = x (a I + b A + c A²)              (R > C, the same with a smaller A)
+  ///
+  /// - Returns: Which of `x` and `spare`, both `[R, C]`, holds the result.
+  private func orthogonalized(_ x: View, spare: View, gram: View, polynomial: View) -> View {
+    let (a, b, c): (Float, Float, Float) = (3.4445, -4.7750, 2.0315)
+    let norm = sumOfSquares(x).squareRoot()
+    let scale = Float(1 / max(norm, 1e-30))
+    parallelFor(x.count, grain: 1 << 14) { range in
+      for index in range { x.base[index] *= scale }
+    }
+    let isTall = x.rows > x.columns
+    let size = gram.rows
+    var (from, to) = (x, spare)
+    for _ in 0..<5 {
+      let side: ProductFactor = isTall ? .stepMajor(from) : .placeMajor(from)
+      packedProduct(y: gram, left: side, right: side, accumulate: false)
+      packedProduct(
+        y: polynomial, left: .placeMajor(gram), right: .stepMajor(gram), accumulate: false)
+      parallelFor(size, grain: 16) { range in
+        for row in range {
+          let square = polynomial.base + row * size
+          let linear = gram.base + row * size
+          for column in 0..<size { square[column] = c * square[column] + b * linear[column] }
+          square[row] += a
+        }
+      }
+      packedProduct(
+        y: to, left: .placeMajor(isTall ? from : polynomial),
+        right: .stepMajor(isTall ? polynomial : from), accumulate: false)
+      (from, to) = (to, from)
+    }
+    return from
+  }
+}
+
+/// Floats of working memory that one step of Muon needs for a matrix.
+package func muonScratchFloats(rows: Int, columns: Int) -> Int {
+  MuonPlan(rows: rows, columns: columns).floats
+}
+
+/// Where the matrices of a step lie in its working memory: two of the weights' size and two squares
+/// of their short side.
+private struct MuonPlan {
+  let rows: Int
+  let columns: Int
+
+  /// Rows of one piece of elementwise work.
+  var grain: Int { max(1, (1 << 14) / columns) }
+
+  var floats: Int { 2 * rows * columns + 2 * short * short }
+
+  private var short: Int { min(rows, columns) }
+
+  func matrix(_ scratch: Buffer, _ index: Int) -> View {
+    View(scratch, offset: index * rows * columns, rows: rows, columns: columns)
+  }
+
+  func square(_ scratch: Buffer, _ index: Int) -> View {
+    View(
+      scratch, offset: 2 * rows * columns + index * short * short, rows: short, columns: short)
+  }
+}

@@ -1,0 +1,44 @@
+package import Tensor
+
+/// The linear layer `y = x wᵀ` without bias, `x [N, I]`, `w [O, I]`, `y [N, O]`.
+///
+/// Parameters accumulate (`dw +=`); `accumulate` chooses for activations, so that the branches of
+/// a residual stream can add up without a buffer in between.
+extension CPUKernels {
+  /// `y (+)= x wᵀ`; the bits of a row depend on its row of `x` and on `w` alone.
+  package func linearForward(y: View, x: View, w: View, accumulate: Bool) {
+    precondition(
+      y.rows == x.rows && x.columns == w.columns && y.columns == w.rows,
+      "y [\(y.rows), \(y.columns)], x [\(x.rows), \(x.columns)], w [\(w.rows), \(w.columns)]")
+    if y.rows < fewRows {
+      fewRowsForward(y: y, x: x, w: w, accumulate: accumulate)
+    } else {
+      packedProduct(y: y, left: .placeMajor(x), right: .placeMajor(w), accumulate: accumulate)
+    }
+  }
+
+  /// Few rows are copied out of bands sooner than all of `w` is packed.
+  private func fewRowsForward(y: View, x: View, w: View, accumulate: Bool) {
+    if x.hasOneBand && y.hasOneBand {
+      return rowProduct(y: y, x: x, w: w, accumulate: accumulate)
+    }
+    ScratchPool.borrow(x.count + y.count) { memory in
+      let plainX = View(memory, offset: 0, rows: x.rows, columns: x.columns)
+      let plainY = View(memory, offset: x.count, rows: y.rows, columns: y.columns)
+      plainX.copy(from: x)
+      if accumulate { plainY.copy(from: y) }
+      rowProduct(y: plainY, x: plainX, w: w, accumulate: accumulate)
+      y.copy(from: plainY)
+    }
+  }
+
+  /// `dx (+)= dy w`; `accumulate` chooses `+=`.
+  package func linearBackwardInput(dx: View, dy: View, w: View, accumulate: Bool) {
+    packedProduct(y: dx, left: .placeMajor(dy), right: .stepMajor(w), accumulate: accumulate)
+  }
+
+  /// `dw += dyᵀ x`; every element is summed over all positions by one thread.
+  package func linearBackwardWeight(dw: View, dy: View, x: View) {
+    packedProduct(y: dw, left: .stepMajor(dy), right: .stepMajor(x), accumulate: true)
+  }
+}

@@ -1,0 +1,81 @@
+import CBLAS
+import CPUBackend
+import Deterministic
+import Machine
+import Tensor
+
+/// What matrix products reach on this machine: the ruler of every figure "of the peak".
+package enum MatrixPeak {
+  /// Floating-point operations per second of `y = x wᵀ`, the best of several runs by our own product
+  /// and by OpenBLAS.
+  ///
+  /// OpenBLAS holds no regression of ours for the limit of the machine. But on a processor that is
+  /// newer than it, it may fall back to kernels that are ten times slower, and then ours is the ruler.
+  /// The size fits the cache well, and all threads have as much to do.
+  ///
+  /// Every figure is a ratio to this one, measured on the same machine in the same run with the same
+  /// number of threads.
+  ///
+  /// - Parameters:
+  ///   - seconds: Time to spend.
+  ///   - now: A clock, in seconds.
+  package static func measure(seconds: Double = 0.4, now: () -> Double = WallClock.seconds)
+    -> Double
+  {
+    let blocks = blocks(threads: Parallel.threads)
+    let x = View(rows: blocks * blockRows, columns: 1_024)
+    let w = View(rows: 1_024, columns: 1_024)
+    let y = View(rows: x.rows, columns: 1_024)
+    x.fill(0.5)
+    w.fill(0.25)
+    let ours = { CPUKernels().linearForward(y: y, x: x, w: w, accumulate: false) }
+    let library = {
+      _ = singleThreadedBLAS
+      parallelFor(blocks) { index in
+        let rows = index * blockRows..<(index + 1) * blockRows
+        libraryProduct(y.rows(rows), x.rows(rows), w)
+      }
+    }
+    // It has memory for so many callers at once, and ends the program of more.
+    let products = Parallel.threads <= 64 ? [ours, library] : [ours]
+    let flops = 2 * Double(x.rows) * 1_024 * 1_024
+    return flops / shortest(of: products, seconds: seconds, now: now)
+  }
+
+  /// Rows of one call of the library.
+  private static let blockRows = 192
+
+  /// How many blocks there are: eight or more, as many for each thread.
+  package static func blocks(threads: Int) -> Int { (8 + threads - 1) / threads * threads }
+
+  /// The shortest time that any of the products took, in turns.
+  ///
+  /// One that is far slower than another after two runs gets no more of the time.
+  package static func shortest(
+    of products: [() -> Void], seconds: Double, now: () -> Double
+  ) -> Double {
+    var best = [Double](repeating: .infinity, count: products.count)
+    var runs = 0
+    let end = now() + seconds
+    repeat {
+      let limit = runs < 2 ? .infinity : 2 * (best.min() ?? .infinity)
+      for (index, product) in products.enumerated() where best[index] <= limit {
+        let start = now()
+        product()
+        best[index] = min(best[index], now() - start)
+      }
+      runs += 1
+    } while now() < end
+    return best.min() ?? .infinity
+  }
+
+  /// OpenBLAS's own threads would be waited for by ours.
+  private static let singleThreadedBLAS: Void = openblas_set_num_threads(1)
+
+  /// `y = x wᵀ` by OpenBLAS, on the calling thread.
+  private static func libraryProduct(_ y: View, _ x: View, _ w: View) {
+    cblas_sgemm(
+      CblasRowMajor, CblasNoTrans, CblasTrans, Int32(y.rows), Int32(y.columns), Int32(x.columns), 1,
+      x.base, Int32(x.stride), w.base, Int32(w.stride), 0, y.base, Int32(y.stride))
+  }
+}

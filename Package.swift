@@ -75,9 +75,10 @@ let package = Package(
     .target(
       name: "CPUBackend", dependencies: ["CProcessor", "Deterministic", "Tensor"],
       swiftSettings: simd),
+    .target(name: "Backends", dependencies: ["CPUBackend", "Tensor"], swiftSettings: strict),
     .target(
       name: "Roofline",
-      dependencies: ["CBLAS", "CPUBackend", "Deterministic", "Machine", "Tensor"],
+      dependencies: ["CBLAS", "Deterministic", "Machine", "Tensor"],
       swiftSettings: strict),
     .target(
       name: "LMData", dependencies: ["CZstd", "Deterministic", "Storage"], path: "Sources/Data",
@@ -89,7 +90,7 @@ let package = Package(
       ],
       swiftSettings: strict),
     .target(
-      name: "Model", dependencies: ["CPUBackend", "Deterministic", "Tensor", "Storage"],
+      name: "Model", dependencies: ["Deterministic", "Tensor", "Storage"],
       swiftSettings: strict),
     .target(
       name: "Eval", dependencies: ["Model", "Deterministic", "Tensor", "LMData", "Storage"],
@@ -97,7 +98,7 @@ let package = Package(
     .target(
       name: "Train",
       dependencies: [
-        "Eval", "Model", "CPUBackend", "Deterministic", "Roofline", "Tensor", "LMData", "Storage",
+        "Eval", "Model", "Deterministic", "Tensor", "LMData", "Storage",
       ],
       swiftSettings: strict),
     .target(
@@ -105,7 +106,7 @@ let package = Package(
     .target(
       name: "Bench",
       dependencies: [
-        "Train", "Model", "CPUBackend", "Deterministic", "Machine", "Tensor", "LMData", "Tokenize",
+        "Train", "Model", "Backends", "Deterministic", "Machine", "Tensor", "LMData", "Tokenize",
         "Storage",
       ],
       swiftSettings: strict),
@@ -118,26 +119,31 @@ let package = Package(
     command(
       "lm-train",
       [
-        "Train", "Eval", "Model", "CPUBackend", "Deterministic", "Roofline", "Tensor", "LMData",
+        "Train", "Eval", "Model", "Backends", "Deterministic", "Roofline", "Tensor", "LMData",
         "Tokenize", "Storage",
       ]),
     command(
       "lm-eval",
       [
-        "Report", "Train", "Eval", "Model", "Deterministic", "Tensor", "LMData", "Tokenize",
+        "Report", "Train", "Eval", "Model", "Backends", "Deterministic", "Tensor", "LMData",
+        "Tokenize",
         "Storage",
       ]),
-    command("lm-sample", ["Eval", "Deterministic", "Tensor", "LMData", "Tokenize"]),
+    command("lm-sample", ["Eval", "Backends", "Deterministic", "Tensor", "LMData", "Tokenize"]),
     command(
       "lm-bench",
       [
-        "Bench", "Train", "Eval", "Model", "CPUBackend", "Deterministic", "Machine", "Roofline",
+        "Bench", "Train", "Eval", "Model", "Backends", "CPUBackend", "Deterministic", "Machine",
+        "Roofline",
         "Tensor", "LMData", "Tokenize", "Storage",
       ]),
 
     .target(
       name: "TestSupport",
-      dependencies: ["CPUBackend", "Deterministic", "Tensor", "LMData", "Storage"],
+      dependencies: [
+        "Backends", "CPUBackend", "Deterministic", "Tensor", "LMData", "Storage", "Model", "Eval",
+        "Train",
+      ],
       path: "Tests/TestSupport", swiftSettings: strict),
     tests("StorageTests", ["Storage"]),
     tests(
@@ -145,16 +151,18 @@ let package = Package(
       resources: [.copy("Fixtures")]),
     tests("LMDataTests", ["Deterministic", "LMData", "Storage"]),
     tests("TokenizeTests", ["Tokenize", "LMData", "Storage"]),
-    tests("ModelTests", ["Eval", "Model", "CPUBackend", "Deterministic", "Tensor", "Storage"]),
     tests(
-      "EvalTests", ["Eval", "Model", "CPUBackend", "Deterministic", "Tensor", "LMData", "Storage"]),
-    tests("BenchTests", ["Bench", "Model", "Tensor"]),
+      "ModelTests",
+      ["Eval", "Model", "Backends", "CPUBackend", "Deterministic", "Tensor", "Storage"]),
+    tests(
+      "EvalTests", ["Eval", "Model", "Backends", "Deterministic", "Tensor", "LMData", "Storage"]),
+    tests("BenchTests", ["Bench", "Model", "CPUBackend", "Tensor"]),
     tests("ReportTests", ["Report", "Train", "Eval", "LMData", "Model", "Storage"]),
     tests(
       "TrainTests", ["Train", "Eval", "Model", "Deterministic", "Tensor", "LMData", "Storage"]),
     .target(
       name: "FuzzTargets",
-      dependencies: ["Train", "Eval", "Model", "LMData", "Tokenize", "Storage"],
+      dependencies: ["Train", "Eval", "Model", "Backends", "LMData", "Tokenize", "Storage"],
       path: "Tests/FuzzTargets", swiftSettings: strict),
     tests("FuzzTests", ["Deterministic", "FuzzTargets"]),
     tests(

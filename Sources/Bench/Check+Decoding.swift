@@ -1,6 +1,5 @@
 import Machine
 import Model
-import Roofline
 import Tensor
 
 /// A piece costs what the attention promises, however long its past.
@@ -23,10 +22,11 @@ extension Check {
       let session = try warmSession(streams: 32)
       let before = Buffer.allocations
       for _ in 0..<8 {
-        let logits = session.step(Array(repeating: 3, count: 32))
+        let logits = try session.step(Array(repeating: 3, count: 32))
         // As if every sample had a copy of its row.
         if withFault {
-          _ = View(rows: 1, columns: logits.columns, elements: logits.rows(0..<1).elements)
+          kernels.copy(
+            logits.rows(0..<1), to: try kernels.makeView(rows: 1, columns: logits.columns))
         }
       }
       return Outcome(found: Buffer.allocations - before, expected: 0)
@@ -36,14 +36,14 @@ extension Check {
       let many = try warmSession(streams: 32)
       var (single, batched) = (Double.infinity, Double.infinity)
       for _ in 0..<5 {
-        single = min(single, seconds { for _ in 0..<32 { _ = one.step([3]) } })
+        single = min(single, try seconds { for _ in 0..<32 { _ = try one.step([3]) } })
         batched = min(
           batched,
-          seconds {
+          try seconds {
             if withFault {
-              for _ in 0..<32 { _ = one.step([3]) }
+              for _ in 0..<32 { _ = try one.step([3]) }
             } else {
-              _ = many.step(Array(repeating: 3, count: 32))
+              _ = try many.step(Array(repeating: 3, count: 32))
             }
           })
       }
@@ -53,23 +53,24 @@ extension Check {
 
   private static func states(_ attention: String) throws -> [Int] {
     let config = ModelConfig.small(try AttentionConfig(parsing: attention))
-    let trial = try AttentionTrial(config, length: 4_096)
-    let cache = trial.makeCache()
-    return (1...trial.length).compactMap { length in
-      cache.step(trial.row(length - 1))
-      return [1_024, 4_096].contains(length) ? cache.bytes : nil
+    let trial = try AttentionTrial(config, on: kernels, length: 4_096)
+    let state = try trial.makeState()
+    return try (1...trial.length).compactMap { length in
+      trial.step(try trial.row(length - 1), state)
+      return [1_024, 4_096].contains(length) ? state.bytes : nil
     }
   }
 
   /// Streams with a past of 70 pieces, whose caches have room.
   private static func warmSession(streams: Int) throws -> DecodeSession {
     let config = ModelConfig.small(.softmax)
-    let parameters = Parameters(config)
-    parameters.initialize(seed: 1)
-    let past = DecodeSession(try Transformer(config, parameters: parameters))
-    _ = past.read(Array(repeating: 3, count: 70))
+    let parameters = try Parameters(config, on: kernels)
+    try parameters.initialize(seed: 1)
+    let past = try DecodeSession(
+      try Transformer(config, parameters: parameters, kernels: kernels))
+    _ = try past.read(Array(repeating: 3, count: 70))
     let session = past.forked(streams)
-    for _ in 0..<2 { _ = session.step(Array(repeating: 3, count: streams)) }
+    for _ in 0..<2 { _ = try session.step(Array(repeating: 3, count: streams)) }
     return session
   }
 

@@ -1,4 +1,3 @@
-import CPUBackend
 import Model
 import Tensor
 import Train
@@ -29,9 +28,11 @@ extension Check {
         Check("working memory of hierarchical attention, 65,536 against 4,096") { withFault in
           let config = ModelConfig.small(try AttentionConfig(parsing: "hierarchical"))
           let bytes = try [4_096, 65_536].map { length in
-            WorkingMemory.release()
-            let mechanism = withFault ? LeakingAttention(config.mechanism) : config.mechanism
-            let trial = try AttentionTrial(config, mechanism: mechanism, length: length)
+            kernels.releaseWorkingMemory()
+            let own = try config.mechanism.makeOperator(on: kernels)
+            let trial = try AttentionTrial(
+              config, on: kernels,
+              attention: withFault ? LeakingAttention(own, on: kernels) : own, length: length)
             let before = Buffer.allocatedBytes
             trial.forward(step: 1)
             trial.backward(step: 1)
@@ -52,50 +53,52 @@ extension Check {
     private var step = 0
 
     init(_ attention: AttentionConfig, lengths: [Int], withFault: Bool) throws {
+      let kernels = Check.kernels
       var config = ModelConfig.small(attention)
       config.layers = 1
       batch = RandomBatch(lengths: lengths, vocabulary: config.vocabularySize)
       let positions = batch.ids.count
       plannedBytes =
-        4 * Buffer.bytes(count: ParameterLayout(config).count)
-        + Buffer.bytes(
-          count: Transformer.sharedFloats(config, training: positions, scoring: positions))
-        + WorkingMemory.bytes(
-          vocabulary: config.vocabularySize,
-          panels: Transformer.panelFloats(config, positions: positions),
-          attention: try AttentionTrial.workingMemory(
-            config, longest: lengths.max() ?? 0, positions: positions))
-      let parameters = Parameters(config)
-      parameters.initialize(seed: 1)
-      model = try Transformer(
-        config, parameters: parameters,
-        mechanism: withFault ? LeakingAttention(config.mechanism) : nil)
-      model.reserveTraining(positions, scoring: positions)
-      gradients = Parameters(config)
-      optimizer = Optimizer(OptimizerConfig(), model: config)
+        4 * kernels.bytes(count: ParameterLayout(config).count)
+        + kernels.bytes(
+          count: Transformer.activationNumbers(
+            config, training: positions, scoring: positions, heads: kernels.headLayout))
+        + kernels.workingBytes(
+          Transformer.workPlan(
+            config, positions: positions,
+            attention: try AttentionTrial.workingNeed(
+              config, on: kernels, longest: lengths.max() ?? 0, positions: positions)))
+      let parameters = try Parameters(config, on: kernels)
+      try parameters.initialize(seed: 1)
+      model = try Transformer(config, parameters: parameters, kernels: kernels) {
+        withFault ? LeakingAttention($0, on: kernels) : $0
+      }
+      try model.reserveTraining(positions, scoring: positions)
+      gradients = try Parameters(config, on: kernels)
+      optimizer = try Optimizer(OptimizerConfig(), model: config, on: kernels)
     }
 
     /// A step and a validation.
-    func take() {
+    func take() throws {
       step += 1
-      gradients.all.fill(0)
-      _ = model.accumulateGradients(
+      model.kernels.fill(gradients.all, with: 0)
+      _ = try model.accumulateGradients(
         ids: batch.ids, targets: batch.targets, starts: batch.starts,
         gradientScale: 1 / Float(batch.ids.count), dropout: nil,
         draw: .training(seed: 1, step: step), into: gradients)
       optimizer.update(
         model.parameters, gradients: gradients, step: step, rate: 1e-4,
-        gradientNorm: Optimizer.norm(gradients, kernels: model.kernels), kernels: model.kernels)
-      _ = model.nllNats(ids: batch.ids, targets: batch.targets, starts: batch.starts)
+        gradientNorm: try Optimizer.norm(gradients, kernels: model.kernels), kernels: model.kernels)
+      _ = try model.nllNats(ids: batch.ids, targets: batch.targets, starts: batch.starts)
     }
   }
 
   private static func allocated(_ attention: AttentionConfig, withFault: Bool) throws -> Outcome {
-    WorkingMemory.release()
+    kernels.releaseWorkingMemory()
     let before = Buffer.allocatedBytes
     let training = try Training(attention, lengths: [1_500, 300], withFault: withFault)
-    training.take()
-    training.take()
+    try training.take()
+    try training.take()
     let share = Double(Buffer.allocatedBytes - before) / Double(training.plannedBytes)
     let percent = (share * 1_000).rounded() / 10
     return Outcome(
@@ -106,10 +109,10 @@ extension Check {
     _ attention: AttentionConfig, withFault: Bool
   ) throws -> Outcome {
     let training = try Training(attention, lengths: [300, 70], withFault: withFault)
-    training.take()
-    training.take()
+    try training.take()
+    try training.take()
     let before = Buffer.allocations
-    training.take()
+    try training.take()
     return Outcome(found: Buffer.allocations - before, expected: 0)
   }
 }

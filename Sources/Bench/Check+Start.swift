@@ -11,15 +11,18 @@ extension Check {
       try Files.createDirectory(folder)
       defer { try? Files.remove(folder) }
       let config = ModelConfig.small(.softmax)
-      let written = Parameters(config)
-      written.initialize(seed: 1)
+      let written = try Parameters(config, on: kernels)
+      try written.initialize(seed: 1)
       try ModelFiles.write(config, written, directory: folder)
       let before = Buffer.allocatedBytes
       let opened =
-        withFault ? Parameters(config) : try ModelFiles.readWeights(config, directory: folder)
+        withFault
+        ? try Parameters(config, on: kernels)
+        : try ModelFiles.readWeights(config, directory: folder, on: kernels)
       if withFault { try ModelFiles.readWeights(into: opened, config, directory: folder) }
       let taken = Buffer.allocatedBytes - before
-      let isWhole = opened.finalNorm.elements == written.finalNorm.elements
+      let isWhole =
+        try kernels.numbers(of: opened.finalNorm) == kernels.numbers(of: written.finalNorm)
       return Outcome(
         found: isWhole ? "\(taken)" : "other weights", expected: "0", holds: isWhole && taken == 0)
     }

@@ -24,17 +24,20 @@ extension Check {
 
   private static func countedWork(training: Bool, withFault: Bool) throws -> Outcome {
     let config = ModelConfig.small(.softmax)
-    let parameters = Parameters(config)
-    parameters.initialize(seed: 1)
-    let kernels = CountingKernels()
+    let parameters = try Parameters(config, on: kernels)
+    try parameters.initialize(seed: 1)
+    guard let counted = kernels as? any SoftmaxAttentionKernels else {
+      throw DeviceError.unsupported(device: kernels.name, what: "softmax attention")
+    }
+    let kernels = CountingKernels(counted)
     let model = try Transformer(config, parameters: parameters, kernels: kernels)
     let batch = RandomBatch(lengths: [1, 9, 40, 23], vocabulary: config.vocabularySize)
     if training {
-      _ = model.accumulateGradients(
+      _ = try model.accumulateGradients(
         ids: batch.ids, targets: batch.targets, starts: batch.starts, gradientScale: 1,
-        dropout: nil, into: Parameters(config))
+        dropout: nil, into: Parameters(config, on: kernels))
     } else {
-      _ = model.nllNats(ids: batch.ids, targets: batch.targets, starts: batch.starts)
+      _ = try model.nllNats(ids: batch.ids, targets: batch.targets, starts: batch.starts)
     }
     var claimed = config
     if withFault { claimed.hidden += 1 }

@@ -1,3 +1,6 @@
+import Backends
+import Tensor
+
 /// A statement about the program that holds on any machine, however busy it is.
 package struct Check: Sendable {
   /// What was found.
@@ -21,6 +24,9 @@ package struct Check: Sendable {
     self.name = name
     self.run = run
   }
+
+  /// Where the checks run.
+  static let kernels = Backend.ofThisProcessor
 
   /// All there are, in the order of the report.
   package static func all() throws -> [Check] {

@@ -1,14 +1,13 @@
-import CPUBackend
 package import Deterministic
 import Synchronization
 package import Tensor
 
 /// The kernels, and beside them a count of the multiplications and additions of all matrix products.
-package final class CountingKernels: Kernels, SoftmaxAttentionKernels {
-  private let kernels = CPUKernels()
+package final class CountingKernels: SoftmaxAttentionKernels {
+  private let kernels: any SoftmaxAttentionKernels
   private let counted = Atomic<Int>(0)
 
-  package init() {}
+  package init(_ kernels: any SoftmaxAttentionKernels) { self.kernels = kernels }
 
   /// Floating-point operations of matrix products so far; attention is not among them.
   package var flops: Int { counted.load(ordering: .relaxed) }
@@ -34,13 +33,13 @@ package final class CountingKernels: Kernels, SoftmaxAttentionKernels {
     kernels.linearBackwardWeight(dw: dw, dy: dy, x: x)
   }
 
-  package func crossEntropyForward(nllNats: View, hidden: View, w: View, targets: [Int32]) {
+  package func crossEntropyForward(nllNats: View, hidden: View, w: View, targets: Indices) {
     count(1, hidden.rows, w)
     kernels.crossEntropyForward(nllNats: nllNats, hidden: hidden, w: w, targets: targets)
   }
 
   package func crossEntropyForwardBackward(
-    nllNats: View, dHidden: View, dw: View, hidden: View, w: View, targets: [Int32],
+    nllNats: View, dHidden: View, dw: View, hidden: View, w: View, targets: Indices,
     gradientScale: Float
   ) {
     count(3, hidden.rows, w)
@@ -51,11 +50,11 @@ package final class CountingKernels: Kernels, SoftmaxAttentionKernels {
 
   // MARK: Passed on
 
-  package func embeddingForward(y: View, ids: [Int32], table: View) {
+  package func embeddingForward(y: View, ids: Indices, table: View) {
     kernels.embeddingForward(y: y, ids: ids, table: table)
   }
 
-  package func embeddingBackward(dTable: View, dy: View, ids: [Int32]) {
+  package func embeddingBackward(dTable: View, dy: View, ids: Indices) {
     kernels.embeddingBackward(dTable: dTable, dy: dy, ids: ids)
   }
 
@@ -70,13 +69,13 @@ package final class CountingKernels: Kernels, SoftmaxAttentionKernels {
   }
 
   package func rotary(
-    x: View, positions: [Int32], headWidth: Int, theta: Double, inverse: Bool
+    x: View, positions: Indices, headWidth: Int, theta: Double, inverse: Bool
   ) {
     kernels.rotary(
       x: x, positions: positions, headWidth: headWidth, theta: theta, inverse: inverse)
   }
 
-  package func addSinusoidal(x: View, positions: [Int32], amplitude: Double) {
+  package func addSinusoidal(x: View, positions: Indices, amplitude: Double) {
     kernels.addSinusoidal(x: x, positions: positions, amplitude: amplitude)
   }
 
@@ -95,49 +94,78 @@ package final class CountingKernels: Kernels, SoftmaxAttentionKernels {
   }
 
   package func adamW(
-    parameters: View, gradients: View, firstMoment: View, secondMoment: View, rate: Float,
-    beta1: Float, beta2: Float, epsilon: Float, decay: Float, step: Int, gradientScale: Float
+    parameters: View, gradients: View, firstMoment: View, secondMoment: View, _ step: AdamWStep
   ) {
     kernels.adamW(
       parameters: parameters, gradients: gradients, firstMoment: firstMoment,
-      secondMoment: secondMoment, rate: rate, beta1: beta1, beta2: beta2, epsilon: epsilon,
-      decay: decay, step: step, gradientScale: gradientScale)
+      secondMoment: secondMoment, step)
   }
 
-  package func muon(
-    parameters: View, gradients: View, momentum: View, rate: Float, beta: Float, decay: Float,
-    gradientScale: Float
-  ) {
-    kernels.muon(
-      parameters: parameters, gradients: gradients, momentum: momentum, rate: rate, beta: beta,
-      decay: decay, gradientScale: gradientScale)
+  package func muon(parameters: View, gradients: View, momentum: View, _ step: MuonStep) {
+    kernels.muon(parameters: parameters, gradients: gradients, momentum: momentum, step)
   }
 
-  package func sumOfSquares(_ x: View) -> Double { kernels.sumOfSquares(x) }
-
-  package func softmaxAttentionForward(
-    o: View, lse: View, q: View, k: View, v: View, bias: View?, starts: [Int], heads: Int,
-    scale: Float
-  ) {
-    kernels.softmaxAttentionForward(
-      o: o, lse: lse, q: q, k: k, v: v, bias: bias, starts: starts, heads: heads, scale: scale)
+  package func sumOfSquares(_ x: View) throws(DeviceError) -> Double {
+    try kernels.sumOfSquares(x)
   }
 
-  package func softmaxAttentionBackward(
-    dq: View, dk: View, dv: View, dBias: View?, dO: View, o: View, lse: View, q: View, k: View,
-    v: View, bias: View?, starts: [Int], heads: Int, scale: Float
-  ) {
-    kernels.softmaxAttentionBackward(
-      dq: dq, dk: dk, dv: dv, dBias: dBias, dO: dO, o: o, lse: lse, q: q, k: k, v: v, bias: bias,
-      starts: starts, heads: heads, scale: scale)
+  package func softmaxAttention(
+    _ shape: SoftmaxShape
+  ) throws(DeviceError) -> any AttentionOperator {
+    try kernels.softmaxAttention(shape)
+  }
+}
+
+// MARK: Memory
+
+extension CountingKernels {
+  package var name: String { kernels.name }
+  package var promises: Promises { kernels.promises }
+  package var headLayout: HeadLayout { kernels.headLayout }
+
+  package func makeBuffer(count: Int) throws(DeviceError) -> Buffer {
+    try kernels.makeBuffer(count: count)
   }
 
-  package func softmaxAttentionDecode(
-    o: View, q: View, keys: View, values: View, bias: View?, length: Int, heads: Int,
-    scale: Float
-  ) {
-    kernels.softmaxAttentionDecode(
-      o: o, q: q, keys: keys, values: values, bias: bias, length: length, heads: heads,
-      scale: scale)
+  package func bytes(count: Int) -> Int { kernels.bytes(count: count) }
+
+  package func borrow(
+    _ bytes: UnsafeRawBufferPointer, type: NumberType, release: @escaping @Sendable () -> Void
+  ) -> Buffer? {
+    kernels.borrow(bytes, type: type, release: release)
   }
+
+  package func fill(_ x: View, with value: Float) { kernels.fill(x, with: value) }
+
+  package func copy(_ source: View, to destination: View) { kernels.copy(source, to: destination) }
+
+  package func read(_ x: View, into numbers: inout [Float]) throws(DeviceError) {
+    try kernels.read(x, into: &numbers)
+  }
+
+  package func write(_ numbers: [Float], to x: View) throws(DeviceError) {
+    try kernels.write(numbers, to: x)
+  }
+
+  package func write(
+    _ bytes: UnsafeRawBufferPointer, type: NumberType, to x: View
+  ) throws(DeviceError) {
+    try kernels.write(bytes, type: type, to: x)
+  }
+
+  package func withFloats(of x: View, _ body: (UnsafeRawBufferPointer) throws -> Void) throws {
+    try kernels.withFloats(of: x, body)
+  }
+
+  package func place(_ numbers: [Int32]) throws(DeviceError) -> Indices {
+    try kernels.place(numbers)
+  }
+
+  package func synchronize() throws(DeviceError) { try kernels.synchronize() }
+
+  package func workingNeed(_ body: () -> Void) -> WorkingNeed { kernels.workingNeed(body) }
+
+  package func workingBytes(_ plan: WorkPlan) -> Int { kernels.workingBytes(plan) }
+
+  package func releaseWorkingMemory() { kernels.releaseWorkingMemory() }
 }

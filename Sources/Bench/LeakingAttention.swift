@@ -1,43 +1,45 @@
-import Model
 import Tensor
 
 /// An attention that keeps an L×L buffer of every forward pass: the fault that the checks of memory
 /// must find.
-struct LeakingAttention: AttentionMechanism {
+struct LeakingAttention: AttentionOperator {
   private final class Leak: @unchecked Sendable {
     // Unchecked because only the thread of the forward passes touches it.
     var buffers: [View] = []
   }
 
-  private let base: any AttentionMechanism
+  private let base: any AttentionOperator
+  private let device: any Device
   private let leak = Leak()
 
-  init(_ base: any AttentionMechanism) { self.base = base }
+  init(_ base: any AttentionOperator, on device: any Device) {
+    self.base = base
+    self.device = device
+  }
 
-  var biasLength: Int? { base.biasLength }
-  var ownWeights: [AttentionWeight] { base.ownWeights }
-  var readsInput: Bool { base.readsInput }
-  var savedRows: Int { base.savedRows }
-
-  func forward(_ tensors: AttentionTensors, _ pass: AttentionPass, kernels: any Kernels) {
-    for (start, end) in zip(pass.starts, pass.starts.dropFirst()) {
-      leak.buffers.append(View(rows: end - start, columns: end - start))
+  func forward(_ tensors: AttentionTensors, _ pass: AttentionPass) {
+    let starts = pass.sequences.starts
+    for (start, end) in zip(starts, starts.dropFirst()) {
+      if let square = try? device.makeView(rows: end - start, columns: end - start) {
+        leak.buffers.append(square)
+      }
     }
-    base.forward(tensors, pass, kernels: kernels)
+    base.forward(tensors, pass)
   }
 
   func backward(
-    _ tensors: AttentionTensors, _ gradients: AttentionGradients, _ pass: AttentionPass,
-    kernels: any Kernels
+    _ tensors: AttentionTensors, _ gradients: AttentionGradients, _ pass: AttentionPass
   ) {
-    base.backward(tensors, gradients, pass, kernels: kernels)
+    base.backward(tensors, gradients, pass)
   }
 
-  func makeCache(
-    layer: Int, draw: AttentionDraw, kernels: any Kernels
-  ) -> any AttentionCache {
-    base.makeCache(layer: layer, draw: draw, kernels: kernels)
+  func makeState(
+    _ widths: HeadWidths, layer: Int, draw: AttentionDraw
+  ) throws(DeviceError) -> any AttentionState {
+    try base.makeState(widths, layer: layer, draw: draw)
   }
 
-  func work(length: Int) -> AttentionWork { base.work(length: length) }
+  func step(_ tensors: AttentionTensors, _ states: [any AttentionState]) {
+    base.step(tensors, states)
+  }
 }

@@ -35,4 +35,18 @@ package struct CounterRandom: Sendable {
     let angle = 2 * Double.pi * uniform(pair + 1)
     return radius * (index & 1 == 0 ? cos(angle) : sin(angle))
   }
+
+  /// Normal numbers `range` of the stream, with mean 0, by all threads.
+  package func gaussians(_ range: Range<Int>, deviation: Double) -> [Float] {
+    [Float](unsafeUninitializedCapacity: range.count) { buffer, count in
+      nonisolated(unsafe) let buffer = buffer
+      parallelFor(range.count, grain: 1 << 14) { piece in
+        for index in piece {
+          buffer.initializeElement(
+            at: index, to: Float(deviation * gaussian(UInt64(range.lowerBound + index))))
+        }
+      }
+      count = range.count
+    }
+  }
 }

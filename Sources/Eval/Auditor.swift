@@ -103,8 +103,11 @@ package struct Auditor {
     try model.planScoring(
       starts: [0, longest, max(longest, positions)], purpose: purpose, advice: advice)
     try MemoryLimit.require(
-      Activations.bytes(model.config, positions: max(longest, positions), training: false)
-        + Buffer.bytes(count: longest * model.config.vocabularySize),
+      model.kernels.bytes(
+        count: Activations.numbers(
+          model.config, positions: max(longest, positions), training: false,
+          heads: model.kernels.headLayout))
+        + model.kernels.bytes(count: longest * model.config.vocabularySize),
       for: purpose, advice: advice)
   }
 
@@ -130,7 +133,7 @@ package struct Auditor {
   private func nll(_ variations: [Variation]) throws -> [[Float]] {
     var starts = [0]
     for variation in variations { starts.append(starts[starts.count - 1] + variation.ids.count) }
-    let all = model.nllNats(
+    let all = try model.nllNats(
       ids: variations.flatMap(\.ids), targets: variations.flatMap(\.targets), starts: starts)
     try progress(all.count)
     return zip(starts, starts.dropFirst()).map { Array(all[$0..<$1]) }
@@ -280,10 +283,10 @@ package struct Auditor {
       let rows = sequence.ids.indices.filter { (position + $0) % step == 0 }
       position += sequence.ids.count
       if rows.isEmpty { continue }
-      let logits = model.logits(ids: sequence.ids, starts: [0, sequence.ids.count])
+      let logits = try model.logits(ids: sequence.ids, starts: [0, sequence.ids.count])
       let scores = try nll([Variation(sequence)])[0]
       for row in rows {
-        let values = logits.rows(row..<row + 1).elements.map(Double.init)
+        let values = try model.kernels.numbers(of: logits.rows(row..<row + 1)).map(Double.init)
         let normaliser = Double(scores[row]) + values[Int(sequence.targets[row])]
         let sum = values.reduce(0) { $0 + exp($1 - normaliser) }
         check.record(failures: abs(sum - 1) <= Self.sumTolerance ? 0 : 1) {
@@ -303,18 +306,18 @@ package struct Auditor {
       requirement: "piece by piece gives the bits of the full pass, alone and beside others")
     let longest = sequences.sorted { $0.ids.count > $1.ids.count }.prefix(Self.decoded)
     for (index, sequence) in longest.enumerated() {
-      let full = model.logits(ids: sequence.ids, starts: [0, sequence.ids.count])
+      let full = try model.logits(ids: sequence.ids, starts: [0, sequence.ids.count])
       let prompt = 1 + Int(random.bits(~UInt64(index)) % UInt64(sequence.ids.count))
-      let session = DecodeSession(model)
-      var rows = session.read(Array(sequence.ids[..<prompt]))
+      let session = try DecodeSession(model)
+      var rows = try session.read(Array(sequence.ids[..<prompt]))
       let streams = session.forked(3)
       for position in prompt - 1..<sequence.ids.count {
         if position >= prompt {
-          rows = streams.step(Array(repeating: sequence.ids[position], count: 3))
+          rows = try streams.step(Array(repeating: sequence.ids[position], count: 3))
         }
-        let expected = full.rows(position..<position + 1).elements
+        let expected = try model.kernels.numbers(of: full.rows(position..<position + 1))
         for stream in 0..<rows.rows {
-          let found = rows.rows(stream..<stream + 1).elements
+          let found = try model.kernels.numbers(of: rows.rows(stream..<stream + 1))
           let different = Self.differences(found, expected)
           check.record(expected.count, failures: different.count) {
             "\(sequence.place): logit \(different[0]) after piece \(position) is "

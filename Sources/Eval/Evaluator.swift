@@ -41,7 +41,7 @@ package struct Evaluator {
   package func score(_ batch: Batch, place: String? = nil) throws -> [SequenceScore] {
     guard batch.positions > 0 else { return [] }
     try plan(batch.starts, place: place)
-    let nll = model.nllNats(ids: batch.ids, targets: batch.targets, starts: batch.starts)
+    let nll = try model.nllNats(ids: batch.ids, targets: batch.targets, starts: batch.starts)
     return zip(batch.starts, batch.starts.dropFirst()).map { start, end in
       SequenceScore(
         targets: Array(batch.targets[start..<end]), nllNats: Array(nll[start..<end]))

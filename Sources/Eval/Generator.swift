@@ -78,8 +78,9 @@ package struct Generator {
     onPiece: (Int, Int32) throws -> Void = { _, _ in }, _ body: ([Continuation]) throws -> Void
   ) throws {
     let limit = min(maximumPieces, try Self.room(after: prompt.count, in: model.config))
-    let past = DecodeSession(model)
-    let logits = try past.read([model.config.bosID] + prompt, advice: "shorten it").elements
+    let past = try DecodeSession(model)
+    let logits = try model.kernels.numbers(
+      of: past.read([model.config.bosID] + prompt, advice: "shorten it"))
     let end = first + count
     let streams = streams(after: past, pieces: prompt.count + limit)
     for start in stride(from: first, to: end, by: streams) {
@@ -95,7 +96,7 @@ package struct Generator {
   private func streams(after past: DecodeSession, pieces: Int) -> Int {
     // A cache holds at least so many positions from the first.
     let growth = Double(max(64, pieces)) / Double(max(64, past.length))
-    let stream = 1.5 * growth * Double(past.bytes) + 4 * Double(model.config.vocabularySize)
+    let stream = 1.5 * growth * Double(past.bytes) + 8 * Double(model.config.vocabularySize)
     let room = Double(MemoryLimit.current().room) / 2
     return max(1, Int(min(Double(Self.streams), room / max(1, stream))))
   }
@@ -105,7 +106,8 @@ package struct Generator {
     onPiece: (Int, Int32) throws -> Void
   ) throws -> [Continuation] {
     var results = Array(repeating: Continuation(), count: samples.count)
-    var drawn = try draw(samples: Array(samples), step: 0, from: nil, first: first)
+    var drawn = try draw(samples: Array(samples), step: 0, from: first)
+    var logits: [Float] = []
     var session: DecodeSession?
     var open = Array(samples)
     for step in 0..<limit {
@@ -127,31 +129,28 @@ package struct Generator {
       } else {
         session = past.forked(kept.count)
       }
-      guard let logits = session?.step(taken) else { preconditionFailure("no session") }
+      guard let session else { preconditionFailure("no session") }
+      try model.kernels.read(session.step(taken), into: &logits)
       open = kept.map { open[$0] }
-      drawn = try draw(samples: open, step: step + 1, from: logits, first: first)
+      drawn = try draw(samples: open, step: step + 1, from: logits)
     }
     return results
   }
 
-  /// One piece for every sample, from its row of the logits or from what all begin with.
-  private func draw(
-    samples: [Int], step: Int, from logits: View?, first: [Float]
-  ) throws -> [Int32] {
+  /// One piece for every sample.
+  ///
+  /// - Parameter logits: A row for every sample, or one row for all.
+  private func draw(samples: [Int], step: Int, from logits: [Float]) throws -> [Int32] {
+    let width = model.config.vocabularySize
+    let isShared = logits.count == width
     var pieces = [Int32](repeating: -1, count: samples.count)
     let sampler = sampler
     pieces.withUnsafeMutableBufferPointer { buffer in
       nonisolated(unsafe) let pieces = buffer
       parallelFor(samples.count) { stream in
-        let piece =
-          if let logits {
-            try? logits.withRow(stream) {
-              try sampler.choose($0, sample: samples[stream], step: step)
-            }
-          } else {
-            try? sampler.choose(first, sample: samples[stream], step: step)
-          }
-        pieces[stream] = piece ?? -1
+        let first = isShared ? 0 : stream * width
+        let row = logits.span.extracting(first..<first + width)
+        pieces[stream] = (try? sampler.choose(row, sample: samples[stream], step: step)) ?? -1
       }
     }
     guard !pieces.contains(-1) else { throw EvaluationError.noLogits(step: step) }

@@ -78,18 +78,17 @@ package struct Sampler: Sendable {
   ///   - step: Pieces of it drawn before.
   /// - Throws: `EvaluationError.noLogits` for a logit that is NaN or +∞, or if all are -∞.
   package func choose(_ logits: [Float], sample: Int, step: Int) throws(EvaluationError) -> Int32 {
-    try logits.span.withUnsafeBufferPointer { (logits) throws(EvaluationError) in
-      try choose(logits, sample: sample, step: step)
-    }
+    try choose(logits.span, sample: sample, step: step)
   }
 
   /// The next piece of a sample, from logits where they lie.
   package func choose(
-    _ logits: UnsafeBufferPointer<Float>, sample: Int, step: Int
+    _ logits: Span<Float>, sample: Int, step: Int
   ) throws(EvaluationError) -> Int32 {
     precondition(logits.count == isExcluded.count)
     var best = -1
-    for (id, logit) in logits.enumerated() where !isExcluded[id] {
+    for id in logits.indices where !isExcluded[id] {
+      let logit = logits[id]
       guard logit < .infinity else { throw .noLogits(step: step) }
       if best < 0 || logit > logits[best] { best = id }
     }
@@ -117,26 +116,25 @@ package struct Sampler: Sendable {
 
   /// A draw from all pieces: the sums of the general way, and no list of candidates.
   private func drawFromAll(
-    _ logits: UnsafeBufferPointer<Float>, best: Int, uniform: Double
+    _ logits: Span<Float>, best: Int, uniform: Double
   ) -> Int32 {
     let (largest, temperature) = (Double(logits[best]), options.temperature)
-    return withUnsafeTemporaryAllocation(of: Double.self, capacity: logits.count) { weights in
-      var mass = 0.0
-      for id in logits.indices {
-        let weight = isExcluded[id] ? 0 : exp((Double(logits[id]) - largest) / temperature)
-        weights[id] = weight
-        mass += weight
-      }
-      let target = uniform * mass
-      var passed = 0.0
-      var last = best
-      for id in weights.indices where weights[id] > 0 {
-        passed += weights[id]
-        if target < passed { return Int32(id) }
-        last = id
-      }
-      return Int32(last)
+    var weights = [Double](repeating: 0, count: logits.count)
+    var mass = 0.0
+    for id in logits.indices {
+      let weight = isExcluded[id] ? 0 : exp((Double(logits[id]) - largest) / temperature)
+      weights[id] = weight
+      mass += weight
     }
+    let target = uniform * mass
+    var passed = 0.0
+    var last = best
+    for id in weights.indices where weights[id] > 0 {
+      passed += weights[id]
+      if target < passed { return Int32(id) }
+      last = id
+    }
+    return Int32(last)
   }
 
   /// A piece that may be drawn.
@@ -153,14 +151,15 @@ package struct Sampler: Sendable {
   }
 
   private func candidates(
-    _ logits: UnsafeBufferPointer<Float>, largest: Float
+    _ logits: Span<Float>, largest: Float
   ) -> [Candidate] {
     var least = -Float.infinity
     if options.topK > 0 && options.topK < logits.count && logits.count > Self.sortedAtOnce {
       least = leastKept(logits, count: options.topK)
     }
     var kept: [Candidate] = []
-    for (id, logit) in logits.enumerated() where !isExcluded[id] && logit >= least {
+    for id in logits.indices where !isExcluded[id] && logits[id] >= least {
+      let logit = logits[id]
       let weight = exp((Double(logit) - Double(largest)) / options.temperature)
       kept.append(Candidate(id: Int32(id), logit: logit, weight: weight))
     }
@@ -190,14 +189,14 @@ package struct Sampler: Sendable {
   /// A bound that the `count` largest logits reach, and few others.
   ///
   /// Counts logits by their upper 16 bits, which sort as the numbers do.
-  private func leastKept(_ logits: UnsafeBufferPointer<Float>, count: Int) -> Float {
+  private func leastKept(_ logits: Span<Float>, count: Int) -> Float {
     func bucket(_ logit: Float) -> Int {
       // Adding zero makes one zero of both.
       let bits = (logit + 0).bitPattern
       return Int((bits >> 31 == 0 ? bits | 1 << 31 : ~bits) >> 16)
     }
     var counts = [Int32](repeating: 0, count: 1 << 16)
-    for (id, logit) in logits.enumerated() where !isExcluded[id] { counts[bucket(logit)] += 1 }
+    for id in logits.indices where !isExcluded[id] { counts[bucket(logits[id])] += 1 }
     var remaining = count
     for index in counts.indices.reversed() where counts[index] > 0 {
       remaining -= Int(counts[index])

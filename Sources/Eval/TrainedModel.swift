@@ -1,6 +1,7 @@
 package import LMData
 package import Model
 import Storage
+package import Tensor
 
 /// A checkpoint as the commands use it: weights, tokenizer and where they came from.
 package struct TrainedModel {
@@ -19,6 +20,7 @@ package struct TrainedModel {
   ///
   /// - Parameters:
   ///   - given: A run folder, whose newest checkpoint is taken, or one checkpoint.
+  ///   - kernels: Where the model runs.
   ///   - verifyingWeights: Whether the weights are read whole and compared with their sum, or
   ///     mapped and read as they are needed.
   ///   - damaged: Checkpoints of a run that are known to be of no use, and why.
@@ -26,7 +28,8 @@ package struct TrainedModel {
   ///     `tokenizer.model` is missing.
   ///   - note: Told, a sentence each, of checkpoints of a run that were passed over.
   package init(
-    _ given: String, verifyingWeights: Bool, damaged: [String: String] = [:],
+    _ given: String, on kernels: any Kernels, verifyingWeights: Bool,
+    damaged: [String: String] = [:],
     rebuiltTokenizer: ((_ folder: String) throws -> [UInt8])? = nil,
     note: (String) -> Void = { _ in }
   ) throws {
@@ -39,7 +42,7 @@ package struct TrainedModel {
       try CheckpointFolder.verify(
         path, only: names + (verifyingWeights ? [ModelFiles.weightsName] : []))
     }
-    let (config, weights, hasOwnHead) = try ModelFiles.open(directory: path)
+    let (config, weights, hasOwnHead) = try ModelFiles.open(directory: path, on: kernels)
     let tokenizerPath = path + "/" + CheckpointFolder.tokenizerName
     if let rebuiltTokenizer, !Files.exists(tokenizerPath) {
       tokenizer = try rebuiltTokenizer(path)
@@ -47,7 +50,7 @@ package struct TrainedModel {
       tokenizer = try Files.contents(of: tokenizerPath)
     }
     tokenizerSHA256 = SHA256.hexDigest(of: tokenizer)
-    model = try Transformer(config, parameters: weights)
+    model = try Transformer(config, parameters: weights, kernels: kernels)
     if hasOwnHead {
       notes.append(
         "\(path): tie_word_embeddings is true, but lm_head.weight has other values than the embeddings; "
@@ -66,7 +69,7 @@ package struct TrainedModel {
   }
 
   /// The same weights under another attention, for example the expectation of a sampled one.
-  package func model(with attention: AttentionConfig) throws(ModelError) -> Transformer {
+  package func model(with attention: AttentionConfig) throws -> Transformer {
     var config = config
     config.attention = attention
     return try Transformer(config, parameters: model.parameters, kernels: model.kernels)

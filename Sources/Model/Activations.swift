@@ -9,8 +9,8 @@ package struct Activations: Sendable {
   package struct Layer: Sendable {
     package let input: View  // [N, C] residual stream before the layer
     package let inputRstd: View  // [1, N]
-    package let qkv: View  // [N, 3C] in bands of heads, after the rotation
-    package let attended: View  // [N, C] in bands of heads
+    package let qkv: View  // [N, 3C] heads as the device lays them out, after the rotation
+    package let attended: View  // [N, C] heads as the device lays them out
     package let saved: View  // what the attention keeps, [savedRows, N]
     package let middle: View  // [N, C] residual stream between attention and feed-forward
     package let middleRstd: View  // [1, N]
@@ -32,28 +32,34 @@ package struct Activations: Sendable {
     package let residual: View  // [N, C]
     package let normed: View  // [N, C]
     package let branch: View  // [N, C]
-    package let attended: View  // [N, C] in bands of heads
-    package let qkv: View  // [N, 3C] in bands of heads
+    package let attended: View  // [N, C] heads as the device lays them out
+    package let qkv: View  // [N, 3C] heads as the device lays them out
     package let product: View  // [N, F]
     package let gateUp: View  // [N, 2F]
   }
 
-  /// Floats that are carved from one buffer.
-  package static func floats(_ config: ModelConfig, positions: Int, training: Bool) -> Int {
-    var walk = Walk(buffer: nil)
-    _ = Self.carve(config, positions: positions, training: training, &walk)
-    return walk.offset
+  /// Numbers that are carved from one buffer.
+  package static func numbers(
+    _ config: ModelConfig, positions: Int, training: Bool, heads: HeadLayout
+  ) -> Int {
+    var arena = Arena(buffer: nil, heads: heads)
+    _ = Self.carve(config, positions: positions, training: training, &arena)
+    return arena.offset
   }
 
-  /// Bytes of that buffer.
-  package static func bytes(_ config: ModelConfig, positions: Int, training: Bool) -> Int {
-    floats(config, positions: positions, training: training) * MemoryLayout<Float>.stride
-  }
-
-  /// - Parameter buffer: At least ``floats(_:positions:training:)``; what it holds is overwritten.
-  package init(_ config: ModelConfig, positions: Int, training: Bool, in buffer: Buffer) {
-    var walk = Walk(buffer: buffer)
-    let parts = Self.carve(config, positions: positions, training: training, &walk)
+  /// Carves the views from one buffer, whose contents are overwritten.
+  ///
+  /// - Parameters:
+  ///   - config: Dimensions of the model.
+  ///   - positions: Positions of the largest batch.
+  ///   - training: Whether there is a backward pass.
+  ///   - buffer: At least ``numbers(_:positions:training:heads:)``.
+  ///   - heads: How the device wants the heads of an attention.
+  package init(
+    _ config: ModelConfig, positions: Int, training: Bool, in buffer: Buffer, heads: HeadLayout
+  ) {
+    var arena = Arena(buffer: buffer, heads: heads)
+    let parts = Self.carve(config, positions: positions, training: training, &arena)
     layers = parts.layers
     output = parts.output
     outputRstd = parts.outputRstd
@@ -78,36 +84,38 @@ package struct Activations: Sendable {
   }
 
   /// Hands out views one after the other; without a buffer it only counts.
-  private struct Walk {
+  private struct Arena {
     let buffer: Buffer?
+    let heads: HeadLayout
     var offset = 0
     static let nothing = Buffer(count: 0)
 
     /// A size past every machine stays at that: a data set that lies about its longest sentence is
     /// refused for want of memory.
-    private mutating func advance(by floats: (partialValue: Int, overflow: Bool)) {
-      let most = Buffer.mostFloats
+    private mutating func advance(by numbers: (partialValue: Int, overflow: Bool)) {
+      let most = Buffer.mostNumbers
       offset =
-        floats.overflow || floats.partialValue > most - offset - 15
-        ? most : offset + (floats.partialValue + 15) / 16 * 16
+        numbers.overflow || numbers.partialValue > most - offset - 15
+        ? most : offset + (numbers.partialValue + 15) / 16 * 16
     }
 
-    mutating func take(_ rows: Int, _ columns: Int) -> View {
+    mutating func carve(_ rows: Int, _ columns: Int) -> View {
       defer { advance(by: rows.multipliedReportingOverflow(by: columns)) }
       guard let buffer else { return View(Self.nothing, offset: 0, rows: 0, columns: 0) }
       return View(buffer, offset: offset, rows: rows, columns: columns)
     }
 
-    /// A matrix whose heads lie in one piece each.
-    mutating func take(_ rows: Int, _ columns: Int, headWidth: Int) -> View {
+    /// A matrix of attention heads.
+    mutating func carve(_ rows: Int, _ columns: Int, headWidth: Int) -> View {
+      if case .rows = heads { return carve(rows, columns) }
       let first = offset
       // Bands are rounded up one by one; the columns of a head are as good as all for a plan so large.
       let plain = rows.multipliedReportingOverflow(by: columns)
-      if plain.overflow || plain.partialValue > Buffer.mostFloats {
+      if plain.overflow || plain.partialValue > Buffer.mostNumbers {
         advance(by: plain)
       } else {
         advance(
-          by: (View.floats(rows: rows, columns: columns, bandWidth: headWidth), overflow: false))
+          by: (View.numbers(rows: rows, columns: columns, bandWidth: headWidth), overflow: false))
       }
       guard let buffer else { return View(Self.nothing, offset: 0, rows: 0, columns: 0) }
       return View(buffer, offset: first, rows: rows, columns: columns, bandWidth: headWidth)
@@ -115,51 +123,51 @@ package struct Activations: Sendable {
   }
 
   private static func carve(
-    _ config: ModelConfig, positions: Int, training: Bool, _ walk: inout Walk
+    _ config: ModelConfig, positions: Int, training: Bool, _ arena: inout Arena
   ) -> Parts {
     let rows = positions
     let width = config.width
     let savedRows = config.mechanism.savedRows
     func layer(input: View, middle: View) -> Layer {
       Layer(
-        input: input, inputRstd: walk.take(1, rows),
-        qkv: walk.take(rows, 3 * width, headWidth: config.headWidth),
-        attended: walk.take(rows, width, headWidth: config.headWidth),
-        saved: walk.take(savedRows, rows),
+        input: input, inputRstd: arena.carve(1, rows),
+        qkv: arena.carve(rows, 3 * width, headWidth: config.headWidth),
+        attended: arena.carve(rows, width, headWidth: config.headWidth),
+        saved: arena.carve(savedRows, rows),
         middle: middle,
-        middleRstd: walk.take(1, rows), gateUp: walk.take(rows, 2 * config.hidden))
+        middleRstd: arena.carve(1, rows), gateUp: arena.carve(rows, 2 * config.hidden))
     }
     var layers: [Layer] = []
     let output: View
     if training {
-      var input = walk.take(rows, width)
+      var input = arena.carve(rows, width)
       for _ in 0..<config.layers {
-        layers.append(layer(input: input, middle: walk.take(rows, width)))
-        input = walk.take(rows, width)
+        layers.append(layer(input: input, middle: arena.carve(rows, width)))
+        input = arena.carve(rows, width)
       }
       output = input
     } else {
       // One residual stream, added to in place.
-      output = walk.take(rows, width)
+      output = arena.carve(rows, width)
       layers = Array(repeating: layer(input: output, middle: output), count: config.layers)
     }
     return Parts(
-      layers: layers, output: output, outputRstd: walk.take(1, rows),
-      normed: walk.take(rows, width), product: walk.take(rows, config.hidden),
-      branch: walk.take(rows, width), nllNats: walk.take(1, rows),
-      gradients: training ? carveGradients(config, rows: rows, &walk) : nil)
+      layers: layers, output: output, outputRstd: arena.carve(1, rows),
+      normed: arena.carve(rows, width), product: arena.carve(rows, config.hidden),
+      branch: arena.carve(rows, width), nllNats: arena.carve(1, rows),
+      gradients: training ? carveGradients(config, rows: rows, &arena) : nil)
   }
 
   private static func carveGradients(
-    _ config: ModelConfig, rows: Int, _ walk: inout Walk
+    _ config: ModelConfig, rows: Int, _ arena: inout Arena
   ) -> Gradients {
     let width = config.width
     return Gradients(
-      residual: walk.take(rows, width), normed: walk.take(rows, width),
-      branch: walk.take(rows, width),
-      attended: walk.take(rows, width, headWidth: config.headWidth),
-      qkv: walk.take(rows, 3 * width, headWidth: config.headWidth),
-      product: walk.take(rows, config.hidden),
-      gateUp: walk.take(rows, 2 * config.hidden))
+      residual: arena.carve(rows, width), normed: arena.carve(rows, width),
+      branch: arena.carve(rows, width),
+      attended: arena.carve(rows, width, headWidth: config.headWidth),
+      qkv: arena.carve(rows, 3 * width, headWidth: config.headWidth),
+      product: arena.carve(rows, config.hidden),
+      gateUp: arena.carve(rows, 2 * config.hidden))
   }
 }

@@ -41,7 +41,9 @@ enum DropoutSite {
 ///     output = middle + Wdown swiglu(Wgu rmsnorm(middle))
 struct Block {
   let config: ModelConfig
-  let mechanism: any AttentionMechanism
+  let attention: any AttentionOperator
+  /// Whether the attention reads the layer's input beside queries, keys and values.
+  let readsInput: Bool
   let kernels: any Kernels
   let index: Int
   let weights: LayerParameters
@@ -63,25 +65,25 @@ struct Block {
     AttentionTensors(
       q: kept.qkv.columns(0..<width), k: kept.qkv.columns(width..<2 * width),
       v: kept.qkv.columns(2 * width..<3 * width), bias: weights.bias, o: kept.attended,
-      saved: kept.saved, input: scratch.normed, own: weights.own)
+      saved: kept.saved, input: readsInput ? scratch.normed : nil, own: weights.own)
   }
 
   /// Rotates queries and keys, which stand side by side: `2H` heads in one call.
-  private func rotate(_ qkv: View, positions: [Int32], inverse: Bool) {
+  private func rotate(_ qkv: View, positions: Indices, inverse: Bool) {
     guard config.position == .rotary else { return }
     kernels.rotary(
       x: qkv.columns(0..<2 * width), positions: positions, headWidth: config.headWidth,
       theta: config.rotaryTheta, inverse: inverse)
   }
 
-  func forward(positions: [Int32], _ pass: AttentionPass, dropout: Dropout?) {
-    projectQKV(positions: positions)
-    mechanism.forward(tensors(), pass, kernels: kernels)
+  func forward(_ pass: AttentionPass, dropout: Dropout?) {
+    projectQKV(positions: pass.sequences.positions)
+    attention.forward(tensors(), pass)
     finish(dropout: dropout)
   }
 
   /// First part: queries, keys and values of every position.
-  func projectQKV(positions: [Int32]) {
+  func projectQKV(positions: Indices) {
     kernels.rmsNormForward(
       y: scratch.normed, rstd: kept.inputRstd, x: kept.input, gain: weights.inputNorm,
       epsilon: config.normEpsilon)
@@ -89,29 +91,11 @@ struct Block {
     rotate(kept.qkv, positions: positions, inverse: false)
   }
 
-  /// Attention of positions that continue streams, through their caches.
+  /// Attention of positions that continue streams.
   ///
-  /// - Parameter caches: One for every row, each another stream, or one for all, which follow one
+  /// - Parameter states: One for every row, each another stream, or one for all, which follow one
   ///   another in its stream.
-  func attend(caches: [any AttentionCache]) {
-    let t = tensors()
-    let step = { @Sendable (row: Int, cache: any AttentionCache) in
-      let range = row..<row + 1
-      cache.step(
-        AttentionTensors(
-          q: t.q.rows(range), k: t.k.rows(range), v: t.v.rows(range), bias: t.bias,
-          o: t.o.rows(range), saved: t.saved.columns(range), input: t.input.rows(range),
-          own: t.own))
-    }
-    if caches.count == 1 {
-      for row in 0..<t.q.rows { step(row, caches[0]) }
-      return
-    }
-    precondition(caches.count == t.q.rows, "\(caches.count) caches for \(t.q.rows) rows")
-    // Unsafe because a cache need not be Sendable; each belongs to one row, and so to one thread.
-    nonisolated(unsafe) let caches = caches
-    parallelFor(caches.count) { row in step(row, caches[row]) }
-  }
+  func attend(_ states: [any AttentionState]) { attention.step(tensors(), states) }
 
   /// Last part: output projection and feed-forward layer, each joining the residual stream.
   func finish(dropout: Dropout?) {
@@ -132,7 +116,9 @@ struct Block {
   private func join(
     _ sum: View, from residual: View, branch: View, weights: View, site: UInt64, dropout: Dropout?
   ) {
-    if sum.offset != residual.offset || sum.buffer !== residual.buffer { sum.copy(from: residual) }
+    if sum.offset != residual.offset || sum.buffer !== residual.buffer {
+      kernels.copy(residual, to: sum)
+    }
     guard let dropout, dropout.probability > 0 else {
       kernels.linearForward(y: sum, x: branch, w: weights, accumulate: true)
       return
@@ -145,8 +131,7 @@ struct Block {
   /// Turns the gradient of the layer's output into that of its input, in place in `d.residual`,
   /// and adds to the gradients of its weights.
   func backward(
-    d: Activations.Gradients, dWeights: LayerParameters, positions: [Int32],
-    _ pass: AttentionPass, dropout: Dropout?
+    d: Activations.Gradients, dWeights: LayerParameters, _ pass: AttentionPass, dropout: Dropout?
   ) {
     let dFeedForward = branchGradient(d, site: DropoutSite.feedForward, dropout: dropout)
     kernels.linearBackwardInput(
@@ -170,17 +155,17 @@ struct Block {
     kernels.rmsNormForward(
       y: scratch.normed, rstd: kept.inputRstd, x: kept.input, gain: weights.inputNorm,
       epsilon: config.normEpsilon)
-    mechanism.backward(
+    attention.backward(
       tensors(),
       AttentionGradients(
         dO: d.attended, dq: d.qkv.columns(0..<width), dk: d.qkv.columns(width..<2 * width),
-        dv: d.qkv.columns(2 * width..<3 * width), dBias: dWeights.bias, dInput: d.normed,
-        dOwn: dWeights.own),
-      pass, kernels: kernels)
-    rotate(d.qkv, positions: positions, inverse: true)
+        dv: d.qkv.columns(2 * width..<3 * width), dBias: dWeights.bias,
+        dInput: readsInput ? d.normed : nil, dOwn: dWeights.own),
+      pass)
+    rotate(d.qkv, positions: pass.sequences.positions, inverse: true)
     kernels.linearBackwardWeight(dw: dWeights.qkv, dy: d.qkv, x: scratch.normed)
     kernels.linearBackwardInput(
-      dx: d.normed, dy: d.qkv, w: weights.qkv, accumulate: mechanism.readsInput)
+      dx: d.normed, dy: d.qkv, w: weights.qkv, accumulate: readsInput)
     kernels.rmsNormBackward(
       dx: d.residual, dGain: dWeights.inputNorm, dy: d.normed, x: kept.input,
       gain: weights.inputNorm, rstd: kept.inputRstd)

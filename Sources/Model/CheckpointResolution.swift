@@ -60,7 +60,7 @@ extension CheckpointFolder {
       try verify(checkpoint, only: names + (verifyingWeights ? [ModelFiles.weightsName] : []))
     }
     let config = try ModelFiles.readConfig(directory: checkpoint)
-    _ = try ModelFiles.readWeights(config, directory: checkpoint)
+    try ModelFiles.checkWeights(config, directory: checkpoint)
   }
 
   /// What is wrong with the file that names the newest checkpoint, if anything is.

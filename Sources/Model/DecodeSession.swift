@@ -1,13 +1,13 @@
 import Storage
 package import Tensor
 
-/// Streams that grow one piece at a time, each with a cache per layer.
+/// Streams that grow one piece at a time, each with a state per layer.
 ///
-/// A step gives the same bits as the full forward pass over the stream: a row of a product does not
-/// depend on the rows beside it, and every attention cache repeats the order of its full pass.
+/// Where the device promises it, a step gives the same bits as the full forward pass over the stream: a row of a product does not
+/// depend on the rows beside it, and every attention repeats the order of its full pass.
 package final class DecodeSession {
   private let model: Transformer
-  private var caches: [[any AttentionCache]]  // [layer][stream]
+  private var states: [[any AttentionState]]  // [layer][stream]
   private var lengths: [Int]
   private var logits: View?  // [streams or more, V], written by every step
 
@@ -15,21 +15,23 @@ package final class DecodeSession {
   private static let prefillRows = 192
 
   /// One empty stream.
-  package init(_ model: Transformer) {
+  package init(_ model: Transformer) throws(DeviceError) {
     self.model = model
-    let mechanism = model.mechanism
-    caches = (0..<model.config.layers).map { layer in
-      [
-        mechanism.makeCache(
-          layer: layer, draw: .evaluation(seed: model.evaluationSeed), kernels: model.kernels)
-      ]
+    let width = model.config.headWidth
+    states = []
+    for layer in 0..<model.config.layers {
+      states.append([
+        try model.attention.makeState(
+          HeadWidths(keys: width, values: width), layer: layer,
+          draw: .evaluation(seed: model.evaluationSeed))
+      ])
     }
     lengths = [0]
   }
 
-  private init(_ model: Transformer, caches: [[any AttentionCache]], lengths: [Int]) {
+  private init(_ model: Transformer, states: [[any AttentionState]], lengths: [Int]) {
     self.model = model
-    self.caches = caches
+    self.states = states
     self.lengths = lengths
   }
 
@@ -39,8 +41,8 @@ package final class DecodeSession {
   /// Streams of this session.
   package var streams: Int { lengths.count }
 
-  /// Memory of all caches, in bytes.
-  package var bytes: Int { caches.joined().reduce(0) { $0 + $1.bytes } }
+  /// Memory of all states, in bytes.
+  package var bytes: Int { states.joined().reduce(0) { $0 + $1.bytes } }
 
   /// Reads pieces into the only stream, if there is memory to remember them.
   ///
@@ -49,30 +51,30 @@ package final class DecodeSession {
   /// - Throws: `MemoryShortage` after the first pieces.
   package func read(_ ids: [Int32], advice: String) throws -> View {
     let first = min(ids.count, Self.prefillRows)
-    let logits = read(Array(ids[..<first]))
+    let logits = try read(Array(ids[..<first]))
     if first == ids.count { return logits }
-    // Caches grow with the pieces at most, and one is copied at a time where they double.
+    // States grow with the pieces at most, and one is copied at a time where they double.
     let growth = Double(bytes) * Double(ids.count) / Double(first)
     try MemoryLimit.require(
       Int(min(1.5 * growth, Double(1 << 60))), for: "a prompt of \(ids.count) pieces",
       advice: advice)
-    return read(Array(ids[first...]))
+    return try read(Array(ids[first...]))
   }
 
   /// Reads pieces into the only stream.
   ///
   /// - Returns: Logits after the last of them, `[1, V]`, until the next step.
-  package func read(_ ids: [Int32]) -> View {
+  package func read(_ ids: [Int32]) throws(DeviceError) -> View {
     precondition(streams == 1 && !ids.isEmpty, "a prompt is read before the session is forked")
     var first = 0
     while true {
       let chunk = Array(ids[first..<min(ids.count, first + Self.prefillRows)])
       let positions = chunk.indices.map { Int32(lengths[0] + $0) }
-      let hidden = model.continued(ids: chunk, positions: positions, caches: caches)
+      let hidden = try model.continued(ids: chunk, positions: positions, states: states)
       lengths[0] += chunk.count
       first += chunk.count
       if first == ids.count {
-        return project(hidden.rows(chunk.count - 1..<chunk.count))
+        return try project(hidden.rows(chunk.count - 1..<chunk.count))
       }
     }
   }
@@ -81,7 +83,7 @@ package final class DecodeSession {
   package func forked(_ count: Int) -> DecodeSession {
     precondition(streams == 1 && count >= 1)
     return DecodeSession(
-      model, caches: caches.map { layer in (0..<count).map { _ in layer[0].copy() } },
+      model, states: states.map { layer in (0..<count).map { _ in layer[0].copy() } },
       lengths: Array(repeating: lengths[0], count: count))
   }
 
@@ -89,21 +91,22 @@ package final class DecodeSession {
   ///
   /// - Parameter ids: One piece a stream.
   /// - Returns: Logits of the next piece of every stream, `[streams, V]`, until the next step.
-  package func step(_ ids: [Int32]) -> View {
+  package func step(_ ids: [Int32]) throws(DeviceError) -> View {
     precondition(ids.count == streams, "\(ids.count) pieces for \(streams) streams")
-    let hidden = model.continued(
-      ids: ids, positions: lengths.map(Int32.init), caches: caches)
+    let hidden = try model.continued(
+      ids: ids, positions: lengths.map(Int32.init), states: states)
     for stream in lengths.indices { lengths[stream] += 1 }
-    return project(hidden)
+    return try project(hidden)
   }
 
   /// The logits of hidden states, in memory that is used again: a step allocates nothing.
-  private func project(_ hidden: View) -> View {
+  private func project(_ hidden: View) throws(DeviceError) -> View {
     let memory: View
     if let logits, logits.rows >= hidden.rows {
       memory = logits
     } else {
-      memory = View(rows: hidden.rows, columns: model.config.vocabularySize)
+      memory = try model.kernels.makeView(
+        rows: hidden.rows, columns: model.config.vocabularySize)
       logits = memory
     }
     let rows = memory.rows(0..<hidden.rows)
@@ -113,7 +116,7 @@ package final class DecodeSession {
 
   /// Drops streams that have ended.
   package func keep(_ kept: [Int]) {
-    caches = caches.map { layer in kept.map { layer[$0] } }
+    states = states.map { layer in kept.map { layer[$0] } }
     lengths = kept.map { lengths[$0] }
   }
 }

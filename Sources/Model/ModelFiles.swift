@@ -1,5 +1,5 @@
-package import Storage
-import Tensor
+import Storage
+package import Tensor
 
 /// The weights of a checkpoint on disk: `config.json` and `model.safetensors`.
 package enum ModelFiles {
@@ -14,7 +14,7 @@ package enum ModelFiles {
   /// Writes configuration and weights into a folder.
   package static func write(
     _ config: ModelConfig, _ parameters: Parameters, directory: String
-  ) throws(StorageError) {
+  ) throws {
     try JSONFile.write(config, to: directory + "/" + configName)
     try writeTensors(parameters, prefix: "", to: directory + "/" + weightsName)
   }
@@ -24,14 +24,14 @@ package enum ModelFiles {
   /// - Parameter prefix: Put before every name, for example `first_moment.`.
   package static func writeTensors(
     _ parameters: Parameters, prefix: String, to path: String
-  ) throws(StorageError) {
+  ) throws {
     try writeTensors([(prefix, parameters)], to: path)
   }
 
   /// Writes several buffers of one layout into one safetensors file.
   package static func writeTensors(
     _ groups: [(prefix: String, parameters: Parameters)], to path: String
-  ) throws(StorageError) {
+  ) throws {
     let tensors = groups.flatMap { group in
       group.parameters.layout.slots.map { (name: group.prefix + $0.name, shape: $0.shape) }
     }
@@ -39,9 +39,7 @@ package enum ModelFiles {
     // "pt" is what Hugging Face's loader asks for.
     try writer.append(SafetensorsHeader.encode(tensors, metadata: ["format": "pt"]))
     for group in groups {
-      let count = group.parameters.layout.count
-      try writer.append(
-        UnsafeRawBufferPointer(start: group.parameters.buffer.base, count: count * 4))
+      try group.parameters.device.withFloats(of: group.parameters.all) { try writer.append($0) }
     }
     try writer.finish()
   }
@@ -54,22 +52,44 @@ package enum ModelFiles {
   ///
   /// - Throws: `ModelError.file` if a tensor is missing, extra, or of another type or shape.
   package static func open(
-    directory: String
+    directory: String, on device: any Device
   ) throws -> (config: ModelConfig, parameters: Parameters, hasOwnHead: Bool) {
+    let (config, weights, hasOwnHead) = try stored(directory: directory)
+    return (config, try weights.parameters(config, on: device), hasOwnHead)
+  }
+
+  /// The configuration of a checkpoint, whose weights have been compared with it by name, type and
+  /// shape.
+  package static func check(directory: String) throws -> ModelConfig {
+    let (config, weights, _) = try stored(directory: directory)
+    try weights.check(ParameterLayout(config).slots, tied: config.tiedHead)
+    return config
+  }
+
+  private static func stored(
+    directory: String
+  ) throws -> (config: ModelConfig, weights: StoredWeights, hasOwnHead: Bool) {
     var config = try readConfig(directory: directory)
     let weights = try StoredWeights(path: directory + "/" + weightsName)
     let hasOwnHead = config.tiedHead ? try weights.hasOwnHead() : false
     if hasOwnHead { config.tiedHead = false }
-    return (config, try weights.parameters(config), hasOwnHead)
+    return (config, weights, hasOwnHead)
   }
 
-  /// The weights of a checkpoint of this configuration, as ``open(directory:)`` has them.
+  /// Throws unless the weights of a checkpoint are those of its configuration, by name, type and shape.
+  package static func checkWeights(_ config: ModelConfig, directory: String) throws {
+    let weights = try StoredWeights(path: directory + "/" + weightsName)
+    if config.tiedHead { try weights.checkHead() }
+    try weights.check(ParameterLayout(config).slots, tied: config.tiedHead)
+  }
+
+  /// The weights of a checkpoint of this configuration, as ``open(directory:on:)`` has them.
   package static func readWeights(
-    _ config: ModelConfig, directory: String
+    _ config: ModelConfig, directory: String, on device: any Device
   ) throws -> Parameters {
     let weights = try StoredWeights(path: directory + "/" + weightsName)
     if config.tiedHead { try weights.checkHead() }
-    return try weights.parameters(config)
+    return try weights.parameters(config, on: device)
   }
 
   /// Reads weights into memory of their own, to be trained further.
@@ -95,6 +115,6 @@ package enum ModelFiles {
       throw ModelError.file(
         path: path, problem: "found \(weights.count) tensors, expected \(expected)")
     }
-    for group in groups { weights.copy(into: group.parameters, prefix: group.prefix) }
+    for group in groups { try weights.copy(into: group.parameters, prefix: group.prefix) }
   }
 }

@@ -87,17 +87,27 @@ package struct ParameterLayout: Sendable {
 /// Weights, gradients or moments: one buffer in the order of the layout.
 package struct Parameters: Sendable {
   package let layout: ParameterLayout
+  /// Where the buffer lies.
+  package let device: any Device
   package let buffer: Buffer
   package let embedding: View  // [V, C]
   package let layers: [LayerParameters]
   package let finalNorm: View  // [1, C]
   package let head: View  // [V, C]; the embedding itself if tied
 
-  /// Zeroed, or over memory that is already filled in layout order.
-  package init(_ config: ModelConfig, buffer: Buffer? = nil) {
+  /// Zeroed memory of its own.
+  ///
+  /// - Throws: `DeviceError.outOfMemory` if there is no such memory.
+  package init(_ config: ModelConfig, on device: any Device) throws(DeviceError) {
+    self.init(
+      config, buffer: try device.makeBuffer(count: ParameterLayout(config).count), on: device)
+  }
+
+  /// Over memory that is already filled in layout order.
+  package init(_ config: ModelConfig, buffer: Buffer, on device: any Device) {
     let layout = ParameterLayout(config)
-    let buffer = buffer ?? Buffer(count: layout.count)
     precondition(buffer.count >= layout.count)
+    self.device = device
     func view(_ name: String, rows: Int? = nil) -> View {
       guard let slot = layout.slot(name) else { preconditionFailure("no parameter \(name)") }
       return View(buffer, offset: slot.offset, rows: rows ?? slot.rows, columns: slot.columns)
@@ -131,13 +141,21 @@ package struct Parameters: Sendable {
   package var all: View { View(buffer, offset: 0, rows: 1, columns: layout.count) }
 
   /// Draws the initial weights: normal numbers from (seed, position in the layout), gains 1.
-  package func initialize(seed: UInt64) {
+  ///
+  /// They are drawn on the host, so that a run begins with the same weights on every device.
+  package func initialize(seed: UInt64) throws(DeviceError) {
     for (index, slot) in layout.slots.enumerated() {
-      if let deviation = slot.initialDeviation {
-        view(slot).fillGaussian(
-          deviation: deviation, from: CounterRandom(seed: seed, 0x1417, UInt64(index)))
-      } else {
-        view(slot).fill(1)
+      guard let deviation = slot.initialDeviation else {
+        device.fill(view(slot), with: 1)
+        continue
+      }
+      let random = CounterRandom(seed: seed, 0x1417, UInt64(index))
+      // A part at a time: a table may be half of a model.
+      for first in stride(from: 0, to: slot.count, by: 1 << 20) {
+        let part = first..<min(slot.count, first + 1 << 20)
+        let numbers = random.gaussians(part, deviation: deviation)
+        try device.write(
+          numbers, to: View(buffer, offset: slot.offset + first, rows: 1, columns: part.count))
       }
     }
   }

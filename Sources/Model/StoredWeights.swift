@@ -29,8 +29,8 @@ struct StoredWeights {
       return false
     }
     guard head.shape == table.shape, let columns = head.shape.last, columns > 0,
-      let tableType = NumberType(rawValue: table.type),
-      let headType = NumberType(rawValue: head.type)
+      let tableType = NumberType(ofWeights: table.type),
+      let headType = NumberType(ofWeights: head.type)
     else {
       throw fail(
         "tensor \(head.name) is \(head.type) \(head.shape), but the embeddings of this tied model are "
@@ -39,11 +39,11 @@ struct StoredWeights {
     guard !head.range.isEmpty else { return false }
     // A row at a time: a table may be half of a model.
     var rows = [[Float]](repeating: [Float](repeating: 0, count: columns), count: 2)
-    for row in 0..<(head.range.count / (columns * headType.width)) {
+    for row in 0..<(head.range.count / (columns * headType.bytes)) {
       for (index, entry, type) in [(0, table, tableType), (1, head, headType)] {
-        let start = header.dataStart + entry.range.lowerBound + row * columns * type.width
+        let start = header.dataStart + entry.range.lowerBound + row * columns * type.bytes
         let source = UnsafeRawBufferPointer(
-          rebasing: file.bytes[start..<start + columns * type.width])
+          rebasing: file.bytes[start..<start + columns * type.bytes])
         rows[index].withUnsafeMutableBufferPointer { type.widen(source, into: $0) }
       }
       if rows[0] != rows[1] { return true }
@@ -60,23 +60,23 @@ struct StoredWeights {
   }
 
   /// The weights where they lie, or a copy if they lie otherwise.
-  func parameters(_ config: ModelConfig) throws(ModelError) -> Parameters {
+  func parameters(_ config: ModelConfig, on device: any Device) throws -> Parameters {
     let layout = ParameterLayout(config)
     try check(layout.slots, tied: config.tiedHead)
     let inOrder = header.entries.map(\.name) == layout.slots.map(\.name)
     let isWide = header.entries.allSatisfy { $0.type == "F32" }
-    guard inOrder, isWide, header.dataStart % 4 == 0, let base = file.bytes.baseAddress else {
-      let parameters = Parameters(config)
-      copy(into: parameters)
+    // Pages are read as they are touched.
+    guard inOrder, isWide,
+      let buffer = device.borrow(
+        UnsafeRawBufferPointer(
+          rebasing: file.bytes[header.dataStart..<header.dataStart + 4 * layout.count]),
+        type: .float32, release: { [file] in withExtendedLifetime(file) {} })
+    else {
+      let parameters = try Parameters(config, on: device)
+      try copy(into: parameters)
       return parameters
     }
-    // Pages are read as they are touched; nobody writes through this view.
-    let floats = UnsafeMutableRawPointer(mutating: base + header.dataStart)
-      .assumingMemoryBound(to: Float.self)
-    let buffer = Buffer(borrowing: floats, count: layout.count) { [file] in
-      withExtendedLifetime(file) {}
-    }
-    return Parameters(config, buffer: buffer)
+    return Parameters(config, buffer: buffer, on: device)
   }
 
   /// Throws unless the file has every slot, in its shape and a type that is read, and nothing else.
@@ -105,7 +105,7 @@ struct StoredWeights {
             + (slot.name == Self.headName && complete
               ? ", expected in a model without tie_word_embeddings" : ""))
       }
-      guard NumberType(rawValue: entry.type) != nil, entry.shape == slot.shape else {
+      guard NumberType(ofWeights: entry.type) != nil, entry.shape == slot.shape else {
         throw fail(
           "tensor \(entry.name) is \(entry.type) \(entry.shape), expected F32 \(slot.shape) "
             + "(BF16 and F16 are read too)")
@@ -122,7 +122,7 @@ struct StoredWeights {
   private static func isBuffer(_ name: String) -> Bool { name.contains("rotary_emb.inv_freq") }
 
   /// Fills weights whose slots were checked.
-  func copy(into parameters: Parameters, prefix: String = "") {
+  func copy(into parameters: Parameters, prefix: String = "") throws(DeviceError) {
     let hasTable = header.entries.contains { $0.name == prefix + Self.embeddingName }
     for entry in header.entries {
       guard entry.name.hasPrefix(prefix) else { continue }
@@ -130,13 +130,12 @@ struct StoredWeights {
       if name == Self.headName, !hasTable, parameters.layout.slot(name) == nil {
         name = Self.embeddingName
       }
-      guard let slot = parameters.layout.slot(name) else { continue }
+      guard let slot = parameters.layout.slot(name), let type = NumberType(ofWeights: entry.type)
+      else { continue }
       let start = header.dataStart + entry.range.lowerBound
       let source = file.bytes[start..<start + entry.range.count]
-      NumberType(rawValue: entry.type)?.widen(
-        UnsafeRawBufferPointer(rebasing: source),
-        into: UnsafeMutableBufferPointer(
-          start: parameters.buffer.base + slot.offset, count: slot.count))
+      try parameters.device.write(
+        UnsafeRawBufferPointer(rebasing: source), type: type, to: parameters.view(slot))
       // A tensor is needed once; a whole checkpoint in memory twice would be the run's peak.
       file.forget(start..<start + entry.range.count)
     }

@@ -1,4 +1,3 @@
-import CPUBackend
 package import Tensor
 
 /// The causal decoder: embedding, layers, norm, head; forward, backward and scoring.
@@ -9,7 +8,8 @@ package final class Transformer {
   package let config: ModelConfig
   package let parameters: Parameters
   package let kernels: any Kernels
-  let mechanism: any AttentionMechanism
+  let attention: any AttentionOperator
+  private let readsInput: Bool
   /// Names the random numbers of scoring and decoding, for attentions that draw any.
   package var evaluationSeed: UInt64 = 0
   private var activations: Activations?
@@ -22,42 +22,51 @@ package final class Transformer {
   private(set) var trainingBuffer: Buffer?
 
   /// - Parameters:
-  ///   - parameters: Filled weights of the same configuration.
-  ///   - mechanism: In place of the configuration's own attention, with the same weights and saved
-  ///     rows; tests put a faulty one here.
-  /// - Throws: `ModelError` if the configuration is no model.
+  ///   - config: Dimensions of the model.
+  ///   - parameters: Filled weights of the same configuration, on the device of the kernels.
+  ///   - kernels: Where it runs.
+  ///   - attention: Given the configuration's attention, returns what stands in its place; tests put a
+  ///     faulty one here.
+  /// - Throws: `ModelError` if the configuration is no model, `DeviceError` if the device has no such
+  ///   attention.
   package init(
-    _ config: ModelConfig, parameters: Parameters, kernels: any Kernels = CPUKernels(),
-    mechanism: (any AttentionMechanism)? = nil
-  ) throws(ModelError) {
+    _ config: ModelConfig, parameters: Parameters, kernels: any Kernels,
+    attention: (any AttentionOperator) -> any AttentionOperator = { $0 }
+  ) throws {
     try config.validate()
     self.config = config
     self.parameters = parameters
     self.kernels = kernels
-    self.mechanism = mechanism ?? config.mechanism
+    let mechanism = config.mechanism
+    readsInput = mechanism.readsInput
+    self.attention = attention(try mechanism.makeOperator(on: kernels))
   }
 
   // MARK: Scoring
 
   /// The negative log-probability of every target, in nats, `[N]`.
   ///
-  /// A position's figure depends on its own sequence up to it alone, bit for bit.
+  /// Where the device promises it, a position's figure depends on its own sequence up to it alone, bit
+  /// for bit.
   ///
   /// - Parameters:
   ///   - ids: Inputs, `[N]`; each sequence begins with `<s>` or the piece before its first target.
   ///   - targets: The pieces that follow, `[N]`.
   ///   - starts: First position of every sequence and, last, N.
-  package func nllNats(ids: [Int32], targets: [Int32], starts: [Int]) -> [Float] {
-    let hidden = hiddenStates(ids: ids, starts: starts)
-    let nll = reserve(ids.count).nllNats.columns(0..<ids.count)
-    kernels.crossEntropyForward(nllNats: nll, hidden: hidden, w: parameters.head, targets: targets)
-    return nll.elements
+  package func nllNats(
+    ids: [Int32], targets: [Int32], starts: [Int]
+  ) throws(DeviceError) -> [Float] {
+    let hidden = try hiddenStates(ids: ids, starts: starts)
+    let nll = try reserve(ids.count).nllNats.columns(0..<ids.count)
+    kernels.crossEntropyForward(
+      nllNats: nll, hidden: hidden, w: parameters.head, targets: try kernels.place(targets))
+    return try kernels.numbers(of: nll)
   }
 
   /// The logits of the next piece at every position, `[N, V]` in memory of their own.
-  package func logits(ids: [Int32], starts: [Int]) -> View {
-    let logits = View(rows: ids.count, columns: config.vocabularySize)
-    project(hiddenStates(ids: ids, starts: starts), into: logits)
+  package func logits(ids: [Int32], starts: [Int]) throws(DeviceError) -> View {
+    let logits = try kernels.makeView(rows: ids.count, columns: config.vocabularySize)
+    project(try hiddenStates(ids: ids, starts: starts), into: logits)
     return logits
   }
 
@@ -66,13 +75,13 @@ package final class Transformer {
     kernels.linearForward(y: logits, x: hidden, w: parameters.head, accumulate: false)
   }
 
-  private func hiddenStates(ids: [Int32], starts: [Int]) -> View {
-    let a = reserve(ids.count)
-    let positions = Self.positions(starts)
-    run(a, ids: ids, positions: positions, dropout: nil) { block in
+  private func hiddenStates(ids: [Int32], starts: [Int]) throws(DeviceError) -> View {
+    let a = try reserve(ids.count)
+    let sequences = try Sequences(starts, on: kernels)
+    let ids = try kernels.place(ids)
+    run(a, ids: ids, positions: sequences.positions, dropout: nil) { block in
       block.forward(
-        positions: positions,
-        AttentionPass(starts: starts, layer: block.index, draw: .evaluation(seed: evaluationSeed)),
+        AttentionPass(sequences, layer: block.index, draw: .evaluation(seed: evaluationSeed)),
         dropout: nil)
     }
     return normalised(a, rows: ids.count)
@@ -81,14 +90,18 @@ package final class Transformer {
   /// Hidden states of positions that continue streams, one row after the other.
   ///
   /// - Parameters:
+  ///   - ids: Inputs, one a row.
   ///   - positions: Position of each row inside its stream.
-  ///   - caches: For every layer, the cache of the stream each row belongs to; only one if all rows
+  ///   - states: For every layer, the state of the stream each row belongs to; only one if all rows
   ///     continue one stream.
-  func continued(ids: [Int32], positions: [Int32], caches: [[any AttentionCache]]) -> View {
-    let a = reserve(ids.count)
+  func continued(
+    ids: [Int32], positions: [Int32], states: [[any AttentionState]]
+  ) throws(DeviceError) -> View {
+    let a = try reserve(ids.count)
+    let (ids, positions) = (try kernels.place(ids), try kernels.place(positions))
     run(a, ids: ids, positions: positions, dropout: nil, inBands: false) { block in
       block.projectQKV(positions: positions)
-      block.attend(caches: caches[block.index])
+      block.attend(states[block.index])
       block.finish(dropout: nil)
     }
     return normalised(a, rows: ids.count)
@@ -110,40 +123,40 @@ package final class Transformer {
   package func accumulateGradients(
     ids: [Int32], targets: [Int32], starts: [Int], gradientScale: Float, dropout: Dropout?,
     draw: AttentionDraw = .evaluation(seed: 0), into gradients: Parameters
-  ) -> Double {
+  ) throws(DeviceError) -> Double {
     let rows = ids.count
-    let a = reserveTraining(rows)
+    let a = try reserveTraining(rows)
     guard let all = a.gradients else { preconditionFailure("activations without gradients") }
-    let positions = Self.positions(starts)
-    run(a, ids: ids, positions: positions, dropout: dropout) { block in
+    let sequences = try Sequences(starts, on: kernels)
+    let ids = try kernels.place(ids)
+    run(a, ids: ids, positions: sequences.positions, dropout: dropout) { block in
       block.forward(
-        positions: positions, AttentionPass(starts: starts, layer: block.index, draw: draw),
-        dropout: dropout)
+        AttentionPass(sequences, layer: block.index, draw: draw), dropout: dropout)
     }
     let hidden = normalised(a, rows: rows)
     let d = all.cut(rows)
     let nll = a.nllNats.columns(0..<rows)
     kernels.crossEntropyForwardBackward(
       nllNats: nll, dHidden: d.normed, dw: gradients.head, hidden: hidden, w: parameters.head,
-      targets: targets, gradientScale: gradientScale)
-    d.residual.fill(0)
+      targets: try kernels.place(targets), gradientScale: gradientScale)
+    kernels.fill(d.residual, with: 0)
     kernels.rmsNormBackward(
       dx: d.residual, dGain: gradients.finalNorm, dy: d.normed, x: a.output.rows(0..<rows),
       gain: parameters.finalNorm, rstd: a.outputRstd.columns(0..<rows))
     for layer in (0..<config.layers).reversed() {
       block(a, layer, rows: rows).backward(
-        d: d, dWeights: gradients.layers[layer], positions: positions,
-        AttentionPass(starts: starts, layer: layer, draw: draw), dropout: dropout)
+        d: d, dWeights: gradients.layers[layer],
+        AttentionPass(sequences, layer: layer, draw: draw), dropout: dropout)
     }
     dropout?.apply(to: d.residual, layer: 0, site: DropoutSite.embedding, kernels: kernels)
     kernels.embeddingBackward(dTable: gradients.embedding, dy: d.residual, ids: ids)
-    return nll.elements.reduce(0) { $0 + Double($1) }
+    return try kernels.numbers(of: nll).reduce(0) { $0 + Double($1) }
   }
 
   // MARK: Shared
 
   private func run(
-    _ a: Activations, ids: [Int32], positions: [Int32], dropout: Dropout?, inBands: Bool = true,
+    _ a: Activations, ids: Indices, positions: Indices, dropout: Dropout?, inBands: Bool = true,
     _ body: (Block) -> Void
   ) {
     let rows = ids.count
@@ -172,7 +185,7 @@ package final class Transformer {
     let kept = a.layers[layer].cut(rows)
     let next = layer + 1 < config.layers ? a.layers[layer + 1].input : a.output
     return Block(
-      config: config, mechanism: mechanism, kernels: kernels, index: layer,
+      config: config, attention: attention, readsInput: readsInput, kernels: kernels, index: layer,
       weights: parameters.layers[layer], kept: inBands ? kept : kept.withoutBands,
       output: next.rows(0..<rows),
       scratch: Block.Scratch(
@@ -180,16 +193,20 @@ package final class Transformer {
         branch: a.branch.rows(0..<rows)))
   }
 
-  private func reserve(_ rows: Int) -> Activations {
+  private func reserve(_ rows: Int) throws(DeviceError) -> Activations {
     if let activations, activations.capacity >= rows { return activations }
     activations = nil
     scoringBuffer = nil
-    let floats = Activations.floats(config, positions: rows, training: false)
+    let heads = kernels.headLayout
+    let count = Activations.numbers(config, positions: rows, training: false, heads: heads)
     // Nothing of a training step is needed after it, so scoring may write over it.
-    var buffer = trainingBuffer
-    if buffer.map({ $0.count < floats }) ?? true { buffer = Buffer(count: floats) }
-    guard let buffer else { preconditionFailure("no memory for activations") }
-    let grown = Activations(config, positions: rows, training: false, in: buffer)
+    let buffer: Buffer
+    if let trainingBuffer, trainingBuffer.count >= count {
+      buffer = trainingBuffer
+    } else {
+      buffer = try kernels.makeBuffer(count: count)
+    }
+    let grown = Activations(config, positions: rows, training: false, in: buffer, heads: heads)
     activations = grown
     scoringBuffer = buffer
     return grown
@@ -201,7 +218,9 @@ package final class Transformer {
   ///   - positions: Positions of the largest batch.
   ///   - scoring: Positions scored at a time between steps, in the same memory.
   @discardableResult
-  package func reserveTraining(_ positions: Int, scoring: Int = 0) -> Activations {
+  package func reserveTraining(
+    _ positions: Int, scoring: Int = 0
+  ) throws(DeviceError) -> Activations {
     if let trainingActivations, trainingActivations.capacity >= positions {
       return trainingActivations
     }
@@ -210,44 +229,14 @@ package final class Transformer {
     activations = nil
     scoringBuffer = nil
     trainingBuffer = nil
-    let buffer = Buffer(
-      count: Self.sharedFloats(config, training: positions, scoring: scoring))
-    let grown = Activations(config, positions: positions, training: true, in: buffer)
+    let heads = kernels.headLayout
+    let buffer = try kernels.makeBuffer(
+      count: Self.activationNumbers(
+        config, training: positions, scoring: scoring, heads: heads))
+    let grown = Activations(config, positions: positions, training: true, in: buffer, heads: heads)
     trainingBuffer = buffer
     trainingActivations = grown
     return grown
-  }
-
-  /// Floats of the activations of training and scoring, which take turns in one buffer.
-  package static func sharedFloats(_ config: ModelConfig, training: Int, scoring: Int) -> Int {
-    max(
-      Activations.floats(config, positions: training, training: true),
-      Activations.floats(config, positions: scoring, training: false))
-  }
-
-  /// Floats of panels of the largest product of a training step on that many positions.
-  package static func panelFloats(_ config: ModelConfig, positions: Int) -> Int {
-    let width = config.width
-    let layers = [
-      (3 * width, width), (width, width), (2 * config.hidden, width), (width, config.hidden),
-    ]
-    return layers.reduce(crossEntropyPanelFloats(vocabulary: config.vocabularySize, width: width)) {
-      let (outputs, inputs) = $1
-      return max(
-        $0, productPanelFloats(columns: outputs, steps: inputs),
-        productPanelFloats(columns: inputs, steps: outputs),
-        productPanelFloats(columns: inputs, steps: positions))
-    }
-  }
-
-  /// Position of every row inside its sequence.
-  static func positions(_ starts: [Int]) -> [Int32] {
-    var positions: [Int32] = []
-    positions.reserveCapacity(starts.last ?? 0)
-    for (start, end) in zip(starts, starts.dropFirst()) {
-      for position in 0..<(end - start) { positions.append(Int32(position)) }
-    }
-    return positions
   }
 }
 

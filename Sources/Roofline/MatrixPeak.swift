@@ -1,8 +1,7 @@
 import CBLAS
-import CPUBackend
 import Deterministic
 import Machine
-import Tensor
+package import Tensor
 
 /// What matrix products reach on this machine: the ruler of every figure "of the peak".
 package enum MatrixPeak {
@@ -17,18 +16,23 @@ package enum MatrixPeak {
   /// number of threads.
   ///
   /// - Parameters:
+  ///   - kernels: Whose product is measured; the library only where they work on this processor.
   ///   - seconds: Time to spend.
   ///   - now: A clock, in seconds.
-  package static func measure(seconds: Double = 0.4, now: () -> Double = WallClock.seconds)
-    -> Double
-  {
+  package static func measure(
+    _ kernels: any Kernels, seconds: Double = 0.4, now: () -> Double = WallClock.seconds
+  ) throws(DeviceError) -> Double {
     let blocks = blocks(threads: Parallel.threads)
-    let x = View(rows: blocks * blockRows, columns: 1_024)
-    let w = View(rows: 1_024, columns: 1_024)
-    let y = View(rows: x.rows, columns: 1_024)
-    x.fill(0.5)
-    w.fill(0.25)
-    let ours = { CPUKernels().linearForward(y: y, x: x, w: w, accumulate: false) }
+    let x = try kernels.makeView(rows: blocks * blockRows, columns: 1_024)
+    let w = try kernels.makeView(rows: 1_024, columns: 1_024)
+    let y = try kernels.makeView(rows: x.rows, columns: 1_024)
+    kernels.fill(x, with: 0.5)
+    kernels.fill(w, with: 0.25)
+    let ours = {
+      kernels.linearForward(y: y, x: x, w: w, accumulate: false)
+      // A product that failed is found when its memory is read, which nobody does here.
+      try? kernels.synchronize()
+    }
     let library = {
       _ = singleThreadedBLAS
       parallelFor(blocks) { index in
@@ -37,7 +41,8 @@ package enum MatrixPeak {
       }
     }
     // It has memory for so many callers at once, and ends the program of more.
-    let products = Parallel.threads <= 64 ? [ours, library] : [ours]
+    let isOfThisProcessor = x.buffer.home == .host && x.buffer.type == .float32
+    let products = isOfThisProcessor && Parallel.threads <= 64 ? [ours, library] : [ours]
     let flops = 2 * Double(x.rows) * 1_024 * 1_024
     return flops / shortest(of: products, seconds: seconds, now: now)
   }

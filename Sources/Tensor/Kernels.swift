@@ -1,18 +1,20 @@
 package import Deterministic
 
-/// Every operation of the model but attention, one forward and backward pair each; a back end
-/// implements it, and a protocol of its own for each attention it has.
+/// Every operation of the model but attention, one forward and backward pair each.
+///
+/// A back end implements it, and a protocol of its own for each attention it has. This file and its
+/// neighbours are all that the rest of the program knows of a back end.
 ///
 /// Gradients: `dx` is the gradient of `x` and has its shape. Gradients of parameters accumulate
 /// (`+=`); gradients of activations overwrite (`=`) unless the comment says otherwise. Sequences
 /// of a batch lie end to end: sequence `s` is the positions `starts[s]..<starts[s + 1]`.
-package protocol Kernels: Sendable {
+package protocol Kernels: Device {
   // MARK: Embedding
 
   /// Looks rows up: `y[n] = table[ids[n]]`. `y [N, C]`, `table [V, C]`.
-  func embeddingForward(y: View, ids: [Int32], table: View)
+  func embeddingForward(y: View, ids: Indices, table: View)
   /// Scatters: `dTable[ids[n]] += dy[n]`.
-  func embeddingBackward(dTable: View, dy: View, ids: [Int32])
+  func embeddingBackward(dTable: View, dy: View, ids: Indices)
 
   // MARK: Linear
 
@@ -44,7 +46,7 @@ package protocol Kernels: Sendable {
   ///   - headWidth: Width of a head, D; even.
   ///   - theta: Base of the angles.
   ///   - inverse: Rotates back, which is the backward pass.
-  func rotary(x: View, positions: [Int32], headWidth: Int, theta: Double, inverse: Bool)
+  func rotary(x: View, positions: Indices, headWidth: Int, theta: Double, inverse: Bool)
 
   // MARK: Sinusoidal position
 
@@ -54,7 +56,7 @@ package protocol Kernels: Sendable {
   ///   - x: `[N, C]`.
   ///   - positions: Position of each row inside its sequence, `[N]`.
   ///   - amplitude: Of every sine and cosine.
-  func addSinusoidal(x: View, positions: [Int32], amplitude: Double)
+  func addSinusoidal(x: View, positions: Indices, amplitude: Double)
 
   // MARK: SwiGLU
 
@@ -76,11 +78,11 @@ package protocol Kernels: Sendable {
 
   /// `nllNats[n] = -ln softmax(hidden wᵀ)[n, targets[n]]`, without ever holding `[N, V]`.
   /// `nllNats [1, N]`, `hidden [N, C]`, `w [V, C]`.
-  func crossEntropyForward(nllNats: View, hidden: View, w: View, targets: [Int32])
+  func crossEntropyForward(nllNats: View, hidden: View, w: View, targets: Indices)
   /// Forward and backward in one pass: also `dHidden = …`, `dw += …`, both multiplied by
   /// `gradientScale` (1 / pieces of the whole step).
   func crossEntropyForwardBackward(
-    nllNats: View, dHidden: View, dw: View, hidden: View, w: View, targets: [Int32],
+    nllNats: View, dHidden: View, dw: View, hidden: View, w: View, targets: Indices,
     gradientScale: Float)
 
   // MARK: Optimizer
@@ -95,23 +97,63 @@ package protocol Kernels: Sendable {
   ///   - gradients: Their gradients g.
   ///   - firstMoment: Running mean m.
   ///   - secondMoment: Running mean of squares v.
-  ///   - rate: Learning rate of this step.
-  ///   - beta1: b1.
-  ///   - beta2: b2.
-  ///   - epsilon: Added to the root.
-  ///   - decay: Weight decay.
-  ///   - step: t, from 1 on.
-  ///   - gradientScale: Multiplies every gradient first (clipping).
+  ///   - step: Rates and the number of the step.
   func adamW(
-    parameters: View, gradients: View, firstMoment: View, secondMoment: View, rate: Float,
-    beta1: Float, beta2: Float, epsilon: Float, decay: Float, step: Int, gradientScale: Float)
+    parameters: View, gradients: View, firstMoment: View, secondMoment: View, _ step: AdamWStep)
   /// One step of Muon (Jordan et al., 2024) on one contiguous matrix `[R, C]`.
   ///
   ///     m = b m + (1-b) g,  u = b m + (1-b) g
   ///     p = p · (1 - rate · decay) - rate · 0.2 · sqrt(max(R, C)) · orthogonal(u)
-  func muon(
-    parameters: View, gradients: View, momentum: View, rate: Float, beta: Float, decay: Float,
-    gradientScale: Float)
-  /// Sum of squares of contiguous elements, in Double, by fixed chunks in chunk order.
-  func sumOfSquares(_ x: View) -> Double
+  func muon(parameters: View, gradients: View, momentum: View, _ step: MuonStep)
+  /// Sum of squares of contiguous elements, in Double, by fixed chunks in chunk order; waits for the
+  /// device.
+  func sumOfSquares(_ x: View) throws(DeviceError) -> Double
+}
+
+/// The numbers of one step of AdamW.
+package struct AdamWStep: Sendable {
+  /// Learning rate.
+  package let rate: Float
+  package let beta1: Float
+  package let beta2: Float
+  /// Added to the root.
+  package let epsilon: Float
+  /// Weight decay.
+  package let decay: Float
+  /// t, from 1 on.
+  package let step: Int
+  /// Multiplies every gradient first (clipping).
+  package let gradientScale: Float
+
+  package init(
+    rate: Float, beta1: Float, beta2: Float, epsilon: Float, decay: Float, step: Int,
+    gradientScale: Float
+  ) {
+    self.rate = rate
+    self.beta1 = beta1
+    self.beta2 = beta2
+    self.epsilon = epsilon
+    self.decay = decay
+    self.step = step
+    self.gradientScale = gradientScale
+  }
+}
+
+/// The numbers of one step of Muon.
+package struct MuonStep: Sendable {
+  /// Learning rate.
+  package let rate: Float
+  /// Share of the momentum that stays.
+  package let beta: Float
+  /// Weight decay.
+  package let decay: Float
+  /// Multiplies every gradient first (clipping).
+  package let gradientScale: Float
+
+  package init(rate: Float, beta: Float, decay: Float, gradientScale: Float) {
+    self.rate = rate
+    self.beta = beta
+    self.decay = decay
+    self.gradientScale = gradientScale
+  }
 }

@@ -1,13 +1,26 @@
-/// The types of numbers that weights may have in a safetensors file.
-package enum NumberType: String {
+/// The types of numbers that memory and files hold, by their names in a safetensors file.
+package enum NumberType: String, Sendable {
+  case float64 = "F64"
   case float32 = "F32"
   /// The upper half of a float32.
   case brain16 = "BF16"
   /// IEEE 754 binary16.
   case half = "F16"
 
+  /// The type of weights in a file, if every number of it is a float32.
+  package init?(ofWeights name: String) {
+    guard let type = NumberType(rawValue: name), type != .float64 else { return nil }
+    self = type
+  }
+
   /// Bytes of one number.
-  package var width: Int { self == .float32 ? 4 : 2 }
+  package var bytes: Int {
+    switch self {
+    case .float64: 8
+    case .float32: 4
+    case .brain16, .half: 2
+    }
+  }
 
   /// Copies little-endian numbers into floats, which hold each of them exactly.
   ///
@@ -16,6 +29,7 @@ package enum NumberType: String {
     _ source: UnsafeRawBufferPointer, into target: UnsafeMutableBufferPointer<Float>
   ) {
     switch self {
+    case .float64: preconditionFailure("a double is no float32")
     case .float32: UnsafeMutableRawBufferPointer(target).copyMemory(from: source)
     case .brain16:
       Self.convert(source, into: target) { Float(bitPattern: UInt32($0) << 16) }

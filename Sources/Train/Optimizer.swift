@@ -11,15 +11,21 @@ package struct Optimizer {
   package let secondMoment: Parameters
 
   /// Moments of zero.
-  package init(_ config: OptimizerConfig, model: ModelConfig) {
+  ///
+  /// - Throws: `DeviceError.outOfMemory` if the device has no memory for them.
+  package init(
+    _ config: OptimizerConfig, model: ModelConfig, on device: any Device
+  ) throws(DeviceError) {
     self.config = config
-    firstMoment = Parameters(model)
-    secondMoment = Parameters(model)
+    firstMoment = try Parameters(model, on: device)
+    secondMoment = try Parameters(model, on: device)
   }
 
   /// The Euclidean norm of a whole gradient.
-  package static func norm(_ gradients: Parameters, kernels: any Kernels) -> Double {
-    kernels.sumOfSquares(gradients.all).squareRoot()
+  package static func norm(
+    _ gradients: Parameters, kernels: any Kernels
+  ) throws(DeviceError) -> Double {
+    try kernels.sumOfSquares(gradients.all).squareRoot()
   }
 
   /// Whether a gradient of this norm leaves finite weights and moments.
@@ -46,16 +52,19 @@ package struct Optimizer {
       if config.usesMuon(slot) {
         kernels.muon(
           parameters: parameters.view(slot), gradients: gradients.view(slot),
-          momentum: firstMoment.view(slot), rate: Float(rate), beta: Float(config.momentum),
-          decay: Float(config.weightDecay), gradientScale: Float(clip))
+          momentum: firstMoment.view(slot),
+          MuonStep(
+            rate: Float(rate), beta: Float(config.momentum), decay: Float(config.weightDecay),
+            gradientScale: Float(clip)))
         continue
       }
       kernels.adamW(
         parameters: parameters.view(slot), gradients: gradients.view(slot),
         firstMoment: firstMoment.view(slot), secondMoment: secondMoment.view(slot),
-        rate: Float(rate), beta1: Float(config.beta1), beta2: Float(config.beta2),
-        epsilon: Float(config.epsilon), decay: slot.decays ? Float(config.weightDecay) : 0,
-        step: step, gradientScale: Float(clip))
+        AdamWStep(
+          rate: Float(rate), beta1: Float(config.beta1), beta2: Float(config.beta2),
+          epsilon: Float(config.epsilon), decay: slot.decays ? Float(config.weightDecay) : 0,
+          step: step, gradientScale: Float(clip)))
     }
   }
 }

@@ -51,8 +51,8 @@ package struct RunVerification {
     var findings = checkpoints.map { checkpoint in
       finding(checkpoint) {
         try CheckpointFolder.verify(checkpoint, progress: progress)
-        let (config, weights, _) = try ModelFiles.open(directory: checkpoint)
-        return "\(config.attention), \(weights.layout.count) weights, all sums hold"
+        let config = try ModelFiles.check(directory: checkpoint)
+        return "\(config.attention), \(ParameterLayout(config).count) weights, all sums hold"
       }
     }
     guard isRun else { return findings + log(EvaluationLog.self) }

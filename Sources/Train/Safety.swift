@@ -1,5 +1,5 @@
 package import Model
-import Tensor
+package import Tensor
 
 /// What a run does about losses and gradients that cannot be right; part of its configuration,
 /// because it decides which steps are taken.
@@ -77,16 +77,18 @@ package struct TensorStatistics: Codable, Sendable, Equatable {
   /// The parameters with anything infinite in their gradient, or else those with the largest.
   package static func suspects(
     _ parameters: Parameters, gradients: Parameters, limit: Int = 5
-  ) -> [TensorStatistics] {
-    let all = parameters.layout.slots.map { slot in
-      let gradient = gradients.view(slot).elements
+  ) throws(DeviceError) -> [TensorStatistics] {
+    var all: [TensorStatistics] = []
+    for slot in parameters.layout.slots {
+      let gradient = try gradients.device.numbers(of: gradients.view(slot))
+      let weights = try parameters.device.numbers(of: parameters.view(slot))
       let largest = { (values: [Float]) in
         values.reduce(Float(0)) { $1.isFinite ? max($0, abs($1)) : $0 }
       }
-      return TensorStatistics(
-        name: slot.name, notFinite: gradient.count { !$0.isFinite }, count: gradient.count,
-        largestGradient: Double(largest(gradient)),
-        largestWeight: Double(largest(parameters.view(slot).elements)))
+      all.append(
+        TensorStatistics(
+          name: slot.name, notFinite: gradient.count { !$0.isFinite }, count: gradient.count,
+          largestGradient: Double(largest(gradient)), largestWeight: Double(largest(weights))))
     }
     let worst = all.sorted {
       ($0.notFinite, $0.largestGradient) > ($1.notFinite, $1.largestGradient)

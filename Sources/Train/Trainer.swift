@@ -1,11 +1,9 @@
-import CPUBackend
 import Dispatch
 import Eval
 package import LMData
 package import Model
-import Roofline
 import Storage
-import Tensor
+package import Tensor
 
 /// The loop: batch, forward, backward, update, log, validate, save.
 ///
@@ -17,7 +15,7 @@ package final class Trainer {
   let pieceTable: PieceTable
   private let tokenizerFiles: [String: [UInt8]]
   private let store: CheckpointStore
-  private let kernels: any Kernels = CPUKernels()
+  private let kernels: any Kernels
   private let parameters: Parameters
   private let gradients: Parameters
   private let optimizer: Optimizer
@@ -27,8 +25,10 @@ package final class Trainer {
   /// The step on disk, and when it got there in trained seconds.
   private var saved: (step: Int, seconds: Double)
 
-  /// FLOPs per second of the machine's matrix products, for the progress line.
+  /// FLOPs per second of the device's matrix products, for the progress line.
   package var peak: Double?
+  /// Measures them once more, where a step has beaten them.
+  package var measurePeak: () -> Double? = { nil }
   /// How often a peak that a step has beaten may still be measured again.
   private var peakMeasurementsLeft = 3
   /// Told of everything worth a line.
@@ -46,13 +46,17 @@ package final class Trainer {
   /// Builds the model with its initial weights, or takes up the newest good checkpoint.
   ///
   /// - Parameters:
+  ///   - config: The run.
+  ///   - kernels: Where it is trained.
+  ///   - dataSet: What it is trained on.
   ///   - pieceTable: Spells the ids, to count the words of the validation text.
   ///   - tokenizer: The tokenizer's file, stored with every checkpoint.
   ///   - tokenizerForms: The tokenizer once more in files that other programs read, by name.
   ///   - run: The run folder; created if missing.
   ///   - resume: Whether the folder may hold checkpoints, and the newest good one is taken up.
   package init(
-    config: RunConfig, dataSet: DataSet, pieceTable: PieceTable, tokenizer: [UInt8],
+    config: RunConfig, on kernels: any Kernels, dataSet: DataSet, pieceTable: PieceTable,
+    tokenizer: [UInt8],
     tokenizerForms: [String: [UInt8]] = [:], run: String, resume: Bool,
     report: @escaping (TrainingEvent) -> Void = { _ in }
   ) throws {
@@ -63,9 +67,10 @@ package final class Trainer {
     tokenizerFiles = tokenizerForms.merging([CheckpointFolder.tokenizerName: tokenizer]) { $1 }
     self.report = report
     store = CheckpointStore(run: run)
-    parameters = Parameters(config.model)
-    gradients = Parameters(config.model)
-    optimizer = Optimizer(config.optimizer, model: config.model)
+    self.kernels = kernels
+    parameters = try Parameters(config.model, on: kernels)
+    gradients = try Parameters(config.model, on: kernels)
+    optimizer = try Optimizer(config.optimizer, model: config.model, on: kernels)
     model = try Transformer(config.model, parameters: parameters, kernels: kernels)
     cost = Cost(config.model)
     state = TrainState(
@@ -89,13 +94,13 @@ package final class Trainer {
       report(.resumed(step: step))
     } else {
       if !resume, !store.steps().isEmpty { throw TrainingError.exists(run: run) }
-      parameters.initialize(seed: config.seed)
+      try parameters.initialize(seed: config.seed)
     }
     // What is reported may have changed since.
     state.config = config
     saved = (state.step, state.trainedSeconds)
     try Files.createDirectory(run)
-    model.reserveTraining(
+    try model.reserveTraining(
       Self.plannedPositions(config, manifest: dataSet.manifest),
       scoring: Self.plannedScoring(config, manifest: dataSet.manifest))
   }
@@ -179,8 +184,8 @@ package final class Trainer {
     _ batch: Batch, _ cursorAfter: Cursor, _ incidents: IncidentLog
   ) throws -> Bool {
     let step = state.step + 1
-    let nats = computeGradients(batch, step: step)
-    let norm = Optimizer.norm(gradients, kernels: kernels)
+    let nats = try computeGradients(batch, step: step)
+    let norm = try Optimizer.norm(gradients, kernels: kernels)
     let loss = nats / Double(batch.positions)
     var safety = state.safety ?? SafetyState()
     var incident = Incident(
@@ -189,7 +194,7 @@ package final class Trainer {
       gradientNorm: norm.isFinite ? norm : nil)
 
     guard loss.isFinite, optimizer.accepts(gradientNorm: norm) else {
-      incident.tensors = TensorStatistics.suspects(parameters, gradients: gradients)
+      incident.tensors = try TensorStatistics.suspects(parameters, gradients: gradients)
       try tell(incident, incidents)
       safety.skipped += 1
       safety.skippedInARow += 1
@@ -224,15 +229,15 @@ package final class Trainer {
   }
 
   /// The gradient of a batch's mean loss, and the sum of its nats.
-  private func computeGradients(_ batch: Batch, step: Int) -> Double {
-    gradients.all.fill(0)
+  private func computeGradients(_ batch: Batch, step: Int) throws -> Double {
+    kernels.fill(gradients.all, with: 0)
     var nats = 0.0
     var done = 0
     for micro in batch.split(maximumPositions: config.microBatchPieces) {
       let dropout =
         config.dropout > 0
         ? Dropout(probability: config.dropout, seed: config.seed, step: step, rowOffset: done) : nil
-      nats += model.accumulateGradients(
+      nats += try model.accumulateGradients(
         ids: micro.ids, targets: micro.targets, starts: micro.starts,
         gradientScale: 1 / Float(batch.positions), dropout: dropout,
         draw: .training(seed: config.seed, step: step), into: gradients)
@@ -346,7 +351,7 @@ package final class Trainer {
     let limit = 1.05
     if flopsPerSecond > limit * peak, peakMeasurementsLeft > 0 {
       peakMeasurementsLeft -= 1
-      peak = max(peak, MatrixPeak.measure())
+      peak = max(peak, measurePeak() ?? peak)
       self.peak = peak
     }
     let fraction = flopsPerSecond / peak

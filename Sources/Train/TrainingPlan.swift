@@ -1,8 +1,7 @@
-import CPUBackend
 import Eval
 package import LMData
 import Model
-import Tensor
+package import Tensor
 
 /// What a run will need, known before its first step.
 package struct TrainingPlan: Sendable, Encodable {
@@ -40,31 +39,34 @@ package struct TrainingPlan: Sendable, Encodable {
   package let isExact: Bool
 
   /// - Parameters:
+  ///   - config: The run.
+  ///   - kernels: Where it is to run.
+  ///   - manifest: Of the data set.
   ///   - forecast: What the steps will hold; without it, sentences of the mean length.
   ///   - programBytes: What the process holds already, tokenizer loaded.
   package init(
-    _ config: RunConfig, manifest: Manifest, forecast: StepForecast? = nil, programBytes: Int = 0
+    _ config: RunConfig, on kernels: any Kernels, manifest: Manifest,
+    forecast: StepForecast? = nil, programBytes: Int = 0
   ) throws {
     let forecast = forecast ?? StepForecast(config, manifest: manifest)
     let totals = manifest.totals(of: config.data.trainSplit)
     parameters = ParameterLayout(config.model).count
-    parameterBytes = 4 * Buffer.bytes(count: parameters)
+    parameterBytes = 4 * kernels.bytes(count: parameters)
     positions = Trainer.plannedPositions(config, manifest: manifest)
-    activationBytes = Buffer.bytes(
-      count: Transformer.sharedFloats(
+    activationBytes = kernels.bytes(
+      count: Transformer.activationNumbers(
         config.model, training: positions,
-        scoring: Trainer.plannedScoring(config, manifest: manifest)))
+        scoring: Trainer.plannedScoring(config, manifest: manifest), heads: kernels.headLayout))
     let longest =
       config.data.streamLength
       ?? max(
         totals.longestSentence, manifest.totals(of: config.data.validSplit).longestSentence) + 1
     let muon = ParameterLayout(config.model).slots.filter(config.optimizer.usesMuon)
-    workingBytes = WorkingMemory.bytes(
-      vocabulary: config.model.vocabularySize,
-      panels: Transformer.panelFloats(config.model, positions: positions),
-      optimizer: muon.map { muonScratchFloats(rows: $0.rows, columns: $0.columns) }.max() ?? 0,
-      attention: try AttentionTrial.workingMemory(
-        config.model, longest: longest, positions: positions))
+    workingBytes = kernels.workingBytes(
+      Transformer.workPlan(
+        config.model, positions: positions, muon: muon.map { ($0.rows, $0.columns) },
+        attention: try AttentionTrial.workingNeed(
+          config.model, on: kernels, longest: longest, positions: positions)))
     dataBytes =
       Self.decodedBytes(config.data.trainSplit, config.data.mode, manifest)
       + Self.decodedBytes(config.data.validSplit, config.data.mode, manifest)

@@ -49,7 +49,7 @@ struct AttentionCommand: ParsableCommand {
     let chosen =
       try attention.isEmpty
       ? AttentionKind.allCases.map { try AttentionConfig(parsing: $0.rawValue) } : attention
-    let peak = MatrixPeak.measure(now: timing.clock.now)
+    let peak = try MatrixPeak.measure(benchKernels, now: timing.clock.now)
     let layers = try lengths.flatMap { length in
       try chosen.map {
         try AttentionLayer(
@@ -67,10 +67,10 @@ struct AttentionCommand: ParsableCommand {
         training[index].append(seconds.training)
       }
     }
-    let rows = layers.enumerated().map { index, layer in
+    let rows = try layers.enumerated().map { index, layer in
       layer.figures(
         forward: median(forward[index]), training: median(training[index]),
-        decoded: decode ? layer.decode() : nil, peak: peak)
+        decoded: decode ? try layer.decode() : nil, peak: peak)
     }
     if timing.json {
       print(String(decoding: try JSONFile.encode(rows), as: UTF8.self), terminator: "")
@@ -119,7 +119,7 @@ struct AttentionFigures: Encodable {
   let peakFlopsPerSecond: Double
   /// Mean of the last positions.
   let decodeMicroseconds: Double?
-  /// Cache of one stream at the end of the sequence.
+  /// What one stream remembers at the end of the sequence.
   let stateBytes: Int?
 }
 
@@ -127,6 +127,7 @@ struct AttentionFigures: Encodable {
 private struct AttentionLayer {
   private let config: AttentionConfig
   private let trial: AttentionTrial
+  private let work: AttentionWork
   private let clock: BenchClock
 
   init(
@@ -135,7 +136,10 @@ private struct AttentionLayer {
     self.config = config
     self.clock = clock
     trial = try AttentionTrial(
-      ModelConfig(oneLayerOf: config, heads: heads, headWidth: headWidth), length: length)
+      ModelConfig(oneLayerOf: config, heads: heads, headWidth: headWidth), on: benchKernels,
+      length: length)
+    work = ModelConfig(oneLayerOf: config, heads: heads, headWidth: headWidth).mechanism
+      .work(length: length)
   }
 
   /// Seconds of a forward pass, and of it and a backward pass.
@@ -159,21 +163,20 @@ private struct AttentionLayer {
     return (forward / Double(repeats), training / Double(repeats))
   }
 
-  /// Seconds of one step at the end of the sequence, and the cache's bytes there.
-  func decode() -> (seconds: Double, bytes: Int) {
-    let cache = trial.makeCache()
+  /// Seconds of one step at the end of the sequence, and the bytes of the stream there.
+  func decode() throws -> (seconds: Double, bytes: Int) {
+    let state = try trial.makeState()
     let past = trial.length - min(trial.length, 64)
-    for position in 0..<past { cache.step(trial.row(position)) }
-    let timed = (past..<trial.length).map(trial.row)
+    for position in 0..<past { trial.step(try trial.row(position), state) }
+    let timed = try (past..<trial.length).map { try trial.row($0) }
     let began = clock.now()
-    for row in timed { cache.step(row) }
-    return ((clock.now() - began) / Double(timed.count), cache.bytes)
+    for row in timed { trial.step(row, state) }
+    return ((clock.now() - began) / Double(timed.count), state.bytes)
   }
 
   func figures(
     forward: Double, training: Double, decoded: (seconds: Double, bytes: Int)?, peak: Double
   ) -> AttentionFigures {
-    let work = trial.mechanism.work(length: trial.length)
     let positions = Double(trial.length)
     return AttentionFigures(
       attention: "\(config)", length: trial.length,

@@ -112,7 +112,7 @@ private final class DecodeRun {
   private let model: Transformer
   private let session: DecodeSession
   private let layer: AttentionTrial
-  private let cache: any AttentionCache
+  private let state: any AttentionState
   private let sampler: Sampler
   private let ids: [Int32]
   private var done = 0
@@ -127,12 +127,12 @@ private final class DecodeRun {
     config.maximumLength = max(config.maximumLength, past + 1)
     try config.validate()
     self.config = config
-    let parameters = Parameters(config)
-    parameters.initialize(seed: 1)
-    model = try Transformer(config, parameters: parameters)
-    session = DecodeSession(model)
-    layer = try AttentionTrial(config, length: past)
-    cache = layer.makeCache()
+    let parameters = try Parameters(config, on: benchKernels)
+    try parameters.initialize(seed: 1)
+    model = try Transformer(config, parameters: parameters, kernels: benchKernels)
+    session = try DecodeSession(model)
+    layer = try AttentionTrial(config, on: benchKernels, length: past)
+    state = try layer.makeState()
     sampler = try Sampler(
       SamplingOptions(), seed: 1, vocabulary: command.vocabulary, excluded: [config.bosID])
     let random = CounterRandom(seed: 2)
@@ -143,24 +143,28 @@ private final class DecodeRun {
   func figures(at asked: Int, bandwidth: Double) throws -> DecodeFigures {
     let length = max(asked, done)
     if done < length {
-      _ = session.read(Array(ids[done..<length]))
-      for position in done..<length { cache.step(layer.row(position)) }
+      _ = try session.read(Array(ids[done..<length]))
+      for position in done..<length { layer.step(try layer.row(position), state) }
     }
     let past = Array(ids[..<length])
-    let forward = seconds { _ = model.nllNats(ids: past, targets: past, starts: [0, length]) }
-    let state = session.bytes
-    let streamed = state * command.streams <= 1 << 30 ? streamSeconds() : nil
+    let forward = try seconds {
+      _ = try model.nllNats(ids: past, targets: past, starts: [0, length])
+    }
+    let bytes = session.bytes
+    let streamed = bytes * command.streams <= 1 << 30 ? try streamSeconds() : nil
     // The steps that are timed lengthen the past by as many.
     let steps = length..<length + command.steps
-    let rows = steps.map(layer.row)
-    let layered = median(rows.map { row in seconds { cache.step(row) } })
-    var logits = session.step([ids[length]])
-    let stepped = median(
-      steps.dropFirst().map { step in seconds { logits = session.step([ids[step]]) } })
+    let rows = try steps.map { try layer.row($0) }
+    let layered = median(rows.map { row in seconds { layer.step(row, state) } })
+    var logits = try session.step([ids[length]])
+    let stepped = try median(
+      steps.dropFirst().map { step in try seconds { logits = try session.step([ids[step]]) } })
+    var numbers: [Float] = []
     let drawn = try median(
       steps.map { step in
         try seconds {
-          _ = try logits.withRow(0) { try sampler.choose($0, sample: 0, step: step) }
+          try benchKernels.read(logits.rows(0..<1), into: &numbers)
+          _ = try sampler.choose(numbers, sample: 0, step: step)
         }
       })
     done = steps.upperBound
@@ -168,17 +172,17 @@ private final class DecodeRun {
     return DecodeFigures(
       attention: "\(config.attention)", length: length, layerMicroseconds: layered * 1e6,
       modelMicroseconds: stepped * 1e6,
-      memoryFraction: Double(weights + state) / stepped / bandwidth,
+      memoryFraction: Double(weights + bytes) / stepped / bandwidth,
       memoryBytesPerSecond: bandwidth, forwardMicroseconds: forward * 1e6,
       streamMicroseconds: streamed.map { $0 * 1e6 }, drawMicroseconds: drawn * 1e6,
-      stateBytes: state)
+      stateBytes: bytes)
   }
 
   /// A step of many samples with this past, for each of them.
-  private func streamSeconds() -> Double {
+  private func streamSeconds() throws -> Double {
     let many = session.forked(command.streams)
-    let steps = (0..<min(command.steps, 8)).map { step in
-      seconds { _ = many.step(Array(repeating: ids[step], count: command.streams)) }
+    let steps = try (0..<min(command.steps, 8)).map { step in
+      try seconds { _ = try many.step(Array(repeating: ids[step], count: command.streams)) }
     }
     return median(steps) / Double(command.streams)
   }

@@ -41,15 +41,16 @@ struct ProductCommand: ParsableCommand {
 
   func run() throws {
     timing.apply()
-    let peak = MatrixPeak.measure(now: timing.clock.now)
+    let peak = try MatrixPeak.measure(benchKernels, now: timing.clock.now)
     var stages: [ProductStage] = []
     for (name, inputs, outputs) in [
       ("QKV", width, 3 * width), ("gate and up", width, 2 * hidden), ("down", hidden, width),
     ] {
-      stages += ProductStage.linear(name, positions: positions, inputs: inputs, outputs: outputs)
+      stages += try ProductStage.linear(
+        name, positions: positions, inputs: inputs, outputs: outputs)
     }
     if vocabulary > 0 {
-      stages += ProductStage.head(positions: positions, width: width, vocabulary: vocabulary)
+      stages += try ProductStage.head(positions: positions, width: width, vocabulary: vocabulary)
     }
     var seconds = stages.map { _ in [Double]() }
     for round in 0...rounds {
@@ -98,22 +99,22 @@ private struct ProductStage {
   let flops: Double
   let run: () -> Void
 
-  private static func random(_ rows: Int, _ columns: Int, _ word: UInt64) -> View {
-    let view = View(rows: rows, columns: columns)
-    view.fillGaussian(deviation: 0.02, from: CounterRandom(seed: 5, word))
-    return view
+  private static func random(
+    _ rows: Int, _ columns: Int, _ word: UInt64
+  ) throws(DeviceError) -> View {
+    try randomView(rows, columns, deviation: 0.02, from: CounterRandom(seed: 5, word))
   }
 
   /// `y = x wᵀ` and both gradients.
   static func linear(
     _ name: String, positions: Int, inputs: Int, outputs: Int
-  ) -> [ProductStage] {
-    let kernels = CPUKernels()
-    let x = random(positions, inputs, 1)
-    let w = random(outputs, inputs, 2)
-    let y = random(positions, outputs, 3)
-    let dx = View(rows: positions, columns: inputs)
-    let dw = View(rows: outputs, columns: inputs)
+  ) throws(DeviceError) -> [ProductStage] {
+    let kernels = benchKernels
+    let x = try random(positions, inputs, 1)
+    let w = try random(outputs, inputs, 2)
+    let y = try random(positions, outputs, 3)
+    let dx = try kernels.makeView(rows: positions, columns: inputs)
+    let dw = try kernels.makeView(rows: outputs, columns: inputs)
     let shape = "[\(positions), \(inputs)] · [\(inputs), \(outputs)]"
     let flops = 2 * Double(positions) * Double(inputs) * Double(outputs)
     return [
@@ -130,14 +131,16 @@ private struct ProductStage {
   }
 
   /// Logits, softmax and cross-entropy; then with both gradients.
-  static func head(positions: Int, width: Int, vocabulary: Int) -> [ProductStage] {
-    let kernels = CPUKernels()
-    let hidden = random(positions, width, 1)
-    let w = random(vocabulary, width, 2)
-    let nll = View(rows: 1, columns: positions)
-    let dHidden = View(rows: positions, columns: width)
-    let dw = View(rows: vocabulary, columns: width)
-    let targets = (0..<positions).map { Int32($0 * 7 % vocabulary) }
+  static func head(
+    positions: Int, width: Int, vocabulary: Int
+  ) throws(DeviceError) -> [ProductStage] {
+    let kernels = benchKernels
+    let hidden = try random(positions, width, 1)
+    let w = try random(vocabulary, width, 2)
+    let nll = try kernels.makeView(rows: 1, columns: positions)
+    let dHidden = try kernels.makeView(rows: positions, columns: width)
+    let dw = try kernels.makeView(rows: vocabulary, columns: width)
+    let targets = try kernels.place((0..<positions).map { Int32($0 * 7 % vocabulary) })
     let shape = "[\(positions), \(width)] · [\(width), \(vocabulary)]"
     let flops = 2 * Double(positions) * Double(width) * Double(vocabulary)
     return [

@@ -71,11 +71,11 @@ struct SentencesCommand: ParsableCommand {
     let all = try SentenceBatches(dataSet, split: split, count: steps + 2, sentences: sentences)
     if let lengths { try AtomicFile.write(Array(all.lengths.utf8), to: lengths) }
     let model = try StepModel(config)
-    let peak = MatrixPeak.measure(now: timing.clock.now)
+    let peak = try MatrixPeak.measure(benchKernels, now: timing.clock.now)
     var seconds: [Double] = []
     for (index, batch) in all.batches.enumerated() {
       let began = timing.clock.now()
-      model.take(batch, step: index + 1, forward: forward)
+      try model.take(batch, step: index + 1, forward: forward)
       if index >= 2 { seconds.append(timing.clock.now() - began) }
     }
     let timed = all.batches.dropFirst(2)
@@ -120,26 +120,26 @@ final class StepModel {
   private let optimizer: Optimizer
 
   init(_ config: ModelConfig) throws {
-    let parameters = Parameters(config)
-    parameters.initialize(seed: 1)
-    model = try Transformer(config, parameters: parameters)
-    gradients = Parameters(config)
-    optimizer = Optimizer(OptimizerConfig(), model: config)
+    let parameters = try Parameters(config, on: benchKernels)
+    try parameters.initialize(seed: 1)
+    model = try Transformer(config, parameters: parameters, kernels: benchKernels)
+    gradients = try Parameters(config, on: benchKernels)
+    optimizer = try Optimizer(OptimizerConfig(), model: config, on: benchKernels)
   }
 
   /// A training step, or the scores of the batch alone.
-  func take(_ batch: Batch, step: Int, forward: Bool) {
+  func take(_ batch: Batch, step: Int, forward: Bool) throws {
     if forward {
-      _ = model.nllNats(ids: batch.ids, targets: batch.targets, starts: batch.starts)
+      _ = try model.nllNats(ids: batch.ids, targets: batch.targets, starts: batch.starts)
       return
     }
-    gradients.all.fill(0)
-    _ = model.accumulateGradients(
+    benchKernels.fill(gradients.all, with: 0)
+    _ = try model.accumulateGradients(
       ids: batch.ids, targets: batch.targets, starts: batch.starts,
       gradientScale: 1 / Float(batch.positions), dropout: nil,
       draw: .training(seed: 1, step: step), into: gradients)
     optimizer.update(
       model.parameters, gradients: gradients, step: step, rate: 1e-4,
-      gradientNorm: Optimizer.norm(gradients, kernels: model.kernels), kernels: model.kernels)
+      gradientNorm: try Optimizer.norm(gradients, kernels: model.kernels), kernels: model.kernels)
   }
 }

@@ -107,8 +107,8 @@ struct StartCommand: ParsableCommand {
     let model = try SentencePieceModel(serialized: bytes, path: tokenizer ?? "")
     var config = try Preset.named(preset).config(vocabularySize: model.vocabularySize).model
     (config.bosID, config.eosID) = (model.special.bos, model.special.eos)
-    let parameters = Parameters(config)
-    parameters.initialize(seed: 1)
+    let parameters = try Parameters(config, on: benchKernels)
+    try parameters.initialize(seed: 1)
     try Files.createDirectory(folder)
     try ModelFiles.write(config, parameters, directory: folder)
     try AtomicFile.write(bytes, to: folder + "/" + CheckpointFolder.tokenizerName)

@@ -49,10 +49,10 @@ struct TrainCommand: ParsableCommand {
   func run() throws {
     timing.apply()
     let runs = try attention.map { try TimedModel(self, attention: $0) }
-    let peak = MatrixPeak.measure(now: timing.clock.now)
+    let peak = try MatrixPeak.measure(benchKernels, now: timing.clock.now)
     for step in 1...steps + 2 {
       // Two steps touch memory for the first time and are not counted.
-      for run in runs { run.take(step: step, isCounted: step > 2) }
+      for run in runs { try run.take(step: step, isCounted: step > 2) }
     }
     let figures = runs.map { $0.figures(peak: peak) }
     if timing.json {
@@ -113,11 +113,11 @@ private final class TimedModel {
     config.use(attention)
     try config.validate()
     self.config = config
-    let parameters = Parameters(config)
-    parameters.initialize(seed: 1)
-    model = try Transformer(config, parameters: parameters)
-    gradients = Parameters(config)
-    optimizer = Optimizer(OptimizerConfig(), model: config)
+    let parameters = try Parameters(config, on: benchKernels)
+    try parameters.initialize(seed: 1)
+    model = try Transformer(config, parameters: parameters, kernels: benchKernels)
+    gradients = try Parameters(config, on: benchKernels)
+    optimizer = try Optimizer(OptimizerConfig(), model: config, on: benchKernels)
     let random = CounterRandom(seed: 2)
     ids = (0..<command.batch * command.length + 1).map {
       Int32(random.bits(UInt64($0)) % UInt64(command.vocabulary))
@@ -125,20 +125,20 @@ private final class TimedModel {
     starts = (0...command.batch).map { $0 * command.length }
   }
 
-  func take(step: Int, isCounted: Bool) {
+  func take(step: Int, isCounted: Bool) throws {
     let began = command.timing.clock.now()
     let inputs = Array(ids.dropLast())
     let targets = Array(ids.dropFirst())
     if command.forward {
-      _ = model.nllNats(ids: inputs, targets: targets, starts: starts)
+      _ = try model.nllNats(ids: inputs, targets: targets, starts: starts)
     } else {
-      gradients.all.fill(0)
-      _ = model.accumulateGradients(
+      benchKernels.fill(gradients.all, with: 0)
+      _ = try model.accumulateGradients(
         ids: inputs, targets: targets, starts: starts, gradientScale: 1 / Float(inputs.count),
         dropout: nil, draw: .training(seed: 1, step: step), into: gradients)
       optimizer.update(
         model.parameters, gradients: gradients, step: step, rate: 1e-4,
-        gradientNorm: Optimizer.norm(gradients, kernels: model.kernels), kernels: model.kernels)
+        gradientNorm: try Optimizer.norm(gradients, kernels: model.kernels), kernels: model.kernels)
     }
     if isCounted {
       seconds.append(command.timing.clock.now() - began)
@@ -151,7 +151,10 @@ private final class TimedModel {
     let cost = Cost(config)
     let flops = command.forward ? cost.forward(lengths: lengths) : cost.training(lengths: lengths)
     let pieces = ids.count - 1
-    let bytes = Activations.bytes(config, positions: pieces, training: !command.forward)
+    let bytes =
+      MemoryLayout<Float>.stride
+      * Activations.numbers(
+        config, positions: pieces, training: !command.forward, heads: benchKernels.headLayout)
     return TrainFigures(
       attention: "\(config.attention)", length: command.length,
       parameters: ParameterLayout(config).count, milliseconds: typical * 1e3,

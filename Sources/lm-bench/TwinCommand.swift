@@ -50,28 +50,29 @@ struct TwinCommand: ParsableCommand {
   func run() throws {
     let path = try CheckpointFolder.resolve(checkpoint) { Terminal.note($0) }
     let config = try ModelFiles.readConfig(directory: path)
-    let parameters = Parameters(config)
+    let kernels = benchKernels
+    let parameters = try Parameters(config, on: kernels)
     try ModelFiles.readWeights(into: parameters, config, directory: path)
-    let model = try Transformer(config, parameters: parameters)
+    let model = try Transformer(config, parameters: parameters, kernels: kernels)
     let batch = try firstBatch()
-    let logits = model.logits(ids: batch.ids, starts: batch.starts)
+    let logits = try model.logits(ids: batch.ids, starts: batch.starts)
     var tensors: [(name: String, view: View)] = [
-      ("ids", Self.row(batch.ids.map(Float.init))),
-      ("targets", Self.row(batch.targets.map(Float.init))),
-      ("starts", Self.row(batch.starts.map(Float.init))), ("logits", logits),
+      ("ids", try Self.row(batch.ids.map(Float.init))),
+      ("targets", try Self.row(batch.targets.map(Float.init))),
+      ("starts", try Self.row(batch.starts.map(Float.init))), ("logits", logits),
     ]
-    let gradients = Parameters(config)
+    let gradients = try Parameters(config, on: kernels)
     let scale = 1 / Float(batch.positions)
-    _ = model.accumulateGradients(
+    _ = try model.accumulateGradients(
       ids: batch.ids, targets: batch.targets, starts: batch.starts, gradientScale: scale,
       dropout: nil, into: gradients)
     for slot in gradients.layout.slots {
-      let copy = View(rows: slot.rows, columns: slot.columns)
-      copy.copy(from: gradients.view(slot))
+      let copy = try kernels.makeView(rows: slot.rows, columns: slot.columns)
+      kernels.copy(gradients.view(slot), to: copy)
       tensors.append(("gradient." + slot.name, copy))
     }
-    tensors.append(("losses", Self.row(lossCurve(model, batch, gradients))))
-    tensors.append(("rate", Self.row([Float(rate)])))
+    tensors.append(("losses", try Self.row(lossCurve(model, batch, gradients))))
+    tensors.append(("rate", try Self.row([Float(rate)])))
     try write(tensors)
     print("wrote \(output): \(batch.positions) positions, \(steps) steps")
   }
@@ -89,24 +90,28 @@ struct TwinCommand: ParsableCommand {
   }
 
   /// Mean nats per piece before each of `steps` AdamW steps on the same batch.
-  private func lossCurve(_ model: Transformer, _ batch: Batch, _ gradients: Parameters) -> [Float] {
+  private func lossCurve(
+    _ model: Transformer, _ batch: Batch, _ gradients: Parameters
+  ) throws -> [Float] {
     var optimizerConfig = OptimizerConfig()
     optimizerConfig.rate = rate
-    let optimizer = Optimizer(optimizerConfig, model: model.config)
-    return (1...steps).map { step in
-      gradients.all.fill(0)
-      let nats = model.accumulateGradients(
+    let optimizer = try Optimizer(optimizerConfig, model: model.config, on: model.kernels)
+    return try (1...steps).map { step in
+      model.kernels.fill(gradients.all, with: 0)
+      let nats = try model.accumulateGradients(
         ids: batch.ids, targets: batch.targets, starts: batch.starts,
         gradientScale: 1 / Float(batch.positions), dropout: nil, into: gradients)
       optimizer.update(
         model.parameters, gradients: gradients, step: step, rate: rate,
-        gradientNorm: Optimizer.norm(gradients, kernels: model.kernels), kernels: model.kernels)
+        gradientNorm: try Optimizer.norm(gradients, kernels: model.kernels), kernels: model.kernels)
       return Float(nats / Double(batch.positions))
     }
   }
 
-  private static func row(_ elements: [Float]) -> View {
-    View(rows: 1, columns: elements.count, elements: elements)
+  private static func row(_ elements: [Float]) throws(DeviceError) -> View {
+    let row = try benchKernels.makeView(rows: 1, columns: elements.count)
+    try benchKernels.write(elements, to: row)
+    return row
   }
 
   private func write(_ tensors: [(name: String, view: View)]) throws {
@@ -115,8 +120,7 @@ struct TwinCommand: ParsableCommand {
       SafetensorsHeader.encode(
         tensors.map { ($0.name, [$0.view.rows, $0.view.columns]) }, metadata: ["format": "pt"]))
     for tensor in tensors {
-      try writer.append(
-        UnsafeRawBufferPointer(start: tensor.view.base, count: tensor.view.count * 4))
+      try benchKernels.withFloats(of: tensor.view) { try writer.append($0) }
     }
     try writer.finish()
   }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Backends
 import CommandSupport
 import Deterministic
 import Eval
@@ -212,6 +213,9 @@ struct LMEval: ParsableCommand {
     help: "Threads; results do not depend on them (all processors that this process may use).")
   var threads: Int?
 
+  @Option(help: ArgumentHelp("Device.", visibility: .hidden))
+  var device = "cpu"
+
   @Option(help: "Pieces scored at a time; bounds memory and changes nothing else.")
   var batchPieces = Evaluator.defaultPositions
 
@@ -343,7 +347,8 @@ struct LMEval: ParsableCommand {
     for path in text + (vocabulary.map { [$0] } ?? []) { _ = try PipeSpool.readable(path) }
     if audit {
       var trained = try TrainedModel(
-        models[0], verifyingWeights: true, rebuiltTokenizer: HuggingFaceTokenizer.rebuilt,
+        models[0], on: Backend.named(device).makeKernels(), verifyingWeights: true,
+        rebuiltTokenizer: HuggingFaceTokenizer.rebuilt,
         note: { Terminal.note("lm-eval: \($0)") })
       let tokenizer = try Self.tokenizer(of: &trained)
       return try AuditCommand(options: self, trained: trained, tokenizer: tokenizer).run()

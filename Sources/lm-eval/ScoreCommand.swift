@@ -1,4 +1,5 @@
 import ArgumentParser
+import Backends
 import CommandSupport
 import Eval
 import Foundation
@@ -50,7 +51,8 @@ struct ScoreCommand {
       // A verdict waits for the sum of the weights; the tokenizer is read and figures are computed
       // meanwhile.
       let trained = try TrainedModel(
-        path, verifyingWeights: false, damaged: damaged,
+        path, on: Backend.named(options.device).makeKernels(), verifyingWeights: false,
+        damaged: damaged,
         rebuiltTokenizer: HuggingFaceTokenizer.rebuilt, note: { Terminal.note("lm-eval: \($0)") })
       let weights = WeightCheck(trained)
       do {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Backends
 import CommandSupport
 import Deterministic
 import Eval
@@ -84,6 +85,9 @@ struct LMSample: ParsableCommand {
     help: "Threads; results do not depend on them (all processors that this process may use).")
   var threads: Int?
 
+  @Option(help: ArgumentHelp("Device.", visibility: .hidden))
+  var device = "cpu"
+
   static func main() { runCommand() }
 
   private var options: SamplingOptions {
@@ -112,7 +116,8 @@ struct LMSample: ParsableCommand {
   func run() throws {
     Parallel.threads = ThreadCount.resolve(threads, command: "lm-sample")
     var trained = try TrainedModel(
-      checkpoint, verifyingWeights: false, rebuiltTokenizer: HuggingFaceTokenizer.rebuilt,
+      checkpoint, on: Backend.named(device).makeKernels(), verifyingWeights: false,
+      rebuiltTokenizer: HuggingFaceTokenizer.rebuilt,
       note: { Terminal.note("lm-sample: \($0)") })
     let weights = WeightCheck(trained)
     let tokenizer = try SentencePieceModel(

@@ -1,5 +1,5 @@
 import ArgumentParser
-import CPUBackend
+import Backends
 import CommandSupport
 import Deterministic
 import Eval
@@ -96,6 +96,9 @@ struct LMTrain: ParsableCommand {
     help: "Threads; results do not depend on them (all processors that this process may use).")
   var threads: Int?
 
+  @Option(help: ArgumentHelp("Device.", visibility: .hidden))
+  var device = "cpu"
+
   @OptionGroup(title: "What people change")
   var options: RunOptions
 
@@ -160,13 +163,14 @@ struct LMTrain: ParsableCommand {
     }
     let tokenizer = try dataSet.map { try Tokenizer(of: $0) }
     try Self.leaveIfAsked()
-    let peak = MatrixPeak.measure()
+    let kernels = try Backend.named(device).makeKernels()
+    let peak = try MatrixPeak.measure(kernels)
     try Self.leaveIfAsked()
     // What it borrowed is part of the plan already.
-    WorkingMemory.release()
+    kernels.releaseWorkingMemory()
     let programBytes = ProcessMemory.resident
     let plan = try TrainingPlan(
-      config, manifest: manifest, forecast: PlanTable.forecast(config, dataSet),
+      config, on: kernels, manifest: manifest, forecast: PlanTable.forecast(config, dataSet),
       programBytes: programBytes)
     if json {
       print(String(decoding: try JSONFile.encode(plan), as: UTF8.self), terminator: "")
@@ -180,7 +184,8 @@ struct LMTrain: ParsableCommand {
       advice:
         "choose a smaller model, fewer --micro-batch-pieces, or --stream-length N in place of "
         + "whole sentences (the largest micro-batch has \(Format.count(plan.positions)) pieces)")
-    try train(config, dataSet, tokenizer, peak: peak, run: output ?? "", lock: lock)
+    try train(
+      config, dataSet, tokenizer, on: kernels, peak: peak, run: output ?? "", lock: lock)
   }
 
   /// Makes this process the only one that trains in a run folder.
@@ -291,16 +296,18 @@ struct LMTrain: ParsableCommand {
   }
 
   private func train(
-    _ config: RunConfig, _ dataSet: DataSet, _ tokenizer: Tokenizer, peak: Double, run: String,
-    lock: FileLock?
+    _ config: RunConfig, _ dataSet: DataSet, _ tokenizer: Tokenizer, on kernels: any Kernels,
+    peak: Double, run: String, lock: FileLock?
   ) throws {
     if !resume { try RunFolder.requireUnused(run) }
     try Self.leaveIfAsked()
     let printer = ProgressPrinter(steps: config.steps)
     let trainer = try Trainer(
-      config: config, dataSet: dataSet, pieceTable: tokenizer.pieces, tokenizer: tokenizer.file,
-      tokenizerForms: tokenizer.forms, run: run, resume: resume, report: { printer.show($0) })
+      config: config, on: kernels, dataSet: dataSet, pieceTable: tokenizer.pieces,
+      tokenizer: tokenizer.file, tokenizerForms: tokenizer.forms, run: run, resume: resume,
+      report: { printer.show($0) })
     trainer.peak = peak
+    trainer.measurePeak = { try? MatrixPeak.measure(kernels) }
     trainer.shouldStop = { Interrupt.isRequested }
     trainer.shouldSave = { Interrupt.takeSavingRequest() }
     trainer.willSave = { try lock?.confirm() }

@@ -1,10 +1,11 @@
 import Bench
+import CPUBackend
 import Tensor
 import Testing
 
 struct CountingKernelsTests {
   @Test func countsEveryProductOnce() {
-    let kernels = CountingKernels()
+    let kernels = CountingKernels(CPUKernels())
     let (x, w, y) = (
       View(rows: 5, columns: 3), View(rows: 7, columns: 3), View(rows: 5, columns: 7)
     )
@@ -15,7 +16,8 @@ struct CountingKernelsTests {
     #expect(kernels.flops == 3 * 2 * 5 * 3 * 7)
     kernels.crossEntropyForwardBackward(
       nllNats: View(rows: 1, columns: 5), dHidden: View(rows: 5, columns: 3),
-      dw: View(rows: 7, columns: 3), hidden: x, w: w, targets: [0, 1, 2, 3, 4], gradientScale: 1)
+      dw: View(rows: 7, columns: 3), hidden: x, w: w, targets: Indices([0, 1, 2, 3, 4]),
+      gradientScale: 1)
     #expect(kernels.flops == 6 * 2 * 5 * 3 * 7)
   }
 }

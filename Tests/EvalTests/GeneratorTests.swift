@@ -27,7 +27,7 @@ import TestSupport
     var result = Continuation()
     var ids = [1] + prompt
     while result.ids.count < pieces {
-      let logits = model.logits(ids: ids, starts: [0, ids.count])
+      let logits = try model.logits(ids: ids, starts: [0, ids.count])
         .rows(ids.count - 1..<ids.count).elements
       var best = 2
       for id in 2..<logits.count where logits[id] > logits[best] { best = id }

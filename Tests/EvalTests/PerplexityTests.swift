@@ -52,7 +52,7 @@ import TestSupport
     let sentences = textSentences([4, 9])
     var sum = 0.0
     for (_, ids) in sentences {
-      let logits = model.logits(ids: [1] + ids, starts: [0, ids.count + 1])
+      let logits = try model.logits(ids: [1] + ids, starts: [0, ids.count + 1])
       for (row, target) in (ids + [2]).enumerated() {
         let values = logits.rows(row..<row + 1).elements.map(Double.init)
         sum += log(values.reduce(0) { $0 + exp($1) }) - values[Int(target)]

@@ -1,4 +1,4 @@
-import CPUBackend
+import Backends
 import Eval
 import LMData
 import Model
@@ -30,13 +30,15 @@ import Testing
     var config = SmallModel.config(variant.attention)
     config.maximumLength = 1 << 20
     func floats(_ positions: Int) -> Int {
-      Activations.floats(config, positions: positions, training: false)
+      Activations.numbers(config, positions: positions, training: false, heads: .bands)
     }
     #expect(floats(20_000) > 3 * floats(5_000))
     // A size that no machine has is still a size.
-    #expect(Activations.floats(config, positions: 1 << 60, training: true) == Buffer.mostFloats)
-    let need = try AttentionTrial.workingMemory(
-      config, longest: 1 << 48, positions: 1 << 48, isScoring: true)
+    #expect(
+      Activations.numbers(config, positions: 1 << 60, training: true, heads: .bands)
+        == Buffer.mostNumbers)
+    let need = try AttentionTrial.workingNeed(
+      config, on: Backend.ofThisProcessor, longest: 1 << 48, positions: 1 << 48, isScoring: true)
     #expect(need.task >= 0 && need.task <= 1 << 50 && need.shared <= 1 << 50)
   }
 
@@ -45,10 +47,10 @@ import Testing
     config.maximumLength = 1 << 12
     let model = try SmallModel.make(config)
     let prompt = (0..<400).map { Int32(3 + $0 % 4) }
-    let session = DecodeSession(model)
-    let whole = DecodeSession(model)
+    let session = try DecodeSession(model)
+    let whole = try DecodeSession(model)
     let logits = try session.read(prompt, advice: "-").elements
-    #expect(logits == whole.read(prompt).elements)
+    #expect(try logits == whole.read(prompt).elements)
     #expect(session.length == 400)
   }
 }

@@ -36,8 +36,8 @@ enum SmallModel {
   }
 
   static func make(_ config: ModelConfig, seed: UInt64 = 7) throws -> Transformer {
-    let parameters = Parameters(config)
-    parameters.initialize(seed: seed)
+    let parameters = try Parameters(config)
+    try parameters.initialize(seed: seed)
     return try Transformer(config, parameters: parameters)
   }
 

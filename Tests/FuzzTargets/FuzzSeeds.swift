@@ -1,3 +1,4 @@
+import Backends
 import Foundation
 import LMData
 import Model
@@ -121,7 +122,8 @@ package enum FuzzSeeds {
 
   private static func safetensors() throws -> [UInt8] {
     let config = ModelConfig(vocabularySize: 3, width: 2, layers: 1, heads: 1, hidden: 2)
-    return try write { try ModelFiles.writeTensors(Parameters(config), prefix: "", to: $0) }
+    let parameters = try Parameters(config, on: Backend.ofThisProcessor)
+    return try write { try ModelFiles.writeTensors(parameters, prefix: "", to: $0) }
   }
 
   private static func configs() throws -> [[UInt8]] {

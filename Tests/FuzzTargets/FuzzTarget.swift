@@ -1,3 +1,4 @@
+import Backends
 import Eval
 import Foundation
 import LMData
@@ -118,7 +119,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
       end = entry.range.upperBound
     }
     precondition(header.dataStart + end == bytes.count, "data without a tensor")
-    let parameters = Parameters(tinyModel)
+    let parameters = try Parameters(tinyModel, on: Backend.ofThisProcessor)
     try ModelFiles.readTensors(
       [("", parameters)], tied: true, from: FuzzFile.safetensors.write(bytes))
   }

@@ -6,13 +6,13 @@ import Testing
 /// Micro-batches add up to the whole batch, whatever the attention.
 @Suite(.serialized) struct AccumulationTests {
   @Test(arguments: Variant.all) func microBatchesAddUpToTheBatch(variant: Variant) throws {
-    let parameters = Parameters(variant.config)
-    parameters.initialize(seed: 3)
+    let parameters = try Parameters(variant.config)
+    try parameters.initialize(seed: 3)
     let model = try Transformer(variant.config, parameters: parameters)
     let text = TinySequences(lengths: [7, 1, 30, 2, 65, 12], vocabulary: 61, seed: 7)
-    let whole = Self.gradient(model, text, [0..<6])
+    let whole = try Self.gradient(model, text, [0..<6])
     for parts in [[0..<1, 1..<6], [0..<3, 3..<4, 4..<6], (0..<6).map { $0..<$0 + 1 }] {
-      let sum = Self.gradient(model, text, parts)
+      let sum = try Self.gradient(model, text, parts)
       #expect(abs(sum.nats - whole.nats) <= 1e-9 * whole.nats)
       for (slot, (a, b)) in zip(
         parameters.layout.slots, zip(whole.gradients, sum.gradients))
@@ -32,12 +32,12 @@ import Testing
 
   private static func gradient(
     _ model: Transformer, _ text: TinySequences, _ parts: [Range<Int>]
-  ) -> (nats: Double, gradients: [[Float]]) {
-    let gradients = Parameters(model.config)
+  ) throws -> (nats: Double, gradients: [[Float]]) {
+    let gradients = try Parameters(model.config)
     var nats = 0.0
     for part in parts {
       let rows = text.starts[part.lowerBound]..<text.starts[part.upperBound]
-      nats += model.accumulateGradients(
+      nats += try model.accumulateGradients(
         ids: Array(text.ids[rows]), targets: Array(text.targets[rows]),
         starts: text.starts[part.lowerBound...part.upperBound].map { $0 - rows.lowerBound },
         gradientScale: 1 / Float(text.ids.count), dropout: nil,
@@ -48,17 +48,17 @@ import Testing
 
   /// Nats of a text, added as evaluation adds them, are the same bits at any batch size.
   @Test(arguments: Variant.all) func scoringIsTheSameAtAnyBatchSize(variant: Variant) throws {
-    let parameters = Parameters(variant.config)
-    parameters.initialize(seed: 3)
+    let parameters = try Parameters(variant.config)
+    try parameters.initialize(seed: 3)
     let model = try Transformer(variant.config, parameters: parameters)
     let text = TinySequences(lengths: [7, 1, 30, 2, 65, 12, 4, 19], vocabulary: 61, seed: 9)
-    let whole = model.nllNats(ids: text.ids, targets: text.targets, starts: text.starts)
+    let whole = try model.nllNats(ids: text.ids, targets: text.targets, starts: text.starts)
     for size in [1, 2, 3, 5] {
       var scores: [Float] = []
       for first in stride(from: 0, to: 8, by: size) {
         let last = min(8, first + size)
         let rows = text.starts[first]..<text.starts[last]
-        scores += model.nllNats(
+        scores += try model.nllNats(
           ids: Array(text.ids[rows]), targets: Array(text.targets[rows]),
           starts: text.starts[first...last].map { $0 - rows.lowerBound })
       }

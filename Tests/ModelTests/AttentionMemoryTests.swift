@@ -1,4 +1,4 @@
-import CPUBackend
+import Backends
 import Model
 import Tensor
 import Testing
@@ -12,12 +12,13 @@ import Testing
     "combiner:pattern=mixture",
   ])
   func memoryIsNotQuadraticInTheLength(attention: String) throws {
+    let kernels = Backend.ofThisProcessor
     /// Floats that a forward and a backward pass borrow, of a task and of what tasks share.
     func need(_ length: Int) throws -> Int {
       var model = ModelConfig(vocabularySize: 16, width: 8, layers: 1, heads: 1, hidden: 8)
       model.use(try AttentionConfig(parsing: attention))
-      let trial = try AttentionTrial(model, length: length)
-      let need = WorkingMemory.need {
+      let trial = try AttentionTrial(model, on: kernels, length: length)
+      let need = kernels.workingNeed {
         trial.forward(step: 0)
         trial.backward(step: 0)
       }

@@ -1,3 +1,4 @@
+import Backends
 import Deterministic
 import Eval
 import Model
@@ -19,11 +20,14 @@ import Testing
   }
 
   private static func audit(
-    _ config: ModelConfig, mechanism: (any AttentionMechanism)? = nil
+    _ config: ModelConfig, on backend: Backend = .cpu, leak: LeakyAttention.Leak? = nil
   ) throws -> AuditReport {
-    let parameters = Parameters(config)
-    parameters.initialize(seed: 3)
-    let model = try Transformer(config, parameters: parameters, mechanism: mechanism)
+    let kernels = try backend.makeKernels()
+    let parameters = try Parameters(config, on: kernels)
+    try parameters.initialize(seed: 3)
+    let model = try Transformer(config, parameters: parameters, kernels: kernels) { honest in
+      leak.map { LeakyAttention(honest, leak: $0) } ?? honest
+    }
     return try Auditor(model, sequences: sequences(), positions: 512).run()
   }
 
@@ -50,7 +54,7 @@ import Testing
   @Test(arguments: Variant.all)
   func queriesAveragedOverTheirBlockAreCaught(variant: Variant) throws {
     let config = variant.config
-    let report = try Self.audit(config, mechanism: LeakyAttention(config, leak: .blockAverage))
+    let report = try Self.audit(config, leak: .blockAverage)
     #expect(!report.passed)
     for name in ["one later piece", "all later pieces", "some later pieces", "no later pieces"] {
       let check = report.checks.first { $0.name == name }
@@ -62,14 +66,14 @@ import Testing
   /// A leak of one value from far ahead is enough.
   @Test func oneValueFromTheEndIsCaught() throws {
     let config = Variant.all[0].config
-    let report = try Self.audit(config, mechanism: LeakyAttention(config, leak: .lastValue))
+    let report = try Self.audit(config, leak: .lastValue)
     #expect(report.checks.first { $0.name == "all later pieces" }?.passed == false)
     #expect(!report.passed)
   }
 
   @Test func whatDependsOnTheBatchIsCaught() throws {
     let config = Variant.all[0].config
-    let report = try Self.audit(config, mechanism: LeakyAttention(config, leak: .company))
+    let report = try Self.audit(config, leak: .company)
     #expect(report.checks.first { $0.name == "batches" }?.passed == false)
     #expect(!report.passed)
   }
@@ -83,7 +87,7 @@ import Testing
   ) throws {
     let config = Variant.all[0].config
     let report = try withThreads(2) {
-      try Self.audit(config, mechanism: LeakyAttention(config, leak: leak))
+      try Self.audit(config, leak: leak)
     }
     #expect(!report.passed)
     let failed = Set(report.checks.filter { !$0.passed }.map(\.name))
@@ -95,8 +99,8 @@ import Testing
 
   @Test func weightsThatAreNoNumbersAreCaught() throws {
     let config = Variant.all[0].config
-    let parameters = Parameters(config)
-    parameters.initialize(seed: 3)
+    let parameters = try Parameters(config)
+    try parameters.initialize(seed: 3)
     parameters.finalNorm.fill(.nan)
     let model = try Transformer(config, parameters: parameters)
     let report = try Auditor(model, sequences: Self.sequences(), positions: 512).run()
@@ -106,7 +110,7 @@ import Testing
 }
 
 /// Softmax attention that sees what it must not.
-private struct LeakyAttention: AttentionMechanism {
+private struct LeakyAttention: AttentionOperator {
   enum Leak {
     case blockAverage, lastValue, company
     /// Causal, but its cache does something else.
@@ -116,7 +120,7 @@ private struct LeakyAttention: AttentionMechanism {
     case anew
   }
 
-  let honest: any AttentionMechanism
+  let honest: any AttentionOperator
   let leak: Leak
   private let calls = Calls()
 
@@ -124,20 +128,19 @@ private struct LeakyAttention: AttentionMechanism {
     let count = Atomic<Int>(0)
   }
 
-  init(_ config: ModelConfig, leak: Leak) {
-    honest = config.mechanism
+  init(_ honest: any AttentionOperator, leak: Leak) {
+    self.honest = honest
     self.leak = leak
   }
 
-  var savedRows: Int { honest.savedRows }
-
-  func forward(_ t: AttentionTensors, _ pass: AttentionPass, kernels: any Kernels) {
+  func forward(_ t: AttentionTensors, _ pass: AttentionPass) {
+    let starts = pass.sequences.starts
     let q = View(rows: t.q.rows, columns: t.q.columns)
     q.copy(from: t.q)
     let v = View(rows: t.v.rows, columns: t.v.columns)
     v.copy(from: t.v)
     let call = calls.count.wrappingAdd(1, ordering: .relaxed).oldValue
-    for (start, end) in zip(pass.starts, pass.starts.dropFirst()) {
+    for (start, end) in zip(starts, starts.dropFirst()) {
       for column in 0..<q.columns {
         switch leak {
         case .blockAverage:
@@ -162,17 +165,20 @@ private struct LeakyAttention: AttentionMechanism {
     honest.forward(
       AttentionTensors(
         q: q, k: t.k, v: v, bias: t.bias, o: t.o, saved: t.saved, input: t.input, own: t.own),
-      pass, kernels: kernels)
+      pass)
   }
 
   func backward(
-    _ tensors: AttentionTensors, _ gradients: AttentionGradients, _ pass: AttentionPass,
-    kernels: any Kernels
+    _ tensors: AttentionTensors, _ gradients: AttentionGradients, _ pass: AttentionPass
   ) { preconditionFailure("an audit takes no gradient") }
 
-  func makeCache(
-    layer: Int, draw: AttentionDraw, kernels: any Kernels
-  ) -> any AttentionCache { honest.makeCache(layer: layer, draw: draw, kernels: kernels) }
+  func makeState(
+    _ widths: HeadWidths, layer: Int, draw: AttentionDraw
+  ) throws(DeviceError) -> any AttentionState {
+    try honest.makeState(widths, layer: layer, draw: draw)
+  }
 
-  func work(length: Int) -> AttentionWork { honest.work(length: length) }
+  func step(_ tensors: AttentionTensors, _ states: [any AttentionState]) {
+    honest.step(tensors, states)
+  }
 }

@@ -9,8 +9,8 @@ import Testing
 /// (`scripts/check-interop.sh` asks it).
 @Suite struct ForeignLlamaTests {
   private static func parameters(_ config: ModelConfig, seed: UInt64 = 1) -> Parameters {
-    let parameters = Parameters(config)
-    parameters.initialize(seed: seed)
+    let parameters = try Parameters(config)
+    try parameters.initialize(seed: seed)
     return parameters
   }
 

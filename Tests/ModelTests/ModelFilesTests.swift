@@ -7,8 +7,8 @@ import Testing
 
 struct ModelFilesTests {
   private static func parameters(_ config: ModelConfig, seed: UInt64 = 1) -> Parameters {
-    let parameters = Parameters(config)
-    parameters.initialize(seed: seed)
+    let parameters = try Parameters(config)
+    try parameters.initialize(seed: seed)
     return parameters
   }
 
@@ -20,7 +20,7 @@ struct ModelFilesTests {
       #expect(config == variant.config)
       let mapped = try ModelFiles.readWeights(config, directory: directory)
       #expect(mapped.all.elements == parameters.all.elements)
-      let copied = Parameters(config)
+      let copied = try Parameters(config)
       try ModelFiles.readWeights(into: copied, config, directory: directory)
       #expect(copied.all.elements == parameters.all.elements)
     }

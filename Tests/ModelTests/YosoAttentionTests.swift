@@ -1,4 +1,4 @@
-import CPUBackend
+import Backends
 import Deterministic
 import Model
 import Tensor
@@ -46,37 +46,41 @@ struct YosoAttentionTests {
     #expect(try AttentionConfig(parsing: "yoso:estimate=expectation").expectation == nil)
   }
 
+  private let kernels = Backend.ofThisProcessor
+
   /// Outputs of random inputs under a draw.
-  private func outputs(_ mechanism: any AttentionMechanism, _ draw: AttentionDraw, layer: Int)
-    -> [Float]
-  {
+  private func outputs(
+    _ attention: any AttentionOperator, _ draw: AttentionDraw, layer: Int
+  ) throws -> [Float] {
+    let savedRows = try config("yoso:bits=4").mechanism.savedRows
     let random = View(rows: 40, columns: 3 * 24)
     random.fillGaussian(deviation: 1, from: CounterRandom(seed: 4))
     let o = View(rows: 40, columns: 24)
-    mechanism.forward(
+    attention.forward(
       AttentionTensors(
         q: random.columns(0..<24), k: random.columns(24..<48), v: random.columns(48..<72),
-        bias: nil, o: o, saved: View(rows: mechanism.savedRows, columns: 40), input: o, own: []),
-      AttentionPass(starts: [0, 40], layer: layer, draw: draw), kernels: CPUKernels())
+        o: o, saved: View(rows: savedRows, columns: 40)),
+      AttentionPass(try Sequences([0, 40], on: kernels), layer: layer, draw: draw))
     return o.elements
   }
 
   @Test func everyStepSeedAndLayerHasItsOwnHyperplanes() throws {
     let mechanism = try config("yoso:bits=4").mechanism
+    let attention = try mechanism.makeOperator(on: kernels)
     let draws: [(AttentionDraw, Int)] = [
       (.training(seed: 1, step: 0), 0), (.training(seed: 1, step: 1), 0),
       (.training(seed: 2, step: 0), 0), (.training(seed: 1, step: 0), 1),
       (.evaluation(seed: 1), 0), (.evaluation(seed: 2), 0),
     ]
-    let results = draws.map { outputs(mechanism, $0.0, layer: $0.1) }
+    let results = try draws.map { try outputs(attention, $0.0, layer: $0.1) }
     for (index, result) in results.enumerated() {
       for other in results[..<index] { #expect(result != other) }
     }
-    // Draws that have left the cache come back as they were, in another mechanism as well.
-    let other = try config("yoso:bits=4").mechanism
+    // Draws that have left the cache come back as they were, in another operator as well.
+    let other = try mechanism.makeOperator(on: kernels)
     for (draw, result) in zip(draws, results) {
-      #expect(outputs(mechanism, draw.0, layer: draw.1) == result)
-      #expect(outputs(other, draw.0, layer: draw.1) == result)
+      #expect(try outputs(attention, draw.0, layer: draw.1) == result)
+      #expect(try outputs(other, draw.0, layer: draw.1) == result)
     }
   }
 

@@ -23,7 +23,7 @@ private let kernels = CPUKernels()
     expectSameBits(back, bands)
     // One band of the last rows, behind all others.
     #expect(
-      bands.columns(8..<12).rows(4..<5).withRow(0) { Array($0) }
+      bands.columns(8..<12).rows(4..<5).elements
         == bands.rows(4..<5).columns(8..<12).elements)
     bands.rows(0..<2).fill(3)
     #expect(bands.elements.prefix(24).allSatisfy { $0 == 3 })

@@ -75,15 +75,12 @@ import Testing
       heads: heads, scale: problem.scale, pattern: golden.pattern, segment: golden.segment,
       pooling: golden.pooling, address: golden.address)
     let projection = golden.projection.map { CombinerProjection($0) }
-    let dProjection = projection.map { CombinerProjectionGradients(zerosLike: $0) }
+    let dProjection = projection.map { ProjectionGradients(of: $0) }
     let result = AttentionResult(problem)
-    CPUKernels().combinerAttentionForward(
-      o: result.o, saved: result.lse, q: problem.q, k: problem.k, v: problem.v,
-      projection: projection, starts: problem.starts, shape: shape)
-    CPUKernels().combinerAttentionBackward(
-      dq: result.dq, dk: result.dk, dv: result.dv, dProjection: dProjection, dO: problem.dO,
-      o: result.o, saved: result.lse, q: problem.q, k: problem.k, v: problem.v,
-      projection: projection, starts: problem.starts, shape: shape)
+    let attention = CPUKernels().combinerAttention(shape)
+    let tensors = problem.tensors(result, projection)
+    attention.forward(tensors, problem.pass)
+    attention.backward(tensors, problem.gradients(result, dProjection), problem.pass)
     for head in 0..<heads {
       func rows(_ view: View) -> [[Double]] { problem.rows(view, sequence: 0, head: head) }
       let difference = zip(rows(result.o).joined(), golden.o[head].joined()).map {
@@ -121,19 +118,11 @@ extension CombinerProjection {
       View(rows: rows.count, columns: rows[0].count, elements: rows.joined().map { Float($0) })
     }
     self.init(
-      input: view(golden.x), summaryWeight: view(golden.summaryWeight),
-      addressWeight: view(golden.addressWeight), gain: view([golden.gain]),
-      bias: view([golden.bias]), epsilon: Float(golden.epsilon))
-  }
-}
-
-extension CombinerProjectionGradients {
-  fileprivate init(zerosLike projection: CombinerProjection) {
-    func zeros(_ view: View) -> View { View(rows: view.rows, columns: view.columns) }
-    self.init(
-      dInput: zeros(projection.input), dSummaryWeight: zeros(projection.summaryWeight),
-      dAddressWeight: zeros(projection.addressWeight), dGain: zeros(projection.gain),
-      dBias: zeros(projection.bias))
+      input: view(golden.x),
+      own: [
+        view(golden.summaryWeight), view(golden.addressWeight), view([golden.gain]),
+        view([golden.bias]),
+      ], epsilon: Float(golden.epsilon))
   }
 }
 

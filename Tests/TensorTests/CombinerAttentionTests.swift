@@ -161,29 +161,23 @@ import Testing
   func copiesOfADecodeStateGoTheirOwnWays(variant: AttentionVariant) throws {
     let problem = variant.problem(lengths: [60], heads: 2, keyWidth: 8, valueWidth: 8)
     let expected = variant.decode(problem).elements
-    var state = CombinerDecodeState(
-      try #require(variant.combinerShape(problem)), keyWidth: 8, valueWidth: 8)
+    let stream = DecodedStream(try variant.attention(problem), problem)
     let o = View(rows: 60, columns: 16)
-    func step(_ state: inout CombinerDecodeState, _ position: Int, into row: Int) {
-      let range = position..<position + 1
-      state.step(
-        o: o.rows(row..<row + 1), q: problem.q.rows(range), k: problem.k.rows(range),
-        v: problem.v.rows(range))
-    }
-    for position in 0..<40 { step(&state, position, into: position) }
-    var other = state.copy()
-    for position in 0..<15 { step(&other, position, into: 59) }
-    for position in 40..<60 { step(&state, position, into: position) }
+    for position in 0..<40 { stream.step(position, into: o) }
+    let other = stream.copy()
+    for position in 0..<15 { other.step(position, into: o, row: 59) }
+    for position in 40..<60 { stream.step(position, into: o) }
     #expect(o.elements == expected)
-    #expect(state.length == 60 && other.length == 55 && state.bytes > 0)
+    #expect(stream.state.bytes > 0)
   }
 
-  @Test func fixedStateForgetsFinishedSegments() {
-    let shape = CombinerShape(heads: 1, scale: 1, pattern: .fixed, segment: 16)
-    var state = CombinerDecodeState(shape, keyWidth: 16, valueWidth: 16)
-    let row = View(rows: 1, columns: 16)
-    for _ in 0..<1024 { state.step(o: row, q: row, k: row, v: row) }
+  @Test func fixedStateForgetsFinishedSegments() throws {
+    let variant = AttentionVariant.combiner(.fixed, segment: 16)
+    let problem = variant.problem(lengths: [1], heads: 1, keyWidth: 16, valueWidth: 16)
+    let stream = DecodedStream(try variant.attention(problem), problem)
+    let o = View(rows: 1, columns: 16)
+    for _ in 0..<1024 { stream.step(0, into: o) }
     // 16 positions, 64 summaries of a key and a value each, and two pools.
-    #expect(state.bytes == 4 * (2 * 16 * (16 + 64) + 2 * 16))
+    #expect(stream.state.bytes == 4 * (2 * 16 * (16 + 64) + 2 * 16))
   }
 }

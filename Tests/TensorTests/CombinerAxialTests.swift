@@ -65,13 +65,14 @@ import Testing
   @Test(arguments: patterns)
   func statesGrowByRows(pattern: AttentionVariant) throws {
     let problem = pattern.problem(lengths: [1], heads: 1, keyWidth: 16, valueWidth: 16)
-    let shape = try #require(with(pattern, segment: 8).combinerShape(problem))
-    var state = CombinerDecodeState(shape, keyWidth: 16, valueWidth: 16)
-    let row = View(rows: 1, columns: 16)
+    let variant = with(pattern, segment: 8)
+    let shape = try #require(variant.combinerShape(problem))
+    let stream = DecodedStream(try variant.attention(problem), problem)
+    let o = View(rows: 1, columns: 16)
     var bytes = [Int]()
     for _ in 0..<64 {
-      state.step(o: row, q: row, k: row, v: row)
-      bytes.append(state.bytes)
+      stream.step(0, into: o)
+      bytes.append(stream.state.bytes)
     }
     let perPosition = (shape.pattern == .mixture ? 6 : 2) * 16 * 4
     #expect(bytes[63] - bytes[7] == 56 * perPosition)

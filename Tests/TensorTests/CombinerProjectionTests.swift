@@ -24,59 +24,54 @@ import Testing
       for column in 0..<width { gain[0, column] += 1 }
       projection = CombinerProjection(
         input: randomView(rows: attention.positions, columns: width, seed: 21, padding: 3),
-        summaryWeight: randomView(
-          rows: width, columns: heads * valueWidth, seed: 22, deviation: 0.5),
-        addressWeight: randomView(
-          rows: heads * keyWidth, columns: width, seed: 23, deviation: 0.5), gain: gain,
-        bias: randomView(rows: 1, columns: width, seed: 25, deviation: 0.1))
+        own: [
+          randomView(rows: width, columns: heads * valueWidth, seed: 22, deviation: 0.5),
+          randomView(rows: heads * keyWidth, columns: width, seed: 23, deviation: 0.5), gain,
+          randomView(rows: 1, columns: width, seed: 25, deviation: 0.1),
+        ])
     }
 
     /// The rows of one sequence alone.
     init(_ other: Problem, rows: Range<Int>) {
       attention = AttentionCase(other.attention, rows: rows)
-      projection = other.projection.rows(rows)
+      let all = other.projection
+      projection = CombinerProjection(
+        input: all.input.rows(rows),
+        own: [all.summaryWeight, all.addressWeight, all.gain, all.bias])
       shape = other.shape
     }
 
     func forward() -> AttentionResult { forward(into: AttentionResult(attention)) }
 
     func forward(into result: AttentionResult) -> AttentionResult {
-      CPUKernels().combinerAttentionForward(
-        o: result.o, saved: result.lse, q: attention.q, k: attention.k, v: attention.v,
-        projection: projection, starts: attention.starts, shape: shape)
+      CPUKernels().combinerAttention(shape).forward(
+        attention.tensors(result, projection), attention.pass)
       return result
     }
 
-    func backward(_ result: AttentionResult) -> CombinerProjectionGradients {
-      func zeros(_ view: View) -> View { View(rows: view.rows, columns: view.columns) }
-      let gradients = CombinerProjectionGradients(
-        dInput: filledView(
-          rows: projection.input.rows, columns: projection.input.columns, value: 9, padding: 2),
-        dSummaryWeight: zeros(projection.summaryWeight),
-        dAddressWeight: zeros(projection.addressWeight), dGain: zeros(projection.gain),
-        dBias: zeros(projection.bias))
+    func backward(_ result: AttentionResult) -> ProjectionGradients {
+      let gradients = ProjectionGradients(of: projection)
       backward(result, gradients)
       return gradients
     }
 
-    func backward(_ result: AttentionResult, _ gradients: CombinerProjectionGradients) {
-      CPUKernels().combinerAttentionBackward(
-        dq: result.dq, dk: result.dk, dv: result.dv, dProjection: gradients, dO: attention.dO,
-        o: result.o, saved: result.lse, q: attention.q, k: attention.k, v: attention.v,
-        projection: projection, starts: attention.starts, shape: shape)
+    func backward(_ result: AttentionResult, _ gradients: ProjectionGradients) {
+      CPUKernels().combinerAttention(shape).backward(
+        attention.tensors(result, projection), attention.gradients(result, gradients),
+        attention.pass)
     }
 
-    func decode() -> View {
-      var state = CombinerDecodeState(
-        shape, keyWidth: attention.keyWidth, valueWidth: attention.valueWidth)
-      let o = View(rows: attention.positions, columns: attention.v.columns)
+    func decode() throws -> View {
+      let operation = CPUKernels().combinerAttention(shape)
+      let state = try operation.makeState(
+        HeadWidths(keys: attention.keyWidth, values: attention.valueWidth), layer: 0,
+        draw: .evaluation(seed: 0))
+      let result = AttentionResult(attention)
+      let tensors = attention.tensors(result, projection)
       for position in 0..<attention.positions {
-        let row = position..<position + 1
-        state.step(
-          o: o.rows(row), q: attention.q.rows(row), k: attention.k.rows(row),
-          v: attention.v.rows(row), projection: projection.rows(row))
+        operation.step(tensors.rows(position..<position + 1), [state])
       }
-      return o
+      return result.o
     }
   }
 

@@ -102,34 +102,39 @@ import Testing
 }
 
 struct WorkingMemoryTests {
-  @Test func theLargestRequestOfATaskIsSeen() {
+  @Test func theLargestRequestOfATaskIsSeen() throws {
     let kernels = CPUKernels()
-    func attend(_ length: Int) -> WorkingMemory.Need {
+    func attend(_ length: Int) throws -> WorkingNeed {
       let (x, o, lse) = (
         View(rows: length, columns: 32), View(rows: length, columns: 32),
         View(rows: 2, columns: length)
       )
-      return WorkingMemory.need {
-        kernels.softmaxAttentionForward(
-          o: o, lse: lse, q: x, k: x, v: x, bias: nil, starts: [0, length], heads: 2, scale: 1)
+      let pass = AttentionPass(
+        try Sequences([0, length], on: kernels), layer: 0, draw: .evaluation(seed: 0))
+      return kernels.workingNeed {
+        kernels.softmaxAttention(SoftmaxShape(heads: 2, scale: 1)).forward(
+          AttentionTensors(q: x, k: x, v: x, o: o, saved: lse), pass)
       }
     }
     // Keys and values of one head are packed whole.
-    let difference = attend(3_000).task - attend(1_000).task
+    let difference = try attend(3_000).task - attend(1_000).task
     #expect((2_000 * 32...2_000 * 64).contains(difference), "\(difference)")
-    #expect(WorkingMemory.need {} == WorkingMemory.Need())
+    #expect(kernels.workingNeed {} == WorkingNeed())
   }
 
   @Test func attentionAndHeadTakeTurns() {
     let threads = Parallel.threads
+    let product = WorkPlan.Product(outputs: 1 << 11, inputs: 1 << 10)
     func plan(_ task: Int, _ shared: Int) -> Int {
-      WorkingMemory.bytes(
-        vocabulary: 1_000, panels: 1 << 21,
-        attention: WorkingMemory.Need(task: task, shared: shared))
+      CPUKernels().workingBytes(
+        WorkPlan(
+          positions: 1, width: 1, vocabulary: 1_000, products: [product], muon: [],
+          attention: WorkingNeed(task: task, shared: shared)))
     }
     let small = 2 << 20
-    let logits = Buffer.bytes(count: crossEntropyScratchFloats(vocabulary: 1_000))
-    let panels = Buffer.bytes(count: 1 << 21)
+    let logits = HostMemory.bytes(count: crossEntropyScratchFloats(vocabulary: 1_000))
+    let panels = HostMemory.bytes(
+      count: productPanelFloats(columns: product.outputs, steps: product.inputs))
     #expect(logits <= panels)
     #expect(plan(0, 0) == logits + panels + threads * small)
     // What attention shares stands in for the larger of the two, tasks for as many as they are.
@@ -143,15 +148,10 @@ struct WorkingMemoryTests {
     let before = Buffer.allocations
     let held = Buffer(count: 1 << 20)
     #expect(Buffer.allocations > before)
-    #expect(Buffer.allocatedBytes >= Buffer.bytes(count: held.count))
-    #expect(Buffer.bytes(count: 1) == Buffer.bytes(count: 1_024))
-    #expect(Buffer.bytes(count: 1 << 19) == 2 << 20)
-    #expect(Buffer.bytes(count: 1 << 19 + 1) == 4 << 20)
-  }
-
-  @Test func aRowIsReadWhereItLies() {
-    let view = View(rows: 3, columns: 4, elements: (0..<12).map(Float.init)).columns(1..<3)
-    #expect(view.withRow(2) { Array($0) } == [9, 10])
+    #expect(Buffer.allocatedBytes >= HostMemory.bytes(count: held.count))
+    #expect(HostMemory.bytes(count: 1) == HostMemory.bytes(count: 1_024))
+    #expect(HostMemory.bytes(count: 1 << 19) == 2 << 20)
+    #expect(HostMemory.bytes(count: 1 << 19 + 1) == 4 << 20)
   }
 
   @Test func memoryIsReadFasterThanADisk() {

@@ -70,43 +70,32 @@ import Testing
     }
   }
 
-  @Test func decodeStateGrowsWithTheLogarithm() {
+  @Test func decodeStateGrowsWithTheLogarithm() throws {
     let variant = AttentionVariant.hierarchical(blockSize: 4, fineQuery: false)
     let problem = variant.problem(lengths: [1], heads: 1, keyWidth: 16, valueWidth: 16)
-    guard let bias = problem.bias else { return }
-    var state = HierarchicalDecodeState(
-      heads: 1, keyWidth: 16, valueWidth: 16, blockSize: 4, fineQuery: false)
+    let stream = DecodedStream(try variant.attention(problem), problem)
     let o = View(rows: 1, columns: 16)
     var bytes = [Int]()
     for position in 1...1024 {
-      state.step(o: o, q: problem.q, k: problem.k, v: problem.v, bias: bias, scale: 1)
-      if position.nonzeroBitCount == 1 { bytes.append(state.bytes) }
+      stream.step(0, into: o)
+      if position.nonzeroBitCount == 1 { bytes.append(stream.state.bytes) }
     }
     // 1024 tokens are 256 blocks: levels 0...7.
-    #expect(state.bytes == 8 * bytes[0])
+    #expect(stream.state.bytes == 8 * bytes[0])
     #expect(bytes == bytes.sorted())
   }
 
   @Test(arguments: [false, true])
-  func copiesOfADecodeStateGoTheirOwnWays(fineQuery: Bool) {
+  func copiesOfADecodeStateGoTheirOwnWays(fineQuery: Bool) throws {
     let variant = AttentionVariant.hierarchical(blockSize: 4, fineQuery: fineQuery)
     let problem = variant.problem(lengths: [60], heads: 2, keyWidth: 8, valueWidth: 8)
-    guard let bias = problem.bias else { return }
     let expected = variant.decode(problem).elements
-    var state = HierarchicalDecodeState(
-      heads: 2, keyWidth: 8, valueWidth: 8, blockSize: 4, fineQuery: fineQuery)
+    let stream = DecodedStream(try variant.attention(problem), problem)
     let o = View(rows: 60, columns: 16)
-    func step(_ state: inout HierarchicalDecodeState, _ position: Int, into row: Int) {
-      state.step(
-        o: o.rows(row..<row + 1), q: problem.q.rows(position..<position + 1),
-        k: problem.k.rows(position..<position + 1), v: problem.v.rows(position..<position + 1),
-        bias: bias, scale: problem.scale)
-    }
-    for position in 0..<40 { step(&state, position, into: position) }
-    var other = state.copy()
-    for position in 0..<15 { step(&other, position, into: 59) }
-    for position in 40..<60 { step(&state, position, into: position) }
+    for position in 0..<40 { stream.step(position, into: o) }
+    let other = stream.copy()
+    for position in 0..<15 { other.step(position, into: o, row: 59) }
+    for position in 40..<60 { stream.step(position, into: o) }
     #expect(o.elements == expected)
-    #expect(state.length == 60 && other.length == 55)
   }
 }

@@ -37,7 +37,7 @@ struct MatrixPeakTests {
   }
 
   /// The ruler is no shorter than what it measures, with a margin for a busy machine.
-  @Test func noProductIsFarAboveIt() {
+  @Test func noProductIsFarAboveIt() throws {
     let x = View(rows: 1_536, columns: 1_024)
     let w = View(rows: 1_024, columns: 1_024)
     let y = View(rows: 1_536, columns: 1_024)
@@ -49,6 +49,6 @@ struct MatrixPeakTests {
       CPUKernels().linearForward(y: y, x: x, w: w, accumulate: false)
       best = min(best, WallClock.seconds() - began)
     }
-    #expect(2 * 1_536 * 1_024 * 1_024 / best < 3 * MatrixPeak.measure())
+    #expect(2 * 1_536 * 1_024 * 1_024 / best < 3 * (try MatrixPeak.measure(CPUKernels())))
   }
 }

@@ -83,6 +83,11 @@ import Testing
     let o, saved, dq, dk, dv: View
   }
 
+  private func pass(_ starts: [Int]) throws -> AttentionPass {
+    AttentionPass(
+      try Sequences(starts, on: CPUKernels()), layer: 0, draw: .evaluation(seed: 0))
+  }
+
   private func run(
     _ shape: YosoShape, _ golden: Case, planes: View?, starts: [Int]
   ) throws -> Outcome {
@@ -93,12 +98,14 @@ import Testing
     let outcome = Outcome(
       o: like(v), saved: View(rows: shape.savedRows, columns: q.rows), dq: like(q), dk: like(k),
       dv: like(v))
-    CPUKernels().yosoForward(
-      o: outcome.o, saved: outcome.saved, q: q, k: k, v: v, planes: planes, starts: starts,
-      shape: shape)
-    CPUKernels().yosoBackward(
-      dq: outcome.dq, dk: outcome.dk, dv: outcome.dv, dO: try golden.input("g").view,
-      o: outcome.o, saved: outcome.saved, q: q, k: k, v: v, starts: starts, shape: shape)
+    let attention = YosoOperator(shape, planes: planes)
+    let tensors = AttentionTensors(q: q, k: k, v: v, o: outcome.o, saved: outcome.saved)
+    let pass = try pass(starts)
+    attention.forward(tensors, pass)
+    attention.backward(
+      tensors,
+      AttentionGradients(
+        dO: try golden.input("g").view, dq: outcome.dq, dk: outcome.dk, dv: outcome.dv), pass)
     return outcome
   }
 
@@ -182,8 +189,8 @@ import Testing
     for row in 0..<m * tau { planes[row, q.columns - m * tau + row] = 1 }
     let o = View(rows: v.rows, columns: v.columns)
     let saved = View(rows: shape.savedRows, columns: v.rows)
-    CPUKernels().yosoForward(
-      o: o, saved: saved, q: q, k: k, v: v, planes: planes, starts: starts, shape: shape)
+    YosoOperator(shape, planes: planes).forward(
+      AttentionTensors(q: q, k: k, v: v, o: o, saved: saved), try pass(starts))
     // Row 0 of saved is the length of X in units of 1 / hashes.
     return (0..<o.rows).map { row in
       (0..<o.columns).map { Double(o[row, $0] * saved[0, row]) / Double(m) }

@@ -1,4 +1,4 @@
-import Deterministic
+package import Deterministic
 package import Tensor
 
 /// What lies between the columns of a padded view and below its last row.
@@ -44,7 +44,7 @@ package func duplicate(_ view: View) -> View {
 
 /// A copy in bands, or nothing but `gapSentinel` if `isEmpty`.
 package func inBands(_ view: View, width: Int, isEmpty: Bool = false) -> View {
-  let floats = View.floats(rows: view.rows, columns: view.columns, bandWidth: width)
+  let floats = View.numbers(rows: view.rows, columns: view.columns, bandWidth: width)
   let buffer = Buffer(count: floats)
   whole(buffer).fill(gapSentinel)
   let bands = View(
@@ -83,4 +83,12 @@ private func whole(_ buffer: Buffer) -> View {
 package func randomIds(_ count: Int, below bound: Int, seed: UInt64) -> [Int32] {
   let random = CounterRandom(seed: seed)
   return (0..<count).map { Int32(random.bits(UInt64($0)) % UInt64(bound)) }
+}
+
+extension View {
+  /// Fills a contiguous view with normal numbers of the given standard deviation.
+  package func fillGaussian(deviation: Double, from random: CounterRandom) {
+    precondition(isContiguous)
+    write(random.gaussians(0..<count, deviation: deviation))
+  }
 }

@@ -1,3 +1,4 @@
+import CPUBackend
 import Deterministic
 package import Tensor
 
@@ -69,6 +70,25 @@ package struct AttentionCase {
   }
 
   package var positions: Int { starts.last ?? 0 }
+
+  /// The one pass over it.
+  package var pass: AttentionPass {
+    do {
+      return AttentionPass(
+        try Sequences(starts, on: CPUKernels()), layer: 0, draw: .evaluation(seed: 0))
+    } catch {
+      preconditionFailure("\(error)")
+    }
+  }
+
+  package func tensors(_ result: AttentionResult) -> AttentionTensors {
+    AttentionTensors(q: q, k: k, v: v, bias: bias, o: result.o, saved: result.lse)
+  }
+
+  package func gradients(_ result: AttentionResult) -> AttentionGradients {
+    AttentionGradients(
+      dO: dO, dq: result.dq, dk: result.dk, dv: result.dv, dBias: result.dBias)
+  }
 
   /// Columns of one head in the rows of one sequence.
   package func rows(_ view: View, sequence: Int, head: Int) -> [[Double]] {

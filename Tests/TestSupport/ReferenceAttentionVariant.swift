@@ -52,49 +52,33 @@ package enum AttentionVariant: Sendable, CustomStringConvertible {
       keyWidth: keyWidth, valueWidth: valueWidth, distances: distances, seed: seed, gain: gain)
   }
 
-  /// Fills `o` and `lse`.
-  package func forward(_ problem: AttentionCase, _ result: AttentionResult) {
+  /// The attention of a problem, on this processor.
+  package func attention(_ problem: AttentionCase) throws -> any AttentionOperator {
+    let kernels = CPUKernels()
     switch self {
     case .softmax:
-      CPUKernels().softmaxAttentionForward(
-        o: result.o, lse: result.lse, q: problem.q, k: problem.k, v: problem.v,
-        bias: problem.bias, starts: problem.starts, heads: problem.heads, scale: problem.scale)
+      return kernels.softmaxAttention(SoftmaxShape(heads: problem.heads, scale: problem.scale))
     case .hierarchical(let blockSize, let fineQuery):
-      guard let bias = problem.bias else { preconditionFailure("no bias") }
-      CPUKernels().hierarchicalAttentionForward(
-        o: result.o, lse: result.lse, q: problem.q, k: problem.k, v: problem.v, bias: bias,
-        starts: problem.starts, heads: problem.heads, scale: problem.scale, blockSize: blockSize,
-        fineQuery: fineQuery)
-    case .combiner:
-      CPUKernels().combinerAttentionForward(
-        o: result.o, saved: result.lse, q: problem.q, k: problem.k, v: problem.v, projection: nil,
-        starts: problem.starts, shape: requiredShape(problem))
+      return try kernels.hierarchicalAttention(
+        HierarchicalShape(
+          heads: problem.heads, scale: problem.scale, blockSize: blockSize, fineQuery: fineQuery))
+    case .combiner: return kernels.combinerAttention(requiredShape(problem))
     }
+  }
+
+  private func required(_ problem: AttentionCase) -> any AttentionOperator {
+    do { return try attention(problem) } catch { preconditionFailure("\(error)") }
+  }
+
+  /// Fills `o` and `lse`.
+  package func forward(_ problem: AttentionCase, _ result: AttentionResult) {
+    required(problem).forward(problem.tensors(result), problem.pass)
   }
 
   /// Fills the gradients from `o` and `lse`.
   package func backward(_ problem: AttentionCase, _ result: AttentionResult) {
-    switch self {
-    case .softmax:
-      CPUKernels().softmaxAttentionBackward(
-        dq: result.dq, dk: result.dk, dv: result.dv, dBias: result.dBias, dO: problem.dO,
-        o: result.o, lse: result.lse, q: problem.q, k: problem.k, v: problem.v,
-        bias: problem.bias, starts: problem.starts, heads: problem.heads, scale: problem.scale)
-    case .hierarchical(let blockSize, let fineQuery):
-      guard let bias = problem.bias, let dBias = result.dBias else {
-        preconditionFailure("no bias")
-      }
-      CPUKernels().hierarchicalAttentionBackward(
-        dq: result.dq, dk: result.dk, dv: result.dv, dBias: dBias, dO: problem.dO, o: result.o,
-        lse: result.lse, q: problem.q, k: problem.k, v: problem.v, bias: bias,
-        starts: problem.starts, heads: problem.heads, scale: problem.scale, blockSize: blockSize,
-        fineQuery: fineQuery)
-    case .combiner:
-      CPUKernels().combinerAttentionBackward(
-        dq: result.dq, dk: result.dk, dv: result.dv, dProjection: nil, dO: problem.dO,
-        o: result.o, saved: result.lse, q: problem.q, k: problem.k, v: problem.v,
-        projection: nil, starts: problem.starts, shape: requiredShape(problem))
-    }
+    required(problem).backward(
+      problem.tensors(result), problem.gradients(result), problem.pass)
   }
 
   /// Forward, then backward.
@@ -108,34 +92,8 @@ package enum AttentionVariant: Sendable, CustomStringConvertible {
   /// Outputs of a single sequence, one position at a time.
   package func decode(_ problem: AttentionCase) -> View {
     let o = View(rows: problem.positions, columns: problem.v.columns)
-    switch self {
-    case .softmax:
-      for position in 0..<problem.positions {
-        CPUKernels().softmaxAttentionDecode(
-          o: o.rows(position..<position + 1), q: problem.q.rows(position..<position + 1),
-          keys: problem.k, values: problem.v, bias: problem.bias, length: position + 1,
-          heads: problem.heads, scale: problem.scale)
-      }
-    case .hierarchical(let blockSize, let fineQuery):
-      guard let bias = problem.bias else { preconditionFailure("no bias") }
-      var state = HierarchicalDecodeState(
-        heads: problem.heads, keyWidth: problem.keyWidth, valueWidth: problem.valueWidth,
-        blockSize: blockSize, fineQuery: fineQuery)
-      for position in 0..<problem.positions {
-        let row = position..<position + 1
-        state.step(
-          o: o.rows(row), q: problem.q.rows(row), k: problem.k.rows(row), v: problem.v.rows(row),
-          bias: bias, scale: problem.scale)
-      }
-    case .combiner:
-      var state = CombinerDecodeState(
-        requiredShape(problem), keyWidth: problem.keyWidth, valueWidth: problem.valueWidth)
-      for position in 0..<problem.positions {
-        let row = position..<position + 1
-        state.step(
-          o: o.rows(row), q: problem.q.rows(row), k: problem.k.rows(row), v: problem.v.rows(row))
-      }
-    }
+    let stream = DecodedStream(required(problem), problem)
+    for position in 0..<problem.positions { stream.step(position, into: o) }
     return o
   }
 
@@ -204,5 +162,44 @@ extension AttentionVariant {
   /// Those whose pooling has no kinks, so that differences of their outputs are slopes.
   package static let smoothCombiners = combiners.filter {
     if case .combiner(_, _, .mean, _) = $0 { true } else { false }
+  }
+}
+
+/// One stream of an attention, which takes the positions of a case.
+package final class DecodedStream {
+  private let attention: any AttentionOperator
+  private let problem: AttentionCase
+  package let state: any AttentionState
+
+  package init(_ attention: any AttentionOperator, _ problem: AttentionCase) {
+    self.attention = attention
+    self.problem = problem
+    do {
+      state = try attention.makeState(
+        HeadWidths(keys: problem.keyWidth, values: problem.valueWidth), layer: 0,
+        draw: .evaluation(seed: 0))
+    } catch {
+      preconditionFailure("\(error)")
+    }
+  }
+
+  private init(_ other: DecodedStream) {
+    attention = other.attention
+    problem = other.problem
+    state = other.state.copy()
+  }
+
+  /// Another stream with the same past.
+  package func copy() -> DecodedStream { DecodedStream(self) }
+
+  /// Takes a position in, and writes its output into a row of `o`, its own unless told otherwise.
+  package func step(_ position: Int, into o: View, row: Int? = nil) {
+    let own = position..<position + 1
+    let target = row ?? position
+    attention.step(
+      AttentionTensors(
+        q: problem.q.rows(own), k: problem.k.rows(own), v: problem.v.rows(own),
+        bias: problem.bias, o: o.rows(target..<target + 1), saved: View(rows: 0, columns: 1)),
+      [state])
   }
 }

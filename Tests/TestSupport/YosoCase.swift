@@ -28,17 +28,24 @@ package struct YosoCase: Sendable {
     shape.drawPlanes(width: width) { CounterRandom(seed: seed, 77, UInt64($0)) }
   }
 
+  private func attention(form: YosoBackwardForm? = nil) -> YosoOperator {
+    YosoOperator(shape, planes: planes, form: form)
+  }
+
+  private func tensors(_ result: YosoResult) -> AttentionTensors {
+    AttentionTensors(
+      q: problem.q, k: problem.k, v: problem.v, o: result.o, saved: result.saved)
+  }
+
   package func forward(_ result: YosoResult) {
-    CPUKernels().yosoForward(
-      o: result.o, saved: result.saved, q: problem.q, k: problem.k, v: problem.v, planes: planes,
-      starts: problem.starts, shape: shape)
+    attention().forward(tensors(result), problem.pass)
   }
 
   package func backward(_ result: YosoResult, form: YosoBackwardForm? = nil) {
-    CPUKernels().yosoBackward(
-      dq: result.dq, dk: result.dk, dv: result.dv, dO: problem.dO, o: result.o,
-      saved: result.saved, q: problem.q, k: problem.k, v: problem.v, starts: problem.starts,
-      shape: shape, form: form)
+    attention(form: form).backward(
+      tensors(result),
+      AttentionGradients(dO: problem.dO, dq: result.dq, dk: result.dk, dv: result.dv),
+      problem.pass)
   }
 
   package func run(form: YosoBackwardForm? = nil) -> YosoResult {
@@ -60,21 +67,12 @@ package struct YosoCase: Sendable {
   /// Outputs of a single sequence, one position at a time.
   package func decode() -> View {
     let o = View(rows: problem.positions, columns: problem.v.columns)
-    var state = makeState()
-    for position in 0..<problem.positions { step(&state, position, into: o) }
+    let stream = makeStream()
+    for position in 0..<problem.positions { stream.step(position, into: o) }
     return o
   }
 
-  package func makeState() -> YosoDecodeState {
-    YosoDecodeState(
-      shape: shape, keyWidth: problem.keyWidth, valueWidth: problem.valueWidth, planes: planes)
-  }
-
-  package func step(_ state: inout YosoDecodeState, _ position: Int, into o: View) {
-    let row = position..<position + 1
-    state.step(
-      o: o.rows(row), q: problem.q.rows(row), k: problem.k.rows(row), v: problem.v.rows(row))
-  }
+  package func makeStream() -> DecodedStream { DecodedStream(attention(), problem) }
 
   /// Codes of one head in the rows of one sequence, `[hashes][L]`.
   package func codes(_ rows: View, sequence: Int, head: Int) -> [[Int]] {

@@ -1,6 +1,7 @@
 import LMData
 import Model
 import Storage
+import TestSupport
 import Testing
 import Train
 

@@ -1,4 +1,4 @@
-import CPUBackend
+import Backends
 import LMData
 import Model
 import Tensor
@@ -21,7 +21,7 @@ struct TrainingPlanTests {
     let data = try TinyDataSet.write(to: folder.path + "/data")
     let config = Self.config()
     let plan = try TrainingPlan(config, manifest: data.manifest, programBytes: 7)
-    #expect(plan.parameterBytes == 4 * Buffer.bytes(count: plan.parameters))
+    #expect(plan.parameterBytes == 4 * HostMemory.bytes(count: plan.parameters))
     #expect(plan.parameterBytes >= 16 * plan.parameters)
     #expect(
       plan.bytes - 7
@@ -56,10 +56,12 @@ struct TrainingPlanTests {
     "combiner:pattern=rowmajor,segment=16,address=proj",
   ])
   func workingMemoryIsForeseen(attention: String) throws {
+    let kernels = Backend.ofThisProcessor
     let model = Self.config(try AttentionConfig(parsing: attention)).model
-    let planned = try AttentionTrial.workingMemory(model, longest: 6_000, positions: 6_000)
-    let trial = try AttentionTrial(model, length: 6_000)
-    let found = WorkingMemory.need {
+    let planned = try AttentionTrial.workingNeed(
+      model, on: kernels, longest: 6_000, positions: 6_000)
+    let trial = try AttentionTrial(model, on: kernels, length: 6_000)
+    let found = kernels.workingNeed {
       trial.forward(step: 1)
       trial.backward(step: 1)
     }

@@ -9,15 +9,15 @@ package import Tensor
 /// its row of `hidden` and on `w` alone, bit for bit, and are the same with and without gradients.
 extension CPUKernels {
   /// `nllNats[n] = -ln softmax(hidden wᵀ)[n, targets[n]]`.
-  package func crossEntropyForward(nllNats: View, hidden: View, w: View, targets: [Int32]) {
-    crossEntropy(nllNats: nllNats, hidden: hidden, w: w, targets: targets, gradient: nil)
+  package func crossEntropyForward(nllNats: View, hidden: View, w: View, targets: Indices) {
+    crossEntropy(nllNats: nllNats, hidden: hidden, w: w, targets: targets.numbers, gradient: nil)
   }
 
   /// Also `dHidden = …`, `dw += …`, both multiplied by `gradientScale`.
   ///
   ///     dLogits = gradientScale · (softmax - onehot),  dHidden = dLogits w,  dw += dLogitsᵀ hidden
   package func crossEntropyForwardBackward(
-    nllNats: View, dHidden: View, dw: View, hidden: View, w: View, targets: [Int32],
+    nllNats: View, dHidden: View, dw: View, hidden: View, w: View, targets: Indices,
     gradientScale: Float
   ) {
     precondition(
@@ -25,7 +25,7 @@ extension CPUKernels {
         && dw.columns == w.columns,
       "dHidden [\(dHidden.rows), \(dHidden.columns)], dw [\(dw.rows), \(dw.columns)]")
     crossEntropy(
-      nllNats: nllNats, hidden: hidden, w: w, targets: targets,
+      nllNats: nllNats, hidden: hidden, w: w, targets: targets.numbers,
       gradient: HeadGradient(dHidden: dHidden, dw: dw, scale: gradientScale))
   }
 

@@ -4,7 +4,8 @@ package import Tensor
 /// Row lookup in a table, `y [N, C]`, `table [V, C]`; `dTable` accumulates.
 extension CPUKernels {
   /// `y[n] = table[ids[n]]`.
-  package func embeddingForward(y: View, ids: [Int32], table: View) {
+  package func embeddingForward(y: View, ids: Indices, table: View) {
+    let ids = ids.numbers
     precondition(
       y.rows == ids.count && y.columns == table.columns,
       "y [\(y.rows), \(y.columns)], \(ids.count) ids, table [\(table.rows), \(table.columns)]")
@@ -22,7 +23,8 @@ extension CPUKernels {
   ///
   /// Ids repeat, so the work is cut by columns: every chunk walks all positions and no element
   /// has two writers.
-  package func embeddingBackward(dTable: View, dy: View, ids: [Int32]) {
+  package func embeddingBackward(dTable: View, dy: View, ids: Indices) {
+    let ids = ids.numbers
     precondition(
       dy.rows == ids.count && dy.columns == dTable.columns,
       "dy [\(dy.rows), \(dy.columns)], \(ids.count) ids, table [\(dTable.rows), \(dTable.columns)]")

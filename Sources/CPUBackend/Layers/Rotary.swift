@@ -10,8 +10,9 @@ package import Tensor
 extension CPUKernels {
   /// Rotates every head of `x [N, H·D]` in place by the position of its row.
   package func rotary(
-    x: View, positions: [Int32], headWidth: Int, theta: Double, inverse: Bool
+    x: View, positions: Indices, headWidth: Int, theta: Double, inverse: Bool
   ) {
+    let positions = positions.numbers
     precondition(
       positions.count == x.rows && headWidth > 0 && headWidth % 2 == 0
         && x.columns % headWidth == 0 && x.bandWidth % headWidth == 0,

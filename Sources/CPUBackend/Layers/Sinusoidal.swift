@@ -7,7 +7,8 @@ extension CPUKernels {
   ///
   /// Vaswani et al., 2017, section 3.5, in the halves layout of Tensor2Tensor. An odd last column
   /// stays as it is. The addition has no gradient of its own.
-  package func addSinusoidal(x: View, positions: [Int32], amplitude: Double) {
+  package func addSinusoidal(x: View, positions: Indices, amplitude: Double) {
+    let positions = positions.numbers
     precondition(positions.count == x.rows, "\(positions.count) positions for \(x.rows) rows")
     let half = x.columns / 2
     let frequencies = (0..<half).map { pow(10_000, -Double($0) / Double(half)) }

@@ -3,31 +3,18 @@ import Synchronization
 import Tensor
 
 /// What kernels borrow while they run, beyond the tensors they are given.
-package enum WorkingMemory {
-  /// The largest requests of a piece of work, in floats.
-  package struct Need: Sendable, Equatable {
-    /// Of one task: every thread has as much.
-    package var task = 0
-    /// Of what tasks share: held by the caller while they run.
-    package var shared = 0
-
-    package init(task: Int = 0, shared: Int = 0) {
-      self.task = task
-      self.shared = shared
-    }
-  }
-
+enum WorkingMemory {
   /// Sees requests come and go on one thread.
   final class Recorder: Sendable {
     private struct State {
-      var need = Need()
+      var need = WorkingNeed()
       /// What is held at the moment, and whether more has been asked for meanwhile.
       var held: [(count: Int, isShared: Bool)] = []
     }
 
     private let state = Mutex(State())
 
-    var need: Need { state.withLock { $0.need } }
+    var need: WorkingNeed { state.withLock { $0.need } }
 
     func lend(_ count: Int) {
       state.withLock { state in
@@ -49,7 +36,7 @@ package enum WorkingMemory {
   }
 
   /// What `body` borrows; it runs on this thread alone.
-  package static func need(_ body: () -> Void) -> Need {
+  static func need(_ body: () -> Void) -> WorkingNeed {
     let recorder = Recorder()
     ScratchPool.$recorder.withValue(recorder) { Parallel.serially(body) }
     return recorder.need
@@ -61,24 +48,28 @@ package enum WorkingMemory {
   /// the panels of a product and a buffer for every thread's part of it; Muon its matrices in the
   /// place of the logits. They take turns with the same buffers.
   ///
-  /// - Parameters:
-  ///   - vocabulary: Pieces of the vocabulary.
-  ///   - panels: Floats of panels of the model's largest product.
-  ///   - optimizer: Floats that the optimizer holds while it moves one weight.
-  ///   - attention: What one layer's attention borrows.
-  package static func bytes(
-    vocabulary: Int, panels: Int, optimizer: Int = 0, attention: Need
-  ) -> Int {
+  static func bytes(_ plan: WorkPlan) -> Int {
     let threads = Parallel.threads
-    let attention = Array(repeating: attention.task, count: threads) + [attention.shared, 0]
+    let attention =
+      Array(repeating: plan.attention.task, count: threads) + [plan.attention.shared, 0]
+    let optimizer = plan.muon.map { muonScratchFloats(rows: $0.rows, columns: $0.columns) }
+    let logits = crossEntropyScratchFloats(vocabulary: plan.vocabulary)
     let head =
-      [max(crossEntropyScratchFloats(vocabulary: vocabulary), optimizer), panels]
-      + Array(repeating: 0, count: threads)
+      [optimizer.reduce(logits, max), panels(plan)] + Array(repeating: 0, count: threads)
     return zip(attention.sorted(by: >), head.sorted(by: >)).reduce(0) {
-      $0 + Buffer.bytes(count: ScratchPool.allocated(max($1.0, $1.1)))
+      $0 + HostMemory.bytes(count: ScratchPool.allocated(max($1.0, $1.1)))
     }
   }
 
-  /// Gives back all buffers that no kernel uses at the moment.
-  package static func release() { ScratchPool.drain() }
+  /// Floats of panels of the largest product.
+  private static func panels(_ plan: WorkPlan) -> Int {
+    plan.products.reduce(
+      crossEntropyPanelFloats(vocabulary: plan.vocabulary, width: plan.width)
+    ) { largest, product in
+      max(
+        largest, productPanelFloats(columns: product.outputs, steps: product.inputs),
+        productPanelFloats(columns: product.inputs, steps: product.outputs),
+        productPanelFloats(columns: product.inputs, steps: plan.positions))
+    }
+  }
 }

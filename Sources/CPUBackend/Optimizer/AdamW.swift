@@ -13,25 +13,25 @@ extension CPUKernels {
   ///
   /// - Precondition: All views are contiguous and of one size, `step >= 1`.
   package func adamW(
-    parameters: View, gradients: View, firstMoment: View, secondMoment: View, rate: Float,
-    beta1: Float, beta2: Float, epsilon: Float, decay: Float, step: Int, gradientScale: Float
+    parameters: View, gradients: View, firstMoment: View, secondMoment: View, _ step: AdamWStep
   ) {
     let count = parameters.count
-    precondition(step >= 1, "AdamW counts its steps from 1, not \(step)")
+    precondition(step.step >= 1, "AdamW counts its steps from 1, not \(step.step)")
     precondition(
       gradients.count == count && firstMoment.count == count && secondMoment.count == count
         && parameters.isContiguous && gradients.isContiguous && firstMoment.isContiguous
         && secondMoment.isContiguous,
       "AdamW over \(count) parameters, \(gradients.count) gradients,"
         + " \(firstMoment.count) and \(secondMoment.count) moments")
-    let correction1 = 1 - pow(Double(beta1), Double(step))
-    let correction2 = 1 - pow(Double(beta2), Double(step))
+    let correction1 = 1 - pow(Double(step.beta1), Double(step.step))
+    let correction2 = 1 - pow(Double(step.beta2), Double(step.step))
     let update = AdamWUpdate(
-      gradientScale: gradientScale, beta1: beta1, oneMinusBeta1: Float(1 - Double(beta1)),
-      beta2: beta2, oneMinusBeta2: Float(1 - Double(beta2)),
-      shrink: Float(1 - Double(rate) * Double(decay)),
-      pace: Float(-Double(rate) / correction1),
-      rootScale: Float(1 / correction2.squareRoot()), epsilon: epsilon)
+      gradientScale: step.gradientScale, beta1: step.beta1,
+      oneMinusBeta1: Float(1 - Double(step.beta1)),
+      beta2: step.beta2, oneMinusBeta2: Float(1 - Double(step.beta2)),
+      shrink: Float(1 - Double(step.rate) * Double(step.decay)),
+      pace: Float(-Double(step.rate) / correction1),
+      rootScale: Float(1 / correction2.squareRoot()), epsilon: step.epsilon)
     parallelFor(count, grain: 1 << 15) { range in
       let p = parameters.base
       let g = gradients.base

@@ -19,14 +19,10 @@ extension CPUKernels {
   ///   - parameters: `[R, C]`, contiguous; moved in place.
   ///   - gradients: `[R, C]`, contiguous.
   ///   - momentum: `[R, C]`, contiguous; moved in place.
-  ///   - rate: Learning rate of this step.
-  ///   - beta: Share of the momentum that stays.
-  ///   - decay: Weight decay, decoupled.
-  ///   - gradientScale: Multiplies every gradient first (clipping).
-  package func muon(
-    parameters: View, gradients: View, momentum: View, rate: Float, beta: Float, decay: Float,
-    gradientScale: Float
-  ) {
+  ///   - step: Rate, share of the momentum that stays, decoupled weight decay.
+  package func muon(parameters: View, gradients: View, momentum: View, _ step: MuonStep) {
+    let (rate, beta, decay) = (step.rate, step.beta, step.decay)
+    let gradientScale = step.gradientScale
     let rows = parameters.rows
     let columns = parameters.columns
     precondition(

@@ -1,4 +1,3 @@
-import CPUBackend
 package import Tensor
 
 /// Options of Combiner's attention.
@@ -73,7 +72,7 @@ extension AttentionConfig {
   }
 }
 
-/// Causal Combiner attention; its cache depends on the pattern.
+/// Causal Combiner attention; what a stream remembers depends on the pattern.
 package struct CombinerAttention: AttentionMechanism {
   let shape: CombinerShape
   let headWidth: Int
@@ -90,7 +89,8 @@ package struct CombinerAttention: AttentionMechanism {
 
   private var width: Int { shape.heads * headWidth }
 
-  /// The projected address: summary to model width, layer norm, model width to keys.
+  /// The projected address: summary to model width, layer norm, model width to keys; in the order of
+  /// `CombinerProjection`.
   package var ownWeights: [AttentionWeight] {
     if !shape.needsProjection { return [] }
     return [
@@ -109,37 +109,10 @@ package struct CombinerAttention: AttentionMechanism {
 
   package var savedRows: Int { shape.savedRows }
 
-  fileprivate func projection(_ t: AttentionTensors) -> CombinerProjection? {
-    if !shape.needsProjection { return nil }
-    return CombinerProjection(
-      input: t.input, summaryWeight: t.own[0], addressWeight: t.own[1], gain: t.own[2],
-      bias: t.own[3])
-  }
-
-  package func forward(_ t: AttentionTensors, _ pass: AttentionPass, kernels: any Kernels) {
-    kernels.supporting((any CombinerKernels).self).combinerAttentionForward(
-      o: t.o, saved: t.saved, q: t.q, k: t.k, v: t.v, projection: projection(t),
-      starts: pass.starts, shape: shape)
-  }
-
-  package func backward(
-    _ t: AttentionTensors, _ d: AttentionGradients, _ pass: AttentionPass, kernels: any Kernels
-  ) {
-    let dProjection =
-      shape.needsProjection
-      ? CombinerProjectionGradients(
-        dInput: d.dInput, dSummaryWeight: d.dOwn[0], dAddressWeight: d.dOwn[1], dGain: d.dOwn[2],
-        dBias: d.dOwn[3]) : nil
-    kernels.supporting((any CombinerKernels).self).combinerAttentionBackward(
-      dq: d.dq, dk: d.dk, dv: d.dv, dProjection: dProjection, dO: d.dO, o: t.o, saved: t.saved,
-      q: t.q, k: t.k, v: t.v, projection: projection(t), starts: pass.starts, shape: shape)
-  }
-
-  package func makeCache(
-    layer: Int, draw: AttentionDraw, kernels: any Kernels
-  ) -> any AttentionCache {
-    CombinerCache(
-      self, CombinerDecodeState(shape, keyWidth: headWidth, valueWidth: headWidth))
+  package func makeOperator(
+    on kernels: any Kernels
+  ) throws(DeviceError) -> any AttentionOperator {
+    try kernels.supporting((any CombinerKernels).self, .combiner).combinerAttention(shape)
   }
 
   /// Products counted as `docs/combiner-attention.md`, Cost, says; pooling is comparisons.
@@ -228,22 +201,4 @@ struct CombinerPairs: Equatable {
     }
     summarised = summary
   }
-}
-
-private final class CombinerCache: AttentionCache {
-  private let attention: CombinerAttention
-  private var state: CombinerDecodeState
-
-  init(_ attention: CombinerAttention, _ state: CombinerDecodeState) {
-    self.attention = attention
-    self.state = state
-  }
-
-  var bytes: Int { state.bytes }
-
-  func step(_ t: AttentionTensors) {
-    state.step(o: t.o, q: t.q, k: t.k, v: t.v, projection: attention.projection(t))
-  }
-
-  func copy() -> any AttentionCache { CombinerCache(attention, state.copy()) }
 }

@@ -1,4 +1,3 @@
-import CPUBackend
 package import Tensor
 
 /// Which query a coarse level of hierarchical attention uses.
@@ -69,66 +68,37 @@ extension AttentionConfig {
   }
 }
 
-/// Causal hierarchical attention; its cache is two blocks of keys and values per level.
+/// Causal hierarchical attention; a stream remembers two blocks of keys and values per level.
 package struct HierarchicalAttention: AttentionMechanism {
-  let heads: Int
-  let headWidth: Int
-  let scale: Float
-  let blockSize: Int
-  let fineQuery: Bool
+  private let shape: HierarchicalShape
+  private let width: Int
   package let biasLength: Int?
-  /// Stands in for the learned table when positions come from elsewhere.
-  private let zeroBias: View
-  /// Takes the gradient of that table, which nobody reads.
-  private let droppedBiasGradient: View
 
   init(_ config: ModelConfig, _ options: HierarchicalOptions) {
-    heads = config.heads
-    headWidth = config.headWidth
-    scale = config.attentionScale
-    blockSize = options.blockSize
-    fineQuery = options.query == .fine
-    biasLength = config.position == .relativeBias ? 2 * blockSize : nil
-    zeroBias = View(rows: heads, columns: 2 * blockSize)
-    droppedBiasGradient = View(rows: heads, columns: 2 * blockSize)
+    shape = HierarchicalShape(
+      heads: config.heads, scale: config.attentionScale, blockSize: options.blockSize,
+      fineQuery: options.query == .fine)
+    width = config.width
+    biasLength = config.position == .relativeBias ? shape.biasLength : nil
   }
 
-  /// The natural log of every softmax denominator.
-  package var savedRows: Int { heads }
+  package var savedRows: Int { shape.savedRows }
 
-  package func forward(_ t: AttentionTensors, _ pass: AttentionPass, kernels: any Kernels) {
-    kernels.supporting((any HierarchicalAttentionKernels).self).hierarchicalAttentionForward(
-      o: t.o, lse: t.saved, q: t.q, k: t.k, v: t.v, bias: t.bias ?? zeroBias,
-      starts: pass.starts, heads: heads, scale: scale, blockSize: blockSize, fineQuery: fineQuery)
-  }
-
-  package func backward(
-    _ t: AttentionTensors, _ d: AttentionGradients, _ pass: AttentionPass, kernels: any Kernels
-  ) {
-    kernels.supporting((any HierarchicalAttentionKernels).self).hierarchicalAttentionBackward(
-      dq: d.dq, dk: d.dk, dv: d.dv,
-      dBias: d.dBias ?? droppedBiasGradient, dO: d.dO, o: t.o, lse: t.saved,
-      q: t.q, k: t.k, v: t.v, bias: t.bias ?? zeroBias, starts: pass.starts, heads: heads,
-      scale: scale, blockSize: blockSize, fineQuery: fineQuery)
-  }
-
-  package func makeCache(
-    layer: Int, draw: AttentionDraw, kernels: any Kernels
-  ) -> any AttentionCache {
-    HierarchicalCache(
-      HierarchicalDecodeState(
-        heads: heads, keyWidth: headWidth, valueWidth: headWidth, blockSize: blockSize,
-        fineQuery: fineQuery),
-      scale: scale, zeroBias: zeroBias)
+  package func makeOperator(
+    on kernels: any Kernels
+  ) throws(DeviceError) -> any AttentionOperator {
+    try kernels.supporting((any HierarchicalAttentionKernels).self, .hierarchical)
+      .hierarchicalAttention(shape)
   }
 
   package func work(length: Int) -> AttentionWork {
-    AttentionWork(pairs: scoredPairs(length: length), width: heads * headWidth)
+    AttentionWork(pairs: scoredPairs(length: length), width: width)
   }
 
   /// `docs/hierarchical-attention.md`, Computation; counted pair by pair, so it holds for every
   /// length.
   private func scoredPairs(length: Int) -> Double {
+    let (blockSize, fineQuery) = (shape.blockSize, shape.fineQuery)
     let blocks = (length + blockSize - 1) / blockSize
     var pairs = 0
     for block in 0..<blocks {
@@ -152,27 +122,5 @@ package struct HierarchicalAttention: AttentionMechanism {
       level += 1
     }
     return Double(pairs)
-  }
-}
-
-private final class HierarchicalCache: AttentionCache {
-  private var state: HierarchicalDecodeState
-  private let scale: Float
-  private let zeroBias: View
-
-  init(_ state: HierarchicalDecodeState, scale: Float, zeroBias: View) {
-    self.state = state
-    self.scale = scale
-    self.zeroBias = zeroBias
-  }
-
-  var bytes: Int { state.bytes }
-
-  func step(_ t: AttentionTensors) {
-    state.step(o: t.o, q: t.q, k: t.k, v: t.v, bias: t.bias ?? zeroBias, scale: scale)
-  }
-
-  func copy() -> any AttentionCache {
-    HierarchicalCache(state.copy(), scale: scale, zeroBias: zeroBias)
   }
 }

@@ -1,6 +1,3 @@
-import CPUBackend
-import Deterministic
-import Synchronization
 package import Tensor
 
 /// Options of YOSO attention.
@@ -75,11 +72,10 @@ package struct YosoOptions: AttentionOptions {
   }
 }
 
-/// Causal YOSO attention; its cache is tables of sums, or keys and values for the expectation.
+/// Causal YOSO attention; a stream remembers tables of sums, or keys and values for the expectation.
 package struct YosoAttention: AttentionMechanism {
   private let shape: YosoShape
   private let headWidth: Int
-  private let planes = YosoPlaneCache()
 
   init(_ model: ModelConfig, _ options: YosoOptions) {
     headWidth = model.headWidth
@@ -90,28 +86,10 @@ package struct YosoAttention: AttentionMechanism {
 
   package var savedRows: Int { shape.savedRows }
 
-  package func forward(_ t: AttentionTensors, _ pass: AttentionPass, kernels: any Kernels) {
-    kernels.supporting((any YosoKernels).self).yosoForward(
-      o: t.o, saved: t.saved, q: t.q, k: t.k, v: t.v,
-      planes: planes.planes(shape, width: headWidth, layer: pass.layer, draw: pass.draw),
-      starts: pass.starts, shape: shape)
-  }
-
-  package func backward(
-    _ t: AttentionTensors, _ d: AttentionGradients, _ pass: AttentionPass, kernels: any Kernels
-  ) {
-    kernels.supporting((any YosoKernels).self).yosoBackward(
-      dq: d.dq, dk: d.dk, dv: d.dv, dO: d.dO, o: t.o, saved: t.saved, q: t.q, k: t.k, v: t.v,
-      starts: pass.starts, shape: shape)
-  }
-
-  package func makeCache(
-    layer: Int, draw: AttentionDraw, kernels: any Kernels
-  ) -> any AttentionCache {
-    YosoCache(
-      YosoDecodeState(
-        shape: shape, keyWidth: headWidth, valueWidth: headWidth,
-        planes: planes.planes(shape, width: headWidth, layer: layer, draw: draw)))
+  package func makeOperator(
+    on kernels: any Kernels
+  ) throws(DeviceError) -> any AttentionOperator {
+    try kernels.supporting((any YosoKernels).self, .yoso).yosoAttention(shape, planes: nil)
   }
 
   /// `docs/yoso-attention.md`, Cost.
@@ -135,60 +113,4 @@ package struct YosoAttention: AttentionMechanism {
     work.training += hashing + 2 * tables + 6 * width * (all - near) * (1 - missed)
     return work
   }
-}
-
-/// Hyperplanes of each layer's last draws, so that the passes of one step draw them once.
-private final class YosoPlaneCache: Sendable {
-  private struct Drawn {
-    var draw: AttentionDraw
-    let planes: View
-  }
-
-  /// Training and evaluation take turns.
-  private struct Layer {
-    /// Drawn anew for every step, into the same memory: nothing outlives the pass it is for.
-    var training: Drawn?
-    /// Caches of decoding hold them: another draw has memory of its own.
-    var evaluation: Drawn?
-  }
-
-  private let layers = Mutex<[Int: Layer]>([:])
-
-  /// The hyperplanes of a layer, or nil if the attention draws none.
-  func planes(_ shape: YosoShape, width: Int, layer: Int, draw: AttentionDraw) -> View? {
-    guard shape.isRandom else { return nil }
-    return layers.withLock { layers in
-      var own = layers[layer] ?? Layer()
-      defer { layers[layer] = own }
-      switch draw {
-      case .training(let seed, let step):
-        if let known = own.training, known.draw == draw { return known.planes }
-        let planes = own.training?.planes ?? View(rows: shape.planeRows, columns: width)
-        shape.drawPlanes(into: planes) {
-          CounterRandom(seed: seed, UInt64(step), UInt64(layer), UInt64($0), 0)
-        }
-        own.training = Drawn(draw: draw, planes: planes)
-        return planes
-      case .evaluation(let seed):
-        if let known = own.evaluation, known.draw == draw { return known.planes }
-        let planes = shape.drawPlanes(width: width) {
-          CounterRandom(seed: seed, 0, UInt64(layer), UInt64($0), 1)
-        }
-        own.evaluation = Drawn(draw: draw, planes: planes)
-        return planes
-      }
-    }
-  }
-}
-
-private final class YosoCache: AttentionCache {
-  private var state: YosoDecodeState
-
-  init(_ state: YosoDecodeState) { self.state = state }
-
-  var bytes: Int { state.bytes }
-
-  func step(_ t: AttentionTensors) { state.step(o: t.o, q: t.q, k: t.k, v: t.v) }
-
-  func copy() -> any AttentionCache { YosoCache(state.copy()) }
 }

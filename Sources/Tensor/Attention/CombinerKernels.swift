@@ -3,28 +3,12 @@ package protocol CombinerKernels: Kernels {
   /// Causal Combiner attention (Ren and others, 2021, arXiv 2107.05768).
   ///
   /// A query attends to some earlier keys directly and to the regions that hold the others through
-  /// one pooled key and one value each; a single softmax runs over both. `q, k [N, H·D]`,
-  /// `v, o [N, H·E]`, usually columns of one matrix; `saved [shape.savedRows, N]` takes what the
-  /// backward pass needs beside `o`: first, in H rows, the natural log of every softmax
-  /// denominator.
-  ///
-  /// - Parameters:
-  ///   - o: Outputs, `[N, H·E]`.
-  ///   - saved: `[shape.savedRows, N]`, for the backward pass.
-  ///   - q: Queries, `[N, H·D]`.
-  ///   - k: Keys, `[N, H·D]`.
-  ///   - v: Values, `[N, H·E]`.
-  ///   - projection: For row-major summaries with projected addresses, nil for all others.
-  ///   - starts: First position of every sequence and, last, N; positions begin anew in each.
-  ///   - shape: Heads, pattern and segment.
-  func combinerAttentionForward(
-    o: View, saved: View, q: View, k: View, v: View, projection: CombinerProjection?,
-    starts: [Int], shape: CombinerShape)
-  /// `dq, dk, dv = …`, the gradients of the projection as it says; summaries are recomputed.
-  func combinerAttentionBackward(
-    dq: View, dk: View, dv: View, dProjection: CombinerProjectionGradients?, dO: View, o: View,
-    saved: View, q: View, k: View, v: View, projection: CombinerProjection?, starts: [Int],
-    shape: CombinerShape)
+  /// one pooled key and one value each; a single softmax runs over both. Tensors as in softmax
+  /// attention, without a bias; `saved [shape.savedRows, N]` takes first, in H rows, the natural log of
+  /// every softmax denominator. Weights of its own are those of a ``CombinerProjection``, in its order,
+  /// for row-major summaries with projected addresses. Summaries are computed once more in the
+  /// backward pass.
+  func combinerAttention(_ shape: CombinerShape) throws(DeviceError) -> any AttentionOperator
 }
 
 /// What makes one Combiner attention; all of it is part of the model, nothing follows from a length.
@@ -100,23 +84,24 @@ package struct CombinerProjection: Sendable {
   package let bias: View  // [1, C]
   package let epsilon: Float
 
-  package init(
-    input: View, summaryWeight: View, addressWeight: View, gain: View, bias: View,
-    epsilon: Float = 1e-6
-  ) {
+  /// - Parameters:
+  ///   - input: The normalised input of the layer, `[N, C]`.
+  ///   - own: The four weights, in the order of the properties.
+  package init(input: View, own: [View], epsilon: Float = 1e-6) {
+    precondition(own.count == 4, "\(own.count) weights of a projection")
     self.input = input
-    self.summaryWeight = summaryWeight
-    self.addressWeight = addressWeight
-    self.gain = gain
-    self.bias = bias
+    summaryWeight = own[0]
+    addressWeight = own[1]
+    gain = own[2]
+    bias = own[3]
     self.epsilon = epsilon
   }
 
-  /// The same weights with one row or more of the input.
-  package func rows(_ range: Range<Int>) -> CombinerProjection {
-    CombinerProjection(
-      input: input.rows(range), summaryWeight: summaryWeight, addressWeight: addressWeight,
-      gain: gain, bias: bias, epsilon: epsilon)
+  /// The projection in a layer's tensors, or nil if they have none.
+  package init?(_ tensors: AttentionTensors) {
+    guard !tensors.own.isEmpty else { return nil }
+    guard let input = tensors.input else { preconditionFailure("a projection without input") }
+    self.init(input: input, own: tensors.own)
   }
 }
 
@@ -128,13 +113,16 @@ package struct CombinerProjectionGradients: Sendable {
   package let dGain: View  // +=
   package let dBias: View  // +=
 
-  package init(
-    dInput: View, dSummaryWeight: View, dAddressWeight: View, dGain: View, dBias: View
-  ) {
+  /// The gradients of the projection in a layer's tensors, or nil if they have none.
+  package init?(_ gradients: AttentionGradients) {
+    guard !gradients.dOwn.isEmpty else { return nil }
+    guard let dInput = gradients.dInput, gradients.dOwn.count == 4 else {
+      preconditionFailure("gradients of a projection")
+    }
     self.dInput = dInput
-    self.dSummaryWeight = dSummaryWeight
-    self.dAddressWeight = dAddressWeight
-    self.dGain = dGain
-    self.dBias = dBias
+    dSummaryWeight = gradients.dOwn[0]
+    dAddressWeight = gradients.dOwn[1]
+    dGain = gradients.dOwn[2]
+    dBias = gradients.dOwn[3]
   }
 }

@@ -1,3 +1,5 @@
+package import Deterministic
+
 /// YOSO attention with a causal mask (`docs/yoso-attention.md`; Zeng et al., 2021, arXiv 2111.09714).
 package protocol YosoKernels: Kernels {
   /// `o_i = X_i / |X_i|` per head, `X_i = Σ_{j<=i} w_ij v_j`; rows without any weight are zero.
@@ -5,24 +7,32 @@ package protocol YosoKernels: Kernels {
   ///     w_ij = (1 - arccos(q_i·k_j / |q_i||k_j|) / π)^bits    expectation
   ///     w_ij = share of the hashes whose codes of q_i and k_j agree    sampled
   ///
+  /// Tensors as in softmax attention, without a bias; `saved [shape.savedRows, N]`. The slope of the
+  /// weights is `shape.slope`, zero for rows without weight.
+  ///
+  /// The normal vectors of the hyperplanes, `[shape.planeRows, D]`, have bit t of hash h of a head in row
+  /// `(head · hashes + h) · bits + t`. Element c of that row is number `(h · bits + t) · D + c` of the
+  /// head's stream: by Box and Muller, as `CounterRandom.gaussian`, but of the first 23 bits of the
+  /// uniform numbers, so that fewer hashes are a prefix of more. A stream is named by
+  /// ``AttentionDraw/planes(layer:head:)``.
+  ///
   /// - Parameters:
-  ///   - o: `[N, H·E]`.
-  ///   - saved: `[shape.savedRows, N]`, for the backward pass.
-  ///   - q: `[N, H·D]`.
-  ///   - k: `[N, H·D]`.
-  ///   - v: `[N, H·E]`.
-  ///   - planes: Normal vectors of the hyperplanes, `[shape.planeRows, D]`, bit t of hash h of a
-  ///     head in row `(head · hashes + h) · bits + t`; nil for the expectation.
-  ///   - starts: First position of every sequence and, last, N.
   ///   - shape: Heads, hashes, bits and estimate.
-  func yosoForward(
-    o: View, saved: View, q: View, k: View, v: View, planes: View?, starts: [Int],
-    shape: YosoShape)
+  ///   - planes: In place of those that are drawn, the same in every pass; tests give them.
+  func yosoAttention(_ shape: YosoShape, planes: View?) throws(DeviceError)
+    -> any AttentionOperator
+}
 
-  /// `dq, dk, dv = …`; the slope of the weights is `shape.slope`, zero for rows without weight.
-  func yosoBackward(
-    dq: View, dk: View, dv: View, dO: View, o: View, saved: View, q: View, k: View, v: View,
-    starts: [Int], shape: YosoShape)
+extension AttentionDraw {
+  /// The stream of random numbers of one head's hyperplanes.
+  package func planes(layer: Int, head: Int) -> CounterRandom {
+    switch self {
+    case .training(let seed, let step):
+      CounterRandom(seed: seed, UInt64(step), UInt64(layer), UInt64(head), 0)
+    case .evaluation(let seed):
+      CounterRandom(seed: seed, 0, UInt64(layer), UInt64(head), 1)
+    }
+  }
 }
 
 /// What YOSO attention computes, apart from the widths of its heads.

@@ -12,26 +12,43 @@ package import Tensor
 ///
 /// Saved for the backward pass: o and lse; summaries and weights are recomputed.
 extension CPUKernels: CombinerKernels {
-  package func combinerAttentionForward(
-    o: View, saved: View, q: View, k: View, v: View, projection: CombinerProjection?,
-    starts: [Int], shape: CombinerShape
-  ) {
-    let views = CombinerViews(
-      o: o, saved: saved, q: q, k: k, v: v, projection: projection, starts: starts, shape)
-    shape.pattern.pass.runForward(views)
+  package func combinerAttention(_ shape: CombinerShape) -> any AttentionOperator {
+    CombinerOperator(shape: shape)
+  }
+}
+
+/// Combiner attention of this processor.
+struct CombinerOperator: AttentionOperator {
+  let shape: CombinerShape
+
+  func forward(_ tensors: AttentionTensors, _ pass: AttentionPass) {
+    shape.pattern.pass.runForward(CombinerViews(tensors, pass, shape))
   }
 
-  package func combinerAttentionBackward(
-    dq: View, dk: View, dv: View, dProjection: CombinerProjectionGradients?, dO: View, o: View,
-    saved: View, q: View, k: View, v: View, projection: CombinerProjection?, starts: [Int],
-    shape: CombinerShape
+  func backward(
+    _ tensors: AttentionTensors, _ gradients: AttentionGradients, _ pass: AttentionPass
   ) {
-    precondition((dProjection == nil) == (projection == nil), "gradients of the projection")
-    let views = CombinerViews(
-      o: o, saved: saved, q: q, k: k, v: v, projection: projection, starts: starts, shape)
-    let gradients = CombinerViewGradients(
-      dq: dq, dk: dk, dv: dv, dO: dO, projection: dProjection)
-    shape.pattern.pass.runBackward(views, gradients)
+    let views = CombinerViews(tensors, pass, shape)
+    let projection = CombinerProjectionGradients(gradients)
+    precondition((projection == nil) == (views.projection == nil), "gradients of the projection")
+    shape.pattern.pass.runBackward(
+      views,
+      CombinerViewGradients(
+        dq: gradients.dq, dk: gradients.dk, dv: gradients.dv, dO: gradients.dO,
+        projection: projection))
+  }
+
+  func makeState(_ widths: HeadWidths, layer: Int, draw: AttentionDraw) -> any AttentionState {
+    CombinerState(shape, widths)
+  }
+
+  func step(_ tensors: AttentionTensors, _ states: [any AttentionState]) {
+    forEachStep(tensors, states) { row, state in
+      guard let state = state as? CombinerState else {
+        preconditionFailure("state of another kind")
+      }
+      state.step(row)
+    }
   }
 }
 
@@ -47,22 +64,19 @@ struct CombinerViews: Sendable {
   let shape: CombinerShape
   let head: HeadShape
 
-  init(
-    o: View, saved: View, q: View, k: View, v: View, projection: CombinerProjection?,
-    starts: [Int], _ shape: CombinerShape
-  ) {
+  init(_ tensors: AttentionTensors, _ pass: AttentionPass, _ shape: CombinerShape) {
+    o = tensors.o
+    saved = tensors.saved
+    q = tensors.q
+    k = tensors.k
+    v = tensors.v
+    projection = CombinerProjection(tensors)
+    starts = pass.sequences.starts
+    self.shape = shape
     precondition(
       (projection != nil) == shape.needsProjection, "only projected addresses have a projection")
     precondition(saved.rows >= shape.savedRows, "\(saved.rows) rows cannot hold what is saved")
     head = checkedShape(o, saved, q, k, v, starts: starts, heads: shape.heads)
-    self.o = o
-    self.saved = saved
-    self.q = q
-    self.k = k
-    self.v = v
-    self.projection = projection
-    self.starts = starts
-    self.shape = shape
   }
 
   /// Log-sum-exp of one head from position `first` on.
@@ -110,38 +124,32 @@ extension CombinerShape.Pattern {
   }
 }
 
-/// Cache of one layer of Combiner attention while a text is generated.
-package struct CombinerDecodeState: Sendable {
-  package let shape: CombinerShape
-  /// Positions seen so far.
-  package private(set) var length = 0
+/// What one stream remembers of one layer of Combiner attention.
+final class CombinerState: AttentionState {
+  private let shape: CombinerShape
   private let head: HeadShape
   private var state: any CombinerPatternState
 
-  /// An empty state for heads with queries of width D and values of width E.
-  package init(_ shape: CombinerShape, keyWidth: Int, valueWidth: Int) {
+  init(_ shape: CombinerShape, _ widths: HeadWidths) {
     self.shape = shape
-    head = HeadShape(keyWidth: keyWidth, valueWidth: valueWidth)
+    head = HeadShape(keyWidth: widths.keys, valueWidth: widths.values)
     state = shape.pattern.pass.makeState(shape, head)
   }
 
-  /// An independent state with the same past.
-  package func copy() -> CombinerDecodeState { self }
+  private init(_ other: CombinerState) {
+    shape = other.shape
+    head = other.head
+    state = other.state
+  }
 
-  /// Memory of the state, in bytes.
-  package var bytes: Int { state.bytes }
+  func copy() -> any AttentionState { CombinerState(self) }
+
+  var bytes: Int { state.bytes }
 
   /// Appends one position and attends from it; the bits of the full forward pass.
-  ///
-  /// - Parameters:
-  ///   - o: Output, `[1, H·E]`.
-  ///   - q: Query, `[1, H·D]`.
-  ///   - k: Key, `[1, H·D]`.
-  ///   - v: Value, `[1, H·E]`.
-  ///   - projection: With the one row of input that belongs to the position.
-  package mutating func step(
-    o: View, q: View, k: View, v: View, projection: CombinerProjection? = nil
-  ) {
+  func step(_ row: AttentionTensors) {
+    let (q, k, v, o) = (row.q, row.k, row.v, row.o)
+    let projection = CombinerProjection(row)
     precondition(
       q.columns == shape.heads * head.keyWidth && k.columns == q.columns
         && v.columns == shape.heads * head.valueWidth && o.columns == v.columns,
@@ -149,7 +157,6 @@ package struct CombinerDecodeState: Sendable {
     precondition(
       (projection != nil) == shape.needsProjection, "only projected addresses have a projection")
     state.step(o: o, q: q, k: k, v: v, projection: projection)
-    length += 1
   }
 }
 

@@ -6,7 +6,7 @@ import Tensor
 /// and by rows (own row, column regions), and, once all their readers are done, the regions.
 struct CombinerAxialBackward {
   let shape: HeadShape
-  let all: AttentionGradients
+  let all: AttentionGradientRows
   private let slots: CombinerAxialSlots
   private let slotGradients: CombinerAxialSlots
   private let line: CombinerLine
@@ -19,7 +19,7 @@ struct CombinerAxialBackward {
 
   static func floats(_ shape: HeadShape, _ longest: CombinerGrid, sides: Bool) -> Int {
     let line = CombinerAxialForward.longestLine(longest)
-    return AttentionGradients.floats(shape, longest: longest.length)
+    return AttentionGradientRows.floats(shape, longest: longest.length)
       + 2 * CombinerAxialSlots.floats(shape, longest, sides: sides)
       + 2 * CombinerLine.floats(shape, longest: line)
       + CombinerPrefixSummaries.floats(shape, longest: line)
@@ -34,7 +34,7 @@ struct CombinerAxialBackward {
   ) {
     self.shape = shape
     let longestLine = CombinerAxialForward.longestLine(longest)
-    all = AttentionGradients(shape, longest: longest.length, &scratch)
+    all = AttentionGradientRows(shape, longest: longest.length, &scratch)
     slots = CombinerAxialSlots(shape, longest, sides: sides, &scratch)
     slotGradients = CombinerAxialSlots(shape, longest, sides: sides, &scratch)
     line = CombinerLine(shape, longest: longestLine, &scratch)

@@ -28,7 +28,7 @@ struct CombinerColumnTile {
 
   /// Gathers the positions `position`, `position + step` and so on, with gradients zero.
   func gather(
-    _ all: AttentionGradients, position: Int, step: Int, count: Int
+    _ all: AttentionGradientRows, position: Int, step: Int, count: Int
   ) -> AttentionBackwardTile.Rows {
     for row in 0..<count {
       let from = position + row * step
@@ -48,7 +48,7 @@ struct CombinerColumnTile {
   }
 
   /// Adds the gathered queries' gradients to where they came from.
-  func scatter(_ all: AttentionGradients, position: Int, step: Int, count: Int) {
+  func scatter(_ all: AttentionGradientRows, position: Int, step: Int, count: Int) {
     for row in 0..<count {
       addPacked(
         all.queryGradients + (position + row * step) * shape.keyStride,

@@ -6,7 +6,7 @@ import Tensor
 /// left: whoever reads a region lies to its right, so the gradients of its slot are finished when
 /// its turn comes to hand them on, and a segment is in the cache from its packing to its end.
 struct CombinerFixedBackward {
-  private let rows: AttentionGradients  // of one segment
+  private let rows: AttentionGradientRows  // of one segment
   private let shape: CombinerShape
   private let head: HeadShape
   private let tile: AttentionBackwardTile
@@ -16,7 +16,7 @@ struct CombinerFixedBackward {
 
   static func floats(_ head: HeadShape, longest: Int, _ shape: CombinerShape) -> Int {
     let regions = CombinerFixed.regions(length: longest, segment: shape.segment)
-    return AttentionGradients.floats(head, longest: min(shape.segment, longest))
+    return AttentionGradientRows.floats(head, longest: min(shape.segment, longest))
       + AttentionBackwardTile.floats(head)
       + CombinerSlots.floats(head, count: regions)
       + CombinerSummary.floats(longest: min(shape.segment, longest)) + 16
@@ -25,7 +25,7 @@ struct CombinerFixedBackward {
   init(_ head: HeadShape, longest: Int, _ shape: CombinerShape, _ scratch: inout Scratch) {
     self.shape = shape
     self.head = head
-    rows = AttentionGradients(head, longest: min(shape.segment, longest), &scratch)
+    rows = AttentionGradientRows(head, longest: min(shape.segment, longest), &scratch)
     tile = AttentionBackwardTile(head, &scratch)
     none = .none(&scratch)
     summary = CombinerSummary(head, longest: min(shape.segment, longest), &scratch)
@@ -76,7 +76,7 @@ struct CombinerFixedBackward {
   }
 }
 
-extension AttentionGradients {
+extension AttentionGradientRows {
   /// Packed rows of a region.
   func region(from row: Int, count: Int) -> CombinerSummary.Region {
     CombinerSummary.Region(
@@ -139,7 +139,7 @@ struct CombinerSlots {
 
   /// Pools queries and keys of a region.
   func pool(
-    _ slot: Int, _ rows: AttentionGradients, from row: Int, count: Int,
+    _ slot: Int, _ rows: AttentionGradientRows, from row: Int, count: Int,
     _ pooling: CombinerShape.Pooling
   ) {
     let stride = head.keyStride
@@ -153,7 +153,7 @@ struct CombinerSlots {
 
   /// Hands the gradients of a slot on to the rows of its region.
   func spread(
-    _ slot: Int, _ rows: AttentionGradients, from row: Int, count: Int,
+    _ slot: Int, _ rows: AttentionGradientRows, from row: Int, count: Int,
     _ pooling: CombinerShape.Pooling, _ summary: CombinerSummary
   ) {
     let stride = head.keyStride

@@ -5,7 +5,7 @@ import Tensor
 /// All queries first; then the levels from the top down, each block handing the gradient of its
 /// value to its tokens and those of its pools to its two halves.
 struct CombinerLogSparseBackward {
-  let rows: AttentionGradients
+  let rows: AttentionGradientRows
   private let head: HeadShape
   private let tile: AttentionBackwardTile
   private let none: LaneBias
@@ -19,14 +19,14 @@ struct CombinerLogSparseBackward {
   private let valueGradients: UnsafeMutablePointer<Float>  // [most, padded E]
 
   static func floats(_ head: HeadShape, longest: Int) -> Int {
-    AttentionGradients.floats(head, longest: longest) + AttentionBackwardTile.floats(head) + 16
+    AttentionGradientRows.floats(head, longest: longest) + AttentionBackwardTile.floats(head) + 16
       + CombinerSummary.floats(longest: longest) + 2 * DyadicPyramid.floats(head, longest: longest)
       + DyadicPanel.floats(head) + DyadicPanel.most * (head.keyStride + head.valueStride)
   }
 
   init(_ head: HeadShape, longest: Int, _ scratch: inout Scratch) {
     self.head = head
-    rows = AttentionGradients(head, longest: longest, &scratch)
+    rows = AttentionGradientRows(head, longest: longest, &scratch)
     tile = AttentionBackwardTile(head, &scratch)
     none = .none(&scratch)
     summary = CombinerSummary(head, longest: longest, &scratch)

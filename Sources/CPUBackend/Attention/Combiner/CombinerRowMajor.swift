@@ -71,7 +71,7 @@ extension CombinerViews {
 extension CombinerViewGradients {
   /// Gathers a sequence's rows and clears its gradients.
   func pack(
-    _ rows: AttentionGradients, _ views: CombinerViews, head: Int, first: Int, length: Int
+    _ rows: AttentionGradientRows, _ views: CombinerViews, head: Int, first: Int, length: Int
   ) {
     rows.pack(
       views.q, views.k, views.v, dO, views.o, views.saved, head: head, first: first,
@@ -80,7 +80,7 @@ extension CombinerViewGradients {
 
   /// Writes a sequence's finished gradients; `accumulate` adds them.
   func write(
-    _ rows: AttentionGradients, _ views: CombinerViews, head: Int, first: Int, length: Int,
+    _ rows: AttentionGradientRows, _ views: CombinerViews, head: Int, first: Int, length: Int,
     accumulate: Bool = false
   ) {
     rows.write(

@@ -7,7 +7,7 @@ import Tensor
 struct CombinerRowMajorBackward {
   let shape: HeadShape
   let longest: CombinerGrid
-  let all: AttentionGradients
+  let all: AttentionGradientRows
   private let summaries: CombinerRowSummaries
   private let slots: CombinerColumnSlots
   private let slotGradients: CombinerColumnSlots
@@ -22,7 +22,7 @@ struct CombinerRowMajorBackward {
     _ shape: HeadShape, _ address: CombinerShape.Address, _ longest: CombinerGrid
   ) -> Int {
     let wide = CombinerRowSummaries.wideShape(shape, address)
-    return AttentionGradients.floats(shape, longest: longest.length)
+    return AttentionGradientRows.floats(shape, longest: longest.length)
       + CombinerRowSummaries.floats(shape, address, width: longest.width)
       + 2 * CombinerColumnSlots.floats(shape, longest)
       + Scratch.rounded(longest.looked * longest.width) + AttentionBackwardTile.floats(shape)
@@ -36,7 +36,7 @@ struct CombinerRowMajorBackward {
   ) {
     self.shape = shape
     self.longest = longest
-    all = AttentionGradients(shape, longest: longest.length, &scratch)
+    all = AttentionGradientRows(shape, longest: longest.length, &scratch)
     summaries = CombinerRowSummaries(shape, address, width: longest.width, &scratch)
     slots = CombinerColumnSlots(shape, longest, &scratch)
     slotGradients = CombinerColumnSlots(shape, longest, &scratch)
@@ -164,7 +164,8 @@ struct CombinerRowMajorBackward {
 
 /// Own row of `count` queries from `first` on: causal attention of the row to itself.
 func combinerRowBackward(
-  _ all: AttentionGradients, _ tile: AttentionBackwardTile, first: Int, count: Int, _ bias: LaneBias
+  _ all: AttentionGradientRows, _ tile: AttentionBackwardTile, first: Int, count: Int,
+  _ bias: LaneBias
 ) {
   var column = 0
   while column < count {

@@ -16,10 +16,36 @@ package import Tensor
 ///
 /// Saved for the backward pass: o and lse. Memory is linear in the length.
 extension CPUKernels: HierarchicalAttentionKernels {
-  package func hierarchicalAttentionForward(
-    o: View, lse: View, q: View, k: View, v: View, bias: View, starts: [Int], heads: Int,
-    scale: Float, blockSize: Int, fineQuery: Bool
-  ) {
+  package func hierarchicalAttention(
+    _ shape: HierarchicalShape
+  ) throws(DeviceError) -> any AttentionOperator {
+    try HierarchicalOperator(shape, on: self)
+  }
+}
+
+/// Hierarchical attention of this processor.
+struct HierarchicalOperator: AttentionOperator {
+  let heads: Int
+  let scale: Float
+  let blockSize: Int
+  let fineQuery: Bool
+  /// Stands in for a bias where there is none.
+  let zeroBias: View
+  /// Takes the gradient of that, which nobody reads.
+  private let droppedBiasGradient: View
+
+  init(_ shape: HierarchicalShape, on kernels: CPUKernels) throws(DeviceError) {
+    heads = shape.heads
+    scale = shape.scale
+    blockSize = shape.blockSize
+    fineQuery = shape.fineQuery
+    zeroBias = try kernels.makeView(rows: heads, columns: shape.biasLength)
+    droppedBiasGradient = try kernels.makeView(rows: heads, columns: shape.biasLength)
+  }
+
+  func forward(_ tensors: AttentionTensors, _ pass: AttentionPass) {
+    let (q, k, v, o, lse) = (tensors.q, tensors.k, tensors.v, tensors.o, tensors.saved)
+    let (bias, starts) = (tensors.bias ?? zeroBias, pass.sequences.starts)
     let shape = checkedShape(o, lse, q, k, v, starts: starts, heads: heads)
     checkHierarchy(bias, heads: heads, blockSize: blockSize)
     let tasks = AttentionTasks(starts: starts, heads: heads)
@@ -48,10 +74,13 @@ extension CPUKernels: HierarchicalAttentionKernels {
     }
   }
 
-  package func hierarchicalAttentionBackward(
-    dq: View, dk: View, dv: View, dBias: View, dO: View, o: View, lse: View, q: View, k: View,
-    v: View, bias: View, starts: [Int], heads: Int, scale: Float, blockSize: Int, fineQuery: Bool
+  func backward(
+    _ tensors: AttentionTensors, _ gradients: AttentionGradients, _ pass: AttentionPass
   ) {
+    let (q, k, v, o, lse) = (tensors.q, tensors.k, tensors.v, tensors.o, tensors.saved)
+    let (bias, starts) = (tensors.bias ?? zeroBias, pass.sequences.starts)
+    let (dq, dk, dv, dO) = (gradients.dq, gradients.dk, gradients.dv, gradients.dO)
+    let dBias = gradients.dBias ?? droppedBiasGradient
     let shape = checkedShape(o, lse, q, k, v, starts: starts, heads: heads)
     checkHierarchy(bias, heads: heads, blockSize: blockSize)
     let tasks = AttentionTasks(starts: starts, heads: heads)

@@ -1,41 +1,54 @@
-package import Tensor
+import Tensor
 
-/// Cache of one layer of hierarchical attention while a text is generated, O(blockSize · log L).
+extension HierarchicalOperator {
+  func makeState(_ widths: HeadWidths, layer: Int, draw: AttentionDraw) -> any AttentionState {
+    HierarchicalState(self, widths)
+  }
+
+  func step(_ tensors: AttentionTensors, _ states: [any AttentionState]) {
+    forEachStep(tensors, states) { row, state in
+      guard let state = state as? HierarchicalState else {
+        preconditionFailure("state of another kind")
+      }
+      state.step(o: row.o, q: row.q, k: row.k, v: row.v, bias: row.bias ?? zeroBias, scale: scale)
+    }
+  }
+}
+
+/// What one stream remembers of one layer, O(blockSize · log L).
 ///
 /// Per level and head it holds the keys and values of two blocks and, with coarse queries, the
-/// running softmax of the level and all above. A copy is an independent state (the floats are
-/// copied by its next step), which is how several samples fork from one prompt.
-package struct HierarchicalDecodeState: Sendable {
-  package let heads: Int
-  package let blockSize: Int
-  package let fineQuery: Bool
+/// running softmax of the level and all above. The floats of a copy are copied by its next step,
+/// which is how several samples fork from one prompt.
+final class HierarchicalState: AttentionState {
+  private let heads: Int
+  private let blockSize: Int
+  private let fineQuery: Bool
   /// Positions seen so far.
-  package private(set) var length = 0
+  private var length = 0
   private let shape: HeadShape
   /// Levels one after another; a new one is appended when the text reaches it.
   private var storage = [Float]()
 
-  /// An empty state.
-  ///
-  /// - Parameters:
-  ///   - heads: Attention heads, H.
-  ///   - keyWidth: Width of one head's queries and keys, D.
-  ///   - valueWidth: Width of one head's values and outputs, E.
-  ///   - blockSize: Even, as in the forward pass.
-  ///   - fineQuery: Whether queries keep their own resolution, as in the forward pass.
-  package init(heads: Int, keyWidth: Int, valueWidth: Int, blockSize: Int, fineQuery: Bool) {
-    precondition(blockSize >= 2 && blockSize % 2 == 0, "block size \(blockSize) must be even")
-    self.heads = heads
-    self.blockSize = blockSize
-    self.fineQuery = fineQuery
-    shape = HeadShape(keyWidth: keyWidth, valueWidth: valueWidth)
+  init(_ attention: HierarchicalOperator, _ widths: HeadWidths) {
+    heads = attention.heads
+    blockSize = attention.blockSize
+    fineQuery = attention.fineQuery
+    shape = HeadShape(keyWidth: widths.keys, valueWidth: widths.values)
   }
 
-  /// An independent state with the same past.
-  package func copy() -> HierarchicalDecodeState { self }
+  private init(_ other: HierarchicalState) {
+    heads = other.heads
+    blockSize = other.blockSize
+    fineQuery = other.fineQuery
+    length = other.length
+    shape = other.shape
+    storage = other.storage
+  }
 
-  /// Memory of the state, in bytes.
-  package var bytes: Int { storage.count * MemoryLayout<Float>.stride }
+  func copy() -> any AttentionState { HierarchicalState(self) }
+
+  var bytes: Int { storage.count * MemoryLayout<Float>.stride }
 
   /// Appends one position and attends from it; the bits of the full forward pass.
   ///
@@ -46,7 +59,7 @@ package struct HierarchicalDecodeState: Sendable {
   ///   - v: Value, `[1, H·E]`.
   ///   - bias: `[H, 2·blockSize]`, the same in every step.
   ///   - scale: Factor of the logits, the same in every step.
-  package mutating func step(o: View, q: View, k: View, v: View, bias: View, scale: Float) {
+  func step(o: View, q: View, k: View, v: View, bias: View, scale: Float) {
     precondition(
       q.columns == heads * shape.keyWidth && k.columns == q.columns
         && v.columns == heads * shape.valueWidth && o.columns == v.columns,

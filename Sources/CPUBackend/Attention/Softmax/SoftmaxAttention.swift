@@ -7,10 +7,19 @@ package import Tensor
 /// 2205.14135). Row i depends, bit for bit, on rows 0...i of its own sequence alone: key tiles are
 /// cut from the start of the sequence and every sum is one chain in the order of the keys.
 extension CPUKernels: SoftmaxAttentionKernels {
-  package func softmaxAttentionForward(
-    o: View, lse: View, q: View, k: View, v: View, bias: View?, starts: [Int], heads: Int,
-    scale: Float
-  ) {
+  package func softmaxAttention(_ shape: SoftmaxShape) -> any AttentionOperator {
+    SoftmaxOperator(heads: shape.heads, scale: shape.scale)
+  }
+}
+
+/// Softmax attention of this processor.
+struct SoftmaxOperator: AttentionOperator {
+  let heads: Int
+  let scale: Float
+
+  func forward(_ tensors: AttentionTensors, _ pass: AttentionPass) {
+    let (q, k, v, o, lse) = (tensors.q, tensors.k, tensors.v, tensors.o, tensors.saved)
+    let (bias, starts) = (tensors.bias, pass.sequences.starts)
     let shape = checkedShape(o, lse, q, k, v, starts: starts, heads: heads)
     precondition(bias == nil || bias?.rows == heads, "bias must be [heads, distances]")
     let tasks = AttentionTasks(starts: starts, heads: heads)
@@ -38,16 +47,19 @@ extension CPUKernels: SoftmaxAttentionKernels {
     }
   }
 
-  package func softmaxAttentionBackward(
-    dq: View, dk: View, dv: View, dBias: View?, dO: View, o: View, lse: View, q: View, k: View,
-    v: View, bias: View?, starts: [Int], heads: Int, scale: Float
+  func backward(
+    _ tensors: AttentionTensors, _ gradients: AttentionGradients, _ pass: AttentionPass
   ) {
+    let (q, k, v, o, lse) = (tensors.q, tensors.k, tensors.v, tensors.o, tensors.saved)
+    let (bias, starts) = (tensors.bias, pass.sequences.starts)
+    let (dq, dk, dv, dO) = (gradients.dq, gradients.dk, gradients.dv, gradients.dO)
+    let dBias = gradients.dBias
     let shape = checkedShape(o, lse, q, k, v, starts: starts, heads: heads)
     precondition(dBias == nil || bias != nil, "gradient of a bias that is not there")
     let tasks = AttentionTasks(starts: starts, heads: heads)
     let distances = bias?.columns ?? 1
     let floats =
-      AttentionGradients.floats(shape, longest: tasks.longest)
+      AttentionGradientRows.floats(shape, longest: tasks.longest)
       + AttentionBackwardTile.floats(shape) + Scratch.rounded(distances + 32)
       + 16 * (distances + 16)
     Scratch.with(count: Scratch.rounded(tasks.count * distances)) { outer in
@@ -57,7 +69,7 @@ extension CPUKernels: SoftmaxAttentionKernels {
           let head = tasks.head(task)
           var table = SoftmaxBias(bias, head: head, &scratch)
           if dBias != nil { table.startGradient(&scratch) }
-          let rows = AttentionGradients(shape, longest: tasks.longest, &scratch)
+          let rows = AttentionGradientRows(shape, longest: tasks.longest, &scratch)
           let tile = AttentionBackwardTile(shape, &scratch)
           for sequence in tasks.group(task) {
             let first = starts[sequence]
@@ -76,7 +88,7 @@ extension CPUKernels: SoftmaxAttentionKernels {
   }
 
   private func softmaxBackward(
-    _ all: AttentionGradients, _ tile: AttentionBackwardTile, _ bias: SoftmaxBias, length: Int
+    _ all: AttentionGradientRows, _ tile: AttentionBackwardTile, _ bias: SoftmaxBias, length: Int
   ) {
     var row = 0
     while row < length {

@@ -1,7 +1,23 @@
 import Deterministic
-package import Tensor
+import Tensor
 
-extension CPUKernels {
+extension SoftmaxOperator {
+  func makeState(_ widths: HeadWidths, layer: Int, draw: AttentionDraw) -> any AttentionState {
+    SoftmaxState(
+      keys: View(rows: 64, columns: heads * widths.keys),
+      values: View(rows: 64, columns: heads * widths.values))
+  }
+
+  func step(_ tensors: AttentionTensors, _ states: [any AttentionState]) {
+    forEachStep(tensors, states) { row, state in
+      guard let state = state as? SoftmaxState else { preconditionFailure("state of another kind") }
+      state.append(key: row.k, value: row.v)
+      decode(
+        o: row.o, q: row.q, keys: state.keys, values: state.values, bias: row.bias,
+        length: state.length)
+    }
+  }
+
   /// Causal softmax attention of one position against a cache; the bits of the full forward pass.
   ///
   /// The cache is what the forward pass reads: row t of `keys` and `values` holds all heads of
@@ -14,11 +30,7 @@ extension CPUKernels {
   ///   - values: Likewise `[capacity, H·E]`.
   ///   - bias: `[H, B]` by distance, clipped, or nil.
   ///   - length: Positions so far, this one included.
-  ///   - heads: Attention heads, H.
-  ///   - scale: Factor of the logits.
-  package func softmaxAttentionDecode(
-    o: View, q: View, keys: View, values: View, bias: View?, length: Int, heads: Int, scale: Float
-  ) {
+  func decode(o: View, q: View, keys: View, values: View, bias: View?, length: Int) {
     precondition(
       length > 0 && keys.rows >= length && values.rows >= length, "\(length) cached positions")
     precondition(
@@ -84,5 +96,42 @@ extension CPUKernels {
         }
       }
     }
+  }
+}
+
+/// Keys and values of one stream, doubled in capacity when full.
+final class SoftmaxState: AttentionState {
+  private(set) var length: Int
+  private(set) var keys: View  // [capacity, H·D]
+  private(set) var values: View  // [capacity, H·E]
+
+  init(keys: View, values: View, length: Int = 0) {
+    self.keys = keys
+    self.values = values
+    self.length = length
+  }
+
+  var bytes: Int { (keys.count + values.count) * MemoryLayout<Float>.stride }
+
+  func append(key: View, value: View) {
+    if length == keys.rows {
+      keys = duplicate(keys, capacity: 2 * length)
+      values = duplicate(values, capacity: 2 * length)
+    }
+    keys.rows(length..<length + 1).copy(from: key)
+    values.rows(length..<length + 1).copy(from: value)
+    length += 1
+  }
+
+  func copy() -> any AttentionState {
+    SoftmaxState(
+      keys: duplicate(keys, capacity: keys.rows), values: duplicate(values, capacity: values.rows),
+      length: length)
+  }
+
+  private func duplicate(_ rows: View, capacity: Int) -> View {
+    let copy = View(rows: capacity, columns: rows.columns)
+    copy.rows(0..<length).copy(from: rows.rows(0..<length))
+    return copy
   }
 }

@@ -7,10 +7,36 @@ package import Tensor
 /// rows 0...i of its own sequence alone: every sum is one chain in the order of the keys, or of the
 /// hashes and in each of the keys. All chains are in units of 1 / hashes, which cancels in o.
 extension CPUKernels: YosoKernels {
-  package func yosoForward(
-    o: View, saved: View, q: View, k: View, v: View, planes: View?, starts: [Int],
-    shape: YosoShape
-  ) {
+  package func yosoAttention(_ shape: YosoShape, planes: View?) -> any AttentionOperator {
+    YosoOperator(shape, planes: planes)
+  }
+}
+
+/// YOSO attention of this processor.
+package struct YosoOperator: AttentionOperator {
+  let shape: YosoShape
+  private let drawn: YosoDrawnPlanes
+  private let form: YosoBackwardForm?
+
+  /// - Parameters:
+  ///   - shape: Heads, hashes, bits and estimate.
+  ///   - planes: In place of those that are drawn.
+  ///   - form: Form of the sums over collisions in the backward pass, or nil for the cheaper one.
+  package init(_ shape: YosoShape, planes: View?, form: YosoBackwardForm? = nil) {
+    self.shape = shape
+    drawn = YosoDrawnPlanes(given: planes)
+    self.form = form
+  }
+
+  /// The hyperplanes of a layer, or nil if the attention draws none.
+  func planes(width: Int, layer: Int, draw: AttentionDraw) -> View? {
+    shape.isRandom ? drawn.planes(shape, width: width, layer: layer, draw: draw) : nil
+  }
+
+  package func forward(_ tensors: AttentionTensors, _ pass: AttentionPass) {
+    let (q, k, v, o, saved) = (tensors.q, tensors.k, tensors.v, tensors.o, tensors.saved)
+    let starts = pass.sequences.starts
+    let planes = planes(width: q.columns / shape.heads, layer: pass.layer, draw: pass.draw)
     let widths = checkedYosoShape(o, saved, q, k, v, starts: starts, shape)
     precondition(
       !shape.isRandom || planes?.rows == shape.planeRows && planes?.columns == widths.keyWidth,
@@ -31,20 +57,12 @@ extension CPUKernels: YosoKernels {
     }
   }
 
-  package func yosoBackward(
-    dq: View, dk: View, dv: View, dO: View, o: View, saved: View, q: View, k: View, v: View,
-    starts: [Int], shape: YosoShape
+  package func backward(
+    _ tensors: AttentionTensors, _ gradients: AttentionGradients, _ pass: AttentionPass
   ) {
-    yosoBackward(
-      dq: dq, dk: dk, dv: dv, dO: dO, o: o, saved: saved, q: q, k: k, v: v, starts: starts,
-      shape: shape, form: nil)
-  }
-
-  /// The backward pass by a given form of the sums over collisions, or by the cheaper one.
-  package func yosoBackward(
-    dq: View, dk: View, dv: View, dO: View, o: View, saved: View, q: View, k: View, v: View,
-    starts: [Int], shape: YosoShape, form: YosoBackwardForm?
-  ) {
+    let (q, k, v, o, saved) = (tensors.q, tensors.k, tensors.v, tensors.o, tensors.saved)
+    let (dq, dk, dv, dO) = (gradients.dq, gradients.dk, gradients.dv, gradients.dO)
+    let starts = pass.sequences.starts
     let widths = checkedYosoShape(o, saved, q, k, v, starts: starts, shape)
     precondition(
       dq.columns == q.columns && dk.columns == k.columns && dv.columns == v.columns
@@ -70,6 +88,9 @@ extension CPUKernels: YosoKernels {
     }
   }
 
+}
+
+extension CPUKernels {
   /// Hash codes of rows `[N, D]` by hyperplanes `[hashes · bits, D]`: N codes for each hash.
   package func yosoCodes(_ x: View, planes: View, hashes: Int, bits: Int) -> [[Int]] {
     let shape = YosoShape(heads: 1, estimate: .sampled, bits: bits, hashes: hashes)

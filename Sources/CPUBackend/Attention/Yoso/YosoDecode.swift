@@ -1,14 +1,43 @@
 package import Tensor
 
-/// Cache of one layer of YOSO attention while a text is generated.
+extension YosoOperator {
+  package func makeState(
+    _ widths: HeadWidths, layer: Int, draw: AttentionDraw
+  ) -> any AttentionState {
+    YosoState(
+      YosoStream(
+        shape, widths, planes: planes(width: widths.keys, layer: layer, draw: draw)))
+  }
+
+  package func step(_ tensors: AttentionTensors, _ states: [any AttentionState]) {
+    forEachStep(tensors, states) { row, state in
+      guard let state = state as? YosoState else { preconditionFailure("state of another kind") }
+      state.stream.step(o: row.o, q: row.q, k: row.k, v: row.v)
+    }
+  }
+}
+
+/// What one stream remembers of one layer of YOSO attention.
+final class YosoState: AttentionState {
+  var stream: YosoStream
+
+  init(_ stream: YosoStream) { self.stream = stream }
+
+  func copy() -> any AttentionState { YosoState(stream.copy()) }
+
+  /// Hyperplanes are shared by copies and not counted.
+  var bytes: Int { stream.bytes }
+}
+
+/// The past of one stream.
 ///
 /// Sampled weights need one table of sums for every hash, constant in length. The hybrid also keeps
 /// the current chunk, the expectation all keys and values. A step repeats the operations of one
 /// row of the forward pass in the same order, so that it has the same bits.
-package struct YosoDecodeState: Sendable {
-  package let shape: YosoShape
+struct YosoStream: Sendable {
+  private let shape: YosoShape
   /// Positions seen so far.
-  package private(set) var length = 0
+  private var length = 0
   private let widths: HeadShape
   private let normals: YosoNormals?
   /// Sums of values by bucket, `[H · hashes · 2^bits, padded E]`.
@@ -16,31 +45,28 @@ package struct YosoDecodeState: Sendable {
   /// Recent positions: all of them, or a chunk.
   private var recent: YosoRecent?
 
-  /// An empty state.
-  ///
   /// - Parameters:
   ///   - shape: As in the forward pass.
-  ///   - keyWidth: Width of one head's queries and keys, D.
-  ///   - valueWidth: Width of one head's values and outputs, E.
-  ///   - planes: As in the forward pass; the same for the life of the state.
-  package init(shape: YosoShape, keyWidth: Int, valueWidth: Int, planes: View?) {
+  ///   - widths: Of a head.
+  ///   - planes: As in the forward pass; the same for the life of the stream.
+  init(_ shape: YosoShape, _ widths: HeadWidths, planes: View?) {
     precondition(
-      !shape.isRandom || planes?.rows == shape.planeRows && planes?.columns == keyWidth,
-      "planes must be [\(shape.planeRows), \(keyWidth)]")
+      !shape.isRandom || planes?.rows == shape.planeRows && planes?.columns == widths.keys,
+      "planes must be [\(shape.planeRows), \(widths.keys)]")
     self.shape = shape
-    widths = HeadShape(keyWidth: keyWidth, valueWidth: valueWidth)
+    self.widths = HeadShape(keyWidth: widths.keys, valueWidth: widths.values)
     normals = shape.isRandom ? planes.map { YosoNormals($0, shape) } : nil
     tables =
       shape.isRandom
       ? View(
-        rows: shape.heads * shape.hashes << shape.bits, columns: widths.valueStride) : nil
+        rows: shape.heads * shape.hashes << shape.bits, columns: self.widths.valueStride) : nil
     if shape.estimate != .sampled {
       recent = YosoRecent(
-        shape, widths, capacity: shape.estimate == .hybrid ? shape.chunk : 64)
+        shape, self.widths, capacity: shape.estimate == .hybrid ? shape.chunk : 64)
     }
   }
 
-  private init(_ other: YosoDecodeState) {
+  private init(_ other: YosoStream) {
     shape = other.shape
     length = other.length
     widths = other.widths
@@ -53,11 +79,11 @@ package struct YosoDecodeState: Sendable {
     recent = other.recent?.copy()
   }
 
-  /// An independent state with the same past.
-  package func copy() -> YosoDecodeState { YosoDecodeState(self) }
+  /// An independent stream with the same past.
+  func copy() -> YosoStream { YosoStream(self) }
 
-  /// Memory of the state, in bytes; hyperplanes are shared by copies and not counted.
-  package var bytes: Int {
+  /// Memory held, in bytes, without the hyperplanes.
+  var bytes: Int {
     ((tables?.count ?? 0) + (recent?.floats ?? 0)) * MemoryLayout<Float>.stride
   }
 
@@ -68,7 +94,7 @@ package struct YosoDecodeState: Sendable {
   ///   - q: Query, `[1, H·D]`.
   ///   - k: Key, `[1, H·D]`.
   ///   - v: Value, `[1, H·E]`.
-  package mutating func step(o: View, q: View, k: View, v: View) {
+  mutating func step(o: View, q: View, k: View, v: View) {
     precondition(
       q.columns == shape.heads * widths.keyWidth && k.columns == q.columns
         && v.columns == shape.heads * widths.valueWidth && o.columns == v.columns,

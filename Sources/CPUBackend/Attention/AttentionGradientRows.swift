@@ -1,7 +1,7 @@
 import Tensor
 
 /// Packed rows of one sequence and head for the backward pass.
-struct AttentionGradients {
+struct AttentionGradientRows {
   let shape: HeadShape
   let queries: UnsafeMutablePointer<Float>  // [L, padded D], times the scale
   let keys: UnsafeMutablePointer<Float>  // [L, padded D]

@@ -1,0 +1,33 @@
+import CPUBackend
+package import Tensor
+
+/// The back ends there are: the one place that names them all.
+package enum Backend: String, CaseIterable, Sendable {
+  /// This processor.
+  case cpu
+
+  /// Kernels of the one back end that every machine has.
+  package static var ofThisProcessor: any Kernels { CPUKernels() }
+
+  /// Kernels of the back end.
+  ///
+  /// - Throws: `DeviceError` if this machine has no such device.
+  package func makeKernels() throws(DeviceError) -> any Kernels {
+    switch self {
+    case .cpu: CPUKernels()
+    }
+  }
+
+  /// The back end of a device's name.
+  ///
+  /// - Throws: `DeviceError.unsupported` if there is none.
+  package static func named(_ name: String) throws(DeviceError) -> Backend {
+    guard let backend = Backend(rawValue: name) else {
+      throw .failed(
+        device: name,
+        problem: "there is no such device; choose one of "
+          + allCases.map(\.rawValue).joined(separator: ", "))
+    }
+    return backend
+  }
+}

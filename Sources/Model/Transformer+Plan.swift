@@ -1,0 +1,70 @@
+import Storage
+package import Tensor
+
+/// Memory, planned before it is taken.
+extension Transformer {
+  /// Numbers of the activations of training and scoring, which take turns in one buffer.
+  package static func activationNumbers(
+    _ config: ModelConfig, training: Int, scoring: Int, heads: HeadLayout
+  ) -> Int {
+    max(
+      Activations.numbers(config, positions: training, training: true, heads: heads),
+      Activations.numbers(config, positions: scoring, training: false, heads: heads))
+  }
+
+  /// What a pass over so many positions asks of the kernels.
+  ///
+  /// - Parameters:
+  ///   - config: Dimensions of the model.
+  ///   - positions: Of a batch.
+  ///   - muon: Shapes of the matrices that Muon moves.
+  ///   - attention: What one layer's attention borrows.
+  package static func workPlan(
+    _ config: ModelConfig, positions: Int, muon: [(rows: Int, columns: Int)] = [],
+    attention: WorkingNeed
+  ) -> WorkPlan {
+    let width = config.width
+    return WorkPlan(
+      positions: positions, width: width, vocabulary: config.vocabularySize,
+      products: [
+        WorkPlan.Product(outputs: 3 * width, inputs: width),
+        WorkPlan.Product(outputs: width, inputs: width),
+        WorkPlan.Product(outputs: 2 * config.hidden, inputs: width),
+        WorkPlan.Product(outputs: width, inputs: config.hidden),
+      ], muon: muon, attention: attention)
+  }
+
+  /// Asks whether the memory for scoring a batch is to be had, before any of it is taken.
+  ///
+  /// - Parameters:
+  ///   - starts: First position of every sequence and, last, N.
+  ///   - purpose: What is scored, as a noun for the error.
+  ///   - advice: How to need less, for the error.
+  /// - Throws: `MemoryShortage` if this process cannot take as much.
+  package func planScoring(starts: [Int], purpose: String, advice: String) throws {
+    let positions = starts.last ?? 0
+    // A training run has planned its validations.
+    guard positions > scoredPositions, trainingBuffer == nil else { return }
+    let longest = zip(starts.dropFirst(), starts).map { $0 - $1 }.max() ?? 0
+    // What was taken for a smaller batch is given back first.
+    let held = scoringBuffer?.count ?? 0
+    let activations = Activations.numbers(
+      config, positions: positions, training: false, heads: kernels.headLayout)
+    var need = kernels.bytes(count: max(0, activations - held))
+    // Ids, targets, positions, scores and their copies on the way out.
+    need += 64 * min(positions, Buffer.mostNumbers >> 8)
+    try MemoryLimit.require(need, for: purpose, advice: advice)
+    if positions > Self.ordinaryPositions {
+      // Most attentions borrow by the length of a sequence; the trial is small beside the batch.
+      let attention = try AttentionTrial.workingNeed(
+        config, on: kernels, longest: longest, positions: positions, isScoring: true)
+      need += kernels.workingBytes(
+        Self.workPlan(config, positions: positions, attention: attention))
+      try MemoryLimit.require(need, for: purpose, advice: advice)
+    }
+    scoredPositions = positions
+  }
+
+  /// Up to so many positions at a time, what kernels borrow is a few megabytes.
+  private static let ordinaryPositions = 4_096
+}

@@ -1,0 +1,136 @@
+/// Memory of one device: how it is made, filled, copied, read and written, and what is promised of it.
+///
+/// Work is done in the order in which it is asked for. A device may do it later than it is asked for;
+/// then its errors come with the next call that throws, and ``read(_:into:)``, ``withFloats(of:_:)``
+/// and ``synchronize()`` wait for it.
+package protocol Device: Sendable {
+  /// As `--device` takes it.
+  var name: String { get }
+
+  /// What holds for every figure of this device, bit for bit or within a bound.
+  var promises: Promises { get }
+
+  /// How activations lay out the heads of an attention.
+  var headLayout: HeadLayout { get }
+
+  // MARK: Memory
+
+  /// Zeroed memory of the type that the kernels of this device work on.
+  ///
+  /// - Throws: `DeviceError.outOfMemory` if there is no such memory.
+  func makeBuffer(count: Int) throws(DeviceError) -> Buffer
+
+  /// Bytes that a buffer of so many numbers takes.
+  func bytes(count: Int) -> Int
+
+  /// Memory that somebody else owns, where the kernels can read it as it is; else nil.
+  ///
+  /// - Parameters:
+  ///   - bytes: Little-endian numbers, not to be written.
+  ///   - type: What they are.
+  ///   - release: Called once when the last view is gone; it keeps the owner alive.
+  func borrow(
+    _ bytes: UnsafeRawBufferPointer, type: NumberType, release: @escaping @Sendable () -> Void
+  ) -> Buffer?
+
+  /// Sets every element.
+  func fill(_ x: View, with value: Float)
+
+  /// Copies the elements of a view of the same shape.
+  func copy(_ source: View, to destination: View)
+
+  /// The elements, row after row, rounded to single precision; waits for the device.
+  ///
+  /// - Parameters:
+  ///   - x: `[R, C]`.
+  ///   - numbers: Takes them, `R * C`; memory that it has is used again.
+  func read(_ x: View, into numbers: inout [Float]) throws(DeviceError)
+
+  /// Writes the elements, row after row.
+  ///
+  /// - Parameters:
+  ///   - numbers: `R * C`.
+  ///   - x: `[R, C]`.
+  func write(_ numbers: [Float], to x: View) throws(DeviceError)
+
+  /// Writes the elements of contiguous memory from a file.
+  ///
+  /// - Parameters:
+  ///   - bytes: Little-endian numbers, as many as the view has.
+  ///   - type: What they are; each is a float32.
+  ///   - x: Contiguous.
+  func write(_ bytes: UnsafeRawBufferPointer, type: NumberType, to x: View) throws(DeviceError)
+
+  /// Calls `body` with the elements of contiguous memory as little-endian float32, perhaps a part
+  /// after the other, in order; waits for the device.
+  func withFloats(of x: View, _ body: (UnsafeRawBufferPointer) throws -> Void) throws
+
+  /// Places whole numbers where kernels read them.
+  func place(_ numbers: [Int32]) throws(DeviceError) -> Indices
+
+  /// Waits for all work.
+  ///
+  /// - Throws: What went wrong meanwhile.
+  func synchronize() throws(DeviceError)
+
+  // MARK: Planning
+
+  /// What kernels borrow while `body` runs, beyond the tensors they are given.
+  func workingNeed(_ body: () -> Void) -> WorkingNeed
+
+  /// Bytes that the kernels of a training step or of scoring keep between calls.
+  func workingBytes(_ plan: WorkPlan) -> Int
+
+  /// Gives back all memory that no kernel uses at the moment.
+  func releaseWorkingMemory()
+}
+
+extension Device {
+  /// The elements, row after row, rounded to single precision; waits for the device.
+  package func numbers(of x: View) throws(DeviceError) -> [Float] {
+    var numbers: [Float] = []
+    try read(x, into: &numbers)
+    return numbers
+  }
+
+  /// A zeroed matrix of its own.
+  package func makeView(rows: Int, columns: Int) throws(DeviceError) -> View {
+    View(try makeBuffer(count: rows * columns), offset: 0, rows: rows, columns: columns)
+  }
+
+  /// A zeroed matrix of its own, its heads as ``headLayout`` says.
+  package func makeHeads(rows: Int, columns: Int, headWidth: Int) throws(DeviceError) -> View {
+    switch headLayout {
+    case .rows: return try makeView(rows: rows, columns: columns)
+    case .bands:
+      let count = View.numbers(rows: rows, columns: columns, bandWidth: headWidth)
+      return View(
+        try makeBuffer(count: count), offset: 0, rows: rows, columns: columns, bandWidth: headWidth)
+    }
+  }
+}
+
+/// How activations lay out the heads of an attention.
+package enum HeadLayout: Sendable {
+  /// All heads of a position side by side.
+  case rows
+  /// All positions of a head in one piece, which caches of a processor like.
+  case bands
+}
+
+/// What a back end promises of its figures; tests ask it and hold it to that.
+package struct Promises: Sendable, Equatable {
+  /// The same bits from run to run, and for any number of threads.
+  package let isRepeatable: Bool
+  /// A row's figures have the same bits whatever rows are computed with it: scores do not depend on
+  /// the batch, decoding equals the full pass, nothing comes from later positions.
+  package let rowsAreIndependent: Bool
+  /// Largest error of an element of an operation, relative to the largest element of its result.
+  package let relativeError: Double
+
+  package init(isRepeatable: Bool, rowsAreIndependent: Bool, relativeError: Double) {
+    self.isRepeatable = isRepeatable
+    self.rowsAreIndependent = rowsAreIndependent
+    self.relativeError = relativeError
+  }
+}

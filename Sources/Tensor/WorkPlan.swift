@@ -1,0 +1,50 @@
+/// What a piece of work borrows while it runs, in numbers.
+package struct WorkingNeed: Sendable, Equatable {
+  /// Of one task: every thread has as much.
+  package var task = 0
+  /// Of what tasks share: held by the caller while they run.
+  package var shared = 0
+
+  package init(task: Int = 0, shared: Int = 0) {
+    self.task = task
+    self.shared = shared
+  }
+}
+
+/// What a model asks of its kernels in a training step or in scoring, to plan their memory.
+package struct WorkPlan: Sendable {
+  /// A weight matrix `[outputs, inputs]` that multiplies every position.
+  package struct Product: Sendable {
+    package let outputs: Int
+    package let inputs: Int
+
+    package init(outputs: Int, inputs: Int) {
+      self.outputs = outputs
+      self.inputs = inputs
+    }
+  }
+
+  /// Rows of the largest batch, N.
+  package let positions: Int
+  /// Model width, C.
+  package let width: Int
+  /// Rows of the head, V.
+  package let vocabulary: Int
+  package let products: [Product]
+  /// Shapes of the matrices that Muon moves.
+  package let muon: [(rows: Int, columns: Int)]
+  /// What one layer's attention borrows.
+  package let attention: WorkingNeed
+
+  package init(
+    positions: Int, width: Int, vocabulary: Int, products: [Product],
+    muon: [(rows: Int, columns: Int)], attention: WorkingNeed
+  ) {
+    self.positions = positions
+    self.width = width
+    self.vocabulary = vocabulary
+    self.products = products
+    self.muon = muon
+    self.attention = attention
+  }
+}

@@ -71,6 +71,7 @@ let package = Package(
     .target(name: "Storage", dependencies: ["CProcessor"], swiftSettings: strict),
     .target(name: "Machine", dependencies: ["CProcessor"], swiftSettings: strict),
     .target(name: "Deterministic", dependencies: ["Machine"], swiftSettings: strict),
+    .target(name: "Communication", swiftSettings: strict),
     .target(name: "Tensor", dependencies: ["Deterministic"], swiftSettings: strict),
     .target(
       name: "CPUBackend", dependencies: ["CProcessor", "Deterministic", "Tensor"],
@@ -93,12 +94,13 @@ let package = Package(
       name: "Model", dependencies: ["Deterministic", "Tensor", "Storage"],
       swiftSettings: strict),
     .target(
-      name: "Eval", dependencies: ["Model", "Deterministic", "Tensor", "LMData", "Storage"],
+      name: "Eval",
+      dependencies: ["Model", "Communication", "Deterministic", "Tensor", "LMData", "Storage"],
       swiftSettings: strict),
     .target(
       name: "Train",
       dependencies: [
-        "Eval", "Model", "Deterministic", "Tensor", "LMData", "Storage",
+        "Eval", "Model", "Communication", "Deterministic", "Tensor", "LMData", "Storage",
       ],
       swiftSettings: strict),
     .target(
@@ -141,8 +143,8 @@ let package = Package(
     .target(
       name: "TestSupport",
       dependencies: [
-        "Backends", "CPUBackend", "Deterministic", "Tensor", "LMData", "Storage", "Model", "Eval",
-        "Train",
+        "Backends", "Communication", "CPUBackend", "Deterministic", "Tensor", "LMData", "Storage",
+        "Model", "Eval", "Train",
       ],
       path: "Tests/TestSupport", swiftSettings: strict),
     tests("StorageTests", ["Storage"]),
@@ -159,7 +161,11 @@ let package = Package(
     tests("BenchTests", ["Bench", "Model", "CPUBackend", "Tensor"]),
     tests("ReportTests", ["Report", "Train", "Eval", "LMData", "Model", "Storage"]),
     tests(
-      "TrainTests", ["Train", "Eval", "Model", "Deterministic", "Tensor", "LMData", "Storage"]),
+      "TrainTests",
+      [
+        "Train", "Eval", "Model", "Backends", "Communication", "Deterministic", "Tensor", "LMData",
+        "Storage",
+      ]),
     .target(
       name: "FuzzTargets",
       dependencies: ["Train", "Eval", "Model", "Backends", "LMData", "Tokenize", "Storage"],

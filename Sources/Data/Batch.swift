@@ -42,6 +42,26 @@ package struct Batch: Equatable, Sendable {
   /// What a sequence is to predict; for a whole sentence, its pieces and `</s>`.
   package func targets(of sequence: Int) -> ArraySlice<Int32> { targets[range(of: sequence)] }
 
+  /// The same sequences in so many parts of about equal size, some of them perhaps empty.
+  ///
+  /// A sequence belongs to the part in which its first position lies: what is in a part follows from the
+  /// batch and the number of parts alone.
+  ///
+  /// - Returns: Every part, and its first position in this batch.
+  package func shares(_ count: Int) -> [(batch: Batch, first: Int)] {
+    precondition(count > 0, "\(count) parts")
+    var shares: [(batch: Batch, first: Int)] = []
+    var next = 0
+    for share in 0..<count {
+      let first = next
+      while next < sequences, starts[next] * count < (share + 1) * positions { next += 1 }
+      let batch =
+        first < next ? (next - first == sequences ? self : slice(first...next - 1)) : Batch()
+      shares.append((batch, starts[first]))
+    }
+    return shares
+  }
+
   /// The same sequences in batches of at most so many positions, cut between sequences.
   ///
   /// A sequence longer than the maximum stands alone: nothing is dropped or cut short.

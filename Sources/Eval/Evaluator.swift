@@ -15,6 +15,13 @@ package struct SequenceScore: Sendable {
     self.nllNats = nllNats
     nats = nllNats.reduce(0) { $0 + Double($1) }
   }
+
+  /// What is known of a sequence that another process has scored: the sum.
+  init(targets: [Int32], nats: Double) {
+    self.targets = targets
+    nllNats = []
+    self.nats = nats
+  }
 }
 
 /// Scores batches with a model.

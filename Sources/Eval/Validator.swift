@@ -1,3 +1,4 @@
+package import Communication
 package import LMData
 package import Model
 
@@ -9,12 +10,22 @@ package struct Validator {
   private let mode: SequenceMode
   private let pieceTable: PieceTable
   private let positions: Int
+  private let communicator: any Communicator
 
-  /// - Parameter positions: Positions scored at a time; it changes memory and nothing else.
+  /// - Parameters:
+  ///   - model: Scores on this rank.
+  ///   - dataSet: Has the split.
+  ///   - split: Its name.
+  ///   - mode: What a sequence is.
+  ///   - pieceTable: Spells the ids, to count words and bytes.
+  ///   - positions: Positions scored at a time; it changes memory and nothing else.
+  ///   - communicator: The ranks that score it together, batches in turn; all get the same figures.
   package init(
     model: Transformer, dataSet: DataSet, split: String, mode: SequenceMode = .sentences,
-    pieceTable: PieceTable, positions: Int = Evaluator.defaultPositions
+    pieceTable: PieceTable, positions: Int = Evaluator.defaultPositions,
+    communicator: any Communicator = SingleProcess()
   ) {
+    self.communicator = communicator
     evaluator = Evaluator(model, mode: mode)
     self.dataSet = dataSet
     self.split = split
@@ -43,11 +54,35 @@ package struct Validator {
   }
 
   /// Hands every scored sequence to `body` in file order until it returns false.
+  ///
+  /// Sequences that another rank has scored come without the figures of their targets.
   package func forEachSequence(_ body: (SequenceScore) throws -> Bool) throws {
     var source = try EvaluationSource(
       dataSet: dataSet, split: split, mode: mode, budget: positions)
-    while let batch = try source.nextBatch() {
-      for score in try evaluator.score(batch) where try !body(score) { return }
+    while true {
+      var batches: [Batch] = []
+      try communicator.together {
+        while batches.count < communicator.size, let batch = try source.nextBatch() {
+          batches.append(batch)
+        }
+      }
+      if batches.isEmpty { return }
+      for score in try scores(of: batches) where try !body(score) { return }
+    }
+  }
+
+  /// The scores of a batch for every rank at most, in order.
+  private func scores(of batches: [Batch]) throws -> [SequenceScore] {
+    let rank = communicator.rank
+    let own = try communicator.together {
+      rank < batches.count ? try evaluator.score(batches[rank]) : []
+    }
+    if communicator.size == 1 { return own }
+    let nats = try communicator.gather(own.map(\.nats))
+    return batches.enumerated().flatMap { index, batch in
+      (0..<batch.sequences).map {
+        SequenceScore(targets: Array(batch.targets(of: $0)), nats: nats[index][$0])
+      }
     }
   }
 }

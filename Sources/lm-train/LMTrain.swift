@@ -233,7 +233,7 @@ struct LMTrain: ParsableCommand {
   /// The shards: those that are given, or those that a run which goes on was trained on.
   private func dataFolder() throws -> String {
     if let data { return data }
-    guard let output, Files.exists(configPath(output)) else {
+    guard let output, Files.exists(RunFolder.configPath(output)) else {
       throw TrainingError.nothingToResume(run: output ?? "", reasons: [])
     }
     return try RunData.find(run: output)
@@ -247,8 +247,6 @@ struct LMTrain: ParsableCommand {
     return AssumedData.manifest(vocabularySize: vocabSize ?? preset.vocabularySize)
   }
 
-  private func configPath(_ run: String) -> String { run + "/config.json" }
-
   /// The configuration of the run: its own if it goes on, otherwise preset or file with changes.
   private func runConfig(_ manifest: Manifest) throws -> RunConfig {
     if resume, let output {
@@ -256,7 +254,7 @@ struct LMTrain: ParsableCommand {
       var changed = stored
       if options.preset.map({ $0 != stored.preset }) ?? false || options.config != nil {
         throw TrainingError.invalid(
-          "--resume goes on with \(configPath(output)), preset \(stored.preset); leave out "
+          "--resume goes on with \(RunFolder.configPath(output)), preset \(stored.preset); leave out "
             + "--preset and --config")
       }
       try options.apply(to: &changed, manifest: manifest)
@@ -266,7 +264,7 @@ struct LMTrain: ParsableCommand {
         ?? stored.difference(from: changed, taken: 0)
       {
         throw TrainingError.invalid(
-          "--resume goes on with \(configPath(output)), which has \(difference.found), not "
+          "--resume goes on with \(RunFolder.configPath(output)), which has \(difference.found), not "
             + "\(difference.expected); leave out that option, or start another run")
       }
       return changed

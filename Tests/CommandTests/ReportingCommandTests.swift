@@ -65,6 +65,36 @@ import Testing
     }
   }
 
+  /// A run that gets worse says where it was best, and that checkpoint is there to be scored.
+  @Test func theBestCheckpointIsNamedWhereItIsNotTheLast() throws {
+    let folder = try TemporaryFolder()
+    let text = try folder.write(Self.text(lines: 600), to: "text.txt")
+    let (data, run) = (folder.path + "/data", folder.path + "/run")
+    _ = try Self.succeed(
+      "lm-tokenize",
+      ["--train", text, "--split-valid", "0.1", "--vocab-size", "300", "--model-type", "bpe"]
+        + ["--output", data])
+    let arguments = [
+      "--data", data, "--output", run, "--layers", "1", "--width", "16", "--heads", "2",
+      "--hidden", "32", "--steps", "40", "--batch-pieces", "100", "--rate", "3", "--warmup", "30",
+      "--optimizer", "adamW", "--validate-every", "5", "--keep-last", "1", "--threads", "1",
+    ]
+    let outcome = try runProgram("lm-train", arguments)
+    #expect(outcome.status == 0, "\(outcome.errors)")
+    let line = outcome.errors.split(separator: "\n").first { $0.contains("best on validation") }
+    let best = try #require(line, "\(outcome.errors)")
+    #expect(best.contains("step ") && !best.contains("the last step,"), "\(best)")
+    let path = try #require(
+      best.split(separator: " ").first { $0.hasPrefix(run) }?.trimmingCharacters(
+        in: CharacterSet(charactersIn: ",")))
+    #expect(Files.isDirectory(path) && !path.hasSuffix("00000040"), "\(path)")
+    let figure = try #require(
+      best.split(separator: " ").drop { $0 != "step" }.dropFirst(2).first, "\(best)")
+    let scored = try Self.succeed(
+      "lm-eval", ["--checkpoint", path, "--data", data, "--split", "valid", "--threads", "1"])
+    #expect(scored.contains(figure), "\(best)\n\(scored)")
+  }
+
   @Test func unknownWordsComparisonsAndPages() throws {
     let world = try World()
     let listedWords = String(

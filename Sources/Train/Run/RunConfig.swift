@@ -17,6 +17,11 @@ package struct RunConfig: Codable, Sendable, Equatable {
   package var batchPieces: Int
   /// Targets computed at a time; it bounds memory and changes gradients by rounding only.
   package var microBatchPieces: Int = 4_096
+  /// Parts into which every step is cut, a power of two; nil for one.
+  ///
+  /// The sum of their gradients is that of a binary tree, whoever computed them (`ShareTree`): so many
+  /// processes at most can train the run together, with the bits of one.
+  package var gradientShares: Int?
   package var optimizer = OptimizerConfig()
   package var schedule: Schedule
   /// Probability on embeddings and on the output of every branch.
@@ -63,6 +68,9 @@ package struct RunConfig: Codable, Sendable, Equatable {
     return (pair?.0 ?? "another configuration", pair?.1 ?? "this one")
   }
 
+  /// Parts into which every step is cut.
+  package var shares: Int { gradientShares ?? 1 }
+
   /// The learning rate of a step, from 1.
   package func rate(step: Int) -> Double {
     schedule.rate(step: step, of: steps, peak: optimizer.rate)
@@ -82,6 +90,9 @@ package struct RunConfig: Codable, Sendable, Equatable {
     ] {
       try require((1...most).contains(value), "\(name) is \(value), expected 1 to \(most)")
     }
+    try require(
+      (1...1 << 12).contains(shares) && shares & (shares - 1) == 0,
+      "gradientShares is \(shares), expected a power of two up to \(1 << 12)")
     try require(
       dropout >= 0 && dropout < 1, "dropout is \(dropout), expected 0 or more and less than 1")
     try require(
@@ -111,7 +122,7 @@ package struct RunConfig: Codable, Sendable, Equatable {
 }
 
 extension RunConfig {
-  /// As written by this and by earlier versions, which had no `safety`.
+  /// As written by this and by earlier versions, which had no `safety` and no `gradientShares`.
   package init(from decoder: any Decoder) throws {
     let fields = try decoder.container(keyedBy: CodingKeys.self)
     preset = try fields.decode(String.self, forKey: .preset)
@@ -121,6 +132,7 @@ extension RunConfig {
     steps = try fields.decode(Int.self, forKey: .steps)
     batchPieces = try fields.decode(Int.self, forKey: .batchPieces)
     microBatchPieces = try fields.decode(Int.self, forKey: .microBatchPieces)
+    gradientShares = try fields.decodeIfPresent(Int.self, forKey: .gradientShares)
     optimizer = try fields.decode(OptimizerConfig.self, forKey: .optimizer)
     schedule = try fields.decode(Schedule.self, forKey: .schedule)
     dropout = try fields.decode(Float.self, forKey: .dropout)

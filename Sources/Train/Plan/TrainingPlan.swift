@@ -1,3 +1,4 @@
+package import Communication
 import Eval
 package import LMData
 import Model
@@ -8,7 +9,7 @@ package struct TrainingPlan: Sendable, Encodable {
   package let parameters: Int
   /// Planned memory in all, in bytes.
   package let bytes: Int
-  /// Weights, gradients and both moments, in bytes.
+  /// Weights, gradients of one or more shares, and both moments, in bytes.
   package let parameterBytes: Int
   /// Activations and backward scratch of the largest micro-batch, or those of validation, which
   /// take turns with them, in bytes.
@@ -41,17 +42,21 @@ package struct TrainingPlan: Sendable, Encodable {
   /// - Parameters:
   ///   - config: The run.
   ///   - kernels: Where it is to run.
+  ///   - communicator: The ranks that train it together; what is planned is this one's memory.
   ///   - manifest: Of the data set.
   ///   - forecast: What the steps will hold; without it, sentences of the mean length.
   ///   - programBytes: What the process holds already, tokenizer loaded.
   package init(
-    _ config: RunConfig, on kernels: any Kernels, manifest: Manifest,
+    _ config: RunConfig, on kernels: any Kernels,
+    with communicator: any Communicator = SingleProcess(), manifest: Manifest,
     forecast: StepForecast? = nil, programBytes: Int = 0
   ) throws {
     let forecast = forecast ?? StepForecast(config, manifest: manifest)
     let totals = manifest.totals(of: config.data.trainSplit)
     parameters = ParameterLayout(config.model).count
-    parameterBytes = 4 * kernels.bytes(count: parameters)
+    let buffers =
+      3 + StepGradient.buffers(config, ranks: communicator.size, rank: communicator.rank)
+    parameterBytes = buffers * kernels.bytes(count: parameters)
     positions = Trainer.plannedPositions(config, manifest: manifest)
     activationBytes = kernels.bytes(
       count: Transformer.activationNumbers(

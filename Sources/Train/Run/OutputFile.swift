@@ -46,7 +46,7 @@ package enum OutputFile {
           CheckpointFolder.tokenizerName,
         ])
     case .run:
-      return Set(listed + RunPlace.fileNames)
+      return Set(listed + RunFolder.fileNames + [RunPlace.lockName])
     }
   }
 }

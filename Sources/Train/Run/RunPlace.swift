@@ -19,7 +19,7 @@ package enum FolderKind: String, Sendable {
       && (has(ModelFiles.weightsName) || has(CheckpointFolder.stateName))
     {
       self = .checkpoint
-    } else if has(RunPlace.configName)
+    } else if has(RunFolder.configName)
       && (has(MetricsLog.name) || has(CheckpointFolder.latestName)
         || !CheckpointFolder.steps(ofRun: path).isEmpty)
     {
@@ -32,15 +32,8 @@ package enum FolderKind: String, Sendable {
 
 /// Where a new run is to be written.
 package enum RunPlace {
-  package static let configName = "config.json"
   /// Names the process that trains in the folder.
   package static let lockName = "lock"
-  /// Files of a run beside its checkpoints that cannot be had again.
-  static let fileNames = [
-    configName, lockName, RunData.name, SumsFile.name, MetricsLog.name, IncidentLog.name,
-    EventLog.name,
-    EvaluationLog.name, TrainingSample.fileName, CheckpointFolder.latestName,
-  ]
 
   /// Refuses a folder that is, or is inside of, one that was made for something else.
   ///

@@ -19,13 +19,14 @@ package enum RunFolder {
     if name.hasPrefix("step-") {
       return Int(name.dropFirst(5)).map { CheckpointFolder.name(step: $0) == name } ?? false
     }
-    let files = [
-      configName, SumsFile.name, RunData.name, CheckpointFolder.latestName, EventLog.name,
-      "report.html",
-    ]
-    return files.contains(name)
-      || logs.contains { name == $0.name || name == $0.name + SummedLogs.damagedSuffix }
+    return name == "report.html" || fileNames.contains(name)
+      || logs.contains { name == $0.name + SummedLogs.damagedSuffix }
   }
+
+  /// Files of a run beside its checkpoints that cannot be had again.
+  static let fileNames =
+    [configName, SumsFile.name, RunData.name, CheckpointFolder.latestName, EventLog.name]
+    + logs.map(\.name)
 
   // MARK: Writing
 

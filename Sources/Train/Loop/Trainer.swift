@@ -1,3 +1,4 @@
+package import Communication
 import Dispatch
 import Eval
 package import LMData
@@ -5,10 +6,11 @@ package import Model
 import Storage
 package import Tensor
 
-/// The loop: batch, forward, backward, update, log, validate, save.
+/// The loop: batch, gradient, update, log, validate, save.
 ///
 /// Same seed, same bits: every number follows from the configuration, the shards and the step,
-/// for any number of threads and across any interruption.
+/// for any number of threads and ranks and across any interruption. All ranks load, compute and
+/// update; rank 0 writes and reports, and what only one can decide is asked of it.
 package final class Trainer {
   package let config: RunConfig
   let dataSet: DataSet
@@ -16,14 +18,18 @@ package final class Trainer {
   private let tokenizerFiles: [String: [UInt8]]
   private let store: CheckpointStore
   private let kernels: any Kernels
+  let communicator: any Communicator
   private let parameters: Parameters
-  private let gradients: Parameters
+  private let gradient: StepGradient
   private let optimizer: Optimizer
   let model: Transformer
   private let cost: Cost
+  private let cadence: Cadence
   var state: TrainState
   /// The step on disk, and when it got there in trained seconds.
   private var saved: (step: Int, seconds: Double)
+  /// What writes into the run folder, once the run goes; nil on other ranks than 0.
+  private(set) var writer: RunWriter?
 
   /// FLOPs per second of the device's matrix products, for the progress line.
   package var peak: Double?
@@ -31,11 +37,11 @@ package final class Trainer {
   package var measurePeak: () -> Double? = { nil }
   /// How often a peak that a step has beaten may still be measured again.
   private var peakMeasurementsLeft = 3
-  /// Told of everything worth a line.
+  /// Told of everything worth a line, on rank 0.
   package var report: (TrainingEvent) -> Void = { _ in }
-  /// Asked after every step.
+  /// Asked after every step, on every rank; one that says so stops all.
   package var shouldStop: () -> Bool = { false }
-  /// Asked after every step; true saves it, and the run goes on.
+  /// Asked after every step, on every rank; true saves it, and the run goes on.
   package var shouldSave: () -> Bool = { false }
   /// Called before a checkpoint is written; an error ends the run without it.
   package var willSave: () throws -> Void = {}
@@ -47,62 +53,94 @@ package final class Trainer {
   ///
   /// - Parameters:
   ///   - config: The run.
-  ///   - kernels: Where it is trained.
+  ///   - kernels: Where this rank trains it.
+  ///   - communicator: The ranks that train it together.
   ///   - dataSet: What it is trained on.
   ///   - pieceTable: Spells the ids, to count the words of the validation text.
   ///   - tokenizer: The tokenizer's file, stored with every checkpoint.
   ///   - tokenizerForms: The tokenizer once more in files that other programs read, by name.
-  ///   - run: The run folder; created if missing.
+  ///   - run: The run folder, the same for all ranks; created if missing.
   ///   - resume: Whether the folder may hold checkpoints, and the newest good one is taken up.
+  ///   - report: Told of everything worth a line, on rank 0.
   package init(
-    config: RunConfig, on kernels: any Kernels, dataSet: DataSet, pieceTable: PieceTable,
-    tokenizer: [UInt8],
-    tokenizerForms: [String: [UInt8]] = [:], run: String, resume: Bool,
-    report: @escaping (TrainingEvent) -> Void = { _ in }
+    config: RunConfig, on kernels: any Kernels,
+    with communicator: any Communicator = SingleProcess(), dataSet: DataSet,
+    pieceTable: PieceTable, tokenizer: [UInt8], tokenizerForms: [String: [UInt8]] = [:],
+    run: String, resume: Bool, report: @escaping (TrainingEvent) -> Void = { _ in }
   ) throws {
     try config.validate()
+    guard communicator.size <= config.shares else {
+      throw TrainingError.invalid(
+        "\(communicator.size) processes cannot train a run of \(config.shares) shares a step; give it "
+          + "as many gradientShares or fewer processes")
+    }
     self.config = config
     self.dataSet = dataSet
     self.pieceTable = pieceTable
     tokenizerFiles = tokenizerForms.merging([CheckpointFolder.tokenizerName: tokenizer]) { $1 }
     self.report = report
-    store = CheckpointStore(run: run)
     self.kernels = kernels
+    self.communicator = communicator
+    store = CheckpointStore(run: run)
     parameters = try Parameters(config.model, on: kernels)
-    gradients = try Parameters(config.model, on: kernels)
-    optimizer = try Optimizer(config.optimizer, model: config.model, on: kernels)
     model = try Transformer(config.model, parameters: parameters, kernels: kernels)
+    gradient = try StepGradient(config, model: model, communicator: communicator)
+    optimizer = try Optimizer(config.optimizer, model: config.model, on: kernels)
     cost = Cost(config.model)
+    cadence = Cadence(config)
     state = TrainState(
       config: config, cursor: Cursor(), tokenizerSHA256: SHA256.hexDigest(of: tokenizer),
       dataSHA256: dataSet.fingerprint, vocabulary: dataSet.manifest.vocabulary)
-    // Before the steps are listed: a folder that a crash left half replaced gets its name back.
-    if Files.isDirectory(run) {
-      try AtomicDirectory.removeAbandoned(in: run) { RunFolder.isWritten($0) }
-    }
-    if resume, let step = try store.newestGood(skipped: { report(.skippedCheckpoint($0)) }) {
-      state = try store.load(
-        step: step, config: config, parameters: parameters, optimizer: optimizer)
-      guard state.dataSHA256 == dataSet.fingerprint else {
-        throw TrainingError.invalid(
-          "\(store.path(step: step)) was trained on other shards: the SHA-256 of their manifest is "
-            + "\(state.dataSHA256), that of \(dataSet.directory) is \(dataSet.fingerprint); give the "
-            + "data of the run, or start another run")
-      }
-      // Which checkpoints of versions before do not have.
-      state.vocabulary = dataSet.manifest.vocabulary
-      report(.resumed(step: step))
+    saved = (0, 0)
+    if let step = try Self.stepToResume(store, communicator, resume: resume, report) {
+      state = try communicator.together { try resumed(step) }
+      if communicator.isRoot { report(.resumed(step: step)) }
     } else {
-      if !resume, !store.steps().isEmpty { throw TrainingError.exists(run: run) }
       try parameters.initialize(seed: config.seed)
     }
     // What is reported may have changed since.
     state.config = config
     saved = (state.step, state.trainedSeconds)
-    try Files.createDirectory(run)
+    try communicator.onRoot { try Files.createDirectory(run) }
     try model.reserveTraining(
       Self.plannedPositions(config, manifest: dataSet.manifest),
       scoring: Self.plannedScoring(config, manifest: dataSet.manifest))
+  }
+
+  /// The newest good checkpoint of a run that goes on, as rank 0 finds it; nil for a new run.
+  private static func stepToResume(
+    _ store: CheckpointStore, _ communicator: any Communicator, resume: Bool,
+    _ report: (TrainingEvent) -> Void
+  ) throws -> Int? {
+    var newest: Int?
+    try communicator.onRoot {
+      // Before the steps are listed: a folder that a crash left half replaced gets its name back.
+      if Files.isDirectory(store.run) {
+        try AtomicDirectory.removeAbandoned(in: store.run) { RunFolder.isWritten($0) }
+      }
+      if resume {
+        newest = try store.newestGood(skipped: { report(.skippedCheckpoint($0)) })
+      } else if !store.steps().isEmpty {
+        throw TrainingError.exists(run: store.run)
+      }
+    }
+    let step = try communicator.broadcast(newest ?? -1)
+    return step < 0 ? nil : step
+  }
+
+  /// Weights, moments and state of a checkpoint of this run.
+  private func resumed(_ step: Int) throws -> TrainState {
+    var state = try store.load(
+      step: step, config: config, parameters: parameters, optimizer: optimizer)
+    guard state.dataSHA256 == dataSet.fingerprint else {
+      throw TrainingError.invalid(
+        "\(store.path(step: step)) was trained on other shards: the SHA-256 of their manifest is "
+          + "\(state.dataSHA256), that of \(dataSet.directory) is \(dataSet.fingerprint); give the "
+          + "data of the run, or start another run")
+    }
+    // Which checkpoints of versions before do not have.
+    state.vocabulary = dataSet.manifest.vocabulary
+    return state
   }
 
   /// Steps taken so far.
@@ -113,6 +151,11 @@ package final class Trainer {
 
   /// The weights, as of the last step.
   package var weights: Parameters { parameters }
+
+  /// Reports on rank 0.
+  func tell(_ event: TrainingEvent) {
+    if communicator.isRoot { report(event) }
+  }
 
   // MARK: The loop
 
@@ -126,38 +169,40 @@ package final class Trainer {
     } catch let error as TrainingError {
       throw error
     } catch {
+      // Every rank is here, by what failed on one of them.
       try? save()
       throw error
     }
   }
 
   private func run() throws -> TrainingOutcome {
-    // A kill may have come between the last renames of a checkpoint.
-    if state.step > 0 {
-      try store.point(to: state.step)
-      try rotate()
+    try communicator.onRoot {
+      // A kill may have come between the last renames of a checkpoint.
+      if state.step > 0 { try store.point(to: state.step) }
+      let writer = try RunWriter(
+        config, store, tokenizerFiles: tokenizerFiles, step: state.step,
+        damaged: { [report] in report(.damaged($0)) })
+      if state.step > 0 { try writer.rotate(state) }
+      self.writer = writer
     }
-    let incidents = try IncidentLog(run: store.run) { report(.damaged($0)) }
     while true {
-      if let outcome = try runToRewind(incidents) { return outcome }
+      if let outcome = try runToRewind() { return outcome }
+      try communicator.onRoot { try writer?.reopen(at: state.step) }
     }
   }
 
   /// Runs until it ends, or until a loss spike has set the state back, which returns nil.
-  private func runToRewind(_ incidents: IncidentLog) throws -> TrainingOutcome? {
-    let log = try RunLogs(
-      run: store.run, keepingUpTo: state.step, isSampled: config.report.sampleEvery > 0,
-      damaged: { report(.damaged($0)) })
+  private func runToRewind() throws -> TrainingOutcome? {
     let source = try TrainingSource(
       dataSet: dataSet, split: config.data.trainSplit, seed: config.seed, mode: config.data.mode,
       budget: config.batchPieces, cursor: state.cursor)
     let prefetcher = Prefetcher(capacity: 3) { try source.next() }
     while state.step < config.steps {
-      guard let next = try prefetcher.next() else {
+      guard let next = try communicator.together({ try prefetcher.next() }) else {
         preconditionFailure("the training source never ends")
       }
       let began = DispatchTime.now()
-      let hasRewound = try !take(next.batch, next.cursorAfter, incidents)
+      let hasRewound = try !take(next.batch, next.cursorAfter)
       let seconds = Double(DispatchTime.now().uptimeNanoseconds - began.uptimeNanoseconds) * 1e-9
       if hasRewound { return nil }
       let lengths = zip(next.batch.starts, next.batch.starts.dropFirst()).map { $1 - $0 }
@@ -166,25 +211,23 @@ package final class Trainer {
       state.trainedSeconds += seconds
       state.window.seconds += seconds
       state.window.flops += cost.training(lengths: lengths)
-      try afterStep(log)
+      try afterStep()
       let isStopped = shouldStop() && state.step < config.steps
-      if shouldSave() || isStopped {
-        try log.flush()
-        try save()
-      }
-      if isStopped { return .interrupted(step: state.step) }
+      let asked = try communicator.any([isStopped, shouldSave()])
+      if asked[0] || asked[1] { try save() }
+      if asked[0] { return .interrupted(step: state.step) }
     }
     return .finished
   }
 
-  /// One optimizer step on one batch, in micro-batches that add up to it.
+  /// One optimizer step on one batch.
   ///
   /// - Returns: False if the step was undone, with others before it.
-  private func take(
-    _ batch: Batch, _ cursorAfter: Cursor, _ incidents: IncidentLog
-  ) throws -> Bool {
+  private func take(_ batch: Batch, _ cursorAfter: Cursor) throws -> Bool {
     let step = state.step + 1
-    let nats = try computeGradients(batch, step: step)
+    let gradients = gradient.gradients
+    var nats = try gradient.compute(batch, step: step)
+    fault(state.cursor, gradients, &nats)
     let norm = try Optimizer.norm(gradients, kernels: kernels)
     let loss = nats / Double(batch.positions)
     var safety = state.safety ?? SafetyState()
@@ -192,28 +235,26 @@ package final class Trainer {
       kind: .skipped, step: step, cursor: state.cursor, sequences: batch.sequences,
       pieces: batch.positions, natsPerPiece: loss.isFinite ? loss : nil,
       gradientNorm: norm.isFinite ? norm : nil)
-
-    guard loss.isFinite, optimizer.accepts(gradientNorm: norm) else {
+    switch safety.verdict(
+      loss: loss, isAccepted: optimizer.accepts(gradientNorm: norm), config.safety)
+    {
+    case .skip:
       incident.tensors = try TensorStatistics.suspects(parameters, gradients: gradients)
-      try tell(incident, incidents)
-      safety.skipped += 1
-      safety.skippedInARow += 1
-      guard safety.skippedInARow <= config.safety.skipBudget else {
+      try tell(incident)
+      guard safety.skip(config.safety) else {
         throw TrainingError.diverged(incident, inARow: safety.skippedInARow)
       }
       state.safety = safety
       state.step = step
       return true
-    }
-    let threshold = safety.losses.threshold(deviations: config.safety.spikeDeviations)
-    if let threshold, loss > threshold {
+    case .spike(let threshold):
       incident.kind = .spike
       incident.threshold = threshold
-      if try rewind(past: cursorAfter, incident, incidents) { return false }
-      try tell(incident, incidents)
+      if try rewind(past: cursorAfter, incident) { return false }
+      try tell(incident)
+    case .take: break
     }
-    safety.losses.observe(loss, deviations: config.safety.spikeDeviations)
-    safety.skippedInARow = 0
+    safety.take(loss: loss, config.safety)
     state.safety = safety
     let rate = config.rate(step: step)
     // The moments have seen the steps that were taken, and their bias is that of so many.
@@ -228,28 +269,9 @@ package final class Trainer {
     return true
   }
 
-  /// The gradient of a batch's mean loss, and the sum of its nats.
-  private func computeGradients(_ batch: Batch, step: Int) throws -> Double {
-    kernels.fill(gradients.all, with: 0)
-    var nats = 0.0
-    var done = 0
-    for micro in batch.split(maximumPositions: config.microBatchPieces) {
-      let dropout =
-        config.dropout > 0
-        ? Dropout(probability: config.dropout, seed: config.seed, step: step, rowOffset: done) : nil
-      nats += try model.accumulateGradients(
-        ids: micro.ids, targets: micro.targets, starts: micro.starts,
-        gradientScale: 1 / Float(batch.positions), dropout: dropout,
-        draw: .training(seed: config.seed, step: step), into: gradients)
-      done += micro.positions
-    }
-    fault(state.cursor, gradients, &nats)
-    return nats
-  }
-
-  private func tell(_ incident: Incident, _ log: IncidentLog) throws {
-    try log.append(incident)
-    report(.incident(incident))
+  private func tell(_ incident: Incident) throws {
+    try communicator.onRoot { try writer?.append(incident) }
+    tell(.incident(incident))
   }
 
   /// Goes back to the last scheduled checkpoint, keeping the place in the data.
@@ -258,18 +280,18 @@ package final class Trainer {
   /// killed afterwards comes to the same spike and goes back to the same weights.
   ///
   /// - Returns: Whether there was a checkpoint to go back to, and budget for it.
-  private func rewind(
-    past cursor: Cursor, _ incident: Incident, _ incidents: IncidentLog
-  ) throws -> Bool {
+  private func rewind(past cursor: Cursor, _ incident: Incident) throws -> Bool {
     let rewinds = state.safety?.rewinds ?? 0
-    guard config.safety.rewind, rewinds < config.safety.rewindBudget,
-      let target = scheduledCheckpoint()
-    else { return false }
-    try CheckpointFolder.verify(store.path(step: target))
+    guard config.safety.rewind, rewinds < config.safety.rewindBudget else { return false }
+    let target = try communicator.broadcast(store.scheduled(config, upTo: state.step) ?? -1)
+    guard target >= 0 else { return false }
+    try communicator.onRoot { try CheckpointFolder.verify(store.path(step: target)) }
     var restored: TrainState
     do {
-      restored = try store.load(
-        step: target, config: config, parameters: parameters, optimizer: optimizer)
+      restored = try communicator.together {
+        try store.load(
+          step: target, config: config, parameters: parameters, optimizer: optimizer)
+      }
     } catch {
       // Weights that were read in part must not be saved as this error passes.
       throw TrainingError.invalid("\(error)")
@@ -279,54 +301,45 @@ package final class Trainer {
     restored.trainedSeconds = state.trainedSeconds
     restored.safety = restored.safety ?? SafetyState()
     restored.safety?.rewinds = rewinds + 1
-    try store.forget(after: target, of: restored)
+    try communicator.onRoot { try store.forget(after: target, of: restored) }
     state = restored
     saved = (target, state.trainedSeconds)
     var told = incident
     told.kind = .rewind
     told.target = target
-    try tell(told, incidents)
+    try tell(told)
     return true
   }
 
-  /// The newest checkpoint that every run of this configuration has.
-  private func scheduledCheckpoint() -> Int? {
-    let every = config.report.checkpointEvery
-    guard config.safety.rewind, every > 0 else { return nil }
-    return store.steps().last { $0 % every == 0 && $0 <= state.step }
-  }
-
-  private func afterStep(_ log: RunLogs) throws {
-    let isLast = state.step == config.steps
-    let due = { [step = state.step] (every: Int) in isLast || (every > 0 && step % every == 0) }
+  private func afterStep() throws {
+    let step = state.step
     // Where all steps since the last line were skipped there is no loss to tell.
     if let metrics = metrics() {
-      let isLogged = due(config.report.logEvery)
+      let isLogged = cadence.logs(after: step)
       if isLogged {
-        try log.append(metrics)
+        try communicator.onRoot { try writer?.append(metrics) }
         state.window = MetricsWindow()
       }
-      report(.step(metrics, isLogged: isLogged))
+      tell(.step(metrics, isLogged: isLogged))
     }
     var isBest = false
-    if due(config.report.validateEvery),
+    if cadence.validates(after: step),
       dataSet.manifest.totals(of: config.data.validSplit).sentences > 0
     {
-      isBest = try validate(log: log)
+      isBest = try validate()
     }
-    if config.report.sampleEvery > 0, due(config.report.sampleEvery) {
-      let sample = try TrainingSample.draw(
-        model, pieces: pieceTable, special: dataSet.special, seed: config.seed, step: state.step)
-      try log.append(sample)
-      report(.sampled(sample))
+    if cadence.samples(after: step) {
+      try communicator.onRoot {
+        let sample = try TrainingSample.draw(
+          model, pieces: pieceTable, special: dataSet.special, seed: config.seed, step: step)
+        try writer?.append(sample)
+        report(.sampled(sample))
+      }
     }
-    let seconds = 60 * config.report.checkpointMinutes
-    let isLate = seconds > 0 && state.trainedSeconds - saved.seconds >= seconds
+    let isLate = cadence.isLate(secondsSinceSaved: state.trainedSeconds - saved.seconds)
+    let isLateAtRoot = try communicator.broadcast(isLate ? 1 : 0) == 1
     // The best weights are kept, so they must have been saved.
-    if isBest || isLate || due(config.report.checkpointEvery) {
-      try log.flush()
-      try save()
-    }
+    if isBest || isLateAtRoot || cadence.saves(after: step) { try save() }
   }
 
   private func metrics() -> Metrics? {
@@ -369,20 +382,11 @@ package final class Trainer {
 
   private func save() throws {
     guard saved.step != state.step else { return }
-    try willSave()
-    try store.save(
-      state, model: config.model, parameters: parameters, optimizer: optimizer,
-      tokenizerFiles: tokenizerFiles)
+    try communicator.onRoot {
+      try writer?.save(state, parameters, optimizer, willSave: willSave)
+    }
     saved = (state.step, state.trainedSeconds)
-    report(.saved(path: store.path(step: state.step)))
-    try rotate()
-  }
-
-  private func rotate() throws {
-    // While steps are skipped the weights may be the ones at fault: what was kept before stays.
-    guard state.safety?.skippedInARow ?? 0 == 0 else { return }
-    try store.rotate(
-      state, keepLast: config.report.keepLast, keepEvery: config.report.keepEvery,
-      alsoKept: scheduledCheckpoint())
+    tell(.saved(path: store.path(step: state.step)))
+    try communicator.onRoot { try writer?.rotate(state) }
   }
 }

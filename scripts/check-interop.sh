@@ -39,7 +39,7 @@ quietly() { "$@" >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }; }
 interop() { "$PYTHON" scripts/reference/interop.py "$@"; }
 
 # This repository's own prose: thousands of words, and characters no tokenizer was shown.
-cat docs/*.md ./*.md | grep -v '▁' | grep . >"$work/text"
+cat docs/*.md docs/lab/*.md ./*.md | grep -v '▁' | grep . >"$work/text"
 {
   sed -n '1~40p' "$work/text"
   printf '%s\n' '  two  spaces ' 'naïve café — 漢字 😀' 'a <s> b </s> <unk> <0x41>' '----------' 'aaa'

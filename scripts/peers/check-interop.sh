@@ -3,13 +3,13 @@
 # (model and tokenizer), a Llama folder of transformers opened here, shards read by numpy, weights by
 # safetensors, the tokenizer by sentencepiece.
 #
-#   scripts/check-interop.sh
+#   scripts/peers/check-interop.sh
 #
 # Needs release builds of lm-tokenize, lm-train, lm-eval and lm-sample, the program zstd, and Python
 # with torch, transformers, sentencepiece, safetensors and numpy: those of PYTHON if it is set, else
 # they are installed into .build/interop-python (several GB).
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 root=$PWD
 bin=${BIN:-$(swift build -c release --show-bin-path)}
 environment=$root/.build/interop-python

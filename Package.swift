@@ -46,7 +46,8 @@ func tests(
     swiftSettings: strict)
 }
 
-// The driver has no main function of its own: libFuzzer brings it, so only scripts/fuzz.sh builds it.
+// The driver has no main function of its own: libFuzzer brings it, so only scripts/sanitizers/fuzz.sh
+// builds it.
 let fuzzDriver: [Target] =
   Context.environment["FUZZ_DRIVER"] == nil
   ? []

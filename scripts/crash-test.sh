@@ -10,6 +10,7 @@
 # Needs release builds of lm-tokenize, lm-train and lm-eval.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/toy-text.sh
 kills=${1:-20}
 RANDOM=${2:-1}
 bin=${BIN:-$(swift build -c release --show-bin-path)}
@@ -47,25 +48,8 @@ killed() { # killed LIMIT COMMAND...
   return 1
 }
 
-text() { # text LINES
-  awk -v lines="$1" 'BEGIN {
-    split("a the king shepherd river city stranger saw blessed followed knew children night of", w, " ")
-    state = 7
-    for (line = 0; line < lines; line++) {
-      text = ""
-      state = (state * 1103515245 + 12345) % 2147483648
-      count = 2 + int(state / 65536) % 14
-      for (i = 0; i < count; i++) {
-        state = (state * 1103515245 + 12345) % 2147483648
-        text = text (i ? " " : "") w[1 + int(state / 65536) % 14]
-      }
-      print text
-    }
-  }'
-}
-
 # ---- tokenizing: the output is there whole, or not at all
-text 60000 >"$work/text"
+toy_text 60000 7 >"$work/text"
 tokenize=("$bin/lm-tokenize" --train "$work/text" --split-valid 0.01 --vocab-size 300
   --model-type bpe --sample-sentences 2000)
 "${tokenize[@]}" --output "$work/whole" >/dev/null 2>&1

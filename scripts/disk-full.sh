@@ -11,6 +11,7 @@
 # the limit on file sizes and the full standard output of TrustCommandTests.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/toy-text.sh
 if [[ -z ${DISK_FULL_INSIDE:-} ]]; then
   export BIN=${BIN:-$(swift build -c release --show-bin-path)}
   if ! unshare -Urm sh -c 'mount -t tmpfs none /mnt' 2>/dev/null; then
@@ -52,20 +53,7 @@ fits() { # fits COMMAND...
   return 1
 }
 
-awk 'BEGIN {
-  split("a the king shepherd river city stranger saw blessed followed knew children night of", w, " ")
-  state = 3
-  for (line = 0; line < 4000; line++) {
-    text = ""
-    state = (state * 1103515245 + 12345) % 2147483648
-    count = 2 + int(state / 65536) % 14
-    for (i = 0; i < count; i++) {
-      state = (state * 1103515245 + 12345) % 2147483648
-      text = text (i ? " " : "") w[1 + int(state / 65536) % 14]
-    }
-    print text
-  }
-}' >"$work/text"
+toy_text 4000 3 >"$work/text"
 kilobytes() { du -sk --apparent-size "$1" | cut -f1; }
 full=0
 

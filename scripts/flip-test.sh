@@ -9,6 +9,7 @@
 # lm-train, lm-eval and lm-sample.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/toy-text.sh
 flips=${1:-20}
 seed=${2:-1}
 jobs=${JOBS:-$(nproc)}
@@ -26,20 +27,7 @@ fail() {
 quietly() { "$@" >"$work/log" 2>&1 || { cat "$work/log" >&2; fail "$1 did not work"; }; }
 
 # ---- a small data set, and a run that was killed after its checkpoint of step 90
-awk 'BEGIN {
-  split("a the king shepherd river city stranger saw blessed followed knew children night of", w, " ")
-  state = 7
-  for (line = 0; line < 1500; line++) {
-    text = ""
-    state = (state * 1103515245 + 12345) % 2147483648
-    count = 2 + int(state / 65536) % 14
-    for (i = 0; i < count; i++) {
-      state = (state * 1103515245 + 12345) % 2147483648
-      text = text (i ? " " : "") w[1 + int(state / 65536) % 14]
-    }
-    print text
-  }
-}' >"$work/text"
+toy_text 1500 7 >"$work/text"
 head -n 40 "$work/text" >"$work/few"
 printf '%s\n' a the king river city saw blessed followed knew children night of >"$work/words"
 quietly "$bin/lm-tokenize" --train "$work/text" --split-valid 0.05 --split-test 0.05 \

@@ -84,7 +84,7 @@ trap 'rm -rf "$work"' EXIT
 stage=$work/stage
 mkdir -p "$stage/bin" "$stage/share/man/man1" "$stage/share/bash-completion/completions" \
   "$stage/share/zsh/site-functions" "$stage/share/fish/vendor_completions.d" \
-  "$stage/share/doc/$name/docs" "$stage/share/$name"
+  "$stage/share/doc/$name" "$stage/share/$name"
 for command in "${commands[@]}"; do
   program=$BIN/$command
   [[ -x $program ]] || fail "$program is not there; build it with swift build -c release"
@@ -98,7 +98,7 @@ for command in "${commands[@]}"; do
   strip "$stage/bin/$command"
 done
 install -m 644 README.md CONTRIBUTING.md "$stage/share/doc/$name/"
-install -m 644 docs/* "$stage/share/doc/$name/docs/"
+find docs -type f -exec install -D -m 644 {} "$stage/share/doc/$name/{}" \;
 install -m 755 scripts/fetch-1bw.sh "$stage/bin/fetch-1bw"
 
 # Other programs may have a command of the same name: theirs stays.

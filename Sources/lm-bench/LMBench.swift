@@ -11,8 +11,8 @@ struct LMBench: ParsableCommand {
       Every stage is printed beside the machine's own limit, measured in the same
       process: matrix products (OpenBLAS's or ours, whichever is faster), reading
       memory, writing to the disk.
-      scripts/bench-against-peers.sh runs them in turn with what else a user could
-      take.
+      scripts/peers/bench-against-peers.sh runs them in turn with what else a user
+      could take.
 
       EXAMPLES
 

@@ -8,14 +8,14 @@ import Train
 
 /// Writes what an independent implementation is compared with: logits, gradients, a loss curve.
 ///
-/// `scripts/check-against-pytorch.sh` reads the file and repeats every figure from the same
+/// `scripts/peers/check-against-pytorch.sh` reads the file and repeats every figure from the same
 /// checkpoint.
 struct TwinCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "twin",
     abstract: "Write logits, gradients and 50 losses of a checkpoint for a comparison.",
     discussion: """
-      scripts/check-against-pytorch.sh compares the file with PyTorch.
+      scripts/peers/check-against-pytorch.sh compares the file with PyTorch.
 
       EXAMPLE
 

@@ -3,7 +3,8 @@ import FuzzTargets
 
 /// The entry of libFuzzer; `FUZZ_TARGET` names what is read.
 ///
-/// Built by `scripts/fuzz.sh` only, with `-sanitize=fuzzer`, which brings the main function.
+/// Built by `scripts/sanitizers/fuzz.sh` only, with `-sanitize=fuzzer`, which brings the main
+/// function.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzzOneInput(_ bytes: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   try? target.run(UnsafeRawBufferPointer(start: bytes, count: count))

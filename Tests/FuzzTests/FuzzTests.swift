@@ -5,8 +5,8 @@ import Testing
 /// Seeded mutations of valid files through every reader; a trap anywhere ends the tests.
 ///
 /// `FUZZ_RUNS` sets the executions of each target (2,000), `FUZZ_SEED` what is drawn (1), and
-/// `FUZZ_TARGETS` names the targets, separated by commas (all); `scripts/fuzz.sh` runs the same targets
-/// under libFuzzer, which is guided by what the code does.
+/// `FUZZ_TARGETS` names the targets, separated by commas (all); `scripts/sanitizers/fuzz.sh` runs
+/// the same targets under libFuzzer, which is guided by what the code does.
 @Suite(.serialized) struct FuzzTests {
   private static let environment = ProcessInfo.processInfo.environment
   private static let runs = environment["FUZZ_RUNS"].flatMap { Int($0) } ?? 2_000

@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// Folders as other programs write them mean what they mean to transformers 5
-/// (`scripts/check-interop.sh` asks it).
+/// (`scripts/peers/check-interop.sh` asks it).
 @Suite struct ForeignLlamaTests {
   private static func parameters(_ config: ModelConfig, seed: UInt64 = 1) -> Parameters {
     let parameters = try Parameters(config)

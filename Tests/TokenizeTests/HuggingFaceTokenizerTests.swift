@@ -3,7 +3,7 @@ import Testing
 
 import Tokenize
 
-/// `scripts/check-interop.sh` opens the files with `transformers` itself.
+/// `scripts/peers/check-interop.sh` opens the files with `transformers` itself.
 @Suite struct HuggingFaceTokenizerTests {
   private static func json(_ model: SentencePieceModel, _ name: String) throws -> [String: Any] {
     let bytes = try #require(HuggingFaceTokenizer.files(of: model)[name])

@@ -7,7 +7,7 @@ import Train
 /// TensorBoard's files: known bytes, and what is left of them after a crash.
 @Suite struct EventLogTests {
   /// The bytes of `tensorboard.compat.proto` for the same message (checked by
-  /// scripts/check-tensorboard.sh as well).
+  /// scripts/peers/check-tensorboard.sh as well).
   @Test func messagesAreAsTheProtocolSays() {
     #expect(
       EventRecord.scalars([("a/b", 1.5)], step: 300, wallTime: 2)

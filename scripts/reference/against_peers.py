@@ -1,6 +1,6 @@
 """Runs `lm-bench` and what a user could take instead in turn, and prints one table.
 
-Called by scripts/bench-against-peers.sh, which prepares programs, tokenizers and shards.
+Called by scripts/peers/bench-against-peers.sh, which prepares programs, tokenizers and shards.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""The checks of scripts/check-interop.sh that need Python packages.
+"""The checks of scripts/peers/check-interop.sh that need Python packages.
 
     interop.py make DIR TOKENIZER_MODEL [--tied] [--type bfloat16|float16] [--grouped]
         a tiny Llama with random weights, written by transformers' save_pretrained

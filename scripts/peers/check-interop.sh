@@ -3,13 +3,13 @@
 # (model and tokenizer), a Llama folder of transformers opened here, shards read by numpy, weights by
 # safetensors, the tokenizer by sentencepiece.
 #
-#   scripts/check-interop.sh
+#   scripts/peers/check-interop.sh
 #
 # Needs release builds of lm-tokenize, lm-train, lm-eval and lm-sample, the program zstd, and Python
 # with torch, transformers, sentencepiece, safetensors and numpy: those of PYTHON if it is set, else
 # they are installed into .build/interop-python (several GB).
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 root=$PWD
 bin=${BIN:-$(swift build -c release --show-bin-path)}
 environment=$root/.build/interop-python
@@ -39,7 +39,7 @@ quietly() { "$@" >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }; }
 interop() { "$PYTHON" scripts/reference/interop.py "$@"; }
 
 # This repository's own prose: thousands of words, and characters no tokenizer was shown.
-cat docs/*.md ./*.md | grep -v '▁' | grep . >"$work/text"
+cat docs/*.md docs/lab/*.md ./*.md | grep -v '▁' | grep . >"$work/text"
 {
   sed -n '1~40p' "$work/text"
   printf '%s\n' '  two  spaces ' 'naïve café — 漢字 😀' 'a <s> b </s> <unk> <0x41>' '----------' 'aaa'

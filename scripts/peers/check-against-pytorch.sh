@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Compares a checkpoint with PyTorch: logits, gradients, 50 AdamW steps, nats of 200 sentences.
 #
-#   scripts/check-against-pytorch.sh CHECKPOINT DATA
+#   scripts/peers/check-against-pytorch.sh CHECKPOINT DATA
 #
 # CHECKPOINT: a run folder or one step; DATA: the folder of shards it was trained on. PyTorch is
 # installed into a throw-away environment (several GB) unless PYTHON names one that has torch,
 # transformers, sentencepiece and safetensors.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 if (($# != 2)); then
   sed -n '2,8p' "$0" | cut -c3-
   exit 2

@@ -3,13 +3,13 @@
 # was written: every scalar must be that of metrics.jsonl, every step be there once, and a file that
 # was cut anywhere keep its good beginning.
 #
-#   scripts/check-tensorboard.sh [RUN]     RUN: read this run instead of a tiny one
+#   scripts/peers/check-tensorboard.sh [RUN]     RUN: read this run instead of a tiny one
 #
 # Needs release builds of lm-tokenize and lm-train, and Python with tensorboard: that of PYTHON if it
 # is set, else python3, else of an environment that is made in .build. Where it cannot be had it says
 # so and checks nothing.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 environment=$PWD/.build/tensorboard-python
 
 usable() { "$1" -c 'from tensorboard.backend.event_processing import event_accumulator' 2>/dev/null; }

@@ -2,7 +2,7 @@
 # Prints every stage of this trainer beside what a user could take instead, both measured here in
 # turn: PyTorch, spm_encode and zstd.
 #
-#   scripts/bench-against-peers.sh [--text FILE] [--data DIR] [--rounds N] [--steps N] [--only ROWS]
+#   scripts/peers/bench-against-peers.sh [--text FILE] [--data DIR] [--rounds N] [--steps N] [--only ROWS]
 #
 # --text FILE   text for encoding (the King James Bible of Debian's bible-kjv); tokenizers of
 #               --vocabulary N pieces (32000; 8000 for the Bible) are trained on it
@@ -17,7 +17,7 @@
 # CLOCK=processor THREADS=1 hold better. torch.compile needs a C++ compiler. All rows take about
 # half an hour.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 
 rounds=3 steps=4 only="" text="" data="" vocabulary="" folder=""
 while (($#)); do

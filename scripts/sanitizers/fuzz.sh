@@ -2,7 +2,7 @@
 # Fuzzes the readers of everything that comes from outside with libFuzzer, guided by coverage, under
 # the address sanitizer.
 #
-#   scripts/fuzz.sh [RUNS] [TARGET...]     RUNS of each target (100000); all targets by default
+#   scripts/sanitizers/fuzz.sh [RUNS] [TARGET...]     RUNS of each target (100000); all targets by default
 #
 # FUZZ_SEED names what is drawn (1); FUZZ_SECONDS ends a target sooner; FUZZ_TIMEOUT is
 # the longest that one input may take in seconds (60; more on a busy machine); FUZZ_BUILD=skip takes
@@ -13,7 +13,7 @@
 # .build/fuzz/corpus. Inputs have at most 16 KiB. None may make a reader ask for more than 16 MiB at
 # once, which is a thousand times the file (the window of a zstd file: 130 MiB), or stand still.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 runs=${1:-100000}
 shift || true
 targets=("$@")

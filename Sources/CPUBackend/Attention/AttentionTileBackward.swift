@@ -17,11 +17,6 @@ struct AttentionBackwardTile {
   private let weights: UnsafeMutablePointer<Float>  // [keys, rows], P
   private let slopes: UnsafeMutablePointer<Float>  // [keys, rows], dS
 
-  static func floats(_ shape: HeadShape) -> Int {
-    let rows = AttentionTile.backwardRows
-    return rows * (shape.keyWidth + shape.valueWidth + 2 + 2 * AttentionTile.backwardKeys)
-  }
-
   init(_ shape: HeadShape, ahead: RowsAhead? = nil, _ scratch: inout Scratch) {
     self.shape = shape
     self.ahead = ahead

@@ -20,6 +20,17 @@ struct LaneBias {
   let shift: Int
   let last: Int
 
+  /// Zeros for every key and lane.
+  static var none: LaneBias {
+    LaneBias(table: zeros, gradient: nil, step: 0, origin: 0, start: 0, shift: 0, last: 0)
+  }
+
+  /// One panel row; never freed and never written again.
+  private nonisolated(unsafe) static let zeros: UnsafePointer<Float> = {
+    let row = UnsafeMutableRawPointer.allocate(byteCount: 64, alignment: 64)
+    return UnsafePointer(row.initializeMemory(as: Float.self, repeating: 0, count: 16))
+  }()
+
   /// Distance of lane 0 of a panel from key 0 of the range.
   func first(panel: Int) -> Int { origin + ((start + 16 * panel) >> shift) }
 
@@ -183,10 +194,6 @@ struct AttentionPanel {
   let sum: UnsafeMutablePointer<Float>  // [16]
   let values: UnsafeMutablePointer<Float>  // [16, padded E]
   let scores: UnsafeMutablePointer<Float>  // [keys, 16]
-
-  static func floats(_ shape: HeadShape) -> Int {
-    Scratch.rounded(shape.keyWidth * 16) + 48 + 16 * shape.valueStride + 16 * AttentionTile.keys
-  }
 
   init(_ shape: HeadShape, ahead: RowsAhead? = nil, _ scratch: inout Scratch) {
     self.shape = shape

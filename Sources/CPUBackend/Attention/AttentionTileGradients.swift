@@ -13,10 +13,6 @@ struct AttentionGradients {
   let keyGradients: UnsafeMutablePointer<Float>
   let valueGradients: UnsafeMutablePointer<Float>
 
-  static func floats(_ shape: HeadShape, longest: Int) -> Int {
-    longest * (4 * shape.keyStride + 3 * shape.valueStride) + 2 * Scratch.rounded(longest)
-  }
-
   init(_ shape: HeadShape, longest: Int, _ scratch: inout Scratch) {
     self.shape = shape
     queries = scratch.take(longest * shape.keyStride)
@@ -146,13 +142,11 @@ func addUnpackedRows(
 struct PartialSums: Sendable {
   private let sums: View  // [tasks, width]
 
-  /// Zeroed rows in scratch memory.
   init(count: Int, width: Int, _ scratch: inout Scratch) {
-    let start = scratch.take(count * width)
-    start.update(repeating: 0, count: count * width)
-    sums = View(
-      scratch.buffer, offset: start - scratch.buffer.base, rows: count, columns: width)
+    sums = scratch.takeView(rows: count, columns: width)
   }
+
+  func clear() { sums.fill(0) }
 
   subscript(task: Int) -> UnsafeMutablePointer<Float> { sums.base + task * sums.columns }
 

@@ -14,11 +14,6 @@ struct AttentionRow {
   private let keyPanel: UnsafeMutablePointer<Float>  // [D, 16]
   private let packedValues: UnsafeMutablePointer<Float>  // [keys, padded E], for odd widths
 
-  static func floats(_ shape: HeadShape) -> Int {
-    Scratch.rounded(shape.keyWidth) + shape.valueStride + AttentionTile.keys + shape.keyWidth * 16
-      + AttentionTile.keys * shape.valueStride
-  }
-
   init(_ shape: HeadShape, _ scratch: inout Scratch) {
     self.shape = shape
     query = scratch.take(shape.keyWidth)

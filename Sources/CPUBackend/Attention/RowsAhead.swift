@@ -24,19 +24,17 @@ struct RowsAhead {
   private static let rowFloats =
     MemoryLayout<UnsafePointer<Float>>.stride / MemoryLayout<Float>.stride
 
-  static func floats(capacity: Int) -> Int {
-    Scratch.rounded(rowFloats * capacity) + Scratch.rounded(cursorFloats)
-  }
-
   init(_ shape: HeadShape, capacity: Int, _ scratch: inout Scratch) {
     queue = UnsafeMutableRawPointer(scratch.take(Self.rowFloats * capacity))
       .bindMemory(to: UnsafePointer<Float>.self, capacity: capacity)
     cursor = UnsafeMutableRawPointer(scratch.take(Self.cursorFloats))
       .bindMemory(to: Cursor.self, capacity: 1)
-    cursor.initialize(to: Cursor(next: 0, end: 0, pace: 1))
     self.capacity = capacity
     lines = (max(shape.keyWidth, shape.valueWidth) + 15) / 16
   }
+
+  /// Begins with nothing, whatever the memory holds.
+  func reset() { cursor.initialize(to: Cursor(next: 0, end: 0, pace: 1)) }
 
   /// Asks for what is left, and begins anew.
   ///

@@ -43,11 +43,11 @@ extension CPUKernels {
     }
     guard hidden.rows > 0 else { return }
     let plan = CrossEntropyPlan(vocabulary: w.rows, keepsLogits: gradient != nil)
-    ScratchPool.borrow(plan.floats) { scratch in
+    Scratch.lend(carving: { HeadMemory(plan, &$0) }) { memory in
       for start in Swift.stride(from: 0, to: hidden.rows, by: plan.blockRows) {
         let positions = start..<min(hidden.rows, start + plan.blockRows)
         let block = HeadBlock(
-          plan: plan, scratch: scratch, hidden: hidden.rows(positions), w: w,
+          plan: plan, memory: memory, hidden: hidden.rows(positions), w: w,
           targets: Array(targets[positions]), nllNats: nllNats.columns(positions))
         block.score(kernels: self)
         gradient?.add(block, positions: positions)
@@ -59,7 +59,8 @@ extension CPUKernels {
 /// Floats of working memory that cross-entropy keeps between calls: at most 68 MiB, unless
 /// 16 rows of logits need more.
 package func crossEntropyScratchFloats(vocabulary: Int) -> Int {
-  CrossEntropyPlan(vocabulary: vocabulary, keepsLogits: true).floats
+  let plan = CrossEntropyPlan(vocabulary: vocabulary, keepsLogits: true)
+  return Scratch.floats { HeadMemory(plan, &$0) }
 }
 
 /// Floats of panels that the products of the head hold beside them, for hidden states of that width.
@@ -92,24 +93,32 @@ private struct CrossEntropyPlan: Sendable {
     // Few enough for one chunk to stay in the third cache, many enough for packing `w` to pay.
     blockRows = keepsLogits ? min(768, max(16, fitting)) : 512
   }
+}
 
-  /// Floats of the logits of one chunk.
-  private var chunkFloats: Int { blockRows * stride }
+/// Logits of a block of positions and what is known of its rows so far.
+private struct HeadMemory: Sendable {
+  /// Chunk after chunk if all are kept, else those of the chunk at hand, `[chunks · rows, stride]`.
+  let logits: View
+  /// Largest logit of every row in each chunk, `[chunks, rows]`.
+  let maxima: View
+  /// Largest logit of every row so far, `[1, rows]`.
+  let peaks: View
+  /// Denominators so far, one Double a row, `[rows, 2]`.
+  let sums: View
 
-  /// Where the logits of a chunk begin.
-  func offset(of chunk: Int) -> Int { keepsLogits ? chunk * chunkFloats : 0 }
-
-  /// Where what is known of the rows begins: maxima of every chunk, `[chunks, rows]`, the maximum so
-  /// far, `[rows]`, and sums so far in Double, `[rows]`.
-  var rowOffset: Int { (keepsLogits ? chunks.count : 1) * chunkFloats }
-
-  var floats: Int { rowOffset + (chunks.count + 3) * blockRows }
+  init(_ plan: CrossEntropyPlan, _ scratch: inout Scratch) {
+    let kept = plan.keepsLogits ? plan.chunks.count : 1
+    logits = scratch.takeView(rows: kept * plan.blockRows, columns: plan.stride)
+    maxima = scratch.takeView(rows: plan.chunks.count, columns: plan.blockRows)
+    peaks = scratch.takeView(rows: 1, columns: plan.blockRows)
+    sums = scratch.takeView(rows: plan.blockRows, columns: 2)
+  }
 }
 
 /// The logits of a block of positions, chunk after chunk of the vocabulary.
 private struct HeadBlock: Sendable {
   let plan: CrossEntropyPlan
-  let scratch: Buffer
+  let memory: HeadMemory
   let hidden: View  // [rows, C]
   let w: View  // [V, C]
   let targets: [Int32]
@@ -117,21 +126,20 @@ private struct HeadBlock: Sendable {
 
   /// Logits, later their exponentials and gradients, of one chunk.
   func logits(_ chunk: Int) -> View {
-    View(
-      scratch, offset: plan.offset(of: chunk), rows: hidden.rows, columns: plan.chunks[chunk].count,
-      stride: plan.stride)
+    let first = plan.keepsLogits ? chunk * plan.blockRows : 0
+    return memory.logits.rows(first..<first + hidden.rows).columns(0..<plan.chunks[chunk].count)
   }
 
   /// Largest logit of every row in one chunk.
   func maxima(_ chunk: Int) -> UnsafeMutablePointer<Float> {
-    scratch.base + plan.rowOffset + chunk * plan.blockRows
+    memory.maxima.base + chunk * plan.blockRows
   }
 
   /// Largest logit of every row so far.
-  var peaks: UnsafeMutablePointer<Float> { maxima(plan.chunks.count) }
+  var peaks: UnsafeMutablePointer<Float> { memory.peaks.base }
 
   /// The denominators: the sum of `e^(logit - peak)` so far, one Double a row.
-  var sums: UnsafeMutableRawPointer { UnsafeMutableRawPointer(maxima(plan.chunks.count + 1)) }
+  var sums: UnsafeMutableRawPointer { UnsafeMutableRawPointer(memory.sums.base) }
 
   /// Nats of all positions.
   ///

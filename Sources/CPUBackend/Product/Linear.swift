@@ -22,9 +22,12 @@ extension CPUKernels {
     if x.hasOneBand && y.hasOneBand {
       return rowProduct(y: y, x: x, w: w, accumulate: accumulate)
     }
-    ScratchPool.borrow(x.count + y.count) { memory in
-      let plainX = View(memory, offset: 0, rows: x.rows, columns: x.columns)
-      let plainY = View(memory, offset: x.count, rows: y.rows, columns: y.columns)
+    Scratch.lend(carving: { scratch in
+      (
+        scratch.takeView(rows: x.rows, columns: x.columns),
+        scratch.takeView(rows: y.rows, columns: y.columns)
+      )
+    }) { plainX, plainY in
       plainX.copy(from: x)
       if accumulate { plainY.copy(from: y) }
       rowProduct(y: plainY, x: plainX, w: w, accumulate: accumulate)

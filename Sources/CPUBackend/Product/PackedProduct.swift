@@ -7,7 +7,8 @@ private let mostPanelFloats = 1 << 21
 
 /// Floats of panels that a product of that many columns and steps of its sums holds.
 package func productPanelFloats(columns: Int, steps: Int) -> Int {
-  ProductPlan(columns: columns, steps: steps).floats
+  let plan = ProductPlan(columns: columns, steps: steps)
+  return Scratch.floats { plan.takePanels(&$0) }
 }
 
 /// How columns and steps are cut, so that panels of the right factor fit.
@@ -25,7 +26,10 @@ private struct ProductPlan {
     chainsAtOnce = max(1, min(chains.count, mostPanelFloats / max(panelFloats, 1)))
   }
 
-  var floats: Int { panelFloats * chainsAtOnce }
+  /// Panels of the right factor, `[·, 16]`.
+  func takePanels(_ scratch: inout Scratch) -> View {
+    scratch.takeView(rows: panelFloats / 16 * chainsAtOnce, columns: 16)
+  }
 }
 
 /// `y (+)= a b`, `y [M, K]`; either factor may lie transposed.
@@ -43,7 +47,7 @@ func packedProduct(y: View, left: ProductFactor, right: ProductFactor, accumulat
   guard y.count > 0 else { return }
   let plan = ProductPlan(columns: y.columns, steps: steps)
   let chains = plan.chains
-  ScratchPool.borrow(plan.floats) { panels in
+  Scratch.lend(carving: { plan.takePanels(&$0) }) { panels in
     for index in 0..<plan.passes.count {
       let columns = plan.passes[index]
       for first in Swift.stride(from: 0, to: chains.count, by: plan.chainsAtOnce) {
@@ -65,7 +69,7 @@ private struct ProductPass: Sendable {
   let chains: Blocks
   let chainRange: Range<Int>
   /// Chain after chain, `[columns / 16, depth, 16]` each.
-  let panels: Buffer
+  let panels: View
 
   private var panelCount: Int { (columns.count + 15) / 16 }
 
@@ -102,11 +106,11 @@ private struct ProductPass: Sendable {
     let tileColumns = ProductTile.columns
     let height = (rows.count + tileRows - 1) / tileRows * tileRows
     let stride = y.stride
-    ScratchPool.borrow(height * chains.longest + 2) { scratch in
+    Scratch.lend(carving: { $0.take(height * chains.longest + 2) }) { packed in
       for chain in chainRange {
         let steps = chains[chain]
         let depth = steps.count
-        left.packLeft(places: rows, steps: steps, into: scratch.base)
+        left.packLeft(places: rows, steps: steps, into: packed)
         let adds = accumulate || chain > chainRange.lowerBound
         let right = panels(of: chain)
         for column in Swift.stride(
@@ -116,14 +120,14 @@ private struct ProductPass: Sendable {
           let width = min(tileColumns, columns.upperBound - column)
           if !y.isInOneBand(first..<first + width) {
             multiplyAcross(
-              rows: rows, firstColumn: first, columns: width, a: scratch.base,
+              rows: rows, firstColumn: first, columns: width, a: packed,
               b: right + column * depth, depth: depth, accumulate: adds)
             continue
           }
           let to = y.start(ofColumn: first) + rows.lowerBound * stride
           for row in Swift.stride(from: 0, to: rows.count, by: tileRows) {
             ProductTile.multiply(
-              to + row * stride, stride: stride, a: scratch.base + row * depth,
+              to + row * stride, stride: stride, a: packed + row * depth,
               b: right + column * depth, depth: depth, rows: min(tileRows, rows.count - row),
               columns: width, accumulate: adds)
           }

@@ -33,10 +33,11 @@ func rowProduct(y: View, x: View, w: View, accumulate: Bool) {
     let rest = done..<outputs.upperBound
     if rest.isEmpty { return }
     let capacity = (rows.count + tileRows - 1) / tileRows * tileRows
-    ScratchPool.borrow(capacity * ProductTile.chains(x.columns).longest) { packed in
+    let depth = ProductTile.chains(x.columns).longest
+    Scratch.lend(carving: { $0.take(capacity * depth) }) { packed in
       rowProduct(
         y: y.rows(rows).columns(rest), x: x.rows(rows), w: w.rows(rest), accumulate: accumulate,
-        packed: packed.base)
+        packed: packed)
     }
   }
 }

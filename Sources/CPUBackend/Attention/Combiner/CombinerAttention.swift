@@ -1,3 +1,4 @@
+import Deterministic
 package import Tensor
 
 /// Causal Combiner attention (Ren and others, 2021, arXiv 2107.05768), any length.
@@ -45,7 +46,8 @@ struct CombinerViews: Sendable {
   let projection: CombinerProjection?
   let starts: [Int]
   let shape: CombinerShape
-  let head: HeadShape
+  let widths: HeadShape
+  let tasks: AttentionTasks
 
   init(
     o: View, saved: View, q: View, k: View, v: View, projection: CombinerProjection?,
@@ -54,7 +56,8 @@ struct CombinerViews: Sendable {
     precondition(
       (projection != nil) == shape.needsProjection, "only projected addresses have a projection")
     precondition(saved.rows >= shape.savedRows, "\(saved.rows) rows cannot hold what is saved")
-    head = checkedShape(o, saved, q, k, v, starts: starts, heads: shape.heads)
+    widths = checkedShape(o, saved, q, k, v, starts: starts, heads: shape.heads)
+    tasks = AttentionTasks(starts: starts, heads: shape.heads)
     self.o = o
     self.saved = saved
     self.q = q
@@ -65,9 +68,22 @@ struct CombinerViews: Sendable {
     self.shape = shape
   }
 
-  /// Log-sum-exp of one head from position `first` on.
-  func lse(head: Int, first: Int) -> UnsafeMutablePointer<Float> {
-    saved.base + head * saved.stride + first
+  /// Runs `body` for every head of every sequence that is not empty, tasks side by side.
+  ///
+  /// - Parameters:
+  ///   - carve: Takes the memory of a task, which serves its sequences one after another.
+  ///   - body: The work of one head of one sequence.
+  func forEachHead<Pass>(
+    carving carve: @Sendable (inout Scratch) -> Pass,
+    _ body: @Sendable (Pass, CombinerHead) -> Void
+  ) {
+    parallelFor(tasks.count) { task in
+      Scratch.lend(carving: carve) { pass in
+        for sequence in tasks.group(task) where starts[sequence] < starts[sequence + 1] {
+          body(pass, CombinerHead(self, head: tasks.head(task), sequence: sequence))
+        }
+      }
+    }
   }
 }
 
@@ -78,6 +94,26 @@ struct CombinerViewGradients: Sendable {
   let dv: View
   let dO: View
   let projection: CombinerProjectionGradients?
+
+  /// Gathers the rows of one head and clears their gradients.
+  ///
+  /// - Parameter range: Positions of the sequence; they become the first rows.
+  func pack(
+    _ rows: AttentionGradients, _ views: CombinerViews, _ head: CombinerHead, range: Range<Int>
+  ) {
+    rows.pack(
+      views.q, views.k, views.v, dO, views.o, views.saved, head: head.number,
+      first: head.first + range.lowerBound, range: 0..<range.count, scale: head.scale)
+  }
+
+  /// Writes the finished gradients that ``pack(_:_:_:range:)`` began; `accumulate` adds them.
+  func write(
+    _ rows: AttentionGradients, _ head: CombinerHead, range: Range<Int>, accumulate: Bool = false
+  ) {
+    rows.write(
+      dq, dk, dv, head: head.number, first: head.first + range.lowerBound, length: range.count,
+      scale: head.scale, accumulate: accumulate)
+  }
 }
 
 /// One pattern: its passes over a batch and its state while a text is generated.
@@ -150,14 +186,5 @@ package struct CombinerDecodeState: Sendable {
       (projection != nil) == shape.needsProjection, "only projected addresses have a projection")
     state.step(o: o, q: q, k: k, v: v, projection: projection)
     length += 1
-  }
-}
-
-extension LaneBias {
-  /// Adds nothing; takes 16 floats of scratch.
-  static func none(_ scratch: inout Scratch) -> LaneBias {
-    let zeros = scratch.take(16)
-    zeros.update(repeating: 0, count: 16)
-    return LaneBias(table: zeros, gradient: nil, step: 0, origin: 0, start: 0, shift: 0, last: 0)
   }
 }

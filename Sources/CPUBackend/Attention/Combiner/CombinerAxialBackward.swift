@@ -14,19 +14,7 @@ struct CombinerAxialBackward {
   private let prefixes: CombinerPrefixSummaryGradients
   private let tile: AttentionBackwardTile
   private let columnTile: CombinerColumnTile
-  private let bias: LaneBias
   private let diagonal: CombinerDiagonal
-
-  static func floats(_ shape: HeadShape, _ longest: CombinerGrid, sides: Bool) -> Int {
-    let line = CombinerAxialForward.longestLine(longest)
-    return AttentionGradients.floats(shape, longest: longest.length)
-      + 2 * CombinerAxialSlots.floats(shape, longest, sides: sides)
-      + 2 * CombinerLine.floats(shape, longest: line)
-      + CombinerPrefixSummaries.floats(shape, longest: line)
-      + CombinerPrefixSummaryGradients.floats(shape, longest: line)
-      + AttentionBackwardTile.floats(shape) + CombinerColumnTile.floats(shape) + 16
-      + CombinerDiagonal.floats(width: longest.width)
-  }
 
   init(
     _ shape: HeadShape, _ longest: CombinerGrid, _ pooling: CombinerShape.Pooling, sides: Bool,
@@ -44,7 +32,6 @@ struct CombinerAxialBackward {
       longest: longestLine, &scratch)
     tile = AttentionBackwardTile(shape, &scratch)
     columnTile = CombinerColumnTile(shape, &scratch)
-    bias = LaneBias.none(&scratch)
     diagonal = CombinerDiagonal(width: longest.width, &scratch)
   }
 
@@ -53,6 +40,7 @@ struct CombinerAxialBackward {
     let slots = slots.with(grid)
     let gradients = slotGradients.with(grid)
     gradients.clear()
+    diagonal.fill()
     for row in 0..<grid.looked { summariseSides(row: row, slots) }
     if grid.looked > 0 {
       for column in 0..<grid.width { self.column(column, slots, gradients) }
@@ -101,16 +89,16 @@ struct CombinerAxialBackward {
       let mask = LaneMask.causal(offset: reader)
       let seen = reader + count
       tile.load(asking)
-      tile.accumulate(asking, line.range(lineGradients, count: seen), bias: bias, mask: mask)
+      tile.accumulate(asking, line.range(lineGradients, count: seen), bias: .none, mask: mask)
       if let sides = slots.sides, let dSides = gradients.sides {
         if column > 0 {
           tile.accumulate(
-            asking, sides.left.range(dSides.left, column: column, count: seen), bias: bias,
+            asking, sides.left.range(dSides.left, column: column, count: seen), bias: .none,
             mask: mask)
         }
         if column < grid.width - 1 {
           tile.accumulate(
-            asking, sides.right.range(dSides.right, column: column, count: seen), bias: bias,
+            asking, sides.right.range(dSides.right, column: column, count: seen), bias: .none,
             mask: mask)
         }
       }
@@ -133,7 +121,7 @@ struct CombinerAxialBackward {
         from: first + column, count: min(AttentionTile.backwardRows, count - column))
       tile.load(asking)
       tile.accumulate(
-        asking, all.range(from: first, count: column + asking.count), bias: bias,
+        asking, all.range(from: first, count: column + asking.count), bias: .none,
         mask: .causal(offset: column))
       if row > 0 && grid.width > 1 {
         tile.accumulate(

@@ -27,8 +27,10 @@ struct CombinerAxialState: CombinerPatternState {
     past.withUnsafeMutableBufferPointer { past in
       own.withUnsafeMutableBufferPointer { own in
         guard let past = past.baseAddress, let own = own.baseAddress else { return }
-        Scratch.with(count: CombinerAxialStep.floats(layout)) { scratch in
-          var step = CombinerAxialStep(layout, row: row, column: column, &scratch)
+        Scratch.lend(carving: { CombinerAxialStep(layout, row: row, column: column, &$0) }) {
+          step in
+          var step = step
+          step.diagonal.fill()
           for index in 0..<shape.heads {
             step.push(
               past: past + index * layout.rowFloats, own: own + index * layout.ownFloats,
@@ -76,12 +78,12 @@ struct CombinerAxialLayout: Sendable {
 
   /// Regions left and right of every column of the row that has just become complete.
   func summariseSides(past: UnsafeMutablePointer<Float>, own: UnsafeMutablePointer<Float>) {
-    let floats =
-      CombinerPrefixSummaries.floats(head, longest: width)
-      + CombinerLine.floats(head, longest: width)
-    Scratch.with(count: floats) { scratch in
-      let prefixes = CombinerPrefixSummaries(head, shape.pooling, longest: width, &scratch)
-      let reversed = CombinerLine(head, longest: width, &scratch)
+    Scratch.lend(carving: { scratch in
+      (
+        CombinerPrefixSummaries(head, shape.pooling, longest: width, &scratch),
+        CombinerLine(head, longest: width, &scratch)
+      )
+    }) { prefixes, reversed in
       for index in 0..<shape.heads {
         let past = past + index * rowFloats
         let line = CombinerLine(
@@ -110,15 +112,10 @@ private struct CombinerAxialStep {
   private let column: Int
   private let query: UnsafeMutablePointer<Float>  // [padded D], times the scale
   private let pooled: UnsafeMutablePointer<Float>  // [padded D]
-  private let diagonal: CombinerDiagonal
+  let diagonal: CombinerDiagonal
   private var asking: AttentionRow
   private var past: UnsafeMutablePointer<Float>
   private var own: UnsafeMutablePointer<Float>
-
-  static func floats(_ layout: CombinerAxialLayout) -> Int {
-    AttentionRow.floats(layout.head) + 2 * layout.head.keyStride
-      + CombinerDiagonal.floats(width: layout.shape.segment)
-  }
 
   init(_ layout: CombinerAxialLayout, row: Int, column: Int, _ scratch: inout Scratch) {
     self.layout = layout

@@ -13,20 +13,10 @@ struct CombinerAxialForward {
   private let partials: CombinerPartials
   private let panel: AttentionPanel
   private let logs: UnsafeMutablePointer<Float>  // [16]
-  private let bias: LaneBias
   private let diagonal: CombinerDiagonal
 
   /// Positions of the longest row or column.
   static func longestLine(_ grid: CombinerGrid) -> Int { max(grid.width, grid.looked) }
-
-  static func floats(_ shape: HeadShape, _ longest: CombinerGrid, sides: Bool) -> Int {
-    let line = longestLine(longest)
-    return CombinerAxialSlots.floats(shape, longest, sides: sides)
-      + CombinerLine.floats(shape, longest: line)
-      + CombinerPrefixSummaries.floats(shape, longest: line)
-      + CombinerPartials.floats(shape, longest) + AttentionPanel.floats(shape) + 32
-      + CombinerDiagonal.floats(width: longest.width)
-  }
 
   init(
     _ shape: HeadShape, _ longest: CombinerGrid, _ pooling: CombinerShape.Pooling, sides: Bool,
@@ -40,12 +30,12 @@ struct CombinerAxialForward {
     partials = CombinerPartials(shape, longest, &scratch)
     panel = AttentionPanel(shape, &scratch)
     logs = scratch.take(16)
-    bias = LaneBias.none(&scratch)
     diagonal = CombinerDiagonal(width: longest.width, &scratch)
   }
 
   func run(_ head: CombinerHead, _ grid: CombinerGrid) {
     let slots = slots.with(grid)
+    diagonal.fill()
     if let sides = slots.sides {
       for row in 0..<grid.looked { summariseSides(head, row: row, slots, sides) }
     }
@@ -100,7 +90,7 @@ struct CombinerAxialForward {
     _ keys: UnsafePointer<Float>, _ values: UnsafePointer<Float>, reader: Int, rows: Int
   ) {
     panel.attend(
-      keys: keys, valueRows: values, count: reader + rows, bias: bias,
+      keys: keys, valueRows: values, count: reader + rows, bias: .none,
       mask: .causal(offset: reader), rows: rows)
   }
 
@@ -122,7 +112,7 @@ struct CombinerAxialForward {
           panel, place: column * grid.rows + row, step: grid.rows, rows: rows)
       }
       panel.attend(
-        keys: line.keys, valueRows: line.values, count: column + rows, bias: bias,
+        keys: line.keys, valueRows: line.values, count: column + rows, bias: .none,
         mask: .causal(offset: column), rows: rows)
       if row > 0 && grid.width > 1 {
         let first = (row - 1) * grid.width

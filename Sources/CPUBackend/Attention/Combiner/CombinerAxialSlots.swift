@@ -19,12 +19,6 @@ struct CombinerAxialSlots {
     let rightLse: UnsafeMutablePointer<Float>  // [looked, m]
   }
 
-  static func floats(_ shape: HeadShape, _ grid: CombinerGrid, sides: Bool) -> Int {
-    let places = grid.looked * grid.width
-    let slots = CombinerColumnSlots.floats(shape, grid)
-    return (slots + Scratch.rounded(places)) * (sides ? 3 : 1)
-  }
-
   init(_ shape: HeadShape, _ longest: CombinerGrid, sides: Bool, _ scratch: inout Scratch) {
     let places = longest.looked * longest.width
     self.shape = shape
@@ -108,14 +102,14 @@ struct CombinerDiagonal {
   let table: UnsafeMutablePointer<Float>
   let width: Int
 
-  static func floats(width: Int) -> Int { Scratch.rounded(2 * width + 32) }
-
   init(width: Int, _ scratch: inout Scratch) {
-    let start = scratch.take(2 * width + 32)
-    start.update(repeating: 0, count: 2 * width + 32)
-    table = start + width
-    table[0] = -.infinity
+    table = scratch.take(2 * width + 32) + width
     self.width = width
+  }
+
+  func fill() {
+    (table - width).update(repeating: 0, count: 2 * width + 32)
+    table[0] = -.infinity
   }
 
   /// The bias of lanes from `column` on against all columns.

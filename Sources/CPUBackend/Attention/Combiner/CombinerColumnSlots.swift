@@ -7,10 +7,6 @@ struct CombinerColumnSlots {
   let keys: UnsafeMutablePointer<Float>
   let values: UnsafeMutablePointer<Float>
 
-  static func floats(_ shape: HeadShape, _ grid: CombinerGrid) -> Int {
-    grid.looked * grid.width * (shape.keyStride + shape.valueStride)
-  }
-
   /// Slots in given memory.
   init(
     _ shape: HeadShape, _ grid: CombinerGrid, keys: UnsafeMutablePointer<Float>,

@@ -12,10 +12,6 @@ struct CombinerColumnTile {
   private let lse: UnsafeMutablePointer<Float>  // [64]
   private let dots: UnsafeMutablePointer<Float>  // [64]
 
-  static func floats(_ shape: HeadShape) -> Int {
-    AttentionTile.backwardRows * (2 * shape.keyStride + shape.valueStride + 2)
-  }
-
   init(_ shape: HeadShape, _ scratch: inout Scratch) {
     self.shape = shape
     let rows = AttentionTile.backwardRows

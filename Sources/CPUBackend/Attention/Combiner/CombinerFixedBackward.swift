@@ -8,59 +8,41 @@ import Tensor
 struct CombinerFixedBackward {
   private let rows: AttentionGradients  // of one segment
   private let shape: CombinerShape
-  private let head: HeadShape
   private let tile: AttentionBackwardTile
-  private let none: LaneBias
   private let summary: CombinerSummary
   private let slots: CombinerSlots
 
-  static func floats(_ head: HeadShape, longest: Int, _ shape: CombinerShape) -> Int {
-    let regions = CombinerFixed.regions(length: longest, segment: shape.segment)
-    return AttentionGradients.floats(head, longest: min(shape.segment, longest))
-      + AttentionBackwardTile.floats(head)
-      + CombinerSlots.floats(head, count: regions)
-      + CombinerSummary.floats(longest: min(shape.segment, longest)) + 16
-  }
-
   init(_ head: HeadShape, longest: Int, _ shape: CombinerShape, _ scratch: inout Scratch) {
     self.shape = shape
-    self.head = head
     rows = AttentionGradients(head, longest: min(shape.segment, longest), &scratch)
     tile = AttentionBackwardTile(head, &scratch)
-    none = .none(&scratch)
     summary = CombinerSummary(head, longest: min(shape.segment, longest), &scratch)
     slots = CombinerSlots(
       head, count: CombinerFixed.regions(length: longest, segment: shape.segment), &scratch)
   }
 
   func run(
-    _ views: CombinerViews, _ gradients: CombinerViewGradients, head number: Int, first: Int,
-    length: Int
+    _ views: CombinerViews, _ gradients: CombinerViewGradients, _ head: CombinerHead
   ) {
     let segment = shape.segment
-    let regions = CombinerFixed.regions(length: length, segment: segment)
+    let regions = CombinerFixed.regions(length: head.length, segment: segment)
     slots.clearGradients(count: regions)
     for region in 0..<regions {
       rows.packInputs(
-        views.q, views.k, views.v, head: number, first: first + region * segment,
+        views.q, views.k, views.v, head: head.number, first: head.first + region * segment,
         range: 0..<segment, scale: shape.scale)
       slots.pool(region, rows, from: 0, count: segment, shape.pooling)
       summary.forward(
         slots.value(region), query: slots.query(region), rows.region(from: 0, count: segment))
     }
-    for index in (0..<(length + segment - 1) / segment).reversed() {
-      let start = first + index * segment
-      let count = min(segment, length - index * segment)
-      rows.pack(
-        views.q, views.k, views.v, gradients.dO, views.o, views.saved, head: number, first: start,
-        range: 0..<count, scale: shape.scale)
-      attend(region: index, count: count)
+    for index in (0..<(head.length + segment - 1) / segment).reversed() {
+      let range = index * segment..<min(head.length, (index + 1) * segment)
+      gradients.pack(rows, views, head, range: range)
+      attend(region: index, count: range.count)
       if index < regions {
         slots.spread(index, rows, from: 0, count: segment, shape.pooling, summary)
       }
-      rows.write(
-        gradients.dq, gradients.dk, gradients.dv, head: number, first: start, length: count,
-        scale: shape.scale)
+      gradients.write(rows, head, range: range)
     }
   }
 
@@ -68,9 +50,9 @@ struct CombinerFixedBackward {
     for row in stride(from: 0, to: count, by: AttentionTile.backwardRows) {
       let queries = rows.rows(from: row, count: min(AttentionTile.backwardRows, count - row))
       tile.load(queries)
-      tile.accumulate(queries, slots.range(count: region), bias: none, mask: .none)
+      tile.accumulate(queries, slots.range(count: region), bias: .none, mask: .none)
       tile.accumulate(
-        queries, rows.range(from: 0, count: row + queries.count), bias: none,
+        queries, rows.range(from: 0, count: row + queries.count), bias: .none,
         mask: .causal(offset: row))
     }
   }
@@ -102,10 +84,6 @@ struct CombinerSlots {
   private let queryGradient: UnsafeMutablePointer<Float>  // [padded D], of one region at a time
   private let keyGradients: UnsafeMutablePointer<Float>  // [count, padded D]
   private let valueGradients: UnsafeMutablePointer<Float>  // [count, padded E]
-
-  static func floats(_ head: HeadShape, count: Int) -> Int {
-    count * (5 * head.keyStride + 2 * head.valueStride) + head.keyStride
-  }
 
   init(_ head: HeadShape, count: Int, _ scratch: inout Scratch) {
     self.head = head

@@ -33,10 +33,13 @@ struct CombinerFixedState: CombinerPatternState {
     own.withUnsafeMutableBufferPointer { own in
       slots.withUnsafeMutableBufferPointer { slots in
         guard let own = own.baseAddress else { return }
-        let floats = AttentionRow.floats(head) + CombinerSummary.floats(longest: shape.segment)
-        Scratch.with(count: floats) { scratch in
-          var attention = AttentionRow(head, &scratch)
-          let summary = CombinerSummary(head, longest: shape.segment, &scratch)
+        Scratch.lend(carving: { scratch in
+          (
+            AttentionRow(head, &scratch),
+            CombinerSummary(head, longest: shape.segment, &scratch)
+          )
+        }) { attention, summary in
+          var attention = attention
           for number in 0..<shape.heads {
             let segment = CombinerFixedSegment(own, shape, head, number: number)
             attention.reset(query: q.base + number * head.keyWidth, scale: shape.scale)

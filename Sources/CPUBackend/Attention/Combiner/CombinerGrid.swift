@@ -1,3 +1,5 @@
+import Tensor
+
 /// Positions of one sequence as rows of `width`, the last one perhaps shorter.
 ///
 /// Position i stands in row i / width and column i mod width. A row is summarised once a position
@@ -17,8 +19,9 @@ struct CombinerGrid: Sendable {
   }
 
   /// The grid of the longest sequence; a row is never wider than that, which changes nothing.
-  init(longest: Int, segment: Int) {
-    self.init(length: longest, width: max(1, min(segment, longest)))
+  init(longestOf views: CombinerViews) {
+    let longest = views.tasks.longest
+    self.init(length: longest, width: max(1, min(views.shape.segment, longest)))
   }
 
   /// Positions of a row.

@@ -2,6 +2,11 @@ import Tensor
 
 /// One head of one sequence: where its rows lie in the views of a pass.
 struct CombinerHead {
+  let number: Int
+  let sequence: Int
+  /// First position of the sequence in the batch.
+  let first: Int
+  let length: Int
   let shape: HeadShape
   let scale: Float
   let q: StridedRows  // [L, D]
@@ -10,15 +15,19 @@ struct CombinerHead {
   let o: StridedRows  // [L, E]
   let lse: UnsafeMutablePointer<Float>  // [L]
 
-  init(_ views: CombinerViews, head: Int, first: Int) {
-    shape = views.head
+  init(_ views: CombinerViews, head: Int, sequence: Int) {
+    number = head
+    self.sequence = sequence
+    first = views.starts[sequence]
+    length = views.starts[sequence + 1] - first
+    shape = views.widths
     scale = views.shape.scale
     let place = HeadRows(first: first, head: head)
     q = place.keys(views.q, shape)
     k = place.keys(views.k, shape)
     v = place.values(views.v, shape)
     o = place.values(views.o, shape)
-    lse = views.lse(head: head, first: first)
+    lse = views.saved.base + head * views.saved.stride + first
   }
 
   /// Loads queries `position`, `position + step` and so on into a panel, times the scale.

@@ -7,10 +7,6 @@ struct CombinerLine {
   let keys: UnsafeMutablePointer<Float>  // [n, padded D]
   let values: UnsafeMutablePointer<Float>  // [n, padded E]
 
-  static func floats(_ shape: HeadShape, longest: Int) -> Int {
-    longest * (2 * shape.keyStride + shape.valueStride)
-  }
-
   init(
     _ shape: HeadShape, queries: UnsafeMutablePointer<Float>, keys: UnsafeMutablePointer<Float>,
     values: UnsafeMutablePointer<Float>

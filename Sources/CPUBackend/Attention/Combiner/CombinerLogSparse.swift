@@ -1,4 +1,3 @@
-import Deterministic
 import Tensor
 
 /// Dyadic blocks: a query meets itself, and as one key each the blocks of its position's binary
@@ -14,42 +13,18 @@ import Tensor
 /// so a panel is one dense product with 23 keys and the shared ones.
 enum CombinerLogSparse: CombinerPass {
   static func runForward(_ views: CombinerViews) {
-    let shape = views.shape
-    let tasks = AttentionTasks(starts: views.starts, heads: shape.heads)
-    let floats = CombinerLogSparseForward.floats(views.head, longest: tasks.longest)
-    parallelFor(tasks.count) { task in
-      Scratch.with(count: floats) { scratch in
-        let pass = CombinerLogSparseForward(views.head, longest: tasks.longest, &scratch)
-        for sequence in tasks.group(task) {
-          let first = views.starts[sequence]
-          let length = views.starts[sequence + 1] - first
-          if length > 0 { pass.run(views, head: tasks.head(task), first: first, length: length) }
-        }
-      }
-    }
+    views.forEachHead(carving: {
+      CombinerLogSparseForward(views.widths, longest: views.tasks.longest, &$0)
+    }) { pass, head in pass.run(head, views.shape.pooling) }
   }
 
   static func runBackward(_ views: CombinerViews, _ gradients: CombinerViewGradients) {
-    let shape = views.shape
-    let tasks = AttentionTasks(starts: views.starts, heads: shape.heads)
-    let floats = CombinerLogSparseBackward.floats(views.head, longest: tasks.longest)
-    parallelFor(tasks.count) { task in
-      Scratch.with(count: floats) { scratch in
-        let head = tasks.head(task)
-        let pass = CombinerLogSparseBackward(views.head, longest: tasks.longest, &scratch)
-        for sequence in tasks.group(task) {
-          let first = views.starts[sequence]
-          let length = views.starts[sequence + 1] - first
-          if length == 0 { continue }
-          pass.rows.pack(
-            views.q, views.k, views.v, gradients.dO, views.o, views.saved, head: head,
-            first: first, range: 0..<length, scale: shape.scale)
-          pass.run(length: length, shape.pooling)
-          pass.rows.write(
-            gradients.dq, gradients.dk, gradients.dv, head: head, first: first, length: length,
-            scale: shape.scale)
-        }
-      }
+    views.forEachHead(carving: {
+      CombinerLogSparseBackward(views.widths, longest: views.tasks.longest, &$0)
+    }) { pass, head in
+      gradients.pack(pass.rows, views, head, range: 0..<head.length)
+      pass.run(length: head.length, views.shape.pooling)
+      gradients.write(pass.rows, head, range: 0..<head.length)
     }
   }
 
@@ -135,10 +110,6 @@ struct DyadicPyramid {
   let keys: UnsafeMutablePointer<Float>  // [blocks, padded D]
   let values: UnsafeMutablePointer<Float>  // [blocks, padded E], of the blocks that are read
 
-  static func floats(_ head: HeadShape, longest: Int) -> Int {
-    DyadicBlocks(length: longest).rows * (2 * head.keyStride + head.valueStride)
-  }
-
   init(_ head: HeadShape, longest: Int, _ scratch: inout Scratch) {
     self.head = head
     let rows = DyadicBlocks(length: longest).rows
@@ -188,17 +159,17 @@ struct DyadicPanel {
   let head: HeadShape
   let keys: UnsafeMutablePointer<Float>  // [most, padded D]
   let values: UnsafeMutablePointer<Float>  // [most, padded E]
-  private let table: UnsafeMutablePointer<Float>  // [masked, 16]
-
-  static func floats(_ head: HeadShape) -> Int {
-    most * (head.keyStride + head.valueStride) + 16 * masked
-  }
 
   init(_ head: HeadShape, _ scratch: inout Scratch) {
     self.head = head
     keys = scratch.take(Self.most * head.keyStride)
     values = scratch.take(Self.most * head.valueStride)
-    table = scratch.take(16 * Self.masked)
+  }
+
+  /// Infinity where a lane sees a key, else minus infinity, `[masked, 16]`; never freed.
+  private nonisolated(unsafe) static let table: UnsafePointer<Float> = {
+    let memory = UnsafeMutableRawPointer.allocate(byteCount: 64 * masked, alignment: 64)
+    let table = memory.bindMemory(to: Float.self, capacity: 16 * masked)
     for key in 0..<16 {
       for lane in 0..<16 {
         let isSeen = lane == key || (lane == key + 1 && lane % 2 == 1)
@@ -214,9 +185,10 @@ struct DyadicPanel {
         row += 1
       }
     }
-  }
+    return UnsafePointer(table)
+  }()
 
-  var mask: LaneMask { .lanes(table, keys: Self.masked) }
+  var mask: LaneMask { .lanes(Self.table, keys: Self.masked) }
 
   /// Gathers the keys of a panel; hidden ones that do not exist become zero.
   ///
@@ -252,9 +224,8 @@ struct DyadicPanel {
 
 /// Forward pass over one sequence and head.
 private struct CombinerLogSparseForward {
-  let head: HeadShape
+  let widths: HeadShape
   let panel: AttentionPanel
-  let none: LaneBias
   let summary: CombinerSummary
   let pyramid: DyadicPyramid
   let gathered: DyadicPanel
@@ -262,53 +233,35 @@ private struct CombinerLogSparseForward {
   let keys: UnsafeMutablePointer<Float>  // [L, padded D]
   let values: UnsafeMutablePointer<Float>  // [L, padded E]
 
-  static func floats(_ head: HeadShape, longest: Int) -> Int {
-    longest * (2 * head.keyStride + head.valueStride) + AttentionPanel.floats(head) + 16
-      + CombinerSummary.floats(longest: longest) + DyadicPyramid.floats(head, longest: longest)
-      + DyadicPanel.floats(head)
+  init(_ widths: HeadShape, longest: Int, _ scratch: inout Scratch) {
+    self.widths = widths
+    panel = AttentionPanel(widths, &scratch)
+    summary = CombinerSummary(widths, longest: longest, &scratch)
+    pyramid = DyadicPyramid(widths, longest: longest, &scratch)
+    gathered = DyadicPanel(widths, &scratch)
+    queries = scratch.take(longest * widths.keyStride)
+    keys = scratch.take(longest * widths.keyStride)
+    values = scratch.take(longest * widths.valueStride)
   }
 
-  init(_ head: HeadShape, longest: Int, _ scratch: inout Scratch) {
-    self.head = head
-    panel = AttentionPanel(head, &scratch)
-    none = .none(&scratch)
-    summary = CombinerSummary(head, longest: longest, &scratch)
-    pyramid = DyadicPyramid(head, longest: longest, &scratch)
-    gathered = DyadicPanel(head, &scratch)
-    queries = scratch.take(longest * head.keyStride)
-    keys = scratch.take(longest * head.keyStride)
-    values = scratch.take(longest * head.valueStride)
-  }
-
-  func run(_ views: CombinerViews, head number: Int, first: Int, length: Int) {
-    let place = HeadRows(first: first, head: number)
-    let (q, k) = (place.keys(views.q, head), place.keys(views.k, head))
-    let (v, o) = (place.values(views.v, head), place.values(views.o, head))
-    packRows(
-      queries, stride: head.keyStride, q.base, sourceStride: q.stride, rows: length,
-      width: head.keyWidth, scale: views.shape.scale)
-    packRows(
-      keys, stride: head.keyStride, k.base, sourceStride: k.stride, rows: length,
-      width: head.keyWidth)
-    packRows(
-      values, stride: head.valueStride, v.base, sourceStride: v.stride, rows: length,
-      width: head.valueWidth)
+  func run(_ head: CombinerHead, _ pooling: CombinerShape.Pooling) {
+    let length = head.length
+    head.packQueries(queries, position: 0, step: 1, rows: length)
+    head.pack(keys: keys, values: values, position: 0, step: 1, rows: length)
     let blocks = DyadicBlocks(length: length)
-    pyramid.build(
-      blocks, queries: queries, keys: keys, values: values, views.shape.pooling, summary)
-    let lse = views.lse(head: number, first: first)
+    pyramid.build(blocks, queries: queries, keys: keys, values: values, pooling, summary)
     for index in 0..<(length + 15) / 16 {
       let row = 16 * index
       let rows = min(16, length - row)
       let count = gathered.gather(index, blocks, pyramid, keys: keys, values: values)
       packTransposed(
-        panel.queries, queries + row * head.keyStride, sourceStride: head.keyStride, rows: rows,
-        width: head.keyWidth)
+        panel.queries, queries + row * widths.keyStride, sourceStride: widths.keyStride,
+        rows: rows, width: widths.keyWidth)
       panel.reset()
       panel.attend(
-        keys: gathered.keys, valueRows: gathered.values, count: count, bias: none,
+        keys: gathered.keys, valueRows: gathered.values, count: count, bias: .none,
         mask: gathered.mask, rows: rows)
-      panel.finish(o: o[row], stride: o.stride, lse: lse + row, rows: rows)
+      panel.finish(o: head.o[row], stride: head.o.stride, lse: head.lse + row, rows: rows)
     }
   }
 }

@@ -8,7 +8,6 @@ struct CombinerLogSparseBackward {
   let rows: AttentionGradients
   private let head: HeadShape
   private let tile: AttentionBackwardTile
-  private let none: LaneBias
   private let summary: CombinerSummary
   private let pyramid: DyadicPyramid
   private let gathered: DyadicPanel
@@ -18,17 +17,10 @@ struct CombinerLogSparseBackward {
   private let keyGradients: UnsafeMutablePointer<Float>  // [most, padded D]
   private let valueGradients: UnsafeMutablePointer<Float>  // [most, padded E]
 
-  static func floats(_ head: HeadShape, longest: Int) -> Int {
-    AttentionGradients.floats(head, longest: longest) + AttentionBackwardTile.floats(head) + 16
-      + CombinerSummary.floats(longest: longest) + 2 * DyadicPyramid.floats(head, longest: longest)
-      + DyadicPanel.floats(head) + DyadicPanel.most * (head.keyStride + head.valueStride)
-  }
-
   init(_ head: HeadShape, longest: Int, _ scratch: inout Scratch) {
     self.head = head
     rows = AttentionGradients(head, longest: longest, &scratch)
     tile = AttentionBackwardTile(head, &scratch)
-    none = .none(&scratch)
     summary = CombinerSummary(head, longest: longest, &scratch)
     pyramid = DyadicPyramid(head, longest: longest, &scratch)
     gradients = DyadicPyramid(head, longest: longest, &scratch)
@@ -59,7 +51,7 @@ struct CombinerLogSparseBackward {
       queries,
       AttentionBackwardTile.Range(
         count: count, keys: gathered.keys, values: gathered.values, keyGradients: keyGradients,
-        valueGradients: valueGradients), bias: none, mask: gathered.mask)
+        valueGradients: valueGradients), bias: .none, mask: gathered.mask)
     let (keyStride, valueStride) = (head.keyStride, head.valueStride)
     addFloats(
       rows.keyGradients + 16 * panel * keyStride, keyGradients, count: queries.count * keyStride)

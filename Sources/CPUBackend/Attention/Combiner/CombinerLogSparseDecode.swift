@@ -31,17 +31,18 @@ struct CombinerLogSparseState: CombinerPatternState {
     if levels.count < (completed + 1) * levelFloats {
       levels.append(contentsOf: repeatElement(0, count: levelFloats))
     }
-    let floats =
-      AttentionRow.floats(head) + CombinerSummary.floats(longest: 1 << completed)
-      + DyadicPanel.most * (head.keyStride + head.valueStride)
     tokens.withUnsafeMutableBufferPointer { tokens in
       levels.withUnsafeMutableBufferPointer { levels in
         guard let tokens = tokens.baseAddress, let levels = levels.baseAddress else { return }
-        Scratch.with(count: floats) { scratch in
-          var attention = AttentionRow(head, &scratch)
-          let summary = CombinerSummary(head, longest: 1 << completed, &scratch)
-          let keys = scratch.take(DyadicPanel.most * head.keyStride)
-          let values = scratch.take(DyadicPanel.most * head.valueStride)
+        Scratch.lend(carving: { scratch in
+          (
+            AttentionRow(head, &scratch),
+            CombinerSummary(head, longest: 1 << completed, &scratch),
+            DyadicPanel(head, &scratch)
+          )
+        }) { attention, summary, gathered in
+          var attention = attention
+          let (keys, values) = (gathered.keys, gathered.values)
           for number in 0..<shape.heads {
             let stream = DyadicStream(shape, head, tokens: tokens, levels: levels, number: number)
             stream.push(

@@ -7,11 +7,6 @@ struct CombinerPartials {
   private let sum: UnsafeMutablePointer<Float>  // [columns, rows]
   private let values: UnsafeMutablePointer<Float>  // [columns, rows, padded E]
 
-  static func floats(_ shape: HeadShape, _ grid: CombinerGrid) -> Int {
-    let places = grid.rows * grid.width
-    return 2 * Scratch.rounded(places) + places * shape.valueStride
-  }
-
   init(_ shape: HeadShape, _ longest: CombinerGrid, _ scratch: inout Scratch) {
     let places = longest.rows * longest.width
     stride = shape.valueStride

@@ -11,12 +11,7 @@ struct CombinerPrefixSummaries {
   let shape: HeadShape
   let pooling: CombinerShape.Pooling
   private let panel: AttentionPanel
-  private let bias: LaneBias
   private let pooled: UnsafeMutablePointer<Float>  // [longest, padded D]
-
-  static func floats(_ shape: HeadShape, longest: Int) -> Int {
-    AttentionPanel.floats(shape) + longest * shape.keyStride + 16
-  }
 
   init(
     _ shape: HeadShape, _ pooling: CombinerShape.Pooling, longest: Int, _ scratch: inout Scratch
@@ -24,7 +19,6 @@ struct CombinerPrefixSummaries {
     self.shape = shape
     self.pooling = pooling
     panel = AttentionPanel(shape, &scratch)
-    bias = LaneBias.none(&scratch)
     pooled = scratch.take(longest * shape.keyStride)
   }
 
@@ -54,7 +48,7 @@ struct CombinerPrefixSummaries {
         width: shape.keyWidth)
       panel.reset()
       panel.attend(
-        keys: line.keys, valueRows: line.values, count: prefix + rows, bias: bias,
+        keys: line.keys, valueRows: line.values, count: prefix + rows, bias: .none,
         mask: .causal(offset: prefix), rows: rows)
       for row in 0..<rows {
         writeSummary(

@@ -4,21 +4,14 @@ import Tensor
 struct CombinerPrefixSummaryGradients {
   let summaries: CombinerPrefixSummaries
   private let tile: AttentionBackwardTile
-  private let bias: LaneBias
   private let dPooled: UnsafeMutablePointer<Float>  // [longest, padded D]
   private let dValues: UnsafeMutablePointer<Float>  // [longest, padded E]
   private let dots: UnsafeMutablePointer<Float>  // [longest]
-
-  static func floats(_ shape: HeadShape, longest: Int) -> Int {
-    AttentionBackwardTile.floats(shape) + 16 + Scratch.rounded(longest)
-      + longest * (shape.keyStride + shape.valueStride)
-  }
 
   init(_ summaries: CombinerPrefixSummaries, longest: Int, _ scratch: inout Scratch) {
     self.summaries = summaries
     let shape = summaries.shape
     tile = AttentionBackwardTile(shape, &scratch)
-    bias = LaneBias.none(&scratch)
     dPooled = scratch.take(longest * shape.keyStride)
     dValues = scratch.take(longest * shape.valueStride)
     dots = scratch.take(longest)
@@ -74,7 +67,7 @@ struct CombinerPrefixSummaryGradients {
         queryGradients: dPooled + prefix * shape.keyStride)
       tile.load(rows)
       tile.accumulate(
-        rows, line.range(gradients, count: prefix + rows.count), bias: bias,
+        rows, line.range(gradients, count: prefix + rows.count), bias: .none,
         mask: .causal(offset: prefix))
       prefix += rows.count
     }

@@ -16,23 +16,17 @@ struct CombinerProjectionRows: Sendable {
   private let rstd: View  // [1, M]
   let addresses: View  // [M, H·D]
 
-  static func floats(_ projection: CombinerProjection, count: Int) -> Int {
-    let width = 2 * projection.gain.count + projection.summaryWeight.columns
-    return count * (width + projection.addressWeight.rows + 1) + 5 * 16
-  }
-
-  /// Rows in memory of a scratch of `floats`.
   init(_ projection: CombinerProjection, count: Int, _ scratch: inout Scratch) {
     let width = projection.gain.count
     precondition(
       projection.summaryWeight.rows == width && projection.addressWeight.columns == width
         && projection.input.columns == width, "shapes of the address projection")
     self.projection = projection
-    input = scratch.view(rows: count, columns: width)
-    summaries = scratch.view(rows: count, columns: projection.summaryWeight.columns)
-    normed = scratch.view(rows: count, columns: width)
-    rstd = scratch.view(rows: 1, columns: count)
-    addresses = scratch.view(rows: count, columns: projection.addressWeight.rows)
+    input = scratch.takeView(rows: count, columns: width)
+    summaries = scratch.takeView(rows: count, columns: projection.summaryWeight.columns)
+    normed = scratch.takeView(rows: count, columns: width)
+    rstd = scratch.takeView(rows: 1, columns: count)
+    addresses = scratch.takeView(rows: count, columns: projection.addressWeight.rows)
   }
 
   private var norm: LayerNorm {
@@ -64,14 +58,6 @@ struct CombinerProjectionRows: Sendable {
     kernels.linearBackwardWeight(dw: gradients.dSummaryWeight, dy: dInput, x: summaries)
     kernels.linearBackwardInput(
       dx: dSummaries, dy: dInput, w: projection.summaryWeight, accumulate: true)
-  }
-}
-
-extension Scratch {
-  /// Hands out a matrix whose contents are undefined.
-  mutating func view(rows: Int, columns: Int) -> View {
-    let start = take(rows * columns)
-    return View(buffer, offset: start - buffer.base, rows: rows, columns: columns)
   }
 }
 

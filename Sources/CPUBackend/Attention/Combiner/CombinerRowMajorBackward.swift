@@ -16,19 +16,6 @@ struct CombinerRowMajorBackward {
   private let columnTile: CombinerColumnTile
   private let wideTile: AttentionBackwardTile
   private let wide: CombinerWideRow
-  private let bias: LaneBias
-
-  static func floats(
-    _ shape: HeadShape, _ address: CombinerShape.Address, _ longest: CombinerGrid
-  ) -> Int {
-    let wide = CombinerRowSummaries.wideShape(shape, address)
-    return AttentionGradients.floats(shape, longest: longest.length)
-      + CombinerRowSummaries.floats(shape, address, width: longest.width)
-      + 2 * CombinerColumnSlots.floats(shape, longest)
-      + Scratch.rounded(longest.looked * longest.width) + AttentionBackwardTile.floats(shape)
-      + CombinerColumnTile.floats(shape) + AttentionBackwardTile.floats(wide)
-      + CombinerWideRow.floats(wide, width: longest.width) + 16
-  }
 
   init(
     _ shape: HeadShape, _ address: CombinerShape.Address, _ longest: CombinerGrid,
@@ -45,7 +32,6 @@ struct CombinerRowMajorBackward {
     columnTile = CombinerColumnTile(shape, &scratch)
     wideTile = AttentionBackwardTile(summaries.wide, &scratch)
     wide = CombinerWideRow(summaries.wide, width: longest.width, &scratch)
-    bias = LaneBias.none(&scratch)
   }
 
   /// The whole pass for addresses made inside the head; `all` is packed.
@@ -89,7 +75,7 @@ struct CombinerRowMajorBackward {
           lse: rowLse + position),
         queries: head.q[position], queryStride: head.q.stride, scale: head.scale,
         keys: all.keys + position * shape.keyStride,
-        values: all.values + position * shape.valueStride, bias: bias)
+        values: all.values + position * shape.valueStride)
     }
   }
 
@@ -98,7 +84,7 @@ struct CombinerRowMajorBackward {
   ) {
     gradients.clear()
     for row in 0..<grid.rows {
-      combinerRowBackward(all, tile, first: row * grid.width, count: grid.count(row: row), bias)
+      combinerRowBackward(all, tile, first: row * grid.width, count: grid.count(row: row))
     }
     for column in 0..<grid.width {
       let readers = grid.readers(column: column)
@@ -109,7 +95,7 @@ struct CombinerRowMajorBackward {
         let rows = columnTile.gather(all, position: position, step: grid.width, count: count)
         tile.load(rows)
         tile.accumulate(
-          rows, slots.range(gradients, column: column, count: reader + count), bias: bias,
+          rows, slots.range(gradients, column: column, count: reader + count), bias: .none,
           mask: .causal(offset: reader))
         columnTile.scatter(all, position: position, step: grid.width, count: count)
         reader += count
@@ -148,7 +134,7 @@ struct CombinerRowMajorBackward {
         gradientStride: wide.stride, lse: rowLse + position + column, dots: wide.dots + column,
         queryGradients: all.queryGradients + (position + column) * shape.keyStride)
       wideTile.load(rows)
-      wideTile.accumulate(rows, range, bias: bias, mask: .none)
+      wideTile.accumulate(rows, range, bias: .none, mask: .none)
       column += count
     }
     if isWide { wide.add(dKeys: dKeys, dValues: dValues, shape) }
@@ -164,7 +150,7 @@ struct CombinerRowMajorBackward {
 
 /// Own row of `count` queries from `first` on: causal attention of the row to itself.
 func combinerRowBackward(
-  _ all: AttentionGradients, _ tile: AttentionBackwardTile, first: Int, count: Int, _ bias: LaneBias
+  _ all: AttentionGradients, _ tile: AttentionBackwardTile, first: Int, count: Int
 ) {
   var column = 0
   while column < count {
@@ -172,7 +158,7 @@ func combinerRowBackward(
       from: first + column, count: min(AttentionTile.backwardRows, count - column))
     tile.load(rows)
     tile.accumulate(
-      rows, all.range(from: first, count: column + rows.count), bias: bias,
+      rows, all.range(from: first, count: column + rows.count), bias: .none,
       mask: .causal(offset: column))
     column += rows.count
   }

@@ -38,8 +38,8 @@ struct CombinerRowMajorState: CombinerPatternState {
         guard let own = own.baseAddress else { return }
         let past = slots.baseAddress ?? own
         let step = CombinerRowMajorStep(shape, head, row: row, column: column)
-        Scratch.with(count: AttentionRow.floats(head)) { scratch in
-          var asking = AttentionRow(head, &scratch)
+        Scratch.lend(carving: { AttentionRow(head, &$0) }) { asking in
+          var asking = asking
           for index in 0..<shape.heads {
             let own = own + index * ownFloats
             step.push(
@@ -71,15 +71,12 @@ struct CombinerRowMajorState: CombinerPatternState {
         guard let own = own.baseAddress, let all = slots.baseAddress else { return }
         let slots = all + row * shape.heads * slotFloats
         let step = CombinerRowMajorStep(shape, head, row: row, column: 0)
-        let floats =
-          CombinerRowSummaries.floats(head, shape.address, width: shape.segment) + 16
-        Scratch.with(count: floats) { scratch in
-          let summaries = CombinerRowSummaries(
-            head, shape.address, width: shape.segment, &scratch)
-          let bias = LaneBias.none(&scratch)
+        Scratch.lend(carving: { scratch in
+          CombinerRowSummaries(head, shape.address, width: shape.segment, &scratch)
+        }) { summaries in
           for index in 0..<shape.heads {
             step.summarise(
-              summaries, own: own + index * ownFloats, slots: slots + index * slotFloats, bias)
+              summaries, own: own + index * ownFloats, slots: slots + index * slotFloats)
           }
         }
         if let projection { step.project(slots, projection, inputs: inputs) }
@@ -134,13 +131,13 @@ private struct CombinerRowMajorStep {
 
   func summarise(
     _ summaries: CombinerRowSummaries, own: UnsafePointer<Float>,
-    slots: UnsafeMutablePointer<Float>, _ bias: LaneBias
+    slots: UnsafeMutablePointer<Float>
   ) {
     summaries.forward(
       CombinerRowSummaries.Destination(
         keys: slots, keyStep: head.keyStride, values: slots + keys, valueStep: head.valueStride),
       queries: own, queryStride: head.keyStride, scale: shape.scale, keys: own + keys,
-      values: own + values, bias: bias)
+      values: own + values)
   }
 
   /// Replaces the addresses of a row of slots by the projection of its values.
@@ -149,8 +146,7 @@ private struct CombinerRowMajorStep {
   ) {
     let count = shape.segment
     let floats = count * (head.keyStride + head.valueStride)
-    Scratch.with(count: CombinerProjectionRows.floats(projection, count: count)) { scratch in
-      let rows = CombinerProjectionRows(projection, count: count, &scratch)
+    Scratch.lend(carving: { CombinerProjectionRows(projection, count: count, &$0) }) { rows in
       rows.input.copy(
         from: View(rows: count, columns: projection.input.columns, elements: inputs))
       for index in 0..<shape.heads {

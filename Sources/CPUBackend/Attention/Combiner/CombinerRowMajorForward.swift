@@ -16,16 +16,6 @@ struct CombinerRowMajorForward {
   private let partials: CombinerPartials
   private let panel: AttentionPanel
   private let logs: UnsafeMutablePointer<Float>  // [16]
-  private let bias: LaneBias
-
-  static func floats(
-    _ shape: HeadShape, _ address: CombinerShape.Address, _ longest: CombinerGrid
-  ) -> Int {
-    CombinerRowSummaries.floats(shape, address, width: longest.width)
-      + longest.width * (shape.keyStride + shape.valueStride)
-      + CombinerColumnSlots.floats(shape, longest) + CombinerPartials.floats(shape, longest)
-      + AttentionPanel.floats(shape) + 32
-  }
 
   init(
     _ shape: HeadShape, _ address: CombinerShape.Address, _ longest: CombinerGrid,
@@ -40,7 +30,6 @@ struct CombinerRowMajorForward {
     partials = CombinerPartials(shape, longest, &scratch)
     panel = AttentionPanel(shape, &scratch)
     logs = scratch.take(16)
-    bias = LaneBias.none(&scratch)
   }
 
   /// Attends; with `projected` the summaries and their addresses are taken from there.
@@ -82,7 +71,7 @@ struct CombinerRowMajorForward {
         keys: slots.key(column: 0, row: row), keyStep: slots.keyStep,
         values: slots.value(column: 0, row: row), valueStep: slots.valueStep),
       queries: head.q[row * longest.width], queryStride: head.q.stride,
-      scale: head.scale, keys: rowKeys, values: rowValues, bias: bias)
+      scale: head.scale, keys: rowKeys, values: rowValues)
   }
 
   /// Own row; complete where there is no row above.
@@ -95,7 +84,7 @@ struct CombinerRowMajorForward {
       head.loadQueries(panel, position: position, step: 1, rows: rows)
       panel.reset()
       panel.attend(
-        keys: rowKeys, valueRows: rowValues, count: column + rows, bias: bias,
+        keys: rowKeys, valueRows: rowValues, count: column + rows, bias: .none,
         mask: .causal(offset: column), rows: rows)
       if row == 0 {
         head.finish(panel, position: position, step: 1, rows: rows, logs: logs)
@@ -120,7 +109,7 @@ struct CombinerRowMajorForward {
         panel, place: column * grid.rows + reader + 1, step: 1, rows: rows)
       panel.attend(
         keys: slots.key(column: column, row: 0), valueRows: slots.value(column: column, row: 0),
-        count: reader + rows, bias: bias, mask: .causal(offset: reader), rows: rows)
+        count: reader + rows, bias: .none, mask: .causal(offset: reader), rows: rows)
       head.finish(panel, position: position, step: grid.width, rows: rows, logs: logs)
       reader += rows
     }

@@ -1,4 +1,3 @@
-import Deterministic
 import Tensor
 
 /// Row-major Combiner attention with projected addresses, which mix the heads: every pass over
@@ -6,7 +5,6 @@ import Tensor
 struct CombinerProjectedPass {
   private let views: CombinerViews
   private let projection: CombinerProjection
-  private let tasks: AttentionTasks
   private let longest: CombinerGrid
   /// Row of every sequence's first position among the summarised ones, and their number.
   private let rows: [Int]
@@ -15,9 +13,7 @@ struct CombinerProjectedPass {
   init(_ views: CombinerViews, _ projection: CombinerProjection) {
     self.views = views
     self.projection = projection
-    let tasks = AttentionTasks(starts: views.starts, heads: views.shape.heads)
-    self.tasks = tasks
-    longest = CombinerGrid(longest: tasks.longest, segment: views.shape.segment)
+    longest = CombinerGrid(longestOf: views)
     var rows = [Int]()
     var count = 0
     for sequence in 0..<max(views.starts.count - 1, 0) {
@@ -31,8 +27,7 @@ struct CombinerProjectedPass {
   }
 
   func forward() {
-    Scratch.with(count: CombinerProjectionRows.floats(projection, count: count)) { scratch in
-      let all = CombinerProjectionRows(projection, count: count, &scratch)
+    Scratch.lend(carving: { CombinerProjectionRows(projection, count: count, &$0) }) { all in
       project(all)
       forEachForward { pass, head, grid, slots in
         pass.run(head, grid, projected: slots(all.addresses, all.summaries))
@@ -44,18 +39,14 @@ struct CombinerProjectedPass {
     guard let dProjection = gradients.projection else {
       preconditionFailure("no gradients of the projection")
     }
-    let widths = (
-      input: projection.gain.count, keys: projection.addressWeight.rows,
-      values: projection.summaryWeight.columns
-    )
-    let floats =
-      CombinerProjectionRows.floats(projection, count: count)
-      + count * (widths.input + widths.keys + widths.values) + 3 * 16
-    Scratch.with(count: floats) { scratch in
+    Scratch.lend(carving: { scratch in
       let all = CombinerProjectionRows(projection, count: count, &scratch)
-      let dAddresses = scratch.view(rows: count, columns: widths.keys)
-      let dSummaries = scratch.view(rows: count, columns: widths.values)
-      let dInput = scratch.view(rows: count, columns: widths.input)
+      return (
+        all, scratch.takeView(rows: count, columns: all.addresses.columns),
+        scratch.takeView(rows: count, columns: all.summaries.columns),
+        scratch.takeView(rows: count, columns: all.input.columns)
+      )
+    }) { all, dAddresses, dSummaries, dInput in
       project(all)
       forEachBackward(gradients, accumulate: false) { pass, _, grid, slots in
         pass.run(
@@ -106,19 +97,11 @@ struct CombinerProjectedPass {
   private func forEachForward(
     _ body: @Sendable (CombinerRowMajorForward, CombinerHead, CombinerGrid, Slots) -> Void
   ) {
-    let floats = CombinerRowMajorForward.floats(views.head, .proj, longest)
-    parallelFor(tasks.count) { task in
-      Scratch.with(count: floats) { scratch in
-        let pass = CombinerRowMajorForward(views.head, .proj, longest, &scratch)
-        forEachSequence(task) { head, sequence, first, length in
-          body(
-            pass, CombinerHead(views, head: head, first: first),
-            CombinerGrid(length: length, width: longest.width)
-          ) {
-            CombinerProjectedSlots(
-              views.head, head: head, row: rows[sequence], addresses: $0, summaries: $1)
-          }
-        }
+    views.forEachHead(carving: {
+      CombinerRowMajorForward(views.widths, .proj, longest, &$0)
+    }) { pass, head in
+      body(pass, head, CombinerGrid(length: head.length, width: longest.width)) {
+        slots(head, addresses: $0, summaries: $1)
       }
     }
   }
@@ -127,33 +110,22 @@ struct CombinerProjectedPass {
     _ gradients: CombinerViewGradients, accumulate: Bool,
     _ body: @Sendable (CombinerRowMajorBackward, CombinerHead, CombinerGrid, Slots) -> Void
   ) {
-    let floats = CombinerRowMajorBackward.floats(views.head, .proj, longest)
-    parallelFor(tasks.count) { task in
-      Scratch.with(count: floats) { scratch in
-        let pass = CombinerRowMajorBackward(views.head, .proj, longest, &scratch)
-        forEachSequence(task) { head, sequence, first, length in
-          gradients.pack(pass.all, views, head: head, first: first, length: length)
-          body(
-            pass, CombinerHead(views, head: head, first: first),
-            CombinerGrid(length: length, width: longest.width)
-          ) {
-            CombinerProjectedSlots(
-              views.head, head: head, row: rows[sequence], addresses: $0, summaries: $1)
-          }
-          gradients.write(
-            pass.all, views, head: head, first: first, length: length, accumulate: accumulate)
-        }
+    views.forEachHead(carving: {
+      CombinerRowMajorBackward(views.widths, .proj, longest, &$0)
+    }) { pass, head in
+      gradients.pack(pass.all, views, head, range: 0..<head.length)
+      body(pass, head, CombinerGrid(length: head.length, width: longest.width)) {
+        slots(head, addresses: $0, summaries: $1)
       }
+      gradients.write(pass.all, head, range: 0..<head.length, accumulate: accumulate)
     }
   }
 
-  private func forEachSequence(
-    _ task: Int, _ body: (_ head: Int, _ sequence: Int, _ first: Int, _ length: Int) -> Void
-  ) {
-    for sequence in tasks.group(task) {
-      let first = views.starts[sequence]
-      let length = views.starts[sequence + 1] - first
-      if length > 0 { body(tasks.head(task), sequence, first, length) }
-    }
+  private func slots(
+    _ head: CombinerHead, addresses: View, summaries: View
+  ) -> CombinerProjectedSlots {
+    CombinerProjectedSlots(
+      views.widths, head: head.number, row: rows[head.sequence], addresses: addresses,
+      summaries: summaries)
   }
 }

@@ -23,11 +23,6 @@ struct CombinerRowSummaries {
       : shape
   }
 
-  static func floats(_ shape: HeadShape, _ address: CombinerShape.Address, width: Int) -> Int {
-    let wide = wideShape(shape, address)
-    return AttentionPanel.floats(wide) + width * wide.valueStride
-  }
-
   init(
     _ shape: HeadShape, _ address: CombinerShape.Address, width: Int, _ scratch: inout Scratch
   ) {
@@ -58,7 +53,7 @@ struct CombinerRowSummaries {
   ///   - values: Packed values of the row.
   func forward(
     _ destination: Destination, queries: UnsafePointer<Float>, queryStride: Int, scale: Float,
-    keys: UnsafePointer<Float>, values: UnsafePointer<Float>, bias: LaneBias
+    keys: UnsafePointer<Float>, values: UnsafePointer<Float>
   ) {
     let valueRows = address == .wsum ? UnsafePointer(join(keys, values)) : values
     var column = 0
@@ -69,7 +64,7 @@ struct CombinerRowSummaries {
         width: shape.keyWidth, scale: scale)
       panel.reset()
       panel.attend(
-        keys: keys, valueRows: valueRows, count: width, bias: bias, mask: .none, rows: rows)
+        keys: keys, valueRows: valueRows, count: width, bias: .none, mask: .none, rows: rows)
       write(destination, column: column, rows: rows)
       column += rows
     }

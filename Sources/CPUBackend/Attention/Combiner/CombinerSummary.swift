@@ -14,9 +14,6 @@ struct CombinerSummary {
   private let weights: UnsafeMutablePointer<Float>  // [keys], p
   private let slopes: UnsafeMutablePointer<Float>  // [keys], dS
 
-  /// - Parameter longest: Keys of the largest region.
-  static func floats(longest: Int) -> Int { 2 * Scratch.rounded(longest) }
-
   init(_ shape: HeadShape, longest: Int, _ scratch: inout Scratch) {
     self.shape = shape
     weights = scratch.take(longest)

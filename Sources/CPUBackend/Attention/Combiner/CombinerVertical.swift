@@ -1,4 +1,3 @@
-import Deterministic
 import Tensor
 
 /// Vertical axial Combiner attention: own row and own column directly, every other column above
@@ -23,38 +22,23 @@ enum CombinerVertical: CombinerPass {
 extension CombinerViews {
   /// Forward pass of `vertical` or, with the regions beside each column, of `mixture`.
   func runAxialForward(sides: Bool) {
-    let tasks = AttentionTasks(starts: starts, heads: shape.heads)
-    let longest = CombinerGrid(longest: tasks.longest, segment: shape.segment)
-    let floats = CombinerAxialForward.floats(head, longest, sides: sides)
-    parallelFor(tasks.count) { task in
-      Scratch.with(count: floats) { scratch in
-        let pass = CombinerAxialForward(
-          head, longest, shape.pooling, sides: sides, &scratch)
-        forEachSequence(tasks.group(task)) { first, length in
-          pass.run(
-            CombinerHead(self, head: tasks.head(task), first: first),
-            CombinerGrid(length: length, width: longest.width))
-        }
-      }
+    let longest = CombinerGrid(longestOf: self)
+    forEachHead(carving: {
+      CombinerAxialForward(widths, longest, shape.pooling, sides: sides, &$0)
+    }) { pass, head in
+      pass.run(head, CombinerGrid(length: head.length, width: longest.width))
     }
   }
 
   /// Backward pass of both.
   func runAxialBackward(_ gradients: CombinerViewGradients, sides: Bool) {
-    let tasks = AttentionTasks(starts: starts, heads: shape.heads)
-    let longest = CombinerGrid(longest: tasks.longest, segment: shape.segment)
-    let floats = CombinerAxialBackward.floats(head, longest, sides: sides)
-    parallelFor(tasks.count) { task in
-      Scratch.with(count: floats) { scratch in
-        let pass = CombinerAxialBackward(
-          head, longest, shape.pooling, sides: sides, &scratch)
-        forEachSequence(tasks.group(task)) { first, length in
-          let head = tasks.head(task)
-          gradients.pack(pass.all, self, head: head, first: first, length: length)
-          pass.run(CombinerGrid(length: length, width: longest.width))
-          gradients.write(pass.all, self, head: head, first: first, length: length)
-        }
-      }
+    let longest = CombinerGrid(longestOf: self)
+    forEachHead(carving: {
+      CombinerAxialBackward(widths, longest, shape.pooling, sides: sides, &$0)
+    }) { pass, head in
+      gradients.pack(pass.all, self, head, range: 0..<head.length)
+      pass.run(CombinerGrid(length: head.length, width: longest.width))
+      gradients.write(pass.all, head, range: 0..<head.length)
     }
   }
 }

@@ -8,10 +8,6 @@ struct CombinerWideRow {
   let valueGradients: UnsafeMutablePointer<Float>  // [m, stride], of the keys and values
   let dots: UnsafeMutablePointer<Float>  // [m]
 
-  static func floats(_ wide: HeadShape, width: Int) -> Int {
-    2 * width * wide.valueStride + Scratch.rounded(width)
-  }
-
   init(_ wide: HeadShape, width: Int, _ scratch: inout Scratch) {
     stride = wide.valueStride
     self.width = width

@@ -45,9 +45,9 @@ struct LayerNorm: Sendable {
     let grain = 2 * rowGrain(columns: columns)
     let chunks = (dy.rows + grain - 1) / grain
     guard chunks > 0, columns > 0 else { return }
-    ScratchPool.borrow(2 * chunks * columns) { scratch in
+    Scratch.lend(carving: { $0.takeView(rows: chunks, columns: 2 * columns) }) { shares in
       parallelFor(chunks) { chunk in
-        let share = scratch.base + 2 * chunk * columns
+        let share = shares.base + 2 * chunk * columns
         share.update(repeating: 0, count: 2 * columns)
         for row in chunk * grain..<min(dy.rows, (chunk + 1) * grain) {
           backwardRow(
@@ -56,7 +56,7 @@ struct LayerNorm: Sendable {
         }
       }
       for chunk in 0..<chunks {
-        let share = scratch.base + 2 * chunk * columns
+        let share = shares.base + 2 * chunk * columns
         for column in 0..<columns {
           dGain.base[column] += share[column]
           dBias.base[column] += share[columns + column]

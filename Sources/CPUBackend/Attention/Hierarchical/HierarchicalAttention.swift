@@ -24,15 +24,14 @@ extension CPUKernels: HierarchicalAttentionKernels {
     checkHierarchy(bias, heads: heads, blockSize: blockSize)
     let tasks = AttentionTasks(starts: starts, heads: heads)
     let longest = HierarchicalLevels(length: tasks.longest, blockSize: blockSize)
-    let floats =
-      HierarchicalBias.floats(longest, fineQuery: fineQuery, gradient: false)
-      + HierarchicalForward.floats(shape, longest)
     parallelFor(tasks.count) { task in
-      Scratch.with(count: floats) { scratch in
-        let head = tasks.head(task)
+      let head = tasks.head(task)
+      Scratch.lend(carving: { scratch in
         let table = HierarchicalBias(
           bias.base + head * bias.stride, longest, fineQuery: fineQuery, gradient: false, &scratch)
-        let pass = HierarchicalForward(shape, longest, table, &scratch)
+        return HierarchicalForward(shape, longest, table, &scratch)
+      }) { pass in
+        pass.bias.fill()
         for sequence in tasks.group(task) {
           let first = starts[sequence]
           let length = starts[sequence + 1] - first
@@ -56,18 +55,18 @@ extension CPUKernels: HierarchicalAttentionKernels {
     checkHierarchy(bias, heads: heads, blockSize: blockSize)
     let tasks = AttentionTasks(starts: starts, heads: heads)
     let longest = HierarchicalLevels(length: tasks.longest, blockSize: blockSize)
-    let floats =
-      HierarchicalBias.floats(longest, fineQuery: fineQuery, gradient: true)
-      + HierarchicalBackward.floats(shape, longest, fineQuery: fineQuery)
-    Scratch.with(count: Scratch.rounded(tasks.count * bias.columns)) { outer in
-      let partials = PartialSums(count: tasks.count, width: bias.columns, &outer)
+    let width = bias.columns
+    Scratch.lend(carving: { PartialSums(count: tasks.count, width: width, &$0) }) { partials in
+      partials.clear()
       parallelFor(tasks.count) { task in
-        Scratch.with(count: floats) { scratch in
-          let head = tasks.head(task)
+        let head = tasks.head(task)
+        Scratch.lend(carving: { scratch in
           let table = HierarchicalBias(
             bias.base + head * bias.stride, longest, fineQuery: fineQuery, gradient: true, &scratch)
-          let pass = HierarchicalBackward(
+          return HierarchicalBackward(
             shape, longest, table, partials[task], fineQuery: fineQuery, &scratch)
+        }) { pass in
+          pass.bias.fill()
           for sequence in tasks.group(task) {
             let first = starts[sequence]
             let length = starts[sequence + 1] - first
@@ -81,7 +80,7 @@ extension CPUKernels: HierarchicalAttentionKernels {
                 dk: rows.keys(dk, shape), dv: rows.values(dv, shape), scale: scale),
               HierarchicalLevels(length: length, blockSize: blockSize))
           }
-          table.finishGradient(partials[task])
+          pass.bias.finishGradient(partials[task])
         }
       }
       partials.add(to: dBias, heads: heads)

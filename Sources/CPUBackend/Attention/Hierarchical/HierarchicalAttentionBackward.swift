@@ -46,7 +46,7 @@ struct HierarchicalGradientRows {
 /// the whole sequence.
 struct HierarchicalBackward {
   private let shape: HeadShape
-  private let bias: HierarchicalBias
+  let bias: HierarchicalBias
   private let biasGradient: UnsafeMutablePointer<Float>
   private let fineQuery: Bool
   private let ahead: RowsAhead
@@ -58,16 +58,6 @@ struct HierarchicalBackward {
   private let queryGradients: UnsafeMutablePointer<Float>  // [segment, padded D]
   private let blockQueries: UnsafeMutablePointer<Float>  // [blockSize, padded D], times the scale
   private let blockGradients: UnsafeMutablePointer<Float>  // [blockSize, padded D]
-
-  static func floats(
-    _ shape: HeadShape, _ longest: HierarchicalLevels, fineQuery: Bool
-  ) -> Int {
-    2 * (longest.segment + longest.blockSize) * shape.keyStride
-      + RowsAhead.floats(capacity: Self.mostAhead(longest)) + AttentionBackwardTile.floats(shape)
-      + 2 * HierarchicalSlab.floats(shape, longest)
-      + HierarchicalHighRows.floats(shape, longest)
-      + HierarchicalGroups.floats(shape, longest, fineQuery: fineQuery)
-  }
 
   /// Rows that `lead` follows for a segment where blocks of all high levels begin.
   private static func mostAhead(_ longest: HierarchicalLevels) -> Int {
@@ -96,6 +86,7 @@ struct HierarchicalBackward {
   }
 
   func run(_ rows: HierarchicalGradientRows, _ levels: HierarchicalLevels) {
+    ahead.reset()
     high.build(rows.k, rows.v, levels, through: slabs.0)
     var (own, left) = slabs
     let last = (levels.length - 1) / levels.segment

@@ -19,13 +19,6 @@ struct HierarchicalBias {
   /// Whether every panel starts at a multiple of 16 tokens, so that lanes group alike in all.
   private var isAligned: Bool { blockSize % 16 == 0 }
 
-  static func floats(_ longest: HierarchicalLevels, fineQuery: Bool, gradient: Bool) -> Int {
-    let distances = 2 * longest.blockSize
-    let lanes = (distances + 16) * 16
-    return Scratch.rounded((longest.top + 1) * (distances + 32)) + (gradient ? lanes : 0)
-      + (fineQuery ? longest.top * (distances * 16 + (gradient ? lanes : 0)) : 0)
-  }
-
   init(
     _ bias: UnsafePointer<Float>, _ longest: HierarchicalLevels, fineQuery: Bool, gradient: Bool,
     _ scratch: inout Scratch
@@ -35,18 +28,22 @@ struct HierarchicalBias {
     levels = longest.top + 1
     let distances = 2 * blockSize
     byDistance = scratch.take(levels * (distances + 32))
-    for level in 0..<levels {
-      fillBiasTable(
-        byDistance + level * (distances + 32), bias, count: distances,
-        offset: HierarchicalLevels.multiplicity(level))
-    }
     let lanes = (distances + 16) * 16
     byLane = fineQuery ? scratch.take((levels - 1) * distances * 16) : nil
     self.gradient = gradient ? scratch.take(lanes) : nil
     laneGradients = fineQuery && gradient ? scratch.take((levels - 1) * lanes) : nil
-    self.gradient?.update(repeating: 0, count: lanes)
-    laneGradients?.update(repeating: 0, count: (levels - 1) * lanes)
-    if fineQuery && isAligned {
+  }
+
+  /// Fills the tables and clears the gradients.
+  func fill() {
+    for level in 0..<levels {
+      fillBiasTable(
+        byDistance + level * plainStride, bias, count: distances,
+        offset: HierarchicalLevels.multiplicity(level))
+    }
+    gradient?.update(repeating: 0, count: gradientStride)
+    laneGradients?.update(repeating: 0, count: (levels - 1) * gradientStride)
+    if byLane != nil && isAligned {
       for level in 1..<levels { fillLanes(level, token: 0) }
     }
   }

@@ -7,7 +7,7 @@ import Tensor
 /// in the second cache, however long the sequence.
 struct HierarchicalForward {
   let shape: HeadShape
-  private let bias: HierarchicalBias
+  let bias: HierarchicalBias
   private let ahead: RowsAhead
   private let panel: AttentionPanel
   private let past: HierarchicalPast
@@ -18,13 +18,6 @@ struct HierarchicalForward {
     let maximum: UnsafeMutablePointer<Float>  // [levels, blockSize]
     let sum: UnsafeMutablePointer<Float>  // [levels, blockSize]
     let values: UnsafeMutablePointer<Float>  // [levels, blockSize, padded E]
-  }
-
-  static func floats(_ shape: HeadShape, _ longest: HierarchicalLevels) -> Int {
-    let rows = longest.top * longest.blockSize
-    return HierarchicalPast.floats(shape, longest) + AttentionPanel.floats(shape)
-      + RowsAhead.floats(capacity: Self.mostAhead(longest))
-      + 2 * Scratch.rounded(rows) + Scratch.rounded(rows * shape.valueStride)
   }
 
   /// Rows that `lead` follows for a block: of every level above the first a whole one at the most.
@@ -52,6 +45,7 @@ struct HierarchicalForward {
     v: StridedRows, _ levels: HierarchicalLevels, scale: Float, fineQuery: Bool
   ) {
     let size = levels.blockSize
+    ahead.reset()
     for block in 0..<levels.blocks {
       let range = block * size..<min(levels.length, (block + 1) * size)
       lead(block, o, q, k, v, levels, fineQuery: fineQuery)
@@ -193,10 +187,6 @@ private struct HierarchicalPast {
 
   private static func rows(_ longest: HierarchicalLevels) -> Int {
     (3 + 2 * longest.top) * longest.blockSize
-  }
-
-  static func floats(_ shape: HeadShape, _ longest: HierarchicalLevels) -> Int {
-    rows(longest) * (shape.keyStride + shape.valueStride)
   }
 
   init(_ shape: HeadShape, _ longest: HierarchicalLevels, _ scratch: inout Scratch) {

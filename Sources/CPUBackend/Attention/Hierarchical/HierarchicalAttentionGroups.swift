@@ -17,13 +17,6 @@ struct HierarchicalGroups {
     fineQuery ? longest.segment : longest.slabRows + longest.highQueryOffset(longest.top + 1)
   }
 
-  static func floats(
-    _ shape: HeadShape, _ longest: HierarchicalLevels, fineQuery: Bool
-  ) -> Int {
-    let rows = rows(longest, fineQuery: fineQuery)
-    return 2 * Scratch.rounded(rows) + rows * shape.valueStride
-  }
-
   init(
     _ shape: HeadShape, _ longest: HierarchicalLevels, fineQuery: Bool, _ scratch: inout Scratch
   ) {

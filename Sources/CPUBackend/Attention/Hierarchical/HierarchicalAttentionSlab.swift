@@ -9,10 +9,6 @@ struct HierarchicalSlab {
   private let keyGradients: UnsafeMutablePointer<Float>  // [rows, padded D]
   private let valueGradients: UnsafeMutablePointer<Float>  // [rows, padded E]
 
-  static func floats(_ shape: HeadShape, _ longest: HierarchicalLevels) -> Int {
-    2 * longest.slabRows * (shape.keyStride + shape.valueStride)
-  }
-
   init(_ shape: HeadShape, _ longest: HierarchicalLevels, _ scratch: inout Scratch) {
     self.shape = shape
     keys = scratch.take(longest.slabRows * shape.keyStride)
@@ -193,10 +189,6 @@ struct HierarchicalHighRows {
 
   private static func rows(_ levels: HierarchicalLevels) -> Int {
     levels.highOffset(levels.top + 1)
-  }
-
-  static func floats(_ shape: HeadShape, _ longest: HierarchicalLevels) -> Int {
-    2 * rows(longest) * (shape.keyStride + shape.valueStride)
   }
 
   init(_ shape: HeadShape, _ longest: HierarchicalLevels, _ scratch: inout Scratch) {

@@ -30,12 +30,14 @@ extension CPUKernels {
     let together = min((heads + 1) / 2, max(1, 256 / shape.keyWidth))
     let grain = length * q.columns < 1 << 16 ? heads : together
     parallelFor(heads, grain: grain) { range in
-      Scratch.with(count: range.count * AttentionRow.floats(shape)) { scratch in
-        withUnsafeTemporaryAllocation(of: AttentionRow.self, capacity: range.count) { rows in
+      withUnsafeTemporaryAllocation(of: AttentionRow.self, capacity: range.count) { rows in
+        Scratch.lend(carving: { scratch in
+          for index in rows.indices {
+            rows.initializeElement(at: index, to: AttentionRow(shape, &scratch))
+          }
+        }) {
           for (index, head) in range.enumerated() {
-            var row = AttentionRow(shape, &scratch)
-            row.reset(query: q.base + head * shape.keyWidth, scale: scale)
-            rows.initializeElement(at: index, to: row)
+            rows[index].reset(query: q.base + head * shape.keyWidth, scale: scale)
           }
           let first = range.lowerBound
           attend(

@@ -17,11 +17,12 @@ extension CPUKernels: YosoKernels {
       "planes must be [\(shape.planeRows), \(widths.keyWidth)]")
     let tasks = AttentionTasks(starts: starts, heads: shape.heads)
     parallelFor(tasks.count) { task in
-      Scratch.with(count: YosoForward.floats(shape, widths, longest: tasks.longest)) { scratch in
-        let head = tasks.head(task)
-        let pass = YosoForward(
+      let head = tasks.head(task)
+      Scratch.lend(carving: { scratch in
+        YosoForward(
           shape, widths, planes: planes, saved: saved, head: head, longest: tasks.longest,
           &scratch)
+      }) { pass in
         for sequence in tasks.group(task) {
           let first = starts[sequence]
           let length = starts[sequence + 1] - first
@@ -51,9 +52,10 @@ extension CPUKernels: YosoKernels {
         && dO.columns == o.columns, "widths of gradients")
     let tasks = AttentionTasks(starts: starts, heads: shape.heads)
     parallelFor(tasks.count) { task in
-      Scratch.with(count: YosoBackward.floats(shape, widths, longest: tasks.longest)) { scratch in
-        let head = tasks.head(task)
-        let pass = YosoBackward(shape, widths, longest: tasks.longest, form: form, &scratch)
+      let head = tasks.head(task)
+      Scratch.lend(carving: { scratch in
+        YosoBackward(shape, widths, longest: tasks.longest, form: form, &scratch)
+      }) { pass in
         for sequence in tasks.group(task) {
           let first = starts[sequence]
           let length = starts[sequence + 1] - first
@@ -76,8 +78,8 @@ extension CPUKernels: YosoKernels {
     precondition(planes.rows == shape.planeRows && planes.columns == x.columns, "shape of planes")
     let saved = View(rows: shape.savedRows, columns: max(x.rows, 1))
     let codes = YosoSaved(saved, shape).codes(head: 0, first: 0)
-    Scratch.with(count: YosoHasher.floats(shape, width: x.columns)) { scratch in
-      YosoHasher(shape, width: x.columns, &scratch).run(
+    Scratch.lend(carving: { YosoHasher(shape, width: x.columns, &$0) }) { hasher in
+      hasher.run(
         x.base, stride: x.stride, rows: x.rows, planes: planes.base, planeStride: planes.stride,
         codes: codes, ofKeys: false)
     }
@@ -114,17 +116,6 @@ private struct YosoForward {
   private let hasher: YosoHasher?
   private let scan: YosoScan?
   private let panel: YosoPanel?
-
-  static func floats(_ shape: YosoShape, _ widths: HeadShape, longest: Int) -> Int {
-    var floats = (longest + max(longest, 16)) * widths.valueStride
-    if shape.isRandom {
-      floats +=
-        YosoHasher.floats(shape, width: widths.keyWidth)
-        + YosoScan.floats(shape, longest: longest, stride: widths.valueStride)
-    }
-    if shape.estimate != .sampled { floats += YosoPanel.floats(widths, longest: longest) }
-    return floats
-  }
 
   init(
     _ shape: YosoShape, _ widths: HeadShape, planes: View?, saved: View, head: Int, longest: Int,
@@ -195,10 +186,6 @@ private struct YosoPanel {
   private let units: UnsafeMutablePointer<Float>  // [16, padded D]
   private let queries: UnsafeMutablePointer<Float>  // [D, 16]
   private let weights: UnsafeMutablePointer<Float>  // [keys, 16]
-
-  static func floats(_ widths: HeadShape, longest: Int) -> Int {
-    (longest + 32) * widths.keyStride + 16 * AttentionTile.keys
-  }
 
   init(_ shape: YosoShape, _ widths: HeadShape, _ longest: Int, _ scratch: inout Scratch) {
     self.shape = shape

@@ -27,17 +27,6 @@ struct YosoBackward {
   private let counts: YosoCounts?
   private let pairs: YosoPairs?
 
-  static func floats(_ shape: YosoShape, _ widths: HeadShape, longest: Int) -> Int {
-    var floats =
-      YosoGradientRows.floats(widths, longest: longest) + YosoBackwardTile.floats(widths)
-    if shape.isRandom {
-      floats +=
-        YosoScan.floats(shape, longest: longest, stride: widths.valueStride)
-        + YosoCounts.floats(shape, longest: longest) + YosoPairs.floats(shape, longest: longest)
-    }
-    return floats
-  }
-
   init(
     _ shape: YosoShape, _ widths: HeadShape, longest: Int, form: YosoBackwardForm?,
     _ scratch: inout Scratch

@@ -17,10 +17,6 @@ struct YosoBackwardTile {
   private let weights: UnsafeMutablePointer<Float>  // [keys, rows], W
   private let slopes: UnsafeMutablePointer<Float>  // [keys, rows], S
 
-  static func floats(_ widths: HeadShape) -> Int {
-    rows * (widths.keyStride + widths.valueStride + 2 * keys)
-  }
-
   init(_ shape: YosoShape, _ all: YosoGradientRows, _ scratch: inout Scratch) {
     self.shape = shape
     self.all = all

@@ -76,10 +76,6 @@ struct YosoHasher {
   private let panel: UnsafeMutablePointer<Float>  // [D, 16]
   private let products: UnsafeMutablePointer<Float>  // [group · bits, 16]
 
-  static func floats(_ shape: YosoShape, width: Int) -> Int {
-    Scratch.rounded(width * 16) + min(group, shape.hashes) * shape.bits * 16
-  }
-
   init(_ shape: YosoShape, width: Int, _ scratch: inout Scratch) {
     self.shape = shape
     self.width = width

@@ -13,18 +13,12 @@ struct YosoCounts {
   /// Queries of one vector of codes.
   private var lanes: Int { 32 / codeBytes }
 
-  static func floats(_ shape: YosoShape, longest: Int) -> Int {
-    let lanes = 32 / shape.codeBytes
-    return (longest + lanes - 1) / lanes * Scratch.rounded(shape.hashes * 8)
-      + Scratch.rounded((longest * shape.hashes * shape.codeBytes + 3) / 4)
-  }
-
   init(_ shape: YosoShape, longest: Int, _ scratch: inout Scratch) {
     hashes = shape.hashes
     codeBytes = shape.codeBytes
     let lanes = 32 / shape.codeBytes
     queries = UnsafeMutableRawPointer(
-      scratch.take((longest + lanes - 1) / lanes * Scratch.rounded(shape.hashes * 8)))
+      scratch.take((longest + lanes - 1) / lanes * shape.hashes * 8))
     keys = UnsafeMutableRawPointer(scratch.take((longest * hashes * codeBytes + 3) / 4))
   }
 

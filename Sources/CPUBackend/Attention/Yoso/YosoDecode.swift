@@ -78,11 +78,8 @@ package struct YosoDecodeState: Sendable {
     recent?.reserve(slot + 1)
     length += 1
     let state = self
-    let floats =
-      2 * widths.keyStride + 2 * widths.valueStride + 32 + shape.hashes * shape.bits * 2 + 64
-      + Scratch.rounded(2 * shape.hashes) + Scratch.rounded(slot + 16)
-    Scratch.with(count: floats + 64) { scratch in
-      let row = YosoDecodeRow(shape, widths, count: slot + 1, &scratch)
+    Scratch.lend(carving: { YosoDecodeRow(state.shape, state.widths, count: slot + 1, &$0) }) {
+      row in
       for head in 0..<shape.heads {
         row.load(
           q: q.base + head * widths.keyWidth, k: k.base + head * widths.keyWidth,
@@ -128,8 +125,7 @@ struct YosoDecodeRow {
     value = scratch.take(widths.valueStride)
     sums = scratch.take(widths.valueStride)
     products = scratch.take(2 * AttentionTile.padded(shape.hashes * shape.bits))
-    let codes = UnsafeMutableRawPointer(scratch.take(2 * shape.hashes))
-    queryCodes = codes.bindMemory(to: Int32.self, capacity: 2 * shape.hashes)
+    queryCodes = scratch.takeIntegers(2 * shape.hashes)
     keyCodes = queryCodes + shape.hashes
     weights = scratch.take(AttentionTile.padded(count))
   }

@@ -28,30 +28,19 @@ struct YosoPairs {
 
   private static func buckets(_ shape: YosoShape) -> Int { 1 << min(shape.bits, bucketBits) }
 
-  static func floats(_ shape: YosoShape, longest: Int) -> Int {
-    let keys = min(block, longest)
-    return Scratch.rounded(shape.hashes * (buckets(shape) + 1))
-      + 2 * Scratch.rounded(shape.hashes * keys) + Scratch.rounded(longest * shape.hashes)
-      + Scratch.rounded(2 * longest) + Scratch.rounded(1 << shape.bits)
-      + 3 * Scratch.rounded(keys + 1)
-  }
-
   init(_ shape: YosoShape, _ all: YosoGradientRows, longest: Int, _ scratch: inout Scratch) {
-    func integers(_ count: Int) -> UnsafeMutablePointer<Int32> {
-      UnsafeMutableRawPointer(scratch.take(count)).bindMemory(to: Int32.self, capacity: count)
-    }
     self.shape = shape
     self.all = all
     self.longest = longest
     blockKeys = min(Self.block, longest)
-    offsets = integers(shape.hashes * (Self.buckets(shape) + 1))
-    members = integers(shape.hashes * blockKeys)
-    codes = integers(shape.hashes * blockKeys)
-    queryCodes = integers(longest * shape.hashes)
-    wide = integers(2 * longest)
-    histogram = integers(1 << shape.bits)
-    counts = integers(blockKeys + 1)
-    list = integers(blockKeys + 1)
+    offsets = scratch.takeIntegers(shape.hashes * (Self.buckets(shape) + 1))
+    members = scratch.takeIntegers(shape.hashes * blockKeys)
+    codes = scratch.takeIntegers(shape.hashes * blockKeys)
+    queryCodes = scratch.takeIntegers(longest * shape.hashes)
+    wide = scratch.takeIntegers(2 * longest)
+    histogram = scratch.takeIntegers(1 << shape.bits)
+    counts = scratch.takeIntegers(blockKeys + 1)
+    list = scratch.takeIntegers(blockKeys + 1)
     factors = scratch.take(blockKeys + 1)
   }
 

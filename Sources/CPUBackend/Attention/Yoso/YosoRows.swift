@@ -86,11 +86,6 @@ struct YosoGradientRows {
   let keyGradients: UnsafeMutablePointer<Float>
   let valueGradients: UnsafeMutablePointer<Float>
 
-  static func floats(_ shape: HeadShape, longest: Int) -> Int {
-    longest * (4 * shape.keyStride + 3 * shape.valueStride) + 2 * Scratch.rounded(longest)
-      + shape.valueStride
-  }
-
   init(_ shape: HeadShape, longest: Int, _ scratch: inout Scratch) {
     self.shape = shape
     queries = scratch.take(longest * shape.keyStride)

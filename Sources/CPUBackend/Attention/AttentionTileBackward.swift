@@ -215,27 +215,3 @@ func foldBiasGradient(
     }
   }
 }
-
-/// `<dO, o>` of strided rows.
-func rowDots(
-  _ dots: UnsafeMutablePointer<Float>, _ dO: UnsafePointer<Float>, strideDO: Int,
-  _ o: UnsafePointer<Float>, strideO: Int, rows: Int, width: Int
-) {
-  let whole = width / 8 * 8
-  for row in 0..<rows {
-    let a = dO + row * strideDO
-    let b = o + row * strideO
-    var lanes = Lanes.zero
-    var column = 0
-    while column < whole {
-      lanes = lanes.addingProduct(CPUBackend.load(a + column), CPUBackend.load(b + column))
-      column += 8
-    }
-    var sum = horizontalSum(lanes)
-    while column < width {
-      sum += a[column] * b[column]
-      column += 1
-    }
-    dots[row] = sum
-  }
-}

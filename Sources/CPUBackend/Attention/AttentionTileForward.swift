@@ -279,36 +279,19 @@ struct AttentionPanel {
 
   /// Writes `o = y / z` and `lse = m + ln z` of the first `rows` rows.
   func finish(
-    o: UnsafeMutablePointer<Float>, stride: Int, lse: UnsafeMutablePointer<Float>, rows: Int
+    o: UnsafeMutablePointer<Float>, stride: Int, lse: UnsafeMutablePointer<Float>,
+    lseStride: Int = 1, rows: Int
   ) {
     for row in 0..<rows {
       writeQuotient(
         o + row * stride, values + row * shape.valueStride, divisor: sum[row],
         width: shape.valueWidth)
-      lse[row] = logSumExp(row)
+      lse[row * lseStride] = logSumExp(row)
     }
   }
 
   /// Natural log of a row's softmax denominator.
   func logSumExp(_ row: Int) -> Float { maximum[row] + log(sum[row]) }
-}
-
-/// Writes `y / divisor`; adding zero turns -0 into +0, the one bit masked terms could leave.
-@inline(__always)
-func writeQuotient(
-  _ o: UnsafeMutablePointer<Float>, _ y: UnsafePointer<Float>, divisor: Float, width: Int
-) {
-  let inverse = 1 / divisor
-  let whole = width / 8 * 8
-  var column = 0
-  while column < whole {
-    store(load(y + column) * inverse + 0, o + column)
-    column += 8
-  }
-  while column < width {
-    o[column] = y[column] * inverse + 0
-    column += 1
-  }
 }
 
 /// Bias table by distance with room for every lane: 16 floats before distance 0, 16 past the end.

@@ -105,39 +105,6 @@ struct AttentionGradients {
   }
 }
 
-/// Copies packed rows, multiplied by `scale`, to rows of a strided matrix.
-func unpackRows(
-  _ destination: UnsafeMutablePointer<Float>, stride: Int, _ source: UnsafePointer<Float>,
-  sourceStride: Int, rows: Int, width: Int, scale: Float
-) {
-  let whole = width / 8 * 8
-  for row in 0..<rows {
-    let from = source + row * sourceStride
-    let to = destination + row * stride
-    var column = 0
-    while column < whole {
-      store(load(from + column) * scale, to + column)
-      column += 8
-    }
-    while column < width {
-      to[column] = from[column] * scale
-      column += 1
-    }
-  }
-}
-
-/// As `unpackRows`, added to what is there.
-func addUnpackedRows(
-  _ destination: UnsafeMutablePointer<Float>, stride: Int, _ source: UnsafePointer<Float>,
-  sourceStride: Int, rows: Int, width: Int, scale: Float
-) {
-  for row in 0..<rows {
-    let from = source + row * sourceStride
-    let to = destination + row * stride
-    for column in 0..<width { to[column] += from[column] * scale }
-  }
-}
-
 /// One row of partial sums per task, added in task order so that threads cannot matter.
 struct PartialSums: Sendable {
   private let sums: View  // [tasks, width]

@@ -153,33 +153,19 @@ struct YosoDecodeRow {
   /// Adds the value to the buckets of the key.
   func insert(_ table: UnsafeMutablePointer<Float>) {
     for hash in 0..<shape.hashes {
-      addRow(
+      addPacked(
         table + ((hash << shape.bits) + Int(keyCodes[hash])) * widths.valueStride, value,
-        stride: widths.valueStride)
+        count: widths.valueStride)
     }
   }
 
   /// Adds the buckets of the query to the sums.
   func gather(_ table: UnsafePointer<Float>) {
     for hash in 0..<shape.hashes {
-      addRow(
+      addPacked(
         sums, table + ((hash << shape.bits) + Int(queryCodes[hash])) * widths.valueStride,
-        stride: widths.valueStride)
+        count: widths.valueStride)
     }
-  }
-}
-
-/// `to += from`.
-@inline(__always)
-private func addRow(
-  _ to: UnsafeMutablePointer<Float>, _ from: UnsafePointer<Float>, stride: Int
-) {
-  var column = 0
-  while column < stride {
-    let (a0, a1) = loadPair(to + column)
-    let (b0, b1) = loadPair(from + column)
-    storePair(a0 + b0, a1 + b1, to + column)
-    column += 16
   }
 }
 
@@ -307,9 +293,9 @@ struct YosoRecent: Sendable {
       let own = codes.base + slot * codes.stride + head * shape.hashes
       let value = values.base + slot * values.stride + head * widths.valueStride
       for hash in 0..<shape.hashes {
-        addRow(
+        addPacked(
           table + ((hash << shape.bits) + Int(own[hash])) * widths.valueStride, value,
-          stride: widths.valueStride)
+          count: widths.valueStride)
       }
     }
   }

@@ -18,22 +18,6 @@ func rowNorm(_ row: UnsafePointer<Float>, stride: Int) -> Float {
   return horizontalSum(a + b).squareRoot()
 }
 
-/// `<a, b>` of two packed rows.
-@inline(__always)
-func rowDot(_ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, stride: Int) -> Float {
-  var first = Lanes.zero
-  var second = Lanes.zero
-  var column = 0
-  while column < stride {
-    let (a0, a1) = loadPair(a + column)
-    let (b0, b1) = loadPair(b + column)
-    first = first.addingProduct(a0, b0)
-    second = second.addingProduct(a1, b1)
-    column += 16
-  }
-  return horizontalSum(first + second)
-}
-
 /// Copies rows into packed rows of unit length; `norms` takes their lengths unless nil.
 func packUnitRows(
   _ destination: UnsafeMutablePointer<Float>, stride: Int, _ source: UnsafePointer<Float>,
@@ -178,7 +162,7 @@ private func projectRow(
     g.update(repeating: 0, count: stride)
     return
   }
-  let dot = Lanes(repeating: -rowDot(g, y, stride: stride))
+  let dot = Lanes(repeating: -rowDot(g, y, count: stride))
   var column = 0
   while column < stride {
     let (g0, g1) = loadPair(g + column)

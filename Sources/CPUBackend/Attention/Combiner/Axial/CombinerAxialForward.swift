@@ -12,11 +12,10 @@ struct CombinerAxialForward {
   private let prefixes: CombinerPrefixSummaries
   private let partials: CombinerPartials
   private let panel: AttentionPanel
-  private let logs: UnsafeMutablePointer<Float>  // [16]
   private let diagonal: CombinerDiagonal
 
   /// Positions of the longest row or column.
-  static func longestLine(_ grid: CombinerGrid) -> Int { max(grid.width, grid.looked) }
+  static func longestLine(_ grid: CombinerGrid) -> Int { max(grid.width, grid.summarised) }
 
   init(
     _ shape: HeadShape, _ longest: CombinerGrid, _ pooling: CombinerShape.Pooling, sides: Bool,
@@ -29,7 +28,6 @@ struct CombinerAxialForward {
     prefixes = CombinerPrefixSummaries(shape, pooling, longest: longestLine, &scratch)
     partials = CombinerPartials(shape, longest, &scratch)
     panel = AttentionPanel(shape, &scratch)
-    logs = scratch.take(16)
     diagonal = CombinerDiagonal(width: longest.width, &scratch)
   }
 
@@ -37,9 +35,9 @@ struct CombinerAxialForward {
     let slots = slots.with(grid)
     diagonal.fill()
     if let sides = slots.sides {
-      for row in 0..<grid.looked { summariseSides(head, row: row, slots, sides) }
+      for row in 0..<grid.summarised { summariseSides(head, row: row, slots, sides) }
     }
-    if grid.looked > 0 {
+    if grid.summarised > 0 {
       for column in 0..<grid.width { self.column(head, column: column, slots) }
     }
     for row in 0..<grid.rows { self.row(head, row: row, slots) }
@@ -58,8 +56,8 @@ struct CombinerAxialForward {
   /// The regions of a column, then the raw column above and the side regions for its queries.
   private func column(_ head: CombinerHead, column: Int, _ slots: CombinerAxialSlots) {
     let grid = slots.grid
-    head.pack(line, position: column, step: grid.width, rows: grid.looked)
-    if grid.width > 1 { prefixes.forward(slots.column(column), line, count: grid.looked) }
+    head.pack(line, position: column, step: grid.width, rows: grid.summarised)
+    if grid.width > 1 { prefixes.forward(slots.column(column), line, count: grid.summarised) }
     let readers = grid.readers(column: column)
     var reader = 0
     while reader < readers {
@@ -121,16 +119,8 @@ struct CombinerAxialForward {
           valueRows: slots.columnValues + first * shape.valueStride, count: grid.width,
           bias: diagonal.lanes(column: column), mask: .none, rows: rows)
       }
-      head.finish(panel, position: position, step: 1, rows: rows, logs: logs)
+      head.finish(panel, position: position, step: 1, rows: rows)
       column += rows
     }
-  }
-}
-
-extension CombinerHead {
-  /// Packs queries (times the scale), keys and values `position`, `position + step` and so on.
-  func pack(_ line: CombinerLine, position: Int, step: Int, rows: Int) {
-    packQueries(line.queries, position: position, step: step, rows: rows)
-    pack(keys: line.keys, values: line.values, position: position, step: step, rows: rows)
   }
 }

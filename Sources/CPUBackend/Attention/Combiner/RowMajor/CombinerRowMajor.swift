@@ -1,5 +1,47 @@
 import Tensor
 
+/// Row-major Combiner attention: own row directly, every earlier row as its summary for the column.
+///
+///     P_t = softmax(scale · Q_t K_tᵀ)      S_t = P_t V_t      A_t = P_t K_t, K_t or a projection
+///     o_(r,c) = softmax over [own row, causal; A_(t,c), t < r] of [V; S_(t,c)]
+///
+/// The released code of Ren and others (2021) calls it axial row-major. Work per token is about
+/// 7/4 m + L/(2 m) pairs with `wsum`.
+enum CombinerRowMajor: CombinerPass {
+  static func runForward(_ views: CombinerViews) {
+    if let projection = views.projection {
+      CombinerProjectedPass(views, projection).forward()
+      return
+    }
+    let longest = CombinerGrid(longestOf: views)
+    views.forEachHead(carving: {
+      CombinerRowMajorForward(views.widths, views.shape.address, longest, &$0)
+    }) { pass, head in
+      pass.run(
+        head, CombinerGrid(length: head.length, width: longest.width), projected: nil)
+    }
+  }
+
+  static func runBackward(_ views: CombinerViews, _ gradients: CombinerViewGradients) {
+    if let projection = views.projection {
+      CombinerProjectedPass(views, projection).backward(gradients)
+      return
+    }
+    let longest = CombinerGrid(longestOf: views)
+    views.forEachHead(carving: {
+      CombinerRowMajorBackward(views.widths, views.shape.address, longest, &$0)
+    }) { pass, head in
+      gradients.pack(pass.all, views, head, range: 0..<head.length)
+      pass.run(head, CombinerGrid(length: head.length, width: longest.width))
+      gradients.write(pass.all, head, range: 0..<head.length)
+    }
+  }
+
+  static func makeState(_ shape: CombinerShape, _ head: HeadShape) -> any CombinerPatternState {
+    CombinerRowMajorState(shape, head)
+  }
+}
+
 /// Forward pass of row-major Combiner attention over one sequence and head.
 ///
 /// Two sweeps. Along the rows: their summaries, and the queries' own row, causal. Along the
@@ -15,7 +57,6 @@ struct CombinerRowMajorForward {
   private let slots: CombinerColumnSlots
   private let partials: CombinerPartials
   private let panel: AttentionPanel
-  private let logs: UnsafeMutablePointer<Float>  // [16]
 
   init(
     _ shape: HeadShape, _ address: CombinerShape.Address, _ longest: CombinerGrid,
@@ -29,7 +70,6 @@ struct CombinerRowMajorForward {
     slots = CombinerColumnSlots(shape, longest, &scratch)
     partials = CombinerPartials(shape, longest, &scratch)
     panel = AttentionPanel(shape, &scratch)
-    logs = scratch.take(16)
   }
 
   /// Attends; with `projected` the summaries and their addresses are taken from there.
@@ -41,7 +81,7 @@ struct CombinerRowMajorForward {
       head.pack(
         keys: rowKeys, values: rowValues, position: position, step: 1,
         rows: grid.count(row: row))
-      if row < grid.looked && projected == nil { summarise(head, row: row, slots) }
+      if row < grid.summarised && projected == nil { summarise(head, row: row, slots) }
       attendRow(head, grid, row: row)
     }
     for column in 0..<grid.width { attendColumn(head, grid, column: column, slots) }
@@ -52,12 +92,12 @@ struct CombinerRowMajorForward {
     _ head: CombinerHead, _ grid: CombinerGrid, into rows: UnsafeMutablePointer<Float>, stride: Int
   ) {
     let slots = slots.with(grid)
-    for row in 0..<grid.looked {
+    for row in 0..<grid.summarised {
       head.pack(
         keys: rowKeys, values: rowValues, position: row * grid.width, step: 1, rows: grid.width)
       summarise(head, row: row, slots)
     }
-    for row in 0..<grid.looked {
+    for row in 0..<grid.summarised {
       for column in 0..<grid.width {
         let to = rows + (row * grid.width + column) * stride
         to.update(from: slots.value(column: column, row: row), count: shape.valueWidth)
@@ -87,7 +127,7 @@ struct CombinerRowMajorForward {
         keys: rowKeys, valueRows: rowValues, count: column + rows, bias: .none,
         mask: .causal(offset: column), rows: rows)
       if row == 0 {
-        head.finish(panel, position: position, step: 1, rows: rows, logs: logs)
+        head.finish(panel, position: position, step: 1, rows: rows)
       } else {
         partials.save(panel, place: column * grid.rows + row, step: grid.rows, rows: rows)
       }
@@ -110,7 +150,7 @@ struct CombinerRowMajorForward {
       panel.attend(
         keys: slots.key(column: column, row: 0), valueRows: slots.value(column: column, row: 0),
         count: reader + rows, bias: .none, mask: .causal(offset: reader), rows: rows)
-      head.finish(panel, position: position, step: grid.width, rows: rows, logs: logs)
+      head.finish(panel, position: position, step: grid.width, rows: rows)
       reader += rows
     }
   }

@@ -74,8 +74,7 @@ private struct CombinerFixedForward {
       panel.attend(
         keys: keys, valueRows: values, count: row + rows, bias: .none, mask: .causal(offset: row),
         rows: rows)
-      panel.finish(
-        o: head.o[position], stride: head.o.stride, lse: head.lse + position, rows: rows)
+      head.finish(panel, position: position, step: 1, rows: rows)
     }
   }
 

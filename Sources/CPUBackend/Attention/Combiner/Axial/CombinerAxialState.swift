@@ -113,7 +113,7 @@ private struct CombinerAxialStep {
   private let query: UnsafeMutablePointer<Float>  // [padded D], times the scale
   private let pooled: UnsafeMutablePointer<Float>  // [padded D]
   let diagonal: CombinerDiagonal
-  private var asking: AttentionRow
+  private var attention: AttentionRow
   private var past: UnsafeMutablePointer<Float>
   private var own: UnsafeMutablePointer<Float>
 
@@ -124,7 +124,7 @@ private struct CombinerAxialStep {
     query = scratch.take(layout.head.keyStride)
     pooled = scratch.take(layout.head.keyStride)
     diagonal = CombinerDiagonal(width: layout.shape.segment, &scratch)
-    asking = AttentionRow(layout.head, &scratch)
+    attention = AttentionRow(layout.head, &scratch)
     past = query
     own = query
   }
@@ -156,7 +156,7 @@ private struct CombinerAxialStep {
   /// Own column, side regions, own row, column regions: the order of the forward pass.
   mutating func attend(_ o: UnsafeMutablePointer<Float>) {
     let head = layout.head
-    asking.reset(query: query, scale: 1)
+    attention.reset(query: query, scale: 1)
     if row > 0 { attendColumn(kind: 0, count: row) }
     if row > 0 && layout.sides {
       if column > 0 { attendColumn(kind: 1, count: row) }
@@ -172,7 +172,7 @@ private struct CombinerAxialStep {
         own + layout.regionValues(parity: row % 2), head.valueStride,
         count: layout.shape.segment, bias: UnsafePointer(diagonal.table))
     }
-    asking.finish(o)
+    attention.finish(o)
   }
 
   /// The first `count` rows of the position's column.
@@ -187,7 +187,7 @@ private struct CombinerAxialStep {
     _ keys: UnsafePointer<Float>, _ keyStride: Int, _ values: UnsafePointer<Float>,
     _ valueStride: Int, count: Int, bias: UnsafePointer<Float>?
   ) {
-    asking.attend(
+    attention.attend(
       keys: keys, keyStride: keyStride, valueRows: values, valueStride: valueStride,
       valuesArePacked: true, count: count, bias: bias, distance: column,
       last: layout.shape.segment, offset: 0)
@@ -203,11 +203,11 @@ private struct CombinerAxialStep {
     extend(
       own + layout.keyPool(column), by: key,
       to: own + layout.regionKeys(parity: parity) + column * head.keyStride)
-    asking.reset(query: pooled, scale: 1)
+    attention.reset(query: pooled, scale: 1)
     attendColumn(kind: 0, count: row + 1)
     writeSummary(
-      own + layout.regionValues(parity: parity) + column * head.valueStride, asking.values,
-      divisor: asking.sum, count: head.valueStride)
+      own + layout.regionValues(parity: parity) + column * head.valueStride, attention.values,
+      divisor: attention.sum, count: head.valueStride)
   }
 
   /// One more row of a running pool, and the pool it makes; the steps of `CombinerPrefixPooling`.

@@ -1,38 +1,5 @@
 import Tensor
 
-/// Dyadic blocks: a query meets itself, and as one key each the blocks of its position's binary
-/// expansion.
-///
-/// Block b of level l is positions b·2^l ..< (b+1)·2^l. Query i reads level l where bit l of i is
-/// set, and there block (i >> l) - 1, always an even one. For the 16 queries of a panel that means
-///
-///     their own 16 keys           itself, and for odd queries the key before, a block of level 0
-///     7 blocks inside the panel   levels 1, 2 and 3, behind the same mask in every panel
-///     a few shared blocks         levels from 4 on, one for every set bit of i >> 4, seen by all
-///
-/// so a panel is one dense product with 23 keys and the shared ones.
-enum CombinerLogSparse: CombinerPass {
-  static func runForward(_ views: CombinerViews) {
-    views.forEachHead(carving: {
-      CombinerLogSparseForward(views.widths, longest: views.tasks.longest, &$0)
-    }) { pass, head in pass.run(head, views.shape.pooling) }
-  }
-
-  static func runBackward(_ views: CombinerViews, _ gradients: CombinerViewGradients) {
-    views.forEachHead(carving: {
-      CombinerLogSparseBackward(views.widths, longest: views.tasks.longest, &$0)
-    }) { pass, head in
-      gradients.pack(pass.rows, views, head, range: 0..<head.length)
-      pass.run(length: head.length, views.shape.pooling)
-      gradients.write(pass.rows, head, range: 0..<head.length)
-    }
-  }
-
-  static func makeState(_ shape: CombinerShape, _ head: HeadShape) -> any CombinerPatternState {
-    CombinerLogSparseState(shape, head)
-  }
-}
-
 /// Complete blocks of every level of a sequence.
 struct DyadicBlocks {
   let length: Int
@@ -219,49 +186,5 @@ struct DyadicPanel {
     blocks.inside(panel: panel) { take($0) }
     blocks.shared(panel: panel) { take($0) }
     return row
-  }
-}
-
-/// Forward pass over one sequence and head.
-private struct CombinerLogSparseForward {
-  let widths: HeadShape
-  let panel: AttentionPanel
-  let summary: CombinerSummary
-  let pyramid: DyadicPyramid
-  let gathered: DyadicPanel
-  let queries: UnsafeMutablePointer<Float>  // [L, padded D], times the scale
-  let keys: UnsafeMutablePointer<Float>  // [L, padded D]
-  let values: UnsafeMutablePointer<Float>  // [L, padded E]
-
-  init(_ widths: HeadShape, longest: Int, _ scratch: inout Scratch) {
-    self.widths = widths
-    panel = AttentionPanel(widths, &scratch)
-    summary = CombinerSummary(widths, longest: longest, &scratch)
-    pyramid = DyadicPyramid(widths, longest: longest, &scratch)
-    gathered = DyadicPanel(widths, &scratch)
-    queries = scratch.take(longest * widths.keyStride)
-    keys = scratch.take(longest * widths.keyStride)
-    values = scratch.take(longest * widths.valueStride)
-  }
-
-  func run(_ head: CombinerHead, _ pooling: CombinerShape.Pooling) {
-    let length = head.length
-    head.packQueries(queries, position: 0, step: 1, rows: length)
-    head.pack(keys: keys, values: values, position: 0, step: 1, rows: length)
-    let blocks = DyadicBlocks(length: length)
-    pyramid.build(blocks, queries: queries, keys: keys, values: values, pooling, summary)
-    for index in 0..<(length + 15) / 16 {
-      let row = 16 * index
-      let rows = min(16, length - row)
-      let count = gathered.gather(index, blocks, pyramid, keys: keys, values: values)
-      packTransposed(
-        panel.queries, queries + row * widths.keyStride, sourceStride: widths.keyStride,
-        rows: rows, width: widths.keyWidth)
-      panel.reset()
-      panel.attend(
-        keys: gathered.keys, valueRows: gathered.values, count: count, bias: .none,
-        mask: gathered.mask, rows: rows)
-      panel.finish(o: head.o[row], stride: head.o.stride, lse: head.lse + row, rows: rows)
-    }
   }
 }

@@ -11,11 +11,11 @@ struct CombinerRowMajorBackward {
   private let summaries: CombinerRowSummaries
   private let slots: CombinerColumnSlots
   private let slotGradients: CombinerColumnSlots
-  private let rowLse: UnsafeMutablePointer<Float>  // [looked rows, m]
+  private let rowLse: UnsafeMutablePointer<Float>  // [summarised rows, m]
   private let tile: AttentionBackwardTile
   private let columnTile: CombinerColumnTile
   private let wideTile: AttentionBackwardTile
-  private let wide: CombinerWideRow
+  private let wide: CombinerRowSummaryGradients
 
   init(
     _ shape: HeadShape, _ address: CombinerShape.Address, _ longest: CombinerGrid,
@@ -27,11 +27,11 @@ struct CombinerRowMajorBackward {
     summaries = CombinerRowSummaries(shape, address, width: longest.width, &scratch)
     slots = CombinerColumnSlots(shape, longest, &scratch)
     slotGradients = CombinerColumnSlots(shape, longest, &scratch)
-    rowLse = scratch.take(longest.looked * longest.width)
+    rowLse = scratch.take(longest.summarised * longest.width)
     tile = AttentionBackwardTile(shape, &scratch)
     columnTile = CombinerColumnTile(shape, &scratch)
     wideTile = AttentionBackwardTile(summaries.wide, &scratch)
-    wide = CombinerWideRow(summaries.wide, width: longest.width, &scratch)
+    wide = CombinerRowSummaryGradients(summaries.wide, width: longest.width, &scratch)
   }
 
   /// The whole pass for addresses made inside the head; `all` is packed.
@@ -40,7 +40,7 @@ struct CombinerRowMajorBackward {
     let gradients = slotGradients.with(grid)
     summarise(head, grid, slots)
     joint(grid, slots, gradients)
-    for row in 0..<grid.looked { backwardRow(grid, row: row, slots, gradients) }
+    for row in 0..<grid.summarised { backwardRow(grid, row: row, slots, gradients) }
   }
 
   /// The joint softmax alone, with addresses of a projection; leaves the gradients of both.
@@ -62,11 +62,11 @@ struct CombinerRowMajorBackward {
     let gradients = slotGradients.with(grid)
     summarise(head, grid, slots)
     dProjected.loadSummaries(gradients)
-    for row in 0..<grid.looked { backwardRow(grid, row: row, slots, gradients) }
+    for row in 0..<grid.summarised { backwardRow(grid, row: row, slots, gradients) }
   }
 
   private func summarise(_ head: CombinerHead, _ grid: CombinerGrid, _ slots: CombinerColumnSlots) {
-    for row in 0..<grid.looked {
+    for row in 0..<grid.summarised {
       let position = row * grid.width
       summaries.forward(
         CombinerRowSummaries.Destination(
@@ -84,7 +84,7 @@ struct CombinerRowMajorBackward {
   ) {
     gradients.clear()
     for row in 0..<grid.rows {
-      combinerRowBackward(all, tile, first: row * grid.width, count: grid.count(row: row))
+      ownRow(first: row * grid.width, count: grid.count(row: row))
     }
     for column in 0..<grid.width {
       let readers = grid.readers(column: column)
@@ -100,6 +100,18 @@ struct CombinerRowMajorBackward {
         columnTile.scatter(all, position: position, step: grid.width, count: count)
         reader += count
       }
+    }
+  }
+
+  /// `count` positions from `first` on: causal attention of the row to itself.
+  private func ownRow(first: Int, count: Int) {
+    for column in stride(from: 0, to: count, by: AttentionTile.backwardRows) {
+      let rows = all.rows(
+        from: first + column, count: min(AttentionTile.backwardRows, count - column))
+      tile.load(rows)
+      tile.accumulate(
+        rows, all.range(from: first, count: column + rows.count), bias: .none,
+        mask: .causal(offset: column))
     }
   }
 
@@ -145,21 +157,5 @@ struct CombinerRowMajorBackward {
           count: shape.keyStride)
       }
     }
-  }
-}
-
-/// Own row of `count` queries from `first` on: causal attention of the row to itself.
-func combinerRowBackward(
-  _ all: AttentionGradients, _ tile: AttentionBackwardTile, first: Int, count: Int
-) {
-  var column = 0
-  while column < count {
-    let rows = all.rows(
-      from: first + column, count: min(AttentionTile.backwardRows, count - column))
-    tile.load(rows)
-    tile.accumulate(
-      rows, all.range(from: first, count: column + rows.count), bias: .none,
-      mask: .causal(offset: column))
-    column += rows.count
   }
 }

@@ -58,21 +58,6 @@ struct CombinerFixedBackward {
   }
 }
 
-extension AttentionGradients {
-  /// Packed rows of a region.
-  func region(from row: Int, count: Int) -> CombinerSummary.Region {
-    CombinerSummary.Region(
-      count: count, keys: keys + row * shape.keyStride, keyStride: shape.keyStride,
-      values: values + row * shape.valueStride, valueStride: shape.valueStride)
-  }
-
-  /// Gradients of a region's rows.
-  func regionGradients(from row: Int) -> CombinerSummary.RegionGradients {
-    CombinerSummary.RegionGradients(
-      keys: keyGradients + row * shape.keyStride, values: valueGradients + row * shape.valueStride)
-  }
-}
-
 /// Summaries of consecutive regions and their gradients, packed rows.
 struct CombinerSlots {
   private let head: HeadShape

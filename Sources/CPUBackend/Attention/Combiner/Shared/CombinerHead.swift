@@ -59,12 +59,9 @@ struct CombinerHead {
       rows: rows, width: shape.keyWidth, scale: scale)
   }
 
-  /// Writes the finished rows of a panel; `logs` holds 16 floats.
-  func finish(
-    _ panel: AttentionPanel, position: Int, step: Int, rows: Int, logs: UnsafeMutablePointer<Float>
-  ) {
+  /// Writes the finished rows of a panel.
+  func finish(_ panel: AttentionPanel, position: Int, step: Int, rows: Int) {
     panel.finish(
-      o: o[position], stride: step * o.stride, lse: logs, rows: rows)
-    for row in 0..<rows { lse[position + row * step] = logs[row] }
+      o: o[position], stride: step * o.stride, lse: lse + position, lseStride: step, rows: rows)
   }
 }

@@ -88,7 +88,7 @@ struct CombinerProjectedSlots {
       packRows(
         slots.key(column: column, row: 0), stride: shape.keyStride,
         addresses + column * addressStride, sourceStride: grid.width * addressStride,
-        rows: grid.looked, width: shape.keyWidth)
+        rows: grid.summarised, width: shape.keyWidth)
     }
     loadSummaries(slots)
   }
@@ -100,14 +100,14 @@ struct CombinerProjectedSlots {
       packRows(
         slots.value(column: column, row: 0), stride: shape.valueStride,
         summaries + column * summaryStride, sourceStride: grid.width * summaryStride,
-        rows: grid.looked, width: shape.valueWidth)
+        rows: grid.summarised, width: shape.valueWidth)
     }
   }
 
   /// Writes both back.
   func store(_ slots: CombinerColumnSlots) {
     let grid = slots.grid
-    for row in 0..<grid.looked {
+    for row in 0..<grid.summarised {
       for column in 0..<grid.width {
         let position = row * grid.width + column
         (addresses + position * addressStride).update(

@@ -38,15 +38,15 @@ struct CombinerRowMajorState: CombinerPatternState {
         guard let own = own.baseAddress else { return }
         let past = slots.baseAddress ?? own
         let step = CombinerRowMajorStep(shape, head, row: row, column: column)
-        Scratch.lend(carving: { AttentionRow(head, &$0) }) { asking in
-          var asking = asking
+        Scratch.lend(carving: { AttentionRow(head, &$0) }) { attention in
+          var attention = attention
           for index in 0..<shape.heads {
             let own = own + index * ownFloats
             step.push(
               own, q: q.base + index * head.keyWidth, k: k.base + index * head.keyWidth,
               v: v.base + index * head.valueWidth)
-            step.attend(&asking, own: own, slots: past + index * slotFloats)
-            asking.finish(o.base + index * head.valueWidth)
+            step.attend(&attention, own: own, slots: past + index * slotFloats)
+            attention.finish(o.base + index * head.valueWidth)
           }
         }
       }
@@ -114,15 +114,15 @@ private struct CombinerRowMajorStep {
 
   /// Own row, then the column's slots of the rows above; `slots` is this head's first row.
   func attend(
-    _ asking: inout AttentionRow, own: UnsafePointer<Float>, slots: UnsafePointer<Float>
+    _ attention: inout AttentionRow, own: UnsafePointer<Float>, slots: UnsafePointer<Float>
   ) {
-    asking.reset(query: own + column * head.keyStride, scale: shape.scale)
-    asking.attend(
+    attention.reset(query: own + column * head.keyStride, scale: shape.scale)
+    attention.attend(
       keys: own + keys, keyStride: head.keyStride, valueRows: own + values,
       valueStride: head.valueStride, valuesArePacked: true, count: column + 1, bias: nil,
       distance: 0, last: 0, offset: 0)
     let stride = shape.heads * shape.segment * (head.keyStride + head.valueStride)
-    asking.attend(
+    attention.attend(
       keys: slots + column * head.keyStride, keyStride: stride,
       valueRows: slots + shape.segment * head.keyStride + column * head.valueStride,
       valueStride: stride, valuesArePacked: true, count: row, bias: nil, distance: 0, last: 0,

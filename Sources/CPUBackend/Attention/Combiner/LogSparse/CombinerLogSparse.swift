@@ -1,10 +1,87 @@
 import Tensor
 
+/// Dyadic blocks: a query meets itself, and as one key each the blocks of its position's binary
+/// expansion.
+///
+/// Block b of level l is positions b·2^l ..< (b+1)·2^l. Query i reads level l where bit l of i is
+/// set, and there block (i >> l) - 1, always an even one. For the 16 queries of a panel that means
+///
+///     their own 16 keys           itself, and for odd queries the key before, a block of level 0
+///     7 blocks inside the panel   levels 1, 2 and 3, behind the same mask in every panel
+///     a few shared blocks         levels from 4 on, one for every set bit of i >> 4, seen by all
+///
+/// so a panel is one dense product with 23 keys and the shared ones.
+enum CombinerLogSparse: CombinerPass {
+  static func runForward(_ views: CombinerViews) {
+    views.forEachHead(carving: {
+      CombinerLogSparseForward(views.widths, longest: views.tasks.longest, &$0)
+    }) { pass, head in pass.run(head, views.shape.pooling) }
+  }
+
+  static func runBackward(_ views: CombinerViews, _ gradients: CombinerViewGradients) {
+    views.forEachHead(carving: {
+      CombinerLogSparseBackward(views.widths, longest: views.tasks.longest, &$0)
+    }) { pass, head in
+      gradients.pack(pass.rows, views, head, range: 0..<head.length)
+      pass.run(length: head.length, views.shape.pooling)
+      gradients.write(pass.rows, head, range: 0..<head.length)
+    }
+  }
+
+  static func makeState(_ shape: CombinerShape, _ head: HeadShape) -> any CombinerPatternState {
+    CombinerLogSparseState(shape, head)
+  }
+}
+
+/// Forward pass over one sequence and head.
+private struct CombinerLogSparseForward {
+  let widths: HeadShape
+  let panel: AttentionPanel
+  let summary: CombinerSummary
+  let pyramid: DyadicPyramid
+  let gathered: DyadicPanel
+  let queries: UnsafeMutablePointer<Float>  // [L, padded D], times the scale
+  let keys: UnsafeMutablePointer<Float>  // [L, padded D]
+  let values: UnsafeMutablePointer<Float>  // [L, padded E]
+
+  init(_ widths: HeadShape, longest: Int, _ scratch: inout Scratch) {
+    self.widths = widths
+    panel = AttentionPanel(widths, &scratch)
+    summary = CombinerSummary(widths, longest: longest, &scratch)
+    pyramid = DyadicPyramid(widths, longest: longest, &scratch)
+    gathered = DyadicPanel(widths, &scratch)
+    queries = scratch.take(longest * widths.keyStride)
+    keys = scratch.take(longest * widths.keyStride)
+    values = scratch.take(longest * widths.valueStride)
+  }
+
+  func run(_ head: CombinerHead, _ pooling: CombinerShape.Pooling) {
+    let length = head.length
+    head.packQueries(queries, position: 0, step: 1, rows: length)
+    head.pack(keys: keys, values: values, position: 0, step: 1, rows: length)
+    let blocks = DyadicBlocks(length: length)
+    pyramid.build(blocks, queries: queries, keys: keys, values: values, pooling, summary)
+    for index in 0..<(length + 15) / 16 {
+      let row = 16 * index
+      let rows = min(16, length - row)
+      let count = gathered.gather(index, blocks, pyramid, keys: keys, values: values)
+      packTransposed(
+        panel.queries, queries + row * widths.keyStride, sourceStride: widths.keyStride,
+        rows: rows, width: widths.keyWidth)
+      panel.reset()
+      panel.attend(
+        keys: gathered.keys, valueRows: gathered.values, count: count, bias: .none,
+        mask: gathered.mask, rows: rows)
+      head.finish(panel, position: row, step: 1, rows: rows)
+    }
+  }
+}
+
 /// Backward pass of dyadic blocks over one sequence and head.
 ///
 /// All queries first; then the levels from the top down, each block handing the gradient of its
 /// value to its tokens and those of its pools to its two halves.
-struct CombinerLogSparseBackward {
+private struct CombinerLogSparseBackward {
   let rows: AttentionGradients
   private let head: HeadShape
   private let tile: AttentionBackwardTile
@@ -53,17 +130,17 @@ struct CombinerLogSparseBackward {
         count: count, keys: gathered.keys, values: gathered.values, keyGradients: keyGradients,
         valueGradients: valueGradients), bias: .none, mask: gathered.mask)
     let (keyStride, valueStride) = (head.keyStride, head.valueStride)
-    addFloats(
+    addPacked(
       rows.keyGradients + 16 * panel * keyStride, keyGradients, count: queries.count * keyStride)
-    addFloats(
+    addPacked(
       rows.valueGradients + 16 * panel * valueStride, valueGradients,
       count: queries.count * valueStride)
     var row = 16
     func give(_ block: Int?) {
       if let block {
-        addFloats(
+        addPacked(
           gradients.keys + block * keyStride, keyGradients + row * keyStride, count: keyStride)
-        addFloats(
+        addPacked(
           gradients.values + block * valueStride, valueGradients + row * valueStride,
           count: valueStride)
       }
@@ -102,18 +179,5 @@ struct CombinerLogSparseBackward {
         dChildKeys + left, dChildKeys + right, gradients.keys + row * stride, childKeys + left,
         childKeys + right, width: stride, pooling)
     }
-  }
-}
-
-/// `y += x`; the count is a multiple of 16.
-private func addFloats(
-  _ y: UnsafeMutablePointer<Float>, _ x: UnsafePointer<Float>, count: Int
-) {
-  var index = 0
-  while index < count {
-    let (x0, x1) = loadPair(x + index)
-    let (y0, y1) = loadPair(y + index)
-    storePair(y0 + x0, y1 + x1, y + index)
-    index += 16
   }
 }

@@ -41,14 +41,14 @@ struct CombinerAxialBackward {
     let gradients = slotGradients.with(grid)
     gradients.clear()
     diagonal.fill()
-    for row in 0..<grid.looked { summariseSides(row: row, slots) }
-    if grid.looked > 0 {
+    for row in 0..<grid.summarised { summariseSides(row: row, slots) }
+    if grid.summarised > 0 {
       for column in 0..<grid.width { self.column(column, slots, gradients) }
     }
     for row in 0..<grid.rows { self.row(row, slots, gradients) }
     if grid.width == 1 { return }
     for column in 0..<grid.width { columnRegions(column, slots, gradients) }
-    for row in 0..<grid.looked { sideRegions(row: row, slots, gradients) }
+    for row in 0..<grid.summarised { sideRegions(row: row, slots, gradients) }
   }
 
   private var rows: CombinerLine {
@@ -75,37 +75,37 @@ struct CombinerAxialBackward {
     _ column: Int, _ slots: CombinerAxialSlots, _ gradients: CombinerAxialSlots
   ) {
     let grid = slots.grid
-    line.gather(rows, from: column, step: grid.width, count: grid.looked)
+    line.gather(rows, from: column, step: grid.width, count: grid.summarised)
     if grid.width > 1 {
-      prefixes.summaries.forward(slots.column(column), line, count: grid.looked)
+      prefixes.summaries.forward(slots.column(column), line, count: grid.summarised)
     }
-    lineGradients.clear(count: grid.looked)
+    lineGradients.clear(count: grid.summarised)
     let readers = grid.readers(column: column)
     var reader = 0
     while reader < readers {
       let count = min(AttentionTile.backwardRows, readers - reader)
       let position = (reader + 1) * grid.width + column
-      let asking = columnTile.gather(all, position: position, step: grid.width, count: count)
+      let queries = columnTile.gather(all, position: position, step: grid.width, count: count)
       let mask = LaneMask.causal(offset: reader)
       let seen = reader + count
-      tile.load(asking)
-      tile.accumulate(asking, line.range(lineGradients, count: seen), bias: .none, mask: mask)
+      tile.load(queries)
+      tile.accumulate(queries, line.range(lineGradients, count: seen), bias: .none, mask: mask)
       if let sides = slots.sides, let dSides = gradients.sides {
         if column > 0 {
           tile.accumulate(
-            asking, sides.left.range(dSides.left, column: column, count: seen), bias: .none,
+            queries, sides.left.range(dSides.left, column: column, count: seen), bias: .none,
             mask: mask)
         }
         if column < grid.width - 1 {
           tile.accumulate(
-            asking, sides.right.range(dSides.right, column: column, count: seen), bias: .none,
+            queries, sides.right.range(dSides.right, column: column, count: seen), bias: .none,
             mask: mask)
         }
       }
       columnTile.scatter(all, position: position, step: grid.width, count: count)
       reader += count
     }
-    lineGradients.scatter(to: rowGradients, from: column, step: grid.width, count: grid.looked)
+    lineGradients.scatter(to: rowGradients, from: column, step: grid.width, count: grid.summarised)
   }
 
   /// The joint softmax of a row's queries with their own row and the column regions.
@@ -117,18 +117,18 @@ struct CombinerAxialBackward {
     let count = grid.count(row: row)
     var column = 0
     while column < count {
-      let asking = all.rows(
+      let queries = all.rows(
         from: first + column, count: min(AttentionTile.backwardRows, count - column))
-      tile.load(asking)
+      tile.load(queries)
       tile.accumulate(
-        asking, all.range(from: first, count: column + asking.count), bias: .none,
+        queries, all.range(from: first, count: column + queries.count), bias: .none,
         mask: .causal(offset: column))
       if row > 0 && grid.width > 1 {
         tile.accumulate(
-          asking, slots.columnRange(gradients, row: row), bias: diagonal.lanes(column: column),
+          queries, slots.columnRange(gradients, row: row), bias: diagonal.lanes(column: column),
           mask: .none)
       }
-      column += asking.count
+      column += queries.count
     }
   }
 
@@ -136,12 +136,12 @@ struct CombinerAxialBackward {
     _ column: Int, _ slots: CombinerAxialSlots, _ gradients: CombinerAxialSlots
   ) {
     let grid = slots.grid
-    line.gather(rows, from: column, step: grid.width, count: grid.looked)
-    lineGradients.clear(count: grid.looked)
+    line.gather(rows, from: column, step: grid.width, count: grid.summarised)
+    lineGradients.clear(count: grid.summarised)
     prefixes.backward(
-      lineGradients, line, slots.column(column), gradients.column(column), count: grid.looked,
+      lineGradients, line, slots.column(column), gradients.column(column), count: grid.summarised,
       lateTies: false)
-    lineGradients.scatter(to: rowGradients, from: column, step: grid.width, count: grid.looked)
+    lineGradients.scatter(to: rowGradients, from: column, step: grid.width, count: grid.summarised)
   }
 
   private func sideRegions(

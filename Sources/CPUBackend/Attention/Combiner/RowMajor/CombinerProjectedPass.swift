@@ -20,7 +20,7 @@ struct CombinerProjectedPass {
       rows.append(count)
       let length = views.starts[sequence + 1] - views.starts[sequence]
       let grid = CombinerGrid(length: length, width: longest.width)
-      count += grid.looked * grid.width
+      count += grid.summarised * grid.width
     }
     self.rows = rows
     self.count = count
@@ -64,7 +64,7 @@ struct CombinerProjectedPass {
 
   /// Summaries of all heads, then addresses.
   private func project(_ all: CombinerProjectionRows) {
-    forEachLooked { sequence, count in
+    forEachSummarised { sequence, count in
       all.input.rows(rows[sequence]..<rows[sequence] + count).copy(
         from: projection.input.rows(views.starts[sequence]..<views.starts[sequence] + count))
     }
@@ -77,14 +77,14 @@ struct CombinerProjectedPass {
 
   private func scatter(_ dInput: View, to all: View) {
     all.rows(0..<(views.starts.last ?? 0)).fill(0)
-    forEachLooked { sequence, count in
+    forEachSummarised { sequence, count in
       all.rows(views.starts[sequence]..<views.starts[sequence] + count).copy(
         from: dInput.rows(rows[sequence]..<rows[sequence] + count))
     }
   }
 
   /// Sequences with summarised positions, and how many.
-  private func forEachLooked(_ body: (_ sequence: Int, _ count: Int) -> Void) {
+  private func forEachSummarised(_ body: (_ sequence: Int, _ count: Int) -> Void) {
     for sequence in rows.indices {
       let next = sequence + 1 < rows.count ? rows[sequence + 1] : count
       if next > rows[sequence] { body(sequence, next - rows[sequence]) }

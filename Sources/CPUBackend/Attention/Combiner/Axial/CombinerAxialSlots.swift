@@ -2,25 +2,25 @@ import Tensor
 
 /// The regions of the axial patterns, `vertical` and `mixture`, of one sequence and head.
 ///
-/// Of columns: for row r the part of every column above it, `[looked rows, columns, ·]` at r - 1.
+/// Of columns: for row r the part of every column above it, `[summarised rows, columns, ·]` at r - 1.
 /// Of rows (`mixture`): for column c the parts of every row left and right of it.
 struct CombinerAxialSlots {
   let shape: HeadShape
   let grid: CombinerGrid
-  let columnKeys: UnsafeMutablePointer<Float>  // [looked, m, padded D]
-  let columnValues: UnsafeMutablePointer<Float>  // [looked, m, padded E]
-  let columnLse: UnsafeMutablePointer<Float>  // [m, looked]
+  let columnKeys: UnsafeMutablePointer<Float>  // [summarised, m, padded D]
+  let columnValues: UnsafeMutablePointer<Float>  // [summarised, m, padded E]
+  let columnLse: UnsafeMutablePointer<Float>  // [m, summarised]
   let sides: Sides?
 
   struct Sides {
     let left: CombinerColumnSlots
     let right: CombinerColumnSlots
-    let leftLse: UnsafeMutablePointer<Float>  // [looked, m]
-    let rightLse: UnsafeMutablePointer<Float>  // [looked, m]
+    let leftLse: UnsafeMutablePointer<Float>  // [summarised, m]
+    let rightLse: UnsafeMutablePointer<Float>  // [summarised, m]
   }
 
   init(_ shape: HeadShape, _ longest: CombinerGrid, sides: Bool, _ scratch: inout Scratch) {
-    let places = longest.looked * longest.width
+    let places = longest.summarised * longest.width
     self.shape = shape
     grid = longest
     columnKeys = scratch.take(places * shape.keyStride)
@@ -52,7 +52,7 @@ struct CombinerAxialSlots {
 
   /// Zeroes everything but the logarithms.
   func clear() {
-    let places = grid.looked * grid.width
+    let places = grid.summarised * grid.width
     columnKeys.update(repeating: 0, count: places * shape.keyStride)
     columnValues.update(repeating: 0, count: places * shape.valueStride)
     sides?.left.clear()
@@ -64,7 +64,7 @@ struct CombinerAxialSlots {
     CombinerPrefixSummaries.Destination(
       keys: columnKeys + column * shape.keyStride, keyStep: grid.width * shape.keyStride,
       values: columnValues + column * shape.valueStride,
-      valueStep: grid.width * shape.valueStride, lse: columnLse + column * grid.looked)
+      valueStep: grid.width * shape.valueStride, lse: columnLse + column * grid.summarised)
   }
 
   /// The prefixes of a row from its first column, for the columns from the second on.

@@ -28,7 +28,7 @@ func rowDots(
     var lanes = Lanes.zero
     var column = 0
     while column < whole {
-      lanes = lanes.addingProduct(CPUBackend.load(a + column), CPUBackend.load(b + column))
+      lanes = lanes.addingProduct(load(a + column), load(b + column))
       column += 8
     }
     var sum = horizontalSum(lanes)
@@ -100,13 +100,13 @@ private func pairs(_ a: Lanes, _ b: Lanes) -> Lanes {
     + Lanes(a[2], a[3], b[2], b[3], a[6], a[7], b[6], b[7])
 }
 
-/// `y += Σ_j factors[j] rows[j]`, one chain for each column in the order of j.
+/// `y += Σ_j factors[j] rows[j]`, every column summed in the order of j.
 func addWeightedRows(
   _ y: UnsafeMutablePointer<Float>, _ factors: UnsafePointer<Float>,
   _ rows: UnsafePointer<Float>, stride: Int, count: Int, width: Int
 ) {
   var column = 0
-  // Eight chains hide the latency of the additions.
+  // Eight accumulators hide the latency of the additions.
   while column + 64 <= width {
     let to = y + column
     var (s0, s1) = loadPair(to)

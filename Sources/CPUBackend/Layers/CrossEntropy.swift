@@ -4,7 +4,7 @@ package import Tensor
 
 /// Head, softmax and cross-entropy in one op that never holds `[N, V]`.
 ///
-/// Positions are taken in blocks and the vocabulary in chunks whose logits stay in the third cache
+/// Positions are taken in blocks and the vocabulary in chunks whose logits stay in L3
 /// while they are made, exponentiated and, later, turned into gradients. A position's nats depend on
 /// its row of `hidden` and on `w` alone, bit for bit, and are the same with and without gradients.
 extension CPUKernels {
@@ -75,7 +75,7 @@ package func crossEntropyPanelFloats(vocabulary: Int, width: Int) -> Int {
 
 /// How positions and vocabulary are cut; the cut of the vocabulary follows from its size alone.
 private struct CrossEntropyPlan: Sendable {
-  let chunks: Blocks
+  let chunks: Partition
   /// Positions that share a block of logits.
   let blockRows: Int
   /// Floats from one row of a chunk to the next: whole vectors, and no multiple of a page, where
@@ -85,12 +85,12 @@ private struct CrossEntropyPlan: Sendable {
   let keepsLogits: Bool
 
   init(vocabulary: Int, keepsLogits: Bool) {
-    chunks = Blocks(vocabulary, near: 4_096, multipleOf: 128)
+    chunks = Partition(vocabulary, near: 4_096, multipleOf: 128)
     self.keepsLogits = keepsLogits
     let even = (chunks.longest + 7) & ~7
     stride = even % 1_024 == 0 ? even + 16 : even
     let fitting = (17 << 20) / (stride * chunks.count) / 16 * 16
-    // Few enough for one chunk to stay in the third cache, many enough for packing `w` to pay.
+    // Few enough for one chunk to stay in L3, many enough for packing `w` to pay.
     blockRows = keepsLogits ? min(768, max(16, fitting)) : 512
   }
 }
@@ -150,7 +150,7 @@ private struct HeadBlock: Sendable {
       let logits = logits(chunk)
       kernels.linearForward(y: logits, x: hidden, w: w.rows(pieces), accumulate: false)
       parallelFor(hidden.rows, grain: 8) { range in
-        for row in range { take(row, of: logits, chunk: chunk, pieces: pieces) }
+        for row in range { join(row, of: logits, chunk: chunk, pieces: pieces) }
       }
     }
     for row in 0..<hidden.rows {
@@ -162,7 +162,7 @@ private struct HeadBlock: Sendable {
 
   /// Joins one row of a chunk to what is known of the row; until the end its nats hold the logit of
   /// its target.
-  private func take(_ row: Int, of logits: View, chunk: Int, pieces: Range<Int>) {
+  private func join(_ row: Int, of logits: View, chunk: Int, pieces: Range<Int>) {
     let values = logits.base + row * logits.stride
     let padded = (pieces.count + 7) & ~7
     for index in pieces.count..<padded { values[index] = -.infinity }
@@ -223,11 +223,11 @@ private struct HeadGradient: Sendable {
       parallelFor(dLogits.rows, grain: 8) { range in
         for row in range { block.differentiate(row, of: dLogits, chunk: chunk, scale: scale) }
       }
-      packedProduct(
-        y: dHidden, left: .placeMajor(dLogits), right: .stepMajor(block.w.rows(pieces)),
+      gemm(
+        c: dHidden, a: .kContiguous(dLogits), b: .mnContiguous(block.w.rows(pieces)),
         accumulate: chunk > 0)
-      packedProduct(
-        y: dw.rows(pieces), left: .stepMajor(dLogits), right: .stepMajor(block.hidden),
+      gemm(
+        c: dw.rows(pieces), a: .mnContiguous(dLogits), b: .mnContiguous(block.hidden),
         accumulate: true)
     }
   }

@@ -41,9 +41,13 @@ struct Scratch {
     buffer.base + reserve(count)
   }
 
-  /// Hands out `count` integers on a cache line.
-  mutating func takeIntegers(_ count: Int) -> UnsafeMutablePointer<Int32> {
-    UnsafeMutableRawPointer(take(count)).bindMemory(to: Int32.self, capacity: count)
+  /// Hands out `count` values of a type without references on a cache line.
+  mutating func take<Value: BitwiseCopyable>(
+    _ count: Int, of type: Value.Type
+  ) -> UnsafeMutablePointer<Value> {
+    let floats = MemoryLayout<Float>.stride
+    let start = take((count * MemoryLayout<Value>.stride + floats - 1) / floats)
+    return UnsafeMutableRawPointer(start).bindMemory(to: type, capacity: count)
   }
 
   /// Hands out a matrix on a cache line.

@@ -50,12 +50,12 @@ extension CPUKernels {
       }
       let direction = orthogonalized(matrices)
       let shrink = Float(1 - Double(rate) * Double(decay))
-      let pace = Float(-Double(rate) * 0.2 * Double(max(rows, columns)).squareRoot())
+      let stepSize = Float(-Double(rate) * 0.2 * Double(max(rows, columns)).squareRoot())
       parallelFor(rows, grain: grain) { range in
         let p = parameters.base
         let d = direction.base
         for index in range.lowerBound * columns..<range.upperBound * columns {
-          p[index] = p[index] * shrink + pace * d[index]
+          p[index] = p[index] * shrink + stepSize * d[index]
         }
       }
     }
@@ -82,10 +82,9 @@ extension CPUKernels {
     let size = gram.rows
     var (from, to) = (x, matrices.spare)
     for _ in 0..<5 {
-      let side: ProductFactor = isTall ? .stepMajor(from) : .placeMajor(from)
-      packedProduct(y: gram, left: side, right: side, accumulate: false)
-      packedProduct(
-        y: polynomial, left: .placeMajor(gram), right: .stepMajor(gram), accumulate: false)
+      let side: GEMMOperand = isTall ? .mnContiguous(from) : .kContiguous(from)
+      gemm(c: gram, a: side, b: side, accumulate: false)
+      gemm(c: polynomial, a: .kContiguous(gram), b: .mnContiguous(gram), accumulate: false)
       parallelFor(size, grain: 16) { range in
         for row in range {
           let square = polynomial.base + row * size
@@ -94,9 +93,9 @@ extension CPUKernels {
           square[row] += a
         }
       }
-      packedProduct(
-        y: to, left: .placeMajor(isTall ? from : polynomial),
-        right: .stepMajor(isTall ? polynomial : from), accumulate: false)
+      gemm(
+        c: to, a: .kContiguous(isTall ? from : polynomial),
+        b: .mnContiguous(isTall ? polynomial : from), accumulate: false)
       (from, to) = (to, from)
     }
     return from

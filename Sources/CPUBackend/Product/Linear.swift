@@ -13,11 +13,11 @@ extension CPUKernels {
     if y.rows < fewRows {
       fewRowsForward(y: y, x: x, w: w, accumulate: accumulate)
     } else {
-      packedProduct(y: y, left: .placeMajor(x), right: .placeMajor(w), accumulate: accumulate)
+      gemm(c: y, a: .kContiguous(x), b: .kContiguous(w), accumulate: accumulate)
     }
   }
 
-  /// Few rows are copied out of bands sooner than all of `w` is packed.
+  /// Copying few rows out of bands costs less than packing all of `w`.
   private func fewRowsForward(y: View, x: View, w: View, accumulate: Bool) {
     if x.hasOneBand && y.hasOneBand {
       return rowProduct(y: y, x: x, w: w, accumulate: accumulate)
@@ -37,11 +37,11 @@ extension CPUKernels {
 
   /// `dx (+)= dy w`; `accumulate` chooses `+=`.
   package func linearBackwardInput(dx: View, dy: View, w: View, accumulate: Bool) {
-    packedProduct(y: dx, left: .placeMajor(dy), right: .stepMajor(w), accumulate: accumulate)
+    gemm(c: dx, a: .kContiguous(dy), b: .mnContiguous(w), accumulate: accumulate)
   }
 
   /// `dw += dyᵀ x`; every element is summed over all positions by one thread.
   package func linearBackwardWeight(dw: View, dy: View, x: View) {
-    packedProduct(y: dw, left: .stepMajor(dy), right: .stepMajor(x), accumulate: true)
+    gemm(c: dw, a: .mnContiguous(dy), b: .mnContiguous(x), accumulate: true)
   }
 }

@@ -5,7 +5,7 @@ package import Tensor
 ///
 /// Saved for the backward pass: o and lse, as in FlashAttention (Dao and others, 2022, arXiv
 /// 2205.14135). Row i depends, bit for bit, on rows 0...i of its own sequence alone: key tiles are
-/// cut from the start of the sequence and every sum is one chain in the order of the keys.
+/// cut from the start of the sequence and every sum runs in the order of the keys.
 extension CPUKernels: SoftmaxAttentionKernels {
   package func softmaxAttentionForward(
     o: View, lse: View, q: View, k: View, v: View, bias: View?, starts: [Int], heads: Int,
@@ -25,7 +25,7 @@ extension CPUKernels: SoftmaxAttentionKernels {
           let first = starts[sequence]
           let length = starts[sequence + 1] - first
           if length == 0 { continue }
-          let rows = HeadRows(first: first, head: head)
+          let rows = HeadView(first: first, head: head)
           pass.packRows(rows.keys(k, shape), rows.values(v, shape), length: length)
           pass.run(
             rows.values(o, shape), lse: lse.base + head * lse.stride + first,
@@ -77,7 +77,7 @@ extension CPUKernels: SoftmaxAttentionKernels {
     var row = 0
     while row < length {
       let rows = all.rows(from: row, count: min(AttentionTile.backwardRows, length - row))
-      tile.load(rows)
+      tile.pack(rows)
       tile.accumulate(
         rows, all.range(from: 0, count: row + rows.count), bias: bias.lanes(row: row),
         mask: .causal(offset: row))

@@ -54,7 +54,7 @@ extension CPUKernels {
     }
   }
 
-  /// Takes neighbouring heads through the cache together, a tile of keys at a time.
+  /// Attends with neighbouring heads together, a tile of keys at a time.
   private func attend(
     _ heads: UnsafeMutableBufferPointer<AttentionRow>, _ shape: HeadShape, keys: StridedRows,
     values: StridedRows, bias: View?, length: Int
@@ -65,8 +65,8 @@ extension CPUKernels {
         let position = start + key
         let count = min(16, cut - key)
         // The keys after the next ones, and the values that follow these keys.
-        let ahead = min(length, position + 32)..<min(length, position + 48)
-        keys.prefetch(ahead, width: heads.count * shape.keyWidth)
+        let upcoming = min(length, position + 32)..<min(length, position + 48)
+        keys.prefetch(upcoming, width: heads.count * shape.keyWidth)
         values.prefetch(position..<position + count, width: heads.count * shape.valueWidth)
         for index in heads.indices {
           heads[index].score(

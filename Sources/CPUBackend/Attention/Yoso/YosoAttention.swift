@@ -4,8 +4,8 @@ package import Tensor
 /// Causal YOSO attention (Zeng et al., 2021, arXiv 2111.09714), never an L×L buffer.
 ///
 /// Saved for the backward pass: the norms of X and the hash codes. Row i depends, bit for bit, on
-/// rows 0...i of its own sequence alone: every sum is one chain in the order of the keys, or of the
-/// hashes and in each of the keys. All chains are in units of 1 / hashes, which cancels in o.
+/// rows 0...i of its own sequence alone: every sum runs in the order of the keys, or hash by hash and
+/// then in the order of the keys. Sums are in units of 1 / hashes, which cancels in o.
 extension CPUKernels: YosoKernels {
   package func yosoForward(
     o: View, saved: View, q: View, k: View, v: View, planes: View?, starts: [Int],
@@ -138,7 +138,7 @@ private struct YosoForward {
 
   func run(_ o: View, _ q: View, _ k: View, _ v: View, first: Int, length: Int) {
     let stride = widths.valueStride
-    let place = HeadRows(first: first, head: head)
+    let place = HeadView(first: first, head: head)
     let (q, k) = (place.keys(q, widths), place.keys(k, widths))
     let (v, o) = (place.values(v, widths), place.values(o, widths))
     let norms = saved.norms(head: head, first: first)
@@ -221,20 +221,20 @@ private struct YosoPanel {
       if count == 0 { continue }
       let first = range.some.lowerBound
       tileProduct(
-        TileResult(base: weights, panelStride: 0, rowStride: 16),
-        TileLeft(
-          base: keys + first * widths.keyStride, rowStride: widths.keyStride, stepStride: 1),
-        TileRight(base: queries, panelStride: 0, stepStride: 16), rows: count, panels: 1,
-        depth: widths.keyWidth, accumulate: false)
+        TileC(base: weights, panelStride: 0, rowStride: 16),
+        TileA(
+          base: keys + first * widths.keyStride, rowStride: widths.keyStride, kStride: 1),
+        TileB(base: queries, panelStride: 0, kStride: 16), rows: count, panels: 1,
+        k: widths.keyWidth, accumulate: false)
       yosoWeights(weights, stride: 16, count: count, bits: shape.bits, unit: shape.unit)
       window.mask(weights, stride: 16, firstRow: row, rows: rows, keys: range)
       tileProduct(
-        TileResult(base: sums, panelStride: 16, rowStride: widths.valueStride),
-        TileLeft(base: weights, rowStride: 1, stepStride: 16),
-        TileRight(
+        TileC(base: sums, panelStride: 16, rowStride: widths.valueStride),
+        TileA(base: weights, rowStride: 1, kStride: 16),
+        TileB(
           base: values + first * widths.valueStride, panelStride: 16,
-          stepStride: widths.valueStride), rows: rows, panels: widths.valueStride / 16,
-        depth: count, accumulate: true)
+          kStride: widths.valueStride), rows: rows, panels: widths.valueStride / 16,
+        k: count, accumulate: true)
     }
   }
 }

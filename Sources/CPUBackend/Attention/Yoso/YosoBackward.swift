@@ -55,7 +55,7 @@ struct YosoBackward {
       let window = isHybrid ? YosoWindow.far(chunk: shape.chunk) : .causal
       switch form ?? cheaper(pairs, codes, length: length, window: window) {
       case .tiles:
-        counts.load(codes, length: length)
+        counts.pack(codes, length: length)
         tile.run(length: length, window: window, counts: counts)
       case .pairs:
         pairs.run(codes, length: length, window: window)

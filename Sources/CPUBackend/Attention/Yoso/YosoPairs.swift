@@ -33,14 +33,14 @@ struct YosoPairs {
     self.all = all
     self.longest = longest
     blockKeys = min(Self.block, longest)
-    offsets = scratch.takeIntegers(shape.hashes * (Self.buckets(shape) + 1))
-    members = scratch.takeIntegers(shape.hashes * blockKeys)
-    codes = scratch.takeIntegers(shape.hashes * blockKeys)
-    queryCodes = scratch.takeIntegers(longest * shape.hashes)
-    wide = scratch.takeIntegers(2 * longest)
-    histogram = scratch.takeIntegers(1 << shape.bits)
-    counts = scratch.takeIntegers(blockKeys + 1)
-    list = scratch.takeIntegers(blockKeys + 1)
+    offsets = scratch.take(shape.hashes * (Self.buckets(shape) + 1), of: Int32.self)
+    members = scratch.take(shape.hashes * blockKeys, of: Int32.self)
+    codes = scratch.take(shape.hashes * blockKeys, of: Int32.self)
+    queryCodes = scratch.take(longest * shape.hashes, of: Int32.self)
+    wide = scratch.take(2 * longest, of: Int32.self)
+    histogram = scratch.take(1 << shape.bits, of: Int32.self)
+    counts = scratch.take(blockKeys + 1, of: Int32.self)
+    list = scratch.take(blockKeys + 1, of: Int32.self)
     factors = scratch.take(blockKeys + 1)
   }
 

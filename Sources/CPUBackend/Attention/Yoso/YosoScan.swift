@@ -29,10 +29,10 @@ struct YosoScan {
   init(_ shape: YosoShape, longest: Int, stride: Int, _ scratch: inout Scratch) {
     self.stride = stride
     buckets = 1 << shape.bits
-    rowOf = scratch.takeIntegers(buckets)
-    writers = scratch.takeIntegers(longest)
-    readers = scratch.takeIntegers(longest)
-    offsets = scratch.takeIntegers(longest * Self.slots)
+    rowOf = scratch.take(buckets, of: Int32.self)
+    writers = scratch.take(longest, of: Int32.self)
+    readers = scratch.take(longest, of: Int32.self)
+    offsets = scratch.take(longest * Self.slots, of: Int32.self)
     table = scratch.take((2 + Self.group * min(longest, buckets)) * stride)
   }
 

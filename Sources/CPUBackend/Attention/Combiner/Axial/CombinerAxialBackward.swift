@@ -88,7 +88,7 @@ struct CombinerAxialBackward {
       let queries = columnTile.gather(all, position: position, step: grid.width, count: count)
       let mask = LaneMask.causal(offset: reader)
       let seen = reader + count
-      tile.load(queries)
+      tile.pack(queries)
       tile.accumulate(queries, line.range(lineGradients, count: seen), bias: .none, mask: mask)
       if let sides = slots.sides, let dSides = gradients.sides {
         if column > 0 {
@@ -119,7 +119,7 @@ struct CombinerAxialBackward {
     while column < count {
       let queries = all.rows(
         from: first + column, count: min(AttentionTile.backwardRows, count - column))
-      tile.load(queries)
+      tile.pack(queries)
       tile.accumulate(
         queries, all.range(from: first, count: column + queries.count), bias: .none,
         mask: .causal(offset: column))

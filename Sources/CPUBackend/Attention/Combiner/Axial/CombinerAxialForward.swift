@@ -62,8 +62,8 @@ struct CombinerAxialForward {
     var reader = 0
     while reader < readers {
       let rows = min(16, readers - reader)
-      head.loadQueries(
-        panel, position: (reader + 1) * grid.width + column, step: grid.width, rows: rows)
+      head.packQueries(
+        into: panel, position: (reader + 1) * grid.width + column, step: grid.width, rows: rows)
       panel.reset()
       attend(line.keys, line.values, reader: reader, rows: rows)
       if let sides = slots.sides {
@@ -102,7 +102,7 @@ struct CombinerAxialForward {
     while column < count {
       let rows = min(16, count - column)
       let position = row * grid.width + column
-      head.loadQueries(panel, position: position, step: 1, rows: rows)
+      head.packQueries(into: panel, position: position, step: 1, rows: rows)
       if row == 0 {
         panel.reset()
       } else {

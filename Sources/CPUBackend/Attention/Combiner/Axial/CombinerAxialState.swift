@@ -132,7 +132,7 @@ private struct CombinerAxialStep {
   /// Floats from a row of the past to the next.
   private var rowStep: Int { layout.shape.heads * layout.rowFloats }
 
-  /// Takes the position in; `past` and `own` are those of its head.
+  /// Stores the position; `past` and `own` are those of its head.
   mutating func push(
     past: UnsafeMutablePointer<Float>, own: UnsafeMutablePointer<Float>,
     q: UnsafePointer<Float>, k: UnsafePointer<Float>, v: UnsafePointer<Float>

@@ -137,7 +137,7 @@ struct CombinerPrefixSummaryGradients {
         gradients: dValues + prefix * shape.valueStride, gradientStride: shape.valueStride,
         lse: lse + prefix, dots: dots + prefix,
         queryGradients: dPooled + prefix * shape.keyStride)
-      tile.load(rows)
+      tile.pack(rows)
       tile.accumulate(
         rows, line.range(gradients, count: prefix + rows.count), bias: .none,
         mask: .causal(offset: prefix))

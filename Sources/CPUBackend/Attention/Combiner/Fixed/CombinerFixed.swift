@@ -66,7 +66,7 @@ private struct CombinerFixedForward {
     for row in stride(from: 0, to: count, by: 16) {
       let rows = min(16, count - row)
       let position = start + row
-      head.loadQueries(panel, position: position, step: 1, rows: rows)
+      head.packQueries(into: panel, position: position, step: 1, rows: rows)
       panel.reset()
       panel.attend(
         keys: slotKeys, valueRows: slotValues, count: start / shape.segment, bias: .none,

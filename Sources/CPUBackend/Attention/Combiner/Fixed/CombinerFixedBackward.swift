@@ -3,8 +3,8 @@ import Tensor
 /// Backward pass of fixed segments over one sequence and head.
 ///
 /// From left to right, every region is pooled and summarised. Then segments are taken from right to
-/// left: whoever reads a region lies to its right, so the gradients of its slot are finished when
-/// its turn comes to hand them on, and a segment is in the cache from its packing to its end.
+/// left: every reader of a region lies to its right, so the gradients of its slot are complete when its
+/// turn comes, and are passed to its rows while these are in cache.
 struct CombinerFixedBackward {
   private let rows: AttentionGradients  // of one segment
   private let shape: CombinerShape
@@ -12,13 +12,13 @@ struct CombinerFixedBackward {
   private let summary: CombinerSummary
   private let slots: CombinerSlots
 
-  init(_ head: HeadShape, longest: Int, _ shape: CombinerShape, _ scratch: inout Scratch) {
+  init(_ widths: HeadShape, longest: Int, _ shape: CombinerShape, _ scratch: inout Scratch) {
     self.shape = shape
-    rows = AttentionGradients(head, longest: min(shape.segment, longest), &scratch)
-    tile = AttentionBackwardTile(head, &scratch)
-    summary = CombinerSummary(head, longest: min(shape.segment, longest), &scratch)
+    rows = AttentionGradients(widths, longest: min(shape.segment, longest), &scratch)
+    tile = AttentionBackwardTile(widths, &scratch)
+    summary = CombinerSummary(widths, longest: min(shape.segment, longest), &scratch)
     slots = CombinerSlots(
-      head, count: CombinerFixed.regions(length: longest, segment: shape.segment), &scratch)
+      widths, count: CombinerFixed.regions(length: longest, segment: shape.segment), &scratch)
   }
 
   func run(
@@ -49,7 +49,7 @@ struct CombinerFixedBackward {
   private func attend(region: Int, count: Int) {
     for row in stride(from: 0, to: count, by: AttentionTile.backwardRows) {
       let queries = rows.rows(from: row, count: min(AttentionTile.backwardRows, count - row))
-      tile.load(queries)
+      tile.pack(queries)
       tile.accumulate(queries, slots.range(count: region), bias: .none, mask: .none)
       tile.accumulate(
         queries, rows.range(from: 0, count: row + queries.count), bias: .none,
@@ -60,7 +60,7 @@ struct CombinerFixedBackward {
 
 /// Summaries of consecutive regions and their gradients, packed rows.
 struct CombinerSlots {
-  private let head: HeadShape
+  private let widths: HeadShape
   private let queries: UnsafeMutablePointer<Float>  // [count, padded D], times the scale
   private let keys: UnsafeMutablePointer<Float>  // [count, padded D]
   private let values: UnsafeMutablePointer<Float>  // [count, padded E]
@@ -70,27 +70,27 @@ struct CombinerSlots {
   private let keyGradients: UnsafeMutablePointer<Float>  // [count, padded D]
   private let valueGradients: UnsafeMutablePointer<Float>  // [count, padded E]
 
-  init(_ head: HeadShape, count: Int, _ scratch: inout Scratch) {
-    self.head = head
-    queries = scratch.take(count * head.keyStride)
-    keys = scratch.take(count * head.keyStride)
-    values = scratch.take(count * head.valueStride)
-    queryWinners = scratch.take(count * head.keyStride)
-    keyWinners = scratch.take(count * head.keyStride)
-    queryGradient = scratch.take(head.keyStride)
-    keyGradients = scratch.take(count * head.keyStride)
-    valueGradients = scratch.take(count * head.valueStride)
+  init(_ widths: HeadShape, count: Int, _ scratch: inout Scratch) {
+    self.widths = widths
+    queries = scratch.take(count * widths.keyStride)
+    keys = scratch.take(count * widths.keyStride)
+    values = scratch.take(count * widths.valueStride)
+    queryWinners = scratch.take(count * widths.keyStride)
+    keyWinners = scratch.take(count * widths.keyStride)
+    queryGradient = scratch.take(widths.keyStride)
+    keyGradients = scratch.take(count * widths.keyStride)
+    valueGradients = scratch.take(count * widths.valueStride)
   }
 
   func query(_ slot: Int) -> UnsafePointer<Float> {
-    UnsafePointer(queries + slot * head.keyStride)
+    UnsafePointer(queries + slot * widths.keyStride)
   }
 
-  func value(_ slot: Int) -> UnsafeMutablePointer<Float> { values + slot * head.valueStride }
+  func value(_ slot: Int) -> UnsafeMutablePointer<Float> { values + slot * widths.valueStride }
 
   func clearGradients(count: Int) {
-    keyGradients.update(repeating: 0, count: count * head.keyStride)
-    valueGradients.update(repeating: 0, count: count * head.valueStride)
+    keyGradients.update(repeating: 0, count: count * widths.keyStride)
+    valueGradients.update(repeating: 0, count: count * widths.valueStride)
   }
 
   /// The first `count` slots as keys of a tile.
@@ -105,7 +105,7 @@ struct CombinerSlots {
     _ slot: Int, _ rows: AttentionGradients, from row: Int, count: Int,
     _ pooling: CombinerShape.Pooling
   ) {
-    let stride = head.keyStride
+    let stride = widths.keyStride
     CombinerPooling.forward(
       queries + slot * stride, winners: queryWinners + slot * stride, rows.queries + row * stride,
       stride: stride, count: count, width: stride, pooling)
@@ -114,16 +114,16 @@ struct CombinerSlots {
       stride: stride, count: count, width: stride, pooling)
   }
 
-  /// Hands the gradients of a slot on to the rows of its region.
+  /// Passes the gradients of a slot to the rows of its region.
   func spread(
     _ slot: Int, _ rows: AttentionGradients, from row: Int, count: Int,
     _ pooling: CombinerShape.Pooling, _ summary: CombinerSummary
   ) {
-    let stride = head.keyStride
+    let stride = widths.keyStride
     queryGradient.update(repeating: 0, count: stride)
     summary.backward(
       dQuery: queryGradient, rows.regionGradients(from: row),
-      dVbar: valueGradients + slot * head.valueStride, vbar: value(slot), query: query(slot),
+      dVbar: valueGradients + slot * widths.valueStride, vbar: value(slot), query: query(slot),
       rows.region(from: row, count: count))
     CombinerPooling.backward(
       rows.queryGradients + row * stride, stride: stride, count: count, width: stride,

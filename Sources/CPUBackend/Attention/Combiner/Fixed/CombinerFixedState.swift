@@ -100,7 +100,7 @@ private struct CombinerFixedSegment {
     stride = shape.heads * (head.keyStride + head.valueStride)
   }
 
-  /// Takes a position in; `query` carries the scale.
+  /// Stores a position; `query` carries the scale.
   func push(
     _ row: Int, query: UnsafePointer<Float>, key: UnsafePointer<Float>,
     value: UnsafePointer<Float>

@@ -83,7 +83,7 @@ private struct CombinerLogSparseForward {
 /// value to its tokens and those of its pools to its two halves.
 private struct CombinerLogSparseBackward {
   let rows: AttentionGradients
-  private let head: HeadShape
+  private let widths: HeadShape
   private let tile: AttentionBackwardTile
   private let summary: CombinerSummary
   private let pyramid: DyadicPyramid
@@ -94,42 +94,42 @@ private struct CombinerLogSparseBackward {
   private let keyGradients: UnsafeMutablePointer<Float>  // [most, padded D]
   private let valueGradients: UnsafeMutablePointer<Float>  // [most, padded E]
 
-  init(_ head: HeadShape, longest: Int, _ scratch: inout Scratch) {
-    self.head = head
-    rows = AttentionGradients(head, longest: longest, &scratch)
-    tile = AttentionBackwardTile(head, &scratch)
-    summary = CombinerSummary(head, longest: longest, &scratch)
-    pyramid = DyadicPyramid(head, longest: longest, &scratch)
-    gradients = DyadicPyramid(head, longest: longest, &scratch)
-    gathered = DyadicPanel(head, &scratch)
-    keyGradients = scratch.take(DyadicPanel.most * head.keyStride)
-    valueGradients = scratch.take(DyadicPanel.most * head.valueStride)
+  init(_ widths: HeadShape, longest: Int, _ scratch: inout Scratch) {
+    self.widths = widths
+    rows = AttentionGradients(widths, longest: longest, &scratch)
+    tile = AttentionBackwardTile(widths, &scratch)
+    summary = CombinerSummary(widths, longest: longest, &scratch)
+    pyramid = DyadicPyramid(widths, longest: longest, &scratch)
+    gradients = DyadicPyramid(widths, longest: longest, &scratch)
+    gathered = DyadicPanel(widths, &scratch)
+    keyGradients = scratch.take(DyadicPanel.most * widths.keyStride)
+    valueGradients = scratch.take(DyadicPanel.most * widths.valueStride)
   }
 
-  /// Takes packed rows and cleared gradients to finished gradients.
+  /// Computes the gradients of `rows`, which are packed, their gradients cleared.
   func run(length: Int, _ pooling: CombinerShape.Pooling) {
     let blocks = DyadicBlocks(length: length)
     pyramid.build(
       blocks, queries: rows.queries, keys: rows.keys, values: rows.values, pooling, summary)
-    gradients.queries.update(repeating: 0, count: blocks.rows * head.keyStride)
-    gradients.keys.update(repeating: 0, count: blocks.rows * head.keyStride)
-    gradients.values.update(repeating: 0, count: blocks.rows * head.valueStride)
+    gradients.queries.update(repeating: 0, count: blocks.rows * widths.keyStride)
+    gradients.keys.update(repeating: 0, count: blocks.rows * widths.keyStride)
+    gradients.values.update(repeating: 0, count: blocks.rows * widths.valueStride)
     for panel in 0..<(length + 15) / 16 { attend(panel, blocks) }
     blocks.inPieces(reversed: true) { spread($0, $1, blocks, pooling) }
   }
 
   private func attend(_ panel: Int, _ blocks: DyadicBlocks) {
     let count = gathered.gather(panel, blocks, pyramid, keys: rows.keys, values: rows.values)
-    keyGradients.update(repeating: 0, count: count * head.keyStride)
-    valueGradients.update(repeating: 0, count: count * head.valueStride)
+    keyGradients.update(repeating: 0, count: count * widths.keyStride)
+    valueGradients.update(repeating: 0, count: count * widths.valueStride)
     let queries = rows.rows(from: 16 * panel, count: min(16, blocks.length - 16 * panel))
-    tile.load(queries)
+    tile.pack(queries)
     tile.accumulate(
       queries,
       AttentionBackwardTile.Range(
         count: count, keys: gathered.keys, values: gathered.values, keyGradients: keyGradients,
         valueGradients: valueGradients), bias: .none, mask: gathered.mask)
-    let (keyStride, valueStride) = (head.keyStride, head.valueStride)
+    let (keyStride, valueStride) = (widths.keyStride, widths.valueStride)
     addPacked(
       rows.keyGradients + 16 * panel * keyStride, keyGradients, count: queries.count * keyStride)
     addPacked(
@@ -153,7 +153,7 @@ private struct CombinerLogSparseBackward {
   private func spread(
     _ level: Int, _ range: Range<Int>, _ blocks: DyadicBlocks, _ pooling: CombinerShape.Pooling
   ) {
-    let (stride, valueStride) = (head.keyStride, head.valueStride)
+    let (stride, valueStride) = (widths.keyStride, widths.valueStride)
     let offset = blocks.offset(level)
     // Children: blocks of the level below, or the tokens themselves.
     let below = level > 1 ? blocks.offset(level - 1) * stride : 0

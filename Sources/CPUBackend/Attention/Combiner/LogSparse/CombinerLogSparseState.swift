@@ -110,17 +110,17 @@ private struct DyadicStream {
     _ position: Int, keys: UnsafeMutablePointer<Float>, values: UnsafeMutablePointer<Float>
   ) -> Int {
     var count = 0
-    func take(_ key: UnsafePointer<Float>, _ value: UnsafePointer<Float>) {
+    func append(_ key: UnsafePointer<Float>, _ value: UnsafePointer<Float>) {
       (keys + count * head.keyStride).update(from: key, count: head.keyStride)
       (values + count * head.valueStride).update(from: value, count: head.valueStride)
       count += 1
     }
     for seen in (position % 2 == 1 ? position - 1 : position)...position {
-      take(token(seen), token(seen) + head.keyStride)
+      append(token(seen), token(seen) + head.keyStride)
     }
     var level = 1
     while position >> level > 0 {
-      if position >> level & 1 == 1 { take(key(level), value(level)) }
+      if position >> level & 1 == 1 { append(key(level), value(level)) }
       level += 1
     }
     return count

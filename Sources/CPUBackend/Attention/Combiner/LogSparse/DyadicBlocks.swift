@@ -39,7 +39,7 @@ struct DyadicBlocks {
 
   /// Every block of every level once, each after its halves; `reversed`, each before them.
   ///
-  /// The lower levels come in pieces of 128 positions, whose tokens stay in the second cache from
+  /// The lower levels come in pieces of 128 positions, whose tokens stay in L2 from
   /// level to level; the sums of a row do not change with it.
   func inPieces(reversed: Bool = false, _ body: (_ level: Int, _ blocks: Range<Int>) -> Void) {
     let low = min(Self.pieceLevel, top)
@@ -72,17 +72,17 @@ struct DyadicBlocks {
 
 /// Pooled queries and keys and the values of all blocks, packed rows.
 struct DyadicPyramid {
-  let head: HeadShape
+  let widths: HeadShape
   let queries: UnsafeMutablePointer<Float>  // [blocks, padded D], times the scale
   let keys: UnsafeMutablePointer<Float>  // [blocks, padded D]
   let values: UnsafeMutablePointer<Float>  // [blocks, padded E], of the blocks that are read
 
-  init(_ head: HeadShape, longest: Int, _ scratch: inout Scratch) {
-    self.head = head
+  init(_ widths: HeadShape, longest: Int, _ scratch: inout Scratch) {
+    self.widths = widths
     let rows = DyadicBlocks(length: longest).rows
-    queries = scratch.take(rows * head.keyStride)
-    keys = scratch.take(rows * head.keyStride)
-    values = scratch.take(rows * head.valueStride)
+    queries = scratch.take(rows * widths.keyStride)
+    keys = scratch.take(rows * widths.keyStride)
+    values = scratch.take(rows * widths.valueStride)
   }
 
   /// Pools queries and keys level by level and lets every block that is read attend to its tokens.
@@ -91,7 +91,7 @@ struct DyadicPyramid {
     keys tokenKeys: UnsafePointer<Float>, values tokenValues: UnsafePointer<Float>,
     _ pooling: CombinerShape.Pooling, _ summary: CombinerSummary
   ) {
-    let stride = head.keyStride
+    let stride = widths.keyStride
     blocks.inPieces { level, range in
       let offset = blocks.offset(level)
       let below = level > 1 ? blocks.offset(level - 1) * stride : 0
@@ -107,10 +107,10 @@ struct DyadicPyramid {
         if !blocks.isRead(level, block) { continue }
         let token = block << level
         summary.forward(
-          values + (offset + block) * head.valueStride, query: queries + row,
+          values + (offset + block) * widths.valueStride, query: queries + row,
           CombinerSummary.Region(
             count: 1 << level, keys: tokenKeys + token * stride, keyStride: stride,
-            values: tokenValues + token * head.valueStride, valueStride: head.valueStride))
+            values: tokenValues + token * widths.valueStride, valueStride: widths.valueStride))
       }
     }
   }
@@ -123,14 +123,14 @@ struct DyadicPanel {
   /// And the shared ones, at most one for every bit of a position.
   static let most = masked + 60
 
-  let head: HeadShape
+  let widths: HeadShape
   let keys: UnsafeMutablePointer<Float>  // [most, padded D]
   let values: UnsafeMutablePointer<Float>  // [most, padded E]
 
-  init(_ head: HeadShape, _ scratch: inout Scratch) {
-    self.head = head
-    keys = scratch.take(Self.most * head.keyStride)
-    values = scratch.take(Self.most * head.valueStride)
+  init(_ widths: HeadShape, _ scratch: inout Scratch) {
+    self.widths = widths
+    keys = scratch.take(Self.most * widths.keyStride)
+    values = scratch.take(Self.most * widths.valueStride)
   }
 
   /// Infinity where a lane sees a key, else minus infinity, `[masked, 16]`; never freed.
@@ -164,7 +164,7 @@ struct DyadicPanel {
     _ panel: Int, _ blocks: DyadicBlocks, _ pyramid: DyadicPyramid,
     keys tokenKeys: UnsafePointer<Float>, values tokenValues: UnsafePointer<Float>
   ) -> Int {
-    let (keyStride, valueStride) = (head.keyStride, head.valueStride)
+    let (keyStride, valueStride) = (widths.keyStride, widths.valueStride)
     let present = min(16, blocks.length - 16 * panel)
     keys.update(from: tokenKeys + 16 * panel * keyStride, count: present * keyStride)
     values.update(from: tokenValues + 16 * panel * valueStride, count: present * valueStride)
@@ -172,7 +172,7 @@ struct DyadicPanel {
     (keys + present * keyStride).update(repeating: 0, count: missing * keyStride)
     (values + present * valueStride).update(repeating: 0, count: missing * valueStride)
     var row = 16
-    func take(_ block: Int?) {
+    func append(_ block: Int?) {
       let (key, value) = (keys + row * keyStride, values + row * valueStride)
       if let block {
         key.update(from: pyramid.keys + block * keyStride, count: keyStride)
@@ -183,8 +183,8 @@ struct DyadicPanel {
       }
       row += 1
     }
-    blocks.inside(panel: panel) { take($0) }
-    blocks.shared(panel: panel) { take($0) }
+    blocks.inside(panel: panel) { append($0) }
+    blocks.shared(panel: panel) { append($0) }
     return row
   }
 }

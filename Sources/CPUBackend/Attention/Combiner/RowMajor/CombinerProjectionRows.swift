@@ -81,8 +81,8 @@ struct CombinerProjectedSlots {
     summaryStride = summaries.stride
   }
 
-  /// Copies both, column by column.
-  func load(_ slots: CombinerColumnSlots) {
+  /// Packs both, column by column.
+  func pack(into slots: CombinerColumnSlots) {
     let grid = slots.grid
     for column in 0..<grid.width {
       packRows(
@@ -90,11 +90,11 @@ struct CombinerProjectedSlots {
         addresses + column * addressStride, sourceStride: grid.width * addressStride,
         rows: grid.summarised, width: shape.keyWidth)
     }
-    loadSummaries(slots)
+    packSummaries(into: slots)
   }
 
-  /// Copies the summaries alone.
-  func loadSummaries(_ slots: CombinerColumnSlots) {
+  /// Packs the summaries alone.
+  func packSummaries(into slots: CombinerColumnSlots) {
     let grid = slots.grid
     for column in 0..<grid.width {
       packRows(
@@ -104,8 +104,8 @@ struct CombinerProjectedSlots {
     }
   }
 
-  /// Writes both back.
-  func store(_ slots: CombinerColumnSlots) {
+  /// Unpacks both, the other way.
+  func unpack(_ slots: CombinerColumnSlots) {
     let grid = slots.grid
     for row in 0..<grid.summarised {
       for column in 0..<grid.width {

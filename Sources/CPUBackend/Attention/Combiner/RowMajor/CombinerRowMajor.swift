@@ -75,7 +75,7 @@ struct CombinerRowMajorForward {
   /// Attends; with `projected` the summaries and their addresses are taken from there.
   func run(_ head: CombinerHead, _ grid: CombinerGrid, projected: CombinerProjectedSlots?) {
     let slots = slots.with(grid)
-    projected?.load(slots)
+    projected?.pack(into: slots)
     for row in 0..<grid.rows {
       let position = row * grid.width
       head.pack(
@@ -121,7 +121,7 @@ struct CombinerRowMajorForward {
     while column < count {
       let rows = min(16, count - column)
       let position = row * grid.width + column
-      head.loadQueries(panel, position: position, step: 1, rows: rows)
+      head.packQueries(into: panel, position: position, step: 1, rows: rows)
       panel.reset()
       panel.attend(
         keys: rowKeys, valueRows: rowValues, count: column + rows, bias: .none,
@@ -144,7 +144,7 @@ struct CombinerRowMajorForward {
     while reader < readers {
       let rows = min(16, readers - reader)
       let position = (reader + 1) * grid.width + column
-      head.loadQueries(panel, position: position, step: grid.width, rows: rows)
+      head.packQueries(into: panel, position: position, step: grid.width, rows: rows)
       partials.restore(
         panel, place: column * grid.rows + reader + 1, step: 1, rows: rows)
       panel.attend(

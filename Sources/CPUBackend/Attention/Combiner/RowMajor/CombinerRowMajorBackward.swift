@@ -49,9 +49,9 @@ struct CombinerRowMajorBackward {
   ) {
     let slots = slots.with(grid)
     let gradients = slotGradients.with(grid)
-    projected.load(slots)
+    projected.pack(into: slots)
     joint(grid, slots, gradients)
-    dProjected.store(gradients)
+    dProjected.unpack(gradients)
   }
 
   /// The summaries alone, from their whole gradient; `all` is packed.
@@ -61,7 +61,7 @@ struct CombinerRowMajorBackward {
     let slots = slots.with(grid)
     let gradients = slotGradients.with(grid)
     summarise(head, grid, slots)
-    dProjected.loadSummaries(gradients)
+    dProjected.packSummaries(into: gradients)
     for row in 0..<grid.summarised { backwardRow(grid, row: row, slots, gradients) }
   }
 
@@ -93,7 +93,7 @@ struct CombinerRowMajorBackward {
         let count = min(AttentionTile.backwardRows, readers - reader)
         let position = (reader + 1) * grid.width + column
         let rows = columnTile.gather(all, position: position, step: grid.width, count: count)
-        tile.load(rows)
+        tile.pack(rows)
         tile.accumulate(
           rows, slots.range(gradients, column: column, count: reader + count), bias: .none,
           mask: .causal(offset: reader))
@@ -108,21 +108,21 @@ struct CombinerRowMajorBackward {
     for column in stride(from: 0, to: count, by: AttentionTile.backwardRows) {
       let rows = all.rows(
         from: first + column, count: min(AttentionTile.backwardRows, count - column))
-      tile.load(rows)
+      tile.pack(rows)
       tile.accumulate(
         rows, all.range(from: first, count: column + rows.count), bias: .none,
         mask: .causal(offset: column))
     }
   }
 
-  /// Hands the gradients of one row's summaries to its queries, keys and values.
+  /// Passes the gradients of one row's summaries to its queries, keys and values.
   private func backwardRow(
     _ grid: CombinerGrid, row: Int, _ slots: CombinerColumnSlots, _ gradients: CombinerColumnSlots
   ) {
     let position = row * grid.width
     let address = summaries.address
     for column in 0..<grid.width {
-      wide.load(
+      wide.pack(
         column: column, address: address, shape,
         key: slots.key(column: column, row: row), value: slots.value(column: column, row: row),
         dKey: gradients.key(column: column, row: row),
@@ -145,7 +145,7 @@ struct CombinerRowMajorBackward {
         queryStride: shape.keyStride, gradients: wide.gradients + column * wide.stride,
         gradientStride: wide.stride, lse: rowLse + position + column, dots: wide.dots + column,
         queryGradients: all.queryGradients + (position + column) * shape.keyStride)
-      wideTile.load(rows)
+      wideTile.pack(rows)
       wideTile.accumulate(rows, range, bias: .none, mask: .none)
       column += count
     }

@@ -124,8 +124,8 @@ struct CombinerRowSummaryGradients {
     dots = scratch.take(width)
   }
 
-  /// Takes the gradients of one column's summary and their products with it.
-  func load(
+  /// Packs the gradients of one column's summary and their products with it.
+  func pack(
     column: Int, address: CombinerShape.Address, _ shape: HeadShape, key: UnsafePointer<Float>,
     value: UnsafePointer<Float>, dKey: UnsafePointer<Float>, dValue: UnsafePointer<Float>
   ) {

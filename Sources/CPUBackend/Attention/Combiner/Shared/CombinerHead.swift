@@ -22,7 +22,7 @@ struct CombinerHead {
     length = views.starts[sequence + 1] - first
     shape = views.widths
     scale = views.shape.scale
-    let place = HeadRows(first: first, head: head)
+    let place = HeadView(first: first, head: head)
     q = place.keys(views.q, shape)
     k = place.keys(views.k, shape)
     v = place.values(views.v, shape)
@@ -30,8 +30,8 @@ struct CombinerHead {
     lse = views.saved.base + head * views.saved.stride + first
   }
 
-  /// Loads queries `position`, `position + step` and so on into a panel, times the scale.
-  func loadQueries(_ panel: AttentionPanel, position: Int, step: Int, rows: Int) {
+  /// Packs queries `position`, `position + step` and so on into a panel, times the scale.
+  func packQueries(into panel: AttentionPanel, position: Int, step: Int, rows: Int) {
     packTransposed(
       panel.queries, q[position], sourceStride: step * q.stride, rows: rows,
       width: shape.keyWidth, scale: scale)

@@ -9,7 +9,7 @@ import Tensor
 enum CombinerPooling {
   /// Pools `count` rows.
   ///
-  /// - Parameter winners: Row that gave each maximum, as bits of an `Int32`; nil if nobody asks.
+  /// - Parameter winners: Row that gave each maximum, as bits of an `Int32`; nil if not needed.
   static func forward(
     _ result: UnsafeMutablePointer<Float>, winners: UnsafeMutablePointer<Float>? = nil,
     _ rows: UnsafePointer<Float>, stride: Int, count: Int, width: Int,
@@ -64,7 +64,7 @@ enum CombinerPooling {
     }
   }
 
-  /// Takes one more row into a running pool: the steps of `forward`, row after row.
+  /// Adds one more row to a running pool: the steps of `forward`, row after row.
   static func append(
     _ pool: UnsafeMutablePointer<Float>, _ row: UnsafePointer<Float>, isFirst: Bool, width: Int,
     _ pooling: CombinerShape.Pooling

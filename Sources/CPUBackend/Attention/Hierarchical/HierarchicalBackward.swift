@@ -13,18 +13,17 @@ struct HierarchicalGradientRows {
   let dv: StridedRows  // [L, E]
   let scale: Float
 
-  /// Follows what a segment will write, and what the segments to its left will read at the same
-  /// places.
-  func lead(_ ahead: RowsAhead, _ range: Range<Int>, segment: Int) {
+  /// What a segment will write, and what the segments to its left will read meanwhile.
+  func enqueue(_ prefetcher: RowPrefetcher, _ range: Range<Int>, segment: Int) {
     for row in range {
-      ahead.add(dq, row)
-      ahead.add(dk, row)
-      ahead.add(dv, row)
-      ahead.add(q, row - segment)
-      ahead.add(dO, row - segment)
-      ahead.add(o, row - segment)
-      ahead.add(k, row - 2 * segment)
-      ahead.add(v, row - 2 * segment)
+      prefetcher.enqueue(dq, row)
+      prefetcher.enqueue(dk, row)
+      prefetcher.enqueue(dv, row)
+      prefetcher.enqueue(q, row - segment)
+      prefetcher.enqueue(dO, row - segment)
+      prefetcher.enqueue(o, row - segment)
+      prefetcher.enqueue(k, row - 2 * segment)
+      prefetcher.enqueue(v, row - 2 * segment)
     }
   }
 }
@@ -40,16 +39,16 @@ struct HierarchicalGradientRows {
 /// where no exponent is positive. These are built level by level from the rows below. With fine
 /// queries every level uses the tokens' own rows.
 ///
-/// Segments are taken from right to left: whoever reads a key, at any level, lies to its right, so
+/// Segments are taken from right to left: every reader of a key, at any level, lies to its right, so
 /// a segment's gradients are finished with the segment, and written once. What the lower levels
-/// hold of two segments stays in the second cache; the levels above have few rows and are kept for
+/// hold of two segments stays in L2; the levels above have few rows and are kept for
 /// the whole sequence.
 struct HierarchicalBackward {
   private let shape: HeadShape
   let bias: HierarchicalBias
   private let biasGradient: UnsafeMutablePointer<Float>
   private let fineQuery: Bool
-  private let ahead: RowsAhead
+  private let prefetcher: RowPrefetcher
   private let tile: AttentionBackwardTile
   private let slabs: (HierarchicalSlab, HierarchicalSlab)
   private let high: HierarchicalHighRows
@@ -59,8 +58,8 @@ struct HierarchicalBackward {
   private let blockQueries: UnsafeMutablePointer<Float>  // [blockSize, padded D], times the scale
   private let blockGradients: UnsafeMutablePointer<Float>  // [blockSize, padded D]
 
-  /// Rows that `lead` follows for a segment where blocks of all high levels begin.
-  private static func mostAhead(_ longest: HierarchicalLevels) -> Int {
+  /// Rows to prefetch for a segment where blocks of all high levels begin.
+  private static func prefetchedRows(_ longest: HierarchicalLevels) -> Int {
     8 * longest.segment + 7 * longest.highLevels.count * longest.blockSize
   }
 
@@ -72,8 +71,10 @@ struct HierarchicalBackward {
     self.bias = bias
     self.biasGradient = biasGradient
     self.fineQuery = fineQuery
-    ahead = RowsAhead(shape, capacity: Self.mostAhead(longest), &scratch)
-    tile = AttentionBackwardTile(shape, ahead: ahead, &scratch)
+    prefetcher = RowPrefetcher(
+      width: max(shape.keyWidth, shape.valueWidth), capacity: Self.prefetchedRows(longest),
+      &scratch)
+    tile = AttentionBackwardTile(shape, prefetcher: prefetcher, &scratch)
     slabs = (
       HierarchicalSlab(shape, longest, &scratch), HierarchicalSlab(shape, longest, &scratch)
     )
@@ -86,15 +87,15 @@ struct HierarchicalBackward {
   }
 
   func run(_ rows: HierarchicalGradientRows, _ levels: HierarchicalLevels) {
-    ahead.reset()
+    prefetcher.reset()
     high.build(rows.k, rows.v, levels, through: slabs.0)
     var (own, left) = slabs
     let last = (levels.length - 1) / levels.segment
-    own.load(rows.k, rows.v, levels, segment: last)
+    own.pack(rows.k, rows.v, levels, segment: last)
     own.clearGradients(levels, segment: last)
     for index in (0..<last + 1).reversed() {
       if index > 0 {
-        left.load(rows.k, rows.v, levels, segment: index - 1)
+        left.pack(rows.k, rows.v, levels, segment: index - 1)
         left.clearGradients(levels, segment: index - 1)
       }
       segment(Segment(levels, index: index, own: own, left: left), rows)
@@ -131,8 +132,8 @@ struct HierarchicalBackward {
       queries, stride: shape.keyStride, rows.q[range.lowerBound], sourceStride: rows.q.stride,
       rows: range.count, width: shape.keyWidth, scale: rows.scale)
     queryGradients.update(repeating: 0, count: range.count * shape.keyStride)
-    groups.load(rows, range)
-    lead(segment, rows)
+    groups.pack(rows, range)
+    enqueuePrefetches(segment, rows)
     let size = levels.blockSize
     for block in range.lowerBound / size..<(range.upperBound + size - 1) / size {
       tokens(block, segment)
@@ -166,18 +167,19 @@ struct HierarchicalBackward {
     for row in stride(from: 0, to: end, by: step) {
       let count = min(step, end - row)
       let queries = tokenRows(from: local + row, count: count)
-      tile.load(queries)
-      var lead = min(size, start)
-      if lead > local {
+      tile.pack(queries)
+      // Keys before the block that are in the segment's own slab.
+      var before = min(size, start)
+      if before > local {
         // The block before is in the other slab.
         tile.accumulate(
           queries, segment.keys(0, from: start - size, count: size),
           bias: bias.rows(level: 0, distance: size + row), mask: .causal(offset: size + row))
-        lead = 0
+        before = 0
       }
       tile.accumulate(
-        queries, segment.own.range(levels, 0, row: local - lead, count: lead + row + count),
-        bias: bias.rows(level: 0, distance: lead + row), mask: .causal(offset: lead + row))
+        queries, segment.own.range(levels, 0, row: local - before, count: before + row + count),
+        bias: bias.rows(level: 0, distance: before + row), mask: .causal(offset: before + row))
       if fineQuery { fineLevels(block, token: start + row, queries, segment) }
     }
   }
@@ -229,24 +231,24 @@ struct HierarchicalBackward {
     }
   }
 
-  /// Follows what the segment's blocks of high levels touch, then what lies beside its tokens.
-  private func lead(_ segment: Segment, _ rows: HierarchicalGradientRows) {
+  /// What the segment's blocks of high levels touch, then what lies beside its tokens.
+  private func enqueuePrefetches(_ segment: Segment, _ rows: HierarchicalGradientRows) {
     let levels = segment.levels
     let size = levels.blockSize
     let start = segment.range.lowerBound
-    ahead.restart(pace: 1)
+    prefetcher.restart(rowsAtOnce: 1)
     if !fineQuery && start > 0 {
       for level in levels.highLevels where start % (size << level) == 0 {
         let query = start >> level
-        high.lead(ahead, levels, level, rows: query - size..<query)
+        high.enqueue(prefetcher, levels, level, rows: query - size..<query)
         for row in query..<min(query + size, levels.queryRows(level)) {
-          ahead.add(groups.gradient(groups.high(level, levels) + row))
-          ahead.add(rows.q, row << level)
-          ahead.add(rows.dq, row << level)
+          prefetcher.enqueue(groups.gradient(groups.high(level, levels) + row))
+          prefetcher.enqueue(rows.q, row << level)
+          prefetcher.enqueue(rows.dq, row << level)
         }
       }
     }
-    rows.lead(ahead, segment.range, segment: levels.segment)
+    rows.enqueue(prefetcher, segment.range, segment: levels.segment)
   }
 
   /// Builds the groups of a level that begin in the segment; a block acts once its first is there.
@@ -287,7 +289,7 @@ struct HierarchicalBackward {
     _ level: Int, row: Int, _ queries: AttentionBackwardTile.Rows,
     _ range: AttentionBackwardTile.Range, _ size: Int
   ) {
-    tile.load(queries)
+    tile.pack(queries)
     tile.accumulate(
       queries, range, bias: bias.rows(level: level, distance: size + row),
       mask: .half(rows: size / 2 - row, keys: size / 2))

@@ -1,8 +1,23 @@
 import CProcessor
 import Tensor
 
+/// Widths of one attention head, as given and as packed.
+struct HeadShape {
+  let keyWidth: Int
+  let valueWidth: Int
+  let keyStride: Int
+  let valueStride: Int
+
+  init(keyWidth: Int, valueWidth: Int) {
+    self.keyWidth = keyWidth
+    self.valueWidth = valueWidth
+    keyStride = AttentionTile.padded(keyWidth)
+    valueStride = AttentionTile.padded(valueWidth)
+  }
+}
+
 /// Where the rows of one sequence and head begin.
-struct HeadRows {
+struct HeadView {
   let first: Int
   let head: Int
 
@@ -26,10 +41,17 @@ struct StridedRows {
 
   subscript(row: Int) -> UnsafeMutablePointer<Float> { base + row * stride }
 
-  /// Asks for rows to be read or written soon.
+  /// Prefetches rows that are read or written soon.
   func prefetch(_ rows: Range<Int>, width: Int) {
     for row in rows {
       for column in Swift.stride(from: 0, to: width, by: 16) { cp_prefetch(self[row] + column) }
     }
+  }
+}
+
+extension RowPrefetcher {
+  /// Appends a row, unless it lies before the first.
+  func enqueue(_ rows: StridedRows, _ row: Int) {
+    if row >= 0 { enqueue(rows[row]) }
   }
 }

@@ -53,8 +53,8 @@ struct HierarchicalGroups {
       gradientStride: width, lse: lse + row, dots: dots + row, queryGradients: queryGradients)
   }
 
-  /// Takes the tokens of a segment.
-  func load(_ rows: HierarchicalGradientRows, _ range: Range<Int>) {
+  /// Packs the tokens of a segment.
+  func pack(_ rows: HierarchicalGradientRows, _ range: Range<Int>) {
     packRows(
       gradients, stride: width, rows.dO[range.lowerBound], sourceStride: rows.dO.stride,
       rows: range.count, width: valueWidth)
@@ -106,7 +106,7 @@ struct HierarchicalGroups {
     var column = 0
     while column < width {
       let sum =
-        CPUBackend.load(from + column) * leftWeight + CPUBackend.load(other + column) * rightWeight
+        load(from + column) * leftWeight + load(other + column) * rightWeight
       store(sum, to + column)
       column += 8
     }

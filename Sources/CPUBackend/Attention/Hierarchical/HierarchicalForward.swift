@@ -4,11 +4,11 @@ import Tensor
 ///
 /// Blocks are taken from left to right. A block sees one block to its left at every level, so two
 /// blocks of each are all that is kept: every input is read once, and whatever is read again is
-/// in the second cache, however long the sequence.
+/// in L2, however long the sequence.
 struct HierarchicalForward {
   let shape: HeadShape
   let bias: HierarchicalBias
-  private let ahead: RowsAhead
+  private let prefetcher: RowPrefetcher
   private let panel: AttentionPanel
   private let past: HierarchicalPast
   private let partials: Partials
@@ -20,8 +20,8 @@ struct HierarchicalForward {
     let values: UnsafeMutablePointer<Float>  // [levels, blockSize, padded E]
   }
 
-  /// Rows that `lead` follows for a block: of every level above the first a whole one at the most.
-  private static func mostAhead(_ longest: HierarchicalLevels) -> Int {
+  /// Rows to prefetch for a block: of every level above the first a whole one at the most.
+  private static func prefetchedRows(_ longest: HierarchicalLevels) -> Int {
     5 * longest.blockSize + longest.top
   }
 
@@ -31,8 +31,10 @@ struct HierarchicalForward {
   ) {
     self.shape = shape
     self.bias = bias
-    ahead = RowsAhead(shape, capacity: Self.mostAhead(longest), &scratch)
-    panel = AttentionPanel(shape, ahead: ahead, &scratch)
+    prefetcher = RowPrefetcher(
+      width: max(shape.keyWidth, shape.valueWidth), capacity: Self.prefetchedRows(longest),
+      &scratch)
+    panel = AttentionPanel(shape, prefetcher: prefetcher, &scratch)
     past = HierarchicalPast(shape, longest, &scratch)
     let rows = longest.top * longest.blockSize
     partials = Partials(
@@ -45,11 +47,11 @@ struct HierarchicalForward {
     v: StridedRows, _ levels: HierarchicalLevels, scale: Float, fineQuery: Bool
   ) {
     let size = levels.blockSize
-    ahead.reset()
+    prefetcher.reset()
     for block in 0..<levels.blocks {
       let range = block * size..<min(levels.length, (block + 1) * size)
-      lead(block, o, q, k, v, levels, fineQuery: fineQuery)
-      past.take(k, v, block: block, range)
+      enqueuePrefetches(block, o, q, k, v, levels, fineQuery: fineQuery)
+      past.pack(k, v, block: block, range)
       if !fineQuery && block > 0 {
         for level in (1..<min(levels.top, block.trailingZeroBitCount) + 1).reversed() {
           coarseLevel(level, block >> level, q, levels, scale)
@@ -60,19 +62,19 @@ struct HierarchicalForward {
     }
   }
 
-  /// Follows the block after the next, and the queries of later blocks of the levels above, which
-  /// are far ahead: one row of theirs to every 2^level tokens.
-  private func lead(
+  /// The rows of the block after the next, and the queries of later blocks of the levels above,
+  /// which lie far to the right: one row of theirs to every 2^level tokens.
+  private func enqueuePrefetches(
     _ block: Int, _ o: StridedRows, _ q: StridedRows, _ k: StridedRows, _ v: StridedRows,
     _ levels: HierarchicalLevels, fineQuery: Bool
   ) {
     let size = levels.blockSize
-    ahead.restart(pace: 2)
+    prefetcher.restart(rowsAtOnce: 2)
     for row in min(levels.length, (block + 2) * size)..<min(levels.length, (block + 3) * size) {
-      ahead.add(q, row)
-      ahead.add(k, row)
-      ahead.add(v, row)
-      ahead.add(o, row)
+      prefetcher.enqueue(q, row)
+      prefetcher.enqueue(k, row)
+      prefetcher.enqueue(v, row)
+      prefetcher.enqueue(o, row)
     }
     if fineQuery { return }
     // The block after the next of tokens holds those of level 1.
@@ -81,7 +83,7 @@ struct HierarchicalForward {
       let part = size * (block & ((1 << level) - 1))
       let end = min(levels.queryRows(level), next + ((part + size) >> level))
       for row in stride(from: next + (part >> level), to: end, by: 1) {
-        ahead.add(q, row << level)
+        prefetcher.enqueue(q, row << level)
       }
     }
   }
@@ -171,83 +173,5 @@ struct HierarchicalForward {
     (partials.sum + own).update(from: panel.sum, count: rows)
     (partials.values + own * shape.valueStride).update(
       from: panel.values, count: rows * shape.valueStride)
-  }
-}
-
-/// Keys and values of the last two blocks of every level.
-///
-/// Level 0 has room for three, so that a block and the one before it lie side by side: odd blocks
-/// in the second, even ones in the third and, for the next, in the first. Levels above keep block
-/// c in half c mod 2.
-private struct HierarchicalPast {
-  private let shape: HeadShape
-  private let size: Int
-  private let keyRows: UnsafeMutablePointer<Float>  // [rows, padded D]
-  private let valueRows: UnsafeMutablePointer<Float>  // [rows, padded E]
-
-  private static func rows(_ longest: HierarchicalLevels) -> Int {
-    (3 + 2 * longest.top) * longest.blockSize
-  }
-
-  init(_ shape: HeadShape, _ longest: HierarchicalLevels, _ scratch: inout Scratch) {
-    self.shape = shape
-    size = longest.blockSize
-    keyRows = scratch.take(Self.rows(longest) * shape.keyStride)
-    valueRows = scratch.take(Self.rows(longest) * shape.valueStride)
-  }
-
-  func keys(_ row: Int) -> UnsafeMutablePointer<Float> { keyRows + row * shape.keyStride }
-  func values(_ row: Int) -> UnsafeMutablePointer<Float> { valueRows + row * shape.valueStride }
-
-  /// First row of a token block; the block before it ends there.
-  func ownStart(block: Int) -> Int { block == 0 ? 0 : block % 2 == 1 ? size : 2 * size }
-
-  /// First row of a block of a level above 0.
-  func start(_ level: Int, block: Int) -> Int { (1 + 2 * level + block % 2) * size }
-
-  /// Copies the keys and values of a block.
-  func take(_ k: StridedRows, _ v: StridedRows, block: Int, _ range: Range<Int>) {
-    let own = ownStart(block: block)
-    packRows(
-      keys(own), stride: shape.keyStride, k[range.lowerBound], sourceStride: k.stride,
-      rows: range.count, width: shape.keyWidth)
-    packRows(
-      values(own), stride: shape.valueStride, v[range.lowerBound], sourceStride: v.stride,
-      rows: range.count, width: shape.valueWidth)
-    guard own == 2 * size else { return }
-    keys(0).update(from: keys(own), count: range.count * shape.keyStride)
-    values(0).update(from: values(own), count: range.count * shape.valueStride)
-  }
-
-  /// Means of neighbouring rows, `row_l[J] = (row_{l-1}[2J] + row_{l-1}[2J+1]) / 2`, as far as
-  /// the block completes them.
-  func extend(_ levels: HierarchicalLevels, block: Int, _ range: Range<Int>) {
-    var level = 1
-    while level <= levels.top {
-      let rows = levels.completed(level, by: range)
-      if rows.isEmpty { break }
-      for row in rows {
-        // The block size is even: both children are in the same half.
-        let left = 2 * row
-        let half =
-          level == 1 ? ownStart(block: block) : start(level - 1, block: left / size)
-        let below = half + left % size
-        let own = start(level, block: row / size) + row % size
-        average(keys(own), keys(below), count: shape.keyStride)
-        average(values(own), values(below), count: shape.valueStride)
-      }
-      level += 1
-    }
-  }
-}
-
-/// Mean of a packed row and the one after it.
-func average(
-  _ mean: UnsafeMutablePointer<Float>, _ row: UnsafePointer<Float>, count: Int
-) {
-  var column = 0
-  while column < count {
-    store((load(row + column) + load(row + count + column)) * 0.5, mean + column)
-    column += 8
   }
 }

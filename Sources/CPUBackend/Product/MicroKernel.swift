@@ -1,35 +1,38 @@
 import CProcessor
 
-/// The tile that every large matrix product is made of: six rows of sixteen columns.
+/// The micro-kernel of every large matrix product: a tile of six rows and sixteen columns.
 ///
-/// Twelve accumulators, two vectors of the right factor and one number of the left: fifteen of
-/// sixteen registers.
-enum ProductTile {
+/// Twelve accumulators, two vectors of B and one number of A take fifteen of sixteen registers.
+enum MicroKernel {
   static let rows = 6
   static let columns = 16
 
-  /// Cuts the steps of a sum into chains, each added in registers before it reaches memory.
+  /// Cuts K into k-blocks, each summed in registers before it reaches memory.
   ///
-  /// A panel of the right factor is then 16 KiB, half of the first cache. The cut follows from the
-  /// number of steps alone, so every product of that depth rounds alike.
-  static func chains(_ steps: Int) -> Blocks { Blocks(steps, near: 256, multipleOf: 8) }
+  /// A packed panel of B is then 16 KiB, half of L1. The cut follows from K alone, so all products
+  /// with the same K round alike.
+  static func kBlocks(_ k: Int) -> Partition { Partition(k, near: 256, multipleOf: 8) }
 
-  /// `c (+)= a b` for one tile; the sum of every element is one chain of fused multiply-adds.
+  /// `C (+)= A B` for one tile; every element is a sum of fused multiply-adds in the order of k.
   ///
   /// - Parameters:
-  ///   - a: `[depth, 6]`, packed.
-  ///   - b: `[depth, 16]`, packed.
+  ///   - c: First element of the tile.
+  ///   - stride: Floats from a row of C to the next.
+  ///   - a: Packed panel `[k, 6]`.
+  ///   - b: Packed panel `[k, 16]`.
+  ///   - k: Terms of the sums.
   ///   - rows: Rows of the tile that exist, at most 6.
   ///   - columns: Columns of the tile that exist, at most 16.
+  ///   - accumulate: Whether the sums are added to C or replace it.
   static func multiply(
     _ c: UnsafeMutablePointer<Float>, stride: Int, a: UnsafePointer<Float>,
-    b: UnsafePointer<Float>, depth: Int, rows: Int, columns: Int, accumulate: Bool
+    b: UnsafePointer<Float>, k: Int, rows: Int, columns: Int, accumulate: Bool
   ) {
     prefetch(c, stride: stride)
     var running = TileSums()
     var a = a
     var b = b
-    for _ in 0..<depth / 4 {
+    for _ in 0..<k / 4 {
       running.add(a, b)
       running.add(a + 6, b + 16)
       running.add(a + 12, b + 32)
@@ -37,7 +40,7 @@ enum ProductTile {
       a += 24
       b += 64
     }
-    for _ in 0..<depth % 4 {
+    for _ in 0..<k % 4 {
       running.add(a, b)
       a += 6
       b += 16
@@ -66,10 +69,10 @@ enum ProductTile {
     }
   }
 
-  /// Asks for the lines of a tile, to be there when its sums are.
+  /// Prefetches the tile of C, so that it is in cache when the sums are ready.
   ///
-  /// The processor fetches ahead along the two packed streams by itself, but not this: without it every
-  /// tile waits for memory at its end.
+  /// The processor prefetches the two packed panels by itself, but not C: every tile would wait for
+  /// memory at its end.
   @inline(__always)
   private static func prefetch(_ c: UnsafePointer<Float>, stride: Int) {
     cp_prefetch(c)
@@ -99,17 +102,17 @@ private struct TileSums {
   @inline(__always)
   init() {}
 
-  /// One step of all sums: six numbers of the left factor, sixteen of the right.
+  /// One term of every sum, from six numbers of A and sixteen of B.
   @inline(__always)
-  mutating func add(_ left: UnsafePointer<Float>, _ right: UnsafePointer<Float>) {
-    let first = load(right)
-    let second = load(right + 8)
-    fuse(&a0, &b0, left[0], first, second)
-    fuse(&a1, &b1, left[1], first, second)
-    fuse(&a2, &b2, left[2], first, second)
-    fuse(&a3, &b3, left[3], first, second)
-    fuse(&a4, &b4, left[4], first, second)
-    fuse(&a5, &b5, left[5], first, second)
+  mutating func add(_ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>) {
+    let first = load(b)
+    let second = load(b + 8)
+    fuse(&a0, &b0, a[0], first, second)
+    fuse(&a1, &b1, a[1], first, second)
+    fuse(&a2, &b2, a[2], first, second)
+    fuse(&a3, &b3, a[3], first, second)
+    fuse(&a4, &b4, a[4], first, second)
+    fuse(&a5, &b5, a[5], first, second)
   }
 
   @inline(__always)
@@ -141,9 +144,9 @@ private struct TileSums {
 /// Adds one number times sixteen to a row of sums.
 @inline(__always)
 private func fuse(
-  _ a: inout Lanes, _ b: inout Lanes, _ left: Float, _ first: Lanes, _ second: Lanes
+  _ a: inout Lanes, _ b: inout Lanes, _ number: Float, _ first: Lanes, _ second: Lanes
 ) {
-  let factor = Lanes(repeating: left)
-  a = a.addingProduct(factor, first)
-  b = b.addingProduct(factor, second)
+  let broadcast = Lanes(repeating: number)
+  a = a.addingProduct(broadcast, first)
+  b = b.addingProduct(broadcast, second)
 }

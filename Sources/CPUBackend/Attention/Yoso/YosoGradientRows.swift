@@ -93,7 +93,7 @@ struct YosoGradientRows {
     _ q: View, _ k: View, _ v: View, _ dO: View, _ o: View, norms: UnsafePointer<Float>,
     leastNorm: Float, head: Int, first: Int, length: Int
   ) {
-    let place = HeadRows(first: first, head: head)
+    let place = HeadView(first: first, head: head)
     let (q, k, v) = (place.keys(q, shape), place.keys(k, shape), place.values(v, shape))
     let (dO, o) = (place.values(dO, shape), place.values(o, shape))
     packUnitRows(
@@ -129,7 +129,7 @@ struct YosoGradientRows {
   func write(
     _ dq: View, _ dk: View, _ dv: View, slope: Float, head: Int, first: Int, length: Int
   ) {
-    let place = HeadRows(first: first, head: head)
+    let place = HeadView(first: first, head: head)
     let dv = place.values(dv, shape)
     finish(queryGradients, queries, queryNorms, slope, length, place.keys(dq, shape))
     finish(keyGradients, keys, keyNorms, slope, length, place.keys(dk, shape))

@@ -32,7 +32,7 @@ struct AttentionGradients {
     range: Range<Int>, scale: Float
   ) {
     packInputs(q, k, v, head: head, first: first, range: range, scale: scale)
-    let place = HeadRows(first: first + range.lowerBound, head: head)
+    let place = HeadView(first: first + range.lowerBound, head: head)
     let (dO, o) = (place.values(dO, shape), place.values(o, shape))
     let length = range.count
     let keyStart = range.lowerBound * shape.keyStride
@@ -54,7 +54,7 @@ struct AttentionGradients {
   func packInputs(
     _ q: View, _ k: View, _ v: View, head: Int, first: Int, range: Range<Int>, scale: Float
   ) {
-    let place = HeadRows(first: first + range.lowerBound, head: head)
+    let place = HeadView(first: first + range.lowerBound, head: head)
     let (q, k, v) = (place.keys(q, shape), place.keys(k, shape), place.values(v, shape))
     let keyStart = range.lowerBound * shape.keyStride
     packRows(
@@ -90,7 +90,7 @@ struct AttentionGradients {
     _ dq: View, _ dk: View, _ dv: View, head: Int, first: Int, length: Int, scale: Float,
     accumulate: Bool = false
   ) {
-    let place = HeadRows(first: first, head: head)
+    let place = HeadView(first: first, head: head)
     func unpack(
       _ rows: StridedRows, _ source: UnsafePointer<Float>, _ sourceStride: Int, _ width: Int,
       _ scale: Float
@@ -102,26 +102,5 @@ struct AttentionGradients {
     unpack(place.keys(dk, shape), keyGradients, shape.keyStride, shape.keyWidth, 1)
     unpack(
       place.values(dv, shape), valueGradients, shape.valueStride, shape.valueWidth, 1)
-  }
-}
-
-/// One row of partial sums per task, added in task order so that threads cannot matter.
-struct PartialSums: Sendable {
-  private let sums: View  // [tasks, width]
-
-  init(count: Int, width: Int, _ scratch: inout Scratch) {
-    sums = scratch.takeView(rows: count, columns: width)
-  }
-
-  func clear() { sums.fill(0) }
-
-  subscript(task: Int) -> UnsafeMutablePointer<Float> { sums.base + task * sums.columns }
-
-  /// Adds every row to the row of its head; task numbers run fastest over heads.
-  func add(to destination: View, heads: Int) {
-    for task in 0..<sums.rows {
-      let row = destination.base + task % heads * destination.stride
-      for column in 0..<sums.columns { row[column] += self[task][column] }
-    }
   }
 }

@@ -1,7 +1,7 @@
 /// A length cut into blocks of one width, the last one a little shorter or longer.
 ///
 /// The cut follows from the length alone, so that it is the same for any number of threads.
-struct Blocks: Sendable {
+struct Partition: Sendable {
   let total: Int
   let width: Int
   let count: Int

@@ -1,9 +1,5 @@
 import Tensor
 
-#if canImport(Glibc)
-  import Glibc
-#endif
-
 /// Bias of a panel against a range of keys: 16 lanes for every key.
 ///
 /// Lane `r` of panel `p` meets key `m` of the range at `table[(x(p) - m) * step + r]` with
@@ -164,136 +160,6 @@ private func hideLanes(
   return (m0, m1)
 }
 
-/// Replaces the scores of eight rows by `e^(s - m)` and adds them to the sums, key after key.
-///
-/// A function of its own with one exponential: of two the compiler leaves one a call.
-private func exponentiate(
-  _ scores: UnsafeMutablePointer<Float>, count: Int, maximum: Lanes, sum: Lanes
-) -> Lanes {
-  var sum = sum
-  for key in 0..<count {
-    let weight = exponential(load(scores + 16 * key) - maximum)
-    store(weight, scores + 16 * key)
-    sum += weight
-  }
-  return sum
-}
-
-/// 16 query rows and their running softmax: maximum m, sum z, weighted sum y.
-///
-/// The merge of two partial sums (m, z, y) is exact for any logits because m is the row's own
-/// maximum: `m = max(m1, m2)`, `z = z1 e^(m1-m) + z2 e^(m2-m)`, the same for y. An empty state is
-/// (-infinity, 0, 0).
-struct AttentionPanel {
-  let shape: HeadShape
-  /// What is touched after these rows.
-  private let ahead: RowsAhead?
-  /// Transposed queries, times the scale: `[D, 16]`.
-  let queries: UnsafeMutablePointer<Float>
-  let maximum: UnsafeMutablePointer<Float>  // [16]
-  let sum: UnsafeMutablePointer<Float>  // [16]
-  let values: UnsafeMutablePointer<Float>  // [16, padded E]
-  let scores: UnsafeMutablePointer<Float>  // [keys, 16]
-
-  init(_ shape: HeadShape, ahead: RowsAhead? = nil, _ scratch: inout Scratch) {
-    self.shape = shape
-    self.ahead = ahead
-    queries = scratch.take(shape.keyWidth * 16)
-    maximum = scratch.take(16)
-    sum = scratch.take(16)
-    values = scratch.take(16 * shape.valueStride)
-    scores = scratch.take(16 * AttentionTile.keys)
-  }
-
-  /// Starts from nothing.
-  func reset() {
-    storePair(Lanes(repeating: -.infinity), Lanes(repeating: -.infinity), maximum)
-    storePair(.zero, .zero, sum)
-    values.update(repeating: 0, count: 16 * shape.valueStride)
-  }
-
-  /// Attends to `count` keys, cut at multiples of `AttentionTile.keys`.
-  ///
-  /// - Parameters:
-  ///   - keys: Packed rows `[count, D]` with the packed key stride.
-  ///   - valueRows: Packed rows `[count, E]` with the packed value stride.
-  ///   - rows: Rows in use, 1...16; the other lanes hold finite numbers that nobody reads.
-  func attend(
-    keys: UnsafePointer<Float>, valueRows: UnsafePointer<Float>, count: Int, bias: LaneBias,
-    mask: LaneMask, rows: Int
-  ) {
-    var start = 0
-    while start < count {
-      let cut = min(AttentionTile.keys, count - start)
-      let tileMask = mask.advanced(by: start)
-      let visible = tileMask.visible(panel: 0, count: cut)
-      if visible > 0 {
-        attendTile(
-          keys: keys + start * shape.keyStride, valueRows: valueRows + start * shape.valueStride,
-          count: visible, bias: bias.advanced(by: start), mask: tileMask, rows: rows)
-      }
-      start += cut
-    }
-  }
-
-  private func attendTile(
-    keys: UnsafePointer<Float>, valueRows: UnsafePointer<Float>, count: Int, bias: LaneBias,
-    mask: LaneMask, rows: Int
-  ) {
-    tileProduct(
-      TileResult(base: scores, panelStride: 0, rowStride: 16),
-      TileLeft(base: keys, rowStride: shape.keyStride, stepStride: 1),
-      TileRight(base: queries, panelStride: 0, stepStride: 16), rows: count, panels: 1,
-      depth: shape.keyWidth, accumulate: false, ahead: ahead)
-    let (old0, old1) = loadPair(maximum)
-    let (m0, m1) = addBias(
-      scores, stride: 16, count: count, panel: 0, bias: bias, mask: mask, maximum: (old0, old1))
-    // The exponential of -infinity is 0: a first tile drops the empty state.
-    let (alpha0, alpha1) = (exponential(old0 - m0), exponential(old1 - m1))
-    storePair(m0, m1, maximum)
-    var (z0, z1) = loadPair(sum)
-    z0 = exponentiate(scores, count: count, maximum: m0, sum: z0 * alpha0)
-    z1 = exponentiate(scores + 8, count: count, maximum: m1, sum: z1 * alpha1)
-    storePair(z0, z1, sum)
-    rescale(alpha0, alpha1, rows: rows)
-    tileProduct(
-      TileResult(base: values, panelStride: 16, rowStride: shape.valueStride),
-      TileLeft(base: scores, rowStride: 1, stepStride: 16),
-      TileRight(base: valueRows, panelStride: 16, stepStride: shape.valueStride), rows: rows,
-      panels: shape.valueStride / 16, depth: count, accumulate: true, ahead: ahead)
-  }
-
-  private func rescale(_ alpha0: Lanes, _ alpha1: Lanes, rows: Int) {
-    let stride = shape.valueStride
-    for row in 0..<rows {
-      let factor = Lanes(repeating: row < 8 ? alpha0[row] : alpha1[row - 8])
-      let y = values + row * stride
-      var column = 0
-      while column < stride {
-        let (y0, y1) = loadPair(y + column)
-        storePair(y0 * factor, y1 * factor, y + column)
-        column += 16
-      }
-    }
-  }
-
-  /// Writes `o = y / z` and `lse = m + ln z` of the first `rows` rows.
-  func finish(
-    o: UnsafeMutablePointer<Float>, stride: Int, lse: UnsafeMutablePointer<Float>,
-    lseStride: Int = 1, rows: Int
-  ) {
-    for row in 0..<rows {
-      writeQuotient(
-        o + row * stride, values + row * shape.valueStride, divisor: sum[row],
-        width: shape.valueWidth)
-      lse[row * lseStride] = logSumExp(row)
-    }
-  }
-
-  /// Natural log of a row's softmax denominator.
-  func logSumExp(_ row: Int) -> Float { maximum[row] + log(sum[row]) }
-}
-
 /// Bias table by distance with room for every lane: 16 floats before distance 0, 16 past the end.
 ///
 /// - Parameter offset: Added to every entry: the logarithm of the multiplicity of a key row.
@@ -305,4 +171,22 @@ func fillBiasTable(
     table[16 + count + lane] = bias[count - 1] + offset
   }
   for delta in 0..<count { table[16 + delta] = bias[delta] + offset }
+}
+
+/// Adds a gradient table `[16 + count, 16]`, distances from -16 on, to the bias gradient.
+///
+/// Lane `r` of distance `x` belongs to `bias[x + ((phase + r) >> shift) - (phase >> shift)]`, clipped
+/// at the last entry; entries of negative distance were masked.
+func foldBiasGradient(
+  _ destination: UnsafeMutablePointer<Float>, _ table: UnsafePointer<Float>, count: Int,
+  shift: Int = 0, phase: Int = 0
+) {
+  for distance in -15..<count {
+    for lane in 0..<16 {
+      let delta = distance + ((phase + lane) >> shift) - (phase >> shift)
+      if delta >= 0 {
+        destination[min(delta, count - 1)] += table[16 * (16 + distance) + lane]
+      }
+    }
+  }
 }

@@ -69,7 +69,7 @@ struct HierarchicalBias {
       origin: -key, start: token, shift: level, last: distances - 1)
   }
 
-  /// Takes the gradient of a table that holds for one panel alone into the common one.
+  /// Adds the gradient of a table that holds for one panel alone to the common one.
   func leave(level: Int, token: Int, into destination: UnsafeMutablePointer<Float>) {
     guard let laneGradients, !isAligned else { return }
     let table = laneGradients + (level - 1) * gradientStride

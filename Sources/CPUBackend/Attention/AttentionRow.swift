@@ -23,7 +23,7 @@ struct AttentionRow {
     packedValues = scratch.take(AttentionTile.keys * shape.valueStride)
   }
 
-  /// Takes a query and starts from nothing.
+  /// Sets the query and starts from nothing.
   mutating func reset(query source: UnsafePointer<Float>, scale: Float) {
     for column in 0..<shape.keyWidth { query[column] = source[column] * scale }
     maximum = -.infinity
@@ -64,10 +64,10 @@ struct AttentionRow {
     packTransposed(
       keyPanel, keys, sourceStride: keyStride, rows: count, width: shape.keyWidth)
     tileProduct(
-      TileResult(base: scores + key, panelStride: 0, rowStride: 0),
-      TileLeft(base: query, rowStride: 0, stepStride: 1),
-      TileRight(base: keyPanel, panelStride: 0, stepStride: 16), rows: 1, panels: 1,
-      depth: shape.keyWidth, accumulate: false)
+      TileC(base: scores + key, panelStride: 0, rowStride: 0),
+      TileA(base: query, rowStride: 0, kStride: 1),
+      TileB(base: keyPanel, panelStride: 0, kStride: 16), rows: 1, panels: 1,
+      k: shape.keyWidth, accumulate: false)
   }
 
   /// Turns the scores of a tile into weights and brings what was there to the new maximum.
@@ -106,10 +106,10 @@ struct AttentionRow {
       stride = shape.valueStride
     }
     tileProduct(
-      TileResult(base: values, panelStride: 16, rowStride: 0),
-      TileLeft(base: scores + key, rowStride: 0, stepStride: 1),
-      TileRight(base: rows, panelStride: 16, stepStride: stride), rows: 1,
-      panels: shape.valueStride / 16, depth: count, accumulate: true)
+      TileC(base: values, panelStride: 16, rowStride: 0),
+      TileA(base: scores + key, rowStride: 0, kStride: 1),
+      TileB(base: rows, panelStride: 16, kStride: stride), rows: 1,
+      panels: shape.valueStride / 16, k: count, accumulate: true)
   }
 
   /// Writes `y / z`.

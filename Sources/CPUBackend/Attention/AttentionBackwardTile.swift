@@ -8,8 +8,8 @@ import Tensor
 /// Scores lie as `[keys, rows]` like in the forward pass.
 struct AttentionBackwardTile {
   let shape: HeadShape
-  /// What is touched after this tile.
-  private let ahead: RowsAhead?
+  /// Of what is touched after this tile.
+  private let prefetcher: RowPrefetcher?
   private let queries: UnsafeMutablePointer<Float>  // [panels, D, 16]
   private let gradients: UnsafeMutablePointer<Float>  // [panels, E, 16]
   private let lse: UnsafeMutablePointer<Float>  // [rows]
@@ -17,9 +17,9 @@ struct AttentionBackwardTile {
   private let weights: UnsafeMutablePointer<Float>  // [keys, rows], P
   private let slopes: UnsafeMutablePointer<Float>  // [keys, rows], dS
 
-  init(_ shape: HeadShape, ahead: RowsAhead? = nil, _ scratch: inout Scratch) {
+  init(_ shape: HeadShape, prefetcher: RowPrefetcher? = nil, _ scratch: inout Scratch) {
     self.shape = shape
-    self.ahead = ahead
+    self.prefetcher = prefetcher
     let rows = AttentionTile.backwardRows
     queries = scratch.take(rows * shape.keyWidth)
     gradients = scratch.take(rows * shape.valueWidth)
@@ -53,8 +53,8 @@ struct AttentionBackwardTile {
     let valueGradients: UnsafeMutablePointer<Float>
   }
 
-  /// Takes the rows; missing lanes get weight zero by an infinite lse.
-  func load(_ rows: Rows) {
+  /// Packs the rows; missing lanes get weight zero by an infinite lse.
+  func pack(_ rows: Rows) {
     var row = 0
     while row < rows.count {
       let present = min(16, rows.count - row)
@@ -72,7 +72,7 @@ struct AttentionBackwardTile {
     }
   }
 
-  /// Adds what the loaded rows and a range of keys give to each other's gradients.
+  /// Adds what the packed rows and a range of keys give to each other's gradients.
   func accumulate(_ rows: Rows, _ range: Range, bias: LaneBias, mask: LaneMask) {
     var start = 0
     while start < range.count {
@@ -100,13 +100,13 @@ struct AttentionBackwardTile {
         visible)
       differentiate(panel: panel, stride: stride, count: visible, bias: bias, mask: mask)
       tileProduct(
-        TileResult(
+        TileC(
           base: rows.queryGradients + 16 * panel * rows.queryStride, panelStride: 16,
           rowStride: rows.queryStride),
-        TileLeft(base: slopes + 16 * panel, rowStride: 1, stepStride: stride),
-        TileRight(base: range.keys, panelStride: 16, stepStride: shape.keyStride),
-        rows: min(16, rows.count - 16 * panel), panels: shape.keyStride / 16, depth: visible,
-        accumulate: true, ahead: ahead)
+        TileA(base: slopes + 16 * panel, rowStride: 1, kStride: stride),
+        TileB(base: range.keys, panelStride: 16, kStride: shape.keyStride),
+        rows: min(16, rows.count - 16 * panel), panels: shape.keyStride / 16, k: visible,
+        accumulate: true, prefetcher: prefetcher)
     }
     accumulateKeys(rows, range, mask, panels: panels, stride: stride)
   }
@@ -117,10 +117,10 @@ struct AttentionBackwardTile {
     _ keyStride: Int, _ out: UnsafeMutablePointer<Float>, _ outStride: Int, _ count: Int
   ) {
     tileProduct(
-      TileResult(base: out + 16 * panel, panelStride: 0, rowStride: outStride),
-      TileLeft(base: keyRows, rowStride: keyStride, stepStride: 1),
-      TileRight(base: transposed + panel * width * 16, panelStride: 0, stepStride: 16),
-      rows: count, panels: 1, depth: width, accumulate: false, ahead: ahead)
+      TileC(base: out + 16 * panel, panelStride: 0, rowStride: outStride),
+      TileA(base: keyRows, rowStride: keyStride, kStride: 1),
+      TileB(base: transposed + panel * width * 16, panelStride: 0, kStride: 16),
+      rows: count, panels: 1, k: width, accumulate: false, prefetcher: prefetcher)
   }
 
   /// Turns scores into P and `<dO, v>` into dS, and sums dS by distance.
@@ -135,8 +135,8 @@ struct AttentionBackwardTile {
     for half in Swift.stride(from: 0, to: 16, by: 8) {
       weightsAndSlopes(
         weights + half, slopes + half, stride: stride, count: count,
-        lse: CPUBackend.load(lse + 16 * panel + half),
-        dots: CPUBackend.load(dots + 16 * panel + half))
+        lse: load(lse + 16 * panel + half),
+        dots: load(dots + 16 * panel + half))
     }
     guard let gradient = bias.gradient else { return }
     let first = bias.first(panel: panel)
@@ -162,23 +162,23 @@ struct AttentionBackwardTile {
       let row = 16 * panel
       let start = key * stride + row
       tileProduct(
-        TileResult(
+        TileC(
           base: range.valueGradients + key * shape.valueStride, panelStride: 16,
           rowStride: shape.valueStride),
-        TileLeft(base: weights + start, rowStride: stride, stepStride: 1),
-        TileRight(
+        TileA(base: weights + start, rowStride: stride, kStride: 1),
+        TileB(
           base: rows.gradients + row * rows.gradientStride, panelStride: 16,
-          stepStride: rows.gradientStride), rows: visible - key, panels: shape.valueStride / 16,
-        depth: rows.count - row, accumulate: true, ahead: ahead)
+          kStride: rows.gradientStride), rows: visible - key, panels: shape.valueStride / 16,
+        k: rows.count - row, accumulate: true, prefetcher: prefetcher)
       tileProduct(
-        TileResult(
+        TileC(
           base: range.keyGradients + key * shape.keyStride, panelStride: 16,
           rowStride: shape.keyStride),
-        TileLeft(base: slopes + start, rowStride: stride, stepStride: 1),
-        TileRight(
+        TileA(base: slopes + start, rowStride: stride, kStride: 1),
+        TileB(
           base: rows.queries + row * rows.queryStride, panelStride: 16,
-          stepStride: rows.queryStride), rows: visible - key, panels: shape.keyStride / 16,
-        depth: rows.count - row, accumulate: true, ahead: ahead)
+          kStride: rows.queryStride), rows: visible - key, panels: shape.keyStride / 16,
+        k: rows.count - row, accumulate: true, prefetcher: prefetcher)
       key = visible
     }
   }
@@ -186,7 +186,7 @@ struct AttentionBackwardTile {
 
 /// `P = exp(s - lse)` and `dS = P · (<dO, v> - <dO, o>)`, in place, 8 rows by `count` keys.
 ///
-/// A function of its own with one exponential: of two the compiler leaves one a call.
+/// A function of its own: of two exponentials in one loop the compiler would leave one as a call.
 private func weightsAndSlopes(
   _ weights: UnsafeMutablePointer<Float>, _ slopes: UnsafeMutablePointer<Float>, stride: Int,
   count: Int, lse: Lanes, dots: Lanes
@@ -195,23 +195,5 @@ private func weightsAndSlopes(
     let weight = exponential(load(weights + key * stride) - lse)
     store(weight, weights + key * stride)
     store(weight * (load(slopes + key * stride) - dots), slopes + key * stride)
-  }
-}
-
-/// Adds a gradient table `[16 + count, 16]`, distances from -16 on, to the bias gradient.
-///
-/// Lane `r` of distance `x` belongs to `bias[x + ((phase + r) >> shift) - (phase >> shift)]`, clipped
-/// at the last entry; entries of negative distance were masked.
-func foldBiasGradient(
-  _ destination: UnsafeMutablePointer<Float>, _ table: UnsafePointer<Float>, count: Int,
-  shift: Int = 0, phase: Int = 0
-) {
-  for distance in -15..<count {
-    for lane in 0..<16 {
-      let delta = distance + ((phase + lane) >> shift) - (phase >> shift)
-      if delta >= 0 {
-        destination[min(delta, count - 1)] += table[16 * (16 + distance) + lane]
-      }
-    }
   }
 }

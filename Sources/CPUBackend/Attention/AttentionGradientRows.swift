@@ -13,10 +13,6 @@ struct AttentionGradientRows {
   let keyGradients: UnsafeMutablePointer<Float>
   let valueGradients: UnsafeMutablePointer<Float>
 
-  static func floats(_ shape: HeadShape, longest: Int) -> Int {
-    longest * (4 * shape.keyStride + 3 * shape.valueStride) + 2 * Scratch.rounded(longest)
-  }
-
   init(_ shape: HeadShape, longest: Int, _ scratch: inout Scratch) {
     self.shape = shape
     queries = scratch.take(longest * shape.keyStride)
@@ -36,7 +32,7 @@ struct AttentionGradientRows {
     range: Range<Int>, scale: Float
   ) {
     packInputs(q, k, v, head: head, first: first, range: range, scale: scale)
-    let place = HeadRows(first: first + range.lowerBound, head: head)
+    let place = HeadView(first: first + range.lowerBound, head: head)
     let (dO, o) = (place.values(dO, shape), place.values(o, shape))
     let length = range.count
     let keyStart = range.lowerBound * shape.keyStride
@@ -58,7 +54,7 @@ struct AttentionGradientRows {
   func packInputs(
     _ q: View, _ k: View, _ v: View, head: Int, first: Int, range: Range<Int>, scale: Float
   ) {
-    let place = HeadRows(first: first + range.lowerBound, head: head)
+    let place = HeadView(first: first + range.lowerBound, head: head)
     let (q, k, v) = (place.keys(q, shape), place.keys(k, shape), place.values(v, shape))
     let keyStart = range.lowerBound * shape.keyStride
     packRows(
@@ -94,7 +90,7 @@ struct AttentionGradientRows {
     _ dq: View, _ dk: View, _ dv: View, head: Int, first: Int, length: Int, scale: Float,
     accumulate: Bool = false
   ) {
-    let place = HeadRows(first: first, head: head)
+    let place = HeadView(first: first, head: head)
     func unpack(
       _ rows: StridedRows, _ source: UnsafePointer<Float>, _ sourceStride: Int, _ width: Int,
       _ scale: Float
@@ -106,61 +102,5 @@ struct AttentionGradientRows {
     unpack(place.keys(dk, shape), keyGradients, shape.keyStride, shape.keyWidth, 1)
     unpack(
       place.values(dv, shape), valueGradients, shape.valueStride, shape.valueWidth, 1)
-  }
-}
-
-/// Copies packed rows, multiplied by `scale`, to rows of a strided matrix.
-func unpackRows(
-  _ destination: UnsafeMutablePointer<Float>, stride: Int, _ source: UnsafePointer<Float>,
-  sourceStride: Int, rows: Int, width: Int, scale: Float
-) {
-  let whole = width / 8 * 8
-  for row in 0..<rows {
-    let from = source + row * sourceStride
-    let to = destination + row * stride
-    var column = 0
-    while column < whole {
-      store(load(from + column) * scale, to + column)
-      column += 8
-    }
-    while column < width {
-      to[column] = from[column] * scale
-      column += 1
-    }
-  }
-}
-
-/// As `unpackRows`, added to what is there.
-func addUnpackedRows(
-  _ destination: UnsafeMutablePointer<Float>, stride: Int, _ source: UnsafePointer<Float>,
-  sourceStride: Int, rows: Int, width: Int, scale: Float
-) {
-  for row in 0..<rows {
-    let from = source + row * sourceStride
-    let to = destination + row * stride
-    for column in 0..<width { to[column] += from[column] * scale }
-  }
-}
-
-/// One row of partial sums per task, added in task order so that threads cannot matter.
-struct PartialSums: Sendable {
-  private let sums: View  // [tasks, width]
-
-  /// Zeroed rows in scratch memory.
-  init(count: Int, width: Int, _ scratch: inout Scratch) {
-    let start = scratch.take(count * width)
-    start.update(repeating: 0, count: count * width)
-    sums = View(
-      scratch.buffer, offset: start - scratch.buffer.base, rows: count, columns: width)
-  }
-
-  subscript(task: Int) -> UnsafeMutablePointer<Float> { sums.base + task * sums.columns }
-
-  /// Adds every row to the row of its head; task numbers run fastest over heads.
-  func add(to destination: View, heads: Int) {
-    for task in 0..<sums.rows {
-      let row = destination.base + task % heads * destination.stride
-      for column in 0..<sums.columns { row[column] += self[task][column] }
-    }
   }
 }

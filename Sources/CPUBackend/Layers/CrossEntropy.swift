@@ -4,7 +4,7 @@ package import Tensor
 
 /// Head, softmax and cross-entropy in one op that never holds `[N, V]`.
 ///
-/// Positions are taken in blocks and the vocabulary in chunks whose logits stay in the third cache
+/// Positions are taken in blocks and the vocabulary in chunks whose logits stay in L3
 /// while they are made, exponentiated and, later, turned into gradients. A position's nats depend on
 /// its row of `hidden` and on `w` alone, bit for bit, and are the same with and without gradients.
 extension CPUKernels {
@@ -43,11 +43,11 @@ extension CPUKernels {
     }
     guard hidden.rows > 0 else { return }
     let plan = CrossEntropyPlan(vocabulary: w.rows, keepsLogits: gradient != nil)
-    ScratchPool.borrow(plan.floats) { scratch in
+    Scratch.lend(carving: { HeadMemory(plan, &$0) }) { memory in
       for start in Swift.stride(from: 0, to: hidden.rows, by: plan.blockRows) {
         let positions = start..<min(hidden.rows, start + plan.blockRows)
         let block = HeadBlock(
-          plan: plan, scratch: scratch, hidden: hidden.rows(positions), w: w,
+          plan: plan, memory: memory, hidden: hidden.rows(positions), w: w,
           targets: Array(targets[positions]), nllNats: nllNats.columns(positions))
         block.score(kernels: self)
         gradient?.add(block, positions: positions)
@@ -59,7 +59,8 @@ extension CPUKernels {
 /// Floats of working memory that cross-entropy keeps between calls: at most 68 MiB, unless
 /// 16 rows of logits need more.
 package func crossEntropyScratchFloats(vocabulary: Int) -> Int {
-  CrossEntropyPlan(vocabulary: vocabulary, keepsLogits: true).floats
+  let plan = CrossEntropyPlan(vocabulary: vocabulary, keepsLogits: true)
+  return Scratch.floats { HeadMemory(plan, &$0) }
 }
 
 /// Floats of panels that the products of the head hold beside them, for hidden states of that width.
@@ -74,7 +75,7 @@ package func crossEntropyPanelFloats(vocabulary: Int, width: Int) -> Int {
 
 /// How positions and vocabulary are cut; the cut of the vocabulary follows from its size alone.
 private struct CrossEntropyPlan: Sendable {
-  let chunks: Blocks
+  let chunks: Partition
   /// Positions that share a block of logits.
   let blockRows: Int
   /// Floats from one row of a chunk to the next: whole vectors, and no multiple of a page, where
@@ -84,32 +85,40 @@ private struct CrossEntropyPlan: Sendable {
   let keepsLogits: Bool
 
   init(vocabulary: Int, keepsLogits: Bool) {
-    chunks = Blocks(vocabulary, near: 4_096, multipleOf: 128)
+    chunks = Partition(vocabulary, near: 4_096, multipleOf: 128)
     self.keepsLogits = keepsLogits
     let even = (chunks.longest + 7) & ~7
     stride = even % 1_024 == 0 ? even + 16 : even
     let fitting = (17 << 20) / (stride * chunks.count) / 16 * 16
-    // Few enough for one chunk to stay in the third cache, many enough for packing `w` to pay.
+    // Few enough for one chunk to stay in L3, many enough for packing `w` to pay.
     blockRows = keepsLogits ? min(768, max(16, fitting)) : 512
   }
+}
 
-  /// Floats of the logits of one chunk.
-  private var chunkFloats: Int { blockRows * stride }
+/// Logits of a block of positions and what is known of its rows so far.
+private struct HeadMemory: Sendable {
+  /// Chunk after chunk if all are kept, else those of the chunk at hand, `[chunks · rows, stride]`.
+  let logits: View
+  /// Largest logit of every row in each chunk, `[chunks, rows]`.
+  let maxima: View
+  /// Largest logit of every row so far, `[1, rows]`.
+  let peaks: View
+  /// Denominators so far, one Double a row, `[rows, 2]`.
+  let sums: View
 
-  /// Where the logits of a chunk begin.
-  func offset(of chunk: Int) -> Int { keepsLogits ? chunk * chunkFloats : 0 }
-
-  /// Where what is known of the rows begins: maxima of every chunk, `[chunks, rows]`, the maximum so
-  /// far, `[rows]`, and sums so far in Double, `[rows]`.
-  var rowOffset: Int { (keepsLogits ? chunks.count : 1) * chunkFloats }
-
-  var floats: Int { rowOffset + (chunks.count + 3) * blockRows }
+  init(_ plan: CrossEntropyPlan, _ scratch: inout Scratch) {
+    let kept = plan.keepsLogits ? plan.chunks.count : 1
+    logits = scratch.takeView(rows: kept * plan.blockRows, columns: plan.stride)
+    maxima = scratch.takeView(rows: plan.chunks.count, columns: plan.blockRows)
+    peaks = scratch.takeView(rows: 1, columns: plan.blockRows)
+    sums = scratch.takeView(rows: plan.blockRows, columns: 2)
+  }
 }
 
 /// The logits of a block of positions, chunk after chunk of the vocabulary.
 private struct HeadBlock: Sendable {
   let plan: CrossEntropyPlan
-  let scratch: Buffer
+  let memory: HeadMemory
   let hidden: View  // [rows, C]
   let w: View  // [V, C]
   let targets: [Int32]
@@ -117,21 +126,20 @@ private struct HeadBlock: Sendable {
 
   /// Logits, later their exponentials and gradients, of one chunk.
   func logits(_ chunk: Int) -> View {
-    View(
-      scratch, offset: plan.offset(of: chunk), rows: hidden.rows, columns: plan.chunks[chunk].count,
-      stride: plan.stride)
+    let first = plan.keepsLogits ? chunk * plan.blockRows : 0
+    return memory.logits.rows(first..<first + hidden.rows).columns(0..<plan.chunks[chunk].count)
   }
 
   /// Largest logit of every row in one chunk.
   func maxima(_ chunk: Int) -> UnsafeMutablePointer<Float> {
-    scratch.base + plan.rowOffset + chunk * plan.blockRows
+    memory.maxima.base + chunk * plan.blockRows
   }
 
   /// Largest logit of every row so far.
-  var peaks: UnsafeMutablePointer<Float> { maxima(plan.chunks.count) }
+  var peaks: UnsafeMutablePointer<Float> { memory.peaks.base }
 
   /// The denominators: the sum of `e^(logit - peak)` so far, one Double a row.
-  var sums: UnsafeMutableRawPointer { UnsafeMutableRawPointer(maxima(plan.chunks.count + 1)) }
+  var sums: UnsafeMutableRawPointer { UnsafeMutableRawPointer(memory.sums.base) }
 
   /// Nats of all positions.
   ///
@@ -142,7 +150,7 @@ private struct HeadBlock: Sendable {
       let logits = logits(chunk)
       kernels.linearForward(y: logits, x: hidden, w: w.rows(pieces), accumulate: false)
       parallelFor(hidden.rows, grain: 8) { range in
-        for row in range { take(row, of: logits, chunk: chunk, pieces: pieces) }
+        for row in range { join(row, of: logits, chunk: chunk, pieces: pieces) }
       }
     }
     for row in 0..<hidden.rows {
@@ -154,7 +162,7 @@ private struct HeadBlock: Sendable {
 
   /// Joins one row of a chunk to what is known of the row; until the end its nats hold the logit of
   /// its target.
-  private func take(_ row: Int, of logits: View, chunk: Int, pieces: Range<Int>) {
+  private func join(_ row: Int, of logits: View, chunk: Int, pieces: Range<Int>) {
     let values = logits.base + row * logits.stride
     let padded = (pieces.count + 7) & ~7
     for index in pieces.count..<padded { values[index] = -.infinity }
@@ -215,11 +223,11 @@ private struct HeadGradient: Sendable {
       parallelFor(dLogits.rows, grain: 8) { range in
         for row in range { block.differentiate(row, of: dLogits, chunk: chunk, scale: scale) }
       }
-      packedProduct(
-        y: dHidden, left: .placeMajor(dLogits), right: .stepMajor(block.w.rows(pieces)),
+      gemm(
+        c: dHidden, a: .kContiguous(dLogits), b: .mnContiguous(block.w.rows(pieces)),
         accumulate: chunk > 0)
-      packedProduct(
-        y: dw.rows(pieces), left: .stepMajor(dLogits), right: .stepMajor(block.hidden),
+      gemm(
+        c: dw.rows(pieces), a: .mnContiguous(dLogits), b: .mnContiguous(block.hidden),
         accumulate: true)
     }
   }

@@ -40,9 +40,9 @@ extension CPUKernels {
     let grain = 2 * rowGrain(columns: columns)
     let chunks = (x.rows + grain - 1) / grain
     // Every chunk of rows sums its own share of the gain's gradient; the shares are added in order.
-    ScratchPool.borrow(chunks * columns) { scratch in
+    Scratch.lend(carving: { $0.takeView(rows: chunks, columns: columns) }) { shares in
       parallelFor(chunks) { chunk in
-        let share = scratch.base + chunk * columns
+        let share = shares.base + chunk * columns
         share.update(repeating: 0, count: columns)
         for n in chunk * grain..<min(x.rows, (chunk + 1) * grain) {
           backwardRow(
@@ -51,7 +51,7 @@ extension CPUKernels {
         }
       }
       for chunk in 0..<chunks {
-        addRow(dGain.base, scratch.base + chunk * columns, count: columns)
+        addRow(dGain.base, shares.base + chunk * columns, count: columns)
       }
     }
   }

@@ -30,7 +30,7 @@ package enum MemoryBandwidth {
     return Double(memory.count * MemoryLayout<Float>.stride) / best
   }
 
-  /// Sum of a multiple of 32 floats, in four chains, so that memory is what is waited for.
+  /// Sum of a multiple of 32 floats, by four accumulators, so that memory is the limit.
   private static func sum(_ row: UnsafePointer<Float>, count: Int) -> Float {
     var (a, b, c, d) = (Lanes.zero, Lanes.zero, Lanes.zero, Lanes.zero)
     for index in stride(from: 0, to: count, by: 32) {

@@ -8,15 +8,15 @@ import Tensor
 enum ScratchPool {
   /// Buffers kept while nobody uses them.
   ///
-  /// Attention lends one to every thread and one to them all, a matrix product inside a task
+  /// Attention borrows one for every thread and one that all share, a matrix product inside a task
   /// another; a few more are of other sizes.
   private static var mostIdle: Int { 4 + 2 * Parallel.threads }
 
-  /// Floats of a huge page: the buffers are few, and all up to this size serve each other's turn.
+  /// Floats of a huge page, the smallest buffer there is: so any buffer serves any small request.
   private static let leastCount = 1 << 19
 
-  /// An `NSLock`: the thread sanitizer knows nothing of `Mutex` on Linux, and would take every buffer
-  /// that one thread hands to another for a race.
+  /// An `NSLock`: the thread sanitizer knows nothing of `Mutex` on Linux, and would report every
+  /// buffer that passes from one thread to another as a race.
   private static let lock = NSLock()
   /// Buffers that nobody uses; touched under `lock` alone.
   private nonisolated(unsafe) static var idle: [Buffer] = []
@@ -32,10 +32,10 @@ enum ScratchPool {
 
   /// Lends a buffer of at least `count` floats with undefined contents for the time of `body`.
   static func borrow(_ count: Int, _ body: (Buffer) -> Void) {
-    let buffer = take(count) ?? Buffer(count: allocated(count))
+    let buffer = removeIdle(count) ?? Buffer(count: allocated(count))
     recorder?.lend(count)
     body(buffer)
-    recorder?.takeBack(count)
+    recorder?.giveBack(count)
     lock.withLock {
       idle.append(buffer)
       // Sizes vary with the batch: without a bound every larger request would leave one behind.
@@ -48,8 +48,9 @@ enum ScratchPool {
 
   /// The smallest idle buffer of at least `count` floats.
   ///
-  /// Where there is none, the largest idle one goes: what comes in its place serves its turn, too.
-  private static func take(_ count: Int) -> Buffer? {
+  /// Where none is large enough, the largest idle one is dropped: the larger buffer that is made
+  /// instead can do its work, too.
+  private static func removeIdle(_ count: Int) -> Buffer? {
     lock.withLock {
       let fitting = idle.indices.filter { idle[$0].count >= count }
       if let best = fitting.min(by: { idle[$0].count < idle[$1].count }) {

@@ -23,7 +23,7 @@ enum WorkingMemory {
       }
     }
 
-    func takeBack(_ count: Int) {
+    func giveBack(_ count: Int) {
       state.withLock { state in
         guard let last = state.held.popLast() else { return }
         if last.isShared {
@@ -45,8 +45,8 @@ enum WorkingMemory {
   /// Bytes of the buffers that a training step keeps between calls.
   ///
   /// Attention holds what its tasks share and a buffer for every thread; the head a block of logits,
-  /// the panels of a product and a buffer for every thread's part of it; Muon its matrices in the
-  /// place of the logits. They take turns with the same buffers.
+  /// the panels of a product and a buffer for every thread's part of it; Muon its matrices instead of
+  /// the logits. All use the same buffers, one after the other.
   ///
   static func bytes(_ plan: WorkPlan) -> Int {
     let threads = Parallel.threads

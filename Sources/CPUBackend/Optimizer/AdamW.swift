@@ -30,7 +30,7 @@ extension CPUKernels {
       oneMinusBeta1: Float(1 - Double(step.beta1)),
       beta2: step.beta2, oneMinusBeta2: Float(1 - Double(step.beta2)),
       shrink: Float(1 - Double(step.rate) * Double(step.decay)),
-      pace: Float(-Double(step.rate) / correction1),
+      stepSize: Float(-Double(step.rate) / correction1),
       rootScale: Float(1 / correction2.squareRoot()), epsilon: step.epsilon)
     parallelFor(count, grain: 1 << 15) { range in
       let p = parameters.base
@@ -68,7 +68,7 @@ private struct AdamWUpdate {
   let beta2: Float
   let oneMinusBeta2: Float
   let shrink: Float
-  let pace: Float
+  let stepSize: Float
   let rootScale: Float
   let epsilon: Float
 
@@ -79,7 +79,7 @@ private struct AdamWUpdate {
     let newV = (v * beta2).addingProduct(g * g, Lanes(repeating: oneMinusBeta2))
     let denominator = Lanes(repeating: epsilon)
       .addingProduct(newV.squareRoot(), Lanes(repeating: rootScale))
-    let newP = (p * shrink).addingProduct(newM / denominator, Lanes(repeating: pace))
+    let newP = (p * shrink).addingProduct(newM / denominator, Lanes(repeating: stepSize))
     return (newP, newM, newV)
   }
 }

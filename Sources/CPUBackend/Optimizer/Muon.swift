@@ -32,10 +32,11 @@ extension CPUKernels {
       "Muon over [\(rows), \(columns)], gradients [\(gradients.rows), \(gradients.columns)],"
         + " momentum [\(momentum.rows), \(momentum.columns)]")
     guard parameters.count > 0 else { return }
-    let plan = MuonPlan(rows: rows, columns: columns)
-    ScratchPool.borrow(plan.floats) { scratch in
-      let update = plan.matrix(scratch, 0)
-      parallelFor(rows, grain: plan.grain) { range in
+    // Rows of one piece of elementwise work.
+    let grain = max(1, (1 << 14) / columns)
+    Scratch.lend(carving: { MuonMatrices(rows: rows, columns: columns, &$0) }) { matrices in
+      let update = matrices.update
+      parallelFor(rows, grain: grain) { range in
         for index in range.lowerBound * columns..<range.upperBound * columns {
           let g = gradients.base[index] * gradientScale
           let m = beta * momentum.base[index] + (1 - beta) * g
@@ -43,16 +44,14 @@ extension CPUKernels {
           update.base[index] = beta * m + (1 - beta) * g
         }
       }
-      let direction = orthogonalized(
-        update, spare: plan.matrix(scratch, 1), gram: plan.square(scratch, 0),
-        polynomial: plan.square(scratch, 1))
+      let direction = orthogonalized(matrices)
       let shrink = Float(1 - Double(rate) * Double(decay))
-      let pace = Float(-Double(rate) * 0.2 * Double(max(rows, columns)).squareRoot())
-      parallelFor(rows, grain: plan.grain) { range in
+      let stepSize = Float(-Double(rate) * 0.2 * Double(max(rows, columns)).squareRoot())
+      parallelFor(rows, grain: grain) { range in
         let p = parameters.base
         let d = direction.base
         for index in range.lowerBound * columns..<range.upperBound * columns {
-          p[index] = p[index] * shrink + pace * d[index]
+          p[index] = p[index] * shrink + stepSize * d[index]
         }
       }
     }
@@ -64,8 +63,11 @@ extension CPUKernels {
   ///     A = x xᵀ,  x = (a I + b A + c A²) x              (R <= C)
   ///     A = xᵀ x,  x = x (a I + b A + c A²)              (R > C, the same with a smaller A)
   ///
-  /// - Returns: Which of `x` and `spare`, both `[R, C]`, holds the result.
-  private func orthogonalized(_ x: View, spare: View, gram: View, polynomial: View) -> View {
+  /// x is the update at first; every step writes the one of `update` and `spare` that x is not.
+  ///
+  /// - Returns: Which of the two holds the result.
+  private func orthogonalized(_ matrices: MuonMatrices) -> View {
+    let (x, gram, polynomial) = (matrices.update, matrices.gram, matrices.polynomial)
     let (a, b, c): (Float, Float, Float) = (3.4445, -4.7750, 2.0315)
     let norm = sumOfSquares(x).squareRoot()
     let scale = Float(1 / max(norm, 1e-30))
@@ -74,12 +76,11 @@ extension CPUKernels {
     }
     let isTall = x.rows > x.columns
     let size = gram.rows
-    var (from, to) = (x, spare)
+    var (from, to) = (x, matrices.spare)
     for _ in 0..<5 {
-      let side: ProductFactor = isTall ? .stepMajor(from) : .placeMajor(from)
-      packedProduct(y: gram, left: side, right: side, accumulate: false)
-      packedProduct(
-        y: polynomial, left: .placeMajor(gram), right: .stepMajor(gram), accumulate: false)
+      let side: GEMMOperand = isTall ? .mnContiguous(from) : .kContiguous(from)
+      gemm(c: gram, a: side, b: side, accumulate: false)
+      gemm(c: polynomial, a: .kContiguous(gram), b: .mnContiguous(gram), accumulate: false)
       parallelFor(size, grain: 16) { range in
         for row in range {
           let square = polynomial.base + row * size
@@ -88,9 +89,9 @@ extension CPUKernels {
           square[row] += a
         }
       }
-      packedProduct(
-        y: to, left: .placeMajor(isTall ? from : polynomial),
-        right: .stepMajor(isTall ? polynomial : from), accumulate: false)
+      gemm(
+        c: to, a: .kContiguous(isTall ? from : polynomial),
+        b: .mnContiguous(isTall ? polynomial : from), accumulate: false)
       (from, to) = (to, from)
     }
     return from
@@ -99,28 +100,21 @@ extension CPUKernels {
 
 /// Floats of working memory that one step of Muon needs for a matrix.
 package func muonScratchFloats(rows: Int, columns: Int) -> Int {
-  MuonPlan(rows: rows, columns: columns).floats
+  Scratch.floats { MuonMatrices(rows: rows, columns: columns, &$0) }
 }
 
-/// Where the matrices of a step lie in its working memory: two of the weights' size and two squares
-/// of their short side.
-private struct MuonPlan {
-  let rows: Int
-  let columns: Int
+/// Working memory of a step: two matrices of the weights' size and two squares of their short side.
+private struct MuonMatrices: Sendable {
+  let update: View  // [R, C]
+  let spare: View  // [R, C]
+  let gram: View  // [min(R, C), min(R, C)]
+  let polynomial: View  // [min(R, C), min(R, C)]
 
-  /// Rows of one piece of elementwise work.
-  var grain: Int { max(1, (1 << 14) / columns) }
-
-  var floats: Int { 2 * rows * columns + 2 * short * short }
-
-  private var short: Int { min(rows, columns) }
-
-  func matrix(_ scratch: Buffer, _ index: Int) -> View {
-    View(scratch, offset: index * rows * columns, rows: rows, columns: columns)
-  }
-
-  func square(_ scratch: Buffer, _ index: Int) -> View {
-    View(
-      scratch, offset: 2 * rows * columns + index * short * short, rows: short, columns: short)
+  init(rows: Int, columns: Int, _ scratch: inout Scratch) {
+    let short = min(rows, columns)
+    update = scratch.takeView(rows: rows, columns: columns)
+    spare = scratch.takeView(rows: rows, columns: columns)
+    gram = scratch.takeView(rows: short, columns: short)
+    polynomial = scratch.takeView(rows: short, columns: short)
   }
 }

@@ -13,18 +13,21 @@ extension CPUKernels {
     if y.rows < fewRows {
       fewRowsForward(y: y, x: x, w: w, accumulate: accumulate)
     } else {
-      packedProduct(y: y, left: .placeMajor(x), right: .placeMajor(w), accumulate: accumulate)
+      gemm(c: y, a: .kContiguous(x), b: .kContiguous(w), accumulate: accumulate)
     }
   }
 
-  /// Few rows are copied out of bands sooner than all of `w` is packed.
+  /// Copying few rows out of bands costs less than packing all of `w`.
   private func fewRowsForward(y: View, x: View, w: View, accumulate: Bool) {
     if x.hasOneBand && y.hasOneBand {
       return rowProduct(y: y, x: x, w: w, accumulate: accumulate)
     }
-    ScratchPool.borrow(x.count + y.count) { memory in
-      let plainX = View(memory, offset: 0, rows: x.rows, columns: x.columns)
-      let plainY = View(memory, offset: x.count, rows: y.rows, columns: y.columns)
+    Scratch.lend(carving: { scratch in
+      (
+        scratch.takeView(rows: x.rows, columns: x.columns),
+        scratch.takeView(rows: y.rows, columns: y.columns)
+      )
+    }) { plainX, plainY in
       plainX.copy(from: x)
       if accumulate { plainY.copy(from: y) }
       rowProduct(y: plainY, x: plainX, w: w, accumulate: accumulate)
@@ -34,11 +37,11 @@ extension CPUKernels {
 
   /// `dx (+)= dy w`; `accumulate` chooses `+=`.
   package func linearBackwardInput(dx: View, dy: View, w: View, accumulate: Bool) {
-    packedProduct(y: dx, left: .placeMajor(dy), right: .stepMajor(w), accumulate: accumulate)
+    gemm(c: dx, a: .kContiguous(dy), b: .mnContiguous(w), accumulate: accumulate)
   }
 
   /// `dw += dyᵀ x`; every element is summed over all positions by one thread.
   package func linearBackwardWeight(dw: View, dy: View, x: View) {
-    packedProduct(y: dw, left: .stepMajor(dy), right: .stepMajor(x), accumulate: true)
+    gemm(c: dw, a: .mnContiguous(dy), b: .mnContiguous(x), accumulate: true)
   }
 }

@@ -1,27 +1,26 @@
 import Deterministic
 import Tensor
 
-/// Positions of one tile: two vectors.
+/// Rows of `x` in one tile: two vectors.
 private let tileRows = 16
 /// Outputs of one tile: with two accumulators each they fill twelve of sixteen registers.
 private let tileOutputs = 6
-/// Below this many rows the weights are read where they lie: packing them would cost more than it
-/// saves.
+/// Below this M the weights are read where they lie: packing them would cost more than it saves.
 let fewRows = 48
-/// Below this many rows a tile would be mostly empty: outputs are the lanes instead.
+/// Below this M a tile would be mostly empty: outputs are the lanes instead.
 private let rowsOfTile = 4
 
-/// `y (+)= x wᵀ` of few rows, the same bits as `packedProduct`.
+/// `y (+)= x wᵀ` of small M, the same bits as `gemm`.
 ///
 /// OpenBLAS does not promise a row the same bits whatever rows are computed with it: its AVX2 kernel
 /// rounds rows 6 to 11 of every twelve differently from the others, and its small-matrix kernel
-/// serves some shapes and not their neighbours. Here every element is the chains of
-/// `ProductTile.chains`, and it does not matter which tile computes it. Decoding one piece therefore
-/// equals the full forward pass, and perplexity cannot depend on the batch.
+/// serves some shapes and not their neighbours. Here every element is summed over
+/// `MicroKernel.kBlocks`, whichever tile computes it. Decoding one piece therefore equals the full
+/// forward pass, and perplexity cannot depend on the batch.
 func rowProduct(y: View, x: View, w: View, accumulate: Bool) {
-  let rowBlocks = Blocks(y.rows, near: 192, multipleOf: tileRows)
+  let rowBlocks = Partition(y.rows, near: 192, multipleOf: tileRows)
   // Few rows, as in decoding, still make enough pieces for several threads.
-  let columnBlocks = Blocks(
+  let columnBlocks = Partition(
     w.rows, near: rowBlocks.count > 1 ? 384 : 128, multipleOf: 8 * tileOutputs)
   parallelFor(rowBlocks.count * columnBlocks.count) { index in
     let rows = rowBlocks[index % rowBlocks.count]
@@ -33,79 +32,80 @@ func rowProduct(y: View, x: View, w: View, accumulate: Bool) {
     let rest = done..<outputs.upperBound
     if rest.isEmpty { return }
     let capacity = (rows.count + tileRows - 1) / tileRows * tileRows
-    ScratchPool.borrow(capacity * ProductTile.chains(x.columns).longest) { packed in
+    let k = MicroKernel.kBlocks(x.columns).longest
+    Scratch.lend(carving: { $0.take(capacity * k) }) { packed in
       rowProduct(
         y: y.rows(rows).columns(rest), x: x.rows(rows), w: w.rows(rest), accumulate: accumulate,
-        packed: packed.base)
+        packed: packed)
     }
   }
 }
 
-/// One to three rows, as when one sample is decoded: what takes time is to read `w`.
+/// One to three rows, as when one sample is decoded: the time goes into reading `w`.
 ///
 /// - Returns: The first output that was left, because sixteen are taken together.
 private func dotProduct(
   y: View, x: View, w: View, outputs: Range<Int>, accumulate: Bool
 ) -> Int {
-  let chains = ProductTile.chains(x.columns)
+  let kBlocks = MicroKernel.kBlocks(x.columns)
   let end = outputs.upperBound - outputs.count % 16
   for output in Swift.stride(from: outputs.lowerBound, to: end, by: 16) {
     let rows = w.rows(output..<output + 16)
-    for chain in 0..<chains.count {
-      let steps = chains[chain]
+    for index in 0..<kBlocks.count {
+      let range = kBlocks[index]
       for row in 0..<x.rows {
         sixteenDots(
-          y.base + row * y.stride + output, x.base + row * x.stride + steps.lowerBound,
-          rows.base + steps.lowerBound, keyStride: w.stride, width: steps.count,
-          accumulate: accumulate || chain > 0)
+          y.base + row * y.stride + output, x.base + row * x.stride + range.lowerBound,
+          rows.base + range.lowerBound, keyStride: w.stride, width: range.count,
+          accumulate: accumulate || index > 0)
       }
     }
   }
   return end
 }
 
-/// One piece on the calling thread; `packed` holds `[rows, innerBlock]`, rows in whole tiles.
+/// One piece on the calling thread; `packed` holds one k-block of whole tiles, `[rows, k]`.
 ///
-/// `x` is repacked so that sixteen positions are two vectors; the rows of `w` are read where they
-/// lie, one number broadcast at a time.
+/// `x` is packed so that sixteen rows are two vectors; the rows of `w` are read where they lie, one
+/// number broadcast at a time.
 private func rowProduct(
   y: View, x: View, w: View, accumulate: Bool, packed: UnsafeMutablePointer<Float>
 ) {
-  let chains = ProductTile.chains(x.columns)
-  for chain in 0..<chains.count {
-    let start = chains[chain].lowerBound
-    let depth = chains[chain].count
-    pack(x, from: start, depth: depth, into: packed)
+  let kBlocks = MicroKernel.kBlocks(x.columns)
+  for index in 0..<kBlocks.count {
+    let start = kBlocks[index].lowerBound
+    let k = kBlocks[index].count
+    pack(x, from: start, k: k, into: packed)
     for output in Swift.stride(from: 0, to: w.rows, by: tileOutputs) {
       let weights = w.base + output * w.stride + start
       for row in Swift.stride(from: 0, to: x.rows, by: tileRows) {
         tile(
           y: y.base + row * y.stride + output, yStride: y.stride, rows: min(tileRows, x.rows - row),
-          outputs: min(tileOutputs, w.rows - output), packed: packed + row * depth,
-          weights: weights, wStride: w.stride, depth: depth, accumulate: accumulate || chain > 0)
+          outputs: min(tileOutputs, w.rows - output), packed: packed + row * k,
+          weights: weights, wStride: w.stride, k: k, accumulate: accumulate || index > 0)
       }
     }
   }
 }
 
-/// Panels of sixteen positions, `[rows / 16, depth, 16]`; missing rows are zero.
+/// Panels of sixteen rows, `[rows / 16, k, 16]`; missing rows are zero.
 private func pack(
-  _ x: View, from start: Int, depth: Int, into packed: UnsafeMutablePointer<Float>
+  _ x: View, from start: Int, k: Int, into packed: UnsafeMutablePointer<Float>
 ) {
   let stride = x.stride
   for row in Swift.stride(from: 0, to: x.rows, by: tileRows) {
     let rows = min(tileRows, x.rows - row)
     let from = x.base + row * stride + start
-    let to = packed + row * depth
+    let to = packed + row * k
     if rows == tileRows {
       // All sixteen of one input together: writes are whole lines, reads are sixteen streams.
-      for k in 0..<depth {
-        for place in 0..<tileRows { to[k * tileRows + place] = from[place * stride + k] }
+      for term in 0..<k {
+        for lane in 0..<tileRows { to[term * tileRows + lane] = from[lane * stride + term] }
       }
     } else {
-      to.update(repeating: 0, count: tileRows * depth)
-      for place in 0..<rows {
-        for k in 0..<depth { to[k * tileRows + place] = from[place * stride + k] }
+      to.update(repeating: 0, count: tileRows * k)
+      for lane in 0..<rows {
+        for term in 0..<k { to[term * tileRows + lane] = from[lane * stride + term] }
       }
     }
   }
@@ -114,7 +114,7 @@ private func pack(
 @inline(__always)
 private func tile(
   y: UnsafeMutablePointer<Float>, yStride: Int, rows: Int, outputs: Int,
-  packed: UnsafePointer<Float>, weights: UnsafePointer<Float>, wStride: Int, depth: Int,
+  packed: UnsafePointer<Float>, weights: UnsafePointer<Float>, wStride: Int, k: Int,
   accumulate: Bool
 ) {
   // Past the last output its row is read again and the result dropped.
@@ -132,26 +132,26 @@ private func tile(
   var a4 = Lanes.zero, b4 = Lanes.zero
   var a5 = Lanes.zero, b5 = Lanes.zero
   var x = packed
-  for k in 0..<depth {
+  for term in 0..<k {
     let first = load(x)
     let second = load(x + 8)
     x += 16
-    let v0 = Lanes(repeating: w0[k])
+    let v0 = Lanes(repeating: w0[term])
     a0 = a0.addingProduct(v0, first)
     b0 = b0.addingProduct(v0, second)
-    let v1 = Lanes(repeating: w1[k])
+    let v1 = Lanes(repeating: w1[term])
     a1 = a1.addingProduct(v1, first)
     b1 = b1.addingProduct(v1, second)
-    let v2 = Lanes(repeating: w2[k])
+    let v2 = Lanes(repeating: w2[term])
     a2 = a2.addingProduct(v2, first)
     b2 = b2.addingProduct(v2, second)
-    let v3 = Lanes(repeating: w3[k])
+    let v3 = Lanes(repeating: w3[term])
     a3 = a3.addingProduct(v3, first)
     b3 = b3.addingProduct(v3, second)
-    let v4 = Lanes(repeating: w4[k])
+    let v4 = Lanes(repeating: w4[term])
     a4 = a4.addingProduct(v4, first)
     b4 = b4.addingProduct(v4, second)
-    let v5 = Lanes(repeating: w5[k])
+    let v5 = Lanes(repeating: w5[term])
     a5 = a5.addingProduct(v5, first)
     b5 = b5.addingProduct(v5, second)
   }

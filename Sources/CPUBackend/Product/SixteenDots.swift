@@ -1,8 +1,14 @@
-/// `out[key] (+)= <query, keys[key]>` of 16 keys, each one chain in the order of the columns.
+/// `out[key] (+)= <query, keys[key]>` of 16 keys, each summed in the order of the columns.
 ///
-/// Keys are transposed in registers: what a step of decoding reads, it reads once.
+/// Keys are transposed in registers, so that decoding reads every key once.
 ///
-/// - Parameter width: Columns, a multiple of 8.
+/// - Parameters:
+///   - out: Sixteen results.
+///   - query: `[width]`.
+///   - keys: `[16, width]`.
+///   - keyStride: Floats from a key to the next.
+///   - width: Columns, a multiple of 8.
+///   - accumulate: Whether the products are added to `out` or replace it.
 func sixteenDots(
   _ out: UnsafeMutablePointer<Float>, _ query: UnsafePointer<Float>, _ keys: UnsafePointer<Float>,
   keyStride: Int, width: Int, accumulate: Bool = false

@@ -16,7 +16,7 @@ package func store(_ value: Lanes, _ pointer: UnsafeMutablePointer<Float>) {
   UnsafeMutableRawPointer(pointer).storeBytes(of: value, as: Lanes.self)
 }
 
-/// Sum of the lanes by halves: three additions instead of a chain of seven.
+/// Sum of the lanes by halves: three additions one after another instead of seven.
 @inline(__always)
 package func horizontalSum(_ value: Lanes) -> Float {
   let four = value.lowHalf + value.highHalf

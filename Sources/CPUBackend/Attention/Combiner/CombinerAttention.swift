@@ -1,3 +1,4 @@
+import Deterministic
 package import Tensor
 
 /// Causal Combiner attention (Ren and others, 2021, arXiv 2107.05768), any length.
@@ -52,66 +53,6 @@ struct CombinerOperator: AttentionOperator {
   }
 }
 
-/// Inputs and outputs of a pass over a batch, checked.
-struct CombinerViews: Sendable {
-  let o: View  // [N, H·E]
-  let saved: View  // [savedRows, N], lse first
-  let q: View  // [N, H·D]
-  let k: View  // [N, H·D]
-  let v: View  // [N, H·E]
-  let projection: CombinerProjection?
-  let starts: [Int]
-  let shape: CombinerShape
-  let head: HeadShape
-
-  init(_ tensors: AttentionTensors, _ pass: AttentionPass, _ shape: CombinerShape) {
-    o = tensors.o
-    saved = tensors.saved
-    q = tensors.q
-    k = tensors.k
-    v = tensors.v
-    projection = CombinerProjection(tensors)
-    starts = pass.sequences.starts
-    self.shape = shape
-    precondition(
-      (projection != nil) == shape.needsProjection, "only projected addresses have a projection")
-    precondition(saved.rows >= shape.savedRows, "\(saved.rows) rows cannot hold what is saved")
-    head = checkedShape(o, saved, q, k, v, starts: starts, heads: shape.heads)
-  }
-
-  /// Log-sum-exp of one head from position `first` on.
-  func lse(head: Int, first: Int) -> UnsafeMutablePointer<Float> {
-    saved.base + head * saved.stride + first
-  }
-}
-
-/// Gradients of a pass over a batch.
-struct CombinerViewGradients: Sendable {
-  let dq: View
-  let dk: View
-  let dv: View
-  let dO: View
-  let projection: CombinerProjectionGradients?
-}
-
-/// One pattern: its passes over a batch and its state while a text is generated.
-protocol CombinerPass {
-  /// Fills `o` and `saved`.
-  static func runForward(_ views: CombinerViews)
-  /// Fills the gradients.
-  static func runBackward(_ views: CombinerViews, _ gradients: CombinerViewGradients)
-  /// A state without a past.
-  static func makeState(_ shape: CombinerShape, _ head: HeadShape) -> any CombinerPatternState
-}
-
-/// What one stream has to remember of its past; a value, so that a copy goes its own way.
-protocol CombinerPatternState: Sendable {
-  /// Appends one position and attends from it; the bits of the forward pass.
-  mutating func step(o: View, q: View, k: View, v: View, projection: CombinerProjection?)
-  /// Memory held, in bytes.
-  var bytes: Int { get }
-}
-
 extension CombinerShape.Pattern {
   fileprivate var pass: any CombinerPass.Type {
     switch self {
@@ -157,14 +98,5 @@ final class CombinerState: AttentionState {
     precondition(
       (projection != nil) == shape.needsProjection, "only projected addresses have a projection")
     state.step(o: o, q: q, k: k, v: v, projection: projection)
-  }
-}
-
-extension LaneBias {
-  /// Adds nothing; takes 16 floats of scratch.
-  static func none(_ scratch: inout Scratch) -> LaneBias {
-    let zeros = scratch.take(16)
-    zeros.update(repeating: 0, count: 16)
-    return LaneBias(table: zeros, gradient: nil, step: 0, origin: 0, start: 0, shift: 0, last: 0)
   }
 }

@@ -50,20 +50,19 @@ struct HierarchicalOperator: AttentionOperator {
     checkHierarchy(bias, heads: heads, blockSize: blockSize)
     let tasks = AttentionTasks(starts: starts, heads: heads)
     let longest = HierarchicalLevels(length: tasks.longest, blockSize: blockSize)
-    let floats =
-      HierarchicalBias.floats(longest, fineQuery: fineQuery, gradient: false)
-      + HierarchicalForward.floats(shape, longest)
     parallelFor(tasks.count) { task in
-      Scratch.with(count: floats) { scratch in
-        let head = tasks.head(task)
+      let head = tasks.head(task)
+      Scratch.lend(carving: { scratch in
         let table = HierarchicalBias(
           bias.base + head * bias.stride, longest, fineQuery: fineQuery, gradient: false, &scratch)
-        let pass = HierarchicalForward(shape, longest, table, &scratch)
+        return HierarchicalForward(shape, longest, table, &scratch)
+      }) { pass in
+        pass.bias.fill()
         for sequence in tasks.group(task) {
           let first = starts[sequence]
           let length = starts[sequence + 1] - first
           if length == 0 { continue }
-          let rows = HeadRows(first: first, head: head)
+          let rows = HeadView(first: first, head: head)
           pass.run(
             o: rows.values(o, shape), lse: lse.base + head * lse.stride + first,
             q: rows.keys(q, shape), k: rows.keys(k, shape), v: rows.values(v, shape),
@@ -85,23 +84,23 @@ struct HierarchicalOperator: AttentionOperator {
     checkHierarchy(bias, heads: heads, blockSize: blockSize)
     let tasks = AttentionTasks(starts: starts, heads: heads)
     let longest = HierarchicalLevels(length: tasks.longest, blockSize: blockSize)
-    let floats =
-      HierarchicalBias.floats(longest, fineQuery: fineQuery, gradient: true)
-      + HierarchicalBackward.floats(shape, longest, fineQuery: fineQuery)
-    Scratch.with(count: Scratch.rounded(tasks.count * bias.columns)) { outer in
-      let partials = PartialSums(count: tasks.count, width: bias.columns, &outer)
+    let width = bias.columns
+    Scratch.lend(carving: { PartialSums(count: tasks.count, width: width, &$0) }) { partials in
+      partials.clear()
       parallelFor(tasks.count) { task in
-        Scratch.with(count: floats) { scratch in
-          let head = tasks.head(task)
+        let head = tasks.head(task)
+        Scratch.lend(carving: { scratch in
           let table = HierarchicalBias(
             bias.base + head * bias.stride, longest, fineQuery: fineQuery, gradient: true, &scratch)
-          let pass = HierarchicalBackward(
+          return HierarchicalBackward(
             shape, longest, table, partials[task], fineQuery: fineQuery, &scratch)
+        }) { pass in
+          pass.bias.fill()
           for sequence in tasks.group(task) {
             let first = starts[sequence]
             let length = starts[sequence + 1] - first
             if length == 0 { continue }
-            let rows = HeadRows(first: first, head: head)
+            let rows = HeadView(first: first, head: head)
             pass.run(
               HierarchicalGradientRows(
                 q: rows.keys(q, shape), k: rows.keys(k, shape), v: rows.values(v, shape),
@@ -110,7 +109,7 @@ struct HierarchicalOperator: AttentionOperator {
                 dk: rows.keys(dk, shape), dv: rows.values(dv, shape), scale: scale),
               HierarchicalLevels(length: length, blockSize: blockSize))
           }
-          table.finishGradient(partials[task])
+          pass.bias.finishGradient(partials[task])
         }
       }
       partials.add(to: dBias, heads: heads)
@@ -122,85 +121,5 @@ struct HierarchicalOperator: AttentionOperator {
     precondition(
       bias.rows == heads && bias.columns == 2 * blockSize,
       "bias [\(bias.rows), \(bias.columns)] instead of [\(heads), \(2 * blockSize)]")
-  }
-}
-
-/// Blocks and rows of every level for one length.
-struct HierarchicalLevels {
-  let length: Int
-  let blockSize: Int
-  let blocks: Int
-  /// Highest level any query uses.
-  let top: Int
-
-  init(length: Int, blockSize: Int) {
-    self.length = length
-    self.blockSize = blockSize
-    blocks = (length + blockSize - 1) / blockSize
-    top = blocks < 2 ? 0 : Self.floorLog2(blocks - 1)
-  }
-
-  /// Left blocks in use at a level above 0; all their groups are complete.
-  func leftBlocks(_ level: Int) -> Int { (blocks - 1) >> level }
-
-  /// Key rows kept at a level.
-  func keyRows(_ level: Int) -> Int { level == 0 ? length : leftBlocks(level) * blockSize }
-
-  /// Query rows of a level; the last may stand for fewer than 2^level tokens.
-  func queryRows(_ level: Int) -> Int { ((length - 1) >> level) + 1 }
-
-  /// Highest level that tokens of a block use.
-  static func topLevel(block: Int) -> Int { block < 1 ? 0 : floorLog2(block) }
-
-  /// Key rows of the left block that tokens of `block` see at a level above 0.
-  func visibleKeys(block: Int, level: Int) -> Int {
-    block >> (level - 1) & 1 == 1 ? blockSize : blockSize / 2
-  }
-
-  /// Logit of a key row's multiplicity, `level · ln 2`.
-  static func multiplicity(_ level: Int) -> Float { Float(level) * 0.693_147_18 }
-
-  private static func floorLog2(_ value: Int) -> Int {
-    Int.bitWidth - 1 - value.leadingZeroBitCount
-  }
-
-  /// Positions the backward pass takes at a time: a block of level `lowTop`.
-  ///
-  /// So few that what they touch at the levels up to that one stays in the second cache.
-  var segment: Int { blockSize << lowTop }
-
-  /// Highest level that a segment holds whole blocks of, whatever the length.
-  var lowTop: Int { Self.floorLog2(max(1, 128 / blockSize)) }
-
-  /// Levels above 0 with blocks inside a segment.
-  var lowLevels: Range<Int> { 1..<min(lowTop, top) + 1 }
-
-  /// Levels above those.
-  var highLevels: Range<Int> { lowLevels.upperBound..<top + 1 }
-
-  /// Positions of a segment.
-  func range(segment index: Int) -> Range<Int> {
-    index * segment..<min(length, (index + 1) * segment)
-  }
-
-  /// First row of a level where those of a segment lie one after another.
-  func slabOffset(_ level: Int) -> Int { 2 * segment - (2 * segment >> level) }
-
-  /// Rows of a segment at all its levels.
-  var slabRows: Int { slabOffset(lowTop + 1) }
-
-  /// First key row of a level where those above a segment's lie one after another.
-  func highOffset(_ level: Int) -> Int {
-    highLevels.prefix { $0 < level }.reduce(0) { $0 + keyRows($1) }
-  }
-
-  /// First query row of a level where those above a segment's lie one after another.
-  func highQueryOffset(_ level: Int) -> Int {
-    highLevels.prefix { $0 < level }.reduce(0) { $0 + queryRows($1) }
-  }
-
-  /// Key rows of a level that positions `range` complete.
-  func completed(_ level: Int, by range: Range<Int>) -> Range<Int> {
-    min(range.lowerBound >> level, keyRows(level))..<min(range.upperBound >> level, keyRows(level))
   }
 }

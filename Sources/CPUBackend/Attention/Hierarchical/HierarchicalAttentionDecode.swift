@@ -77,8 +77,8 @@ final class HierarchicalState: AttentionState {
     let shape = shape
     storage.withUnsafeMutableBufferPointer { floats in
       guard let base = floats.baseAddress else { return }
-      Scratch.with(count: AttentionRow.floats(shape)) { scratch in
-        var row = AttentionRow(shape, &scratch)
+      Scratch.lend(carving: { AttentionRow(shape, &$0) }) { row in
+        var row = row
         for head in 0..<layout.heads {
           let cache = DecodeCache(layout, base: base, head: head, top: top)
           if isNew && top > 0 { cache.activate(top) }

@@ -5,7 +5,7 @@ package import Tensor
 ///
 /// Saved for the backward pass: o and lse, as in FlashAttention (Dao and others, 2022, arXiv
 /// 2205.14135). Row i depends, bit for bit, on rows 0...i of its own sequence alone: key tiles are
-/// cut from the start of the sequence and every sum is one chain in the order of the keys.
+/// cut from the start of the sequence and every sum runs in the order of the keys.
 extension CPUKernels: SoftmaxAttentionKernels {
   package func softmaxAttention(_ shape: SoftmaxShape) -> any AttentionOperator {
     SoftmaxOperator(heads: shape.heads, scale: shape.scale)
@@ -23,21 +23,18 @@ struct SoftmaxOperator: AttentionOperator {
     let shape = checkedShape(o, lse, q, k, v, starts: starts, heads: heads)
     precondition(bias == nil || bias?.rows == heads, "bias must be [heads, distances]")
     let tasks = AttentionTasks(starts: starts, heads: heads)
-    let distances = bias?.columns ?? 1
-    let floats =
-      Scratch.rounded(tasks.longest * shape.keyStride)
-      + Scratch.rounded(tasks.longest * shape.valueStride) + AttentionPanel.floats(shape)
-      + Scratch.rounded(distances + 32)
     parallelFor(tasks.count) { task in
-      Scratch.with(count: floats) { scratch in
-        let head = tasks.head(task)
-        let table = SoftmaxBias(bias, head: head, &scratch)
-        let pass = SoftmaxForward(shape, longest: tasks.longest, bias: table, &scratch)
+      let head = tasks.head(task)
+      Scratch.lend(carving: { scratch in
+        let table = SoftmaxBias(bias, head: head, withGradient: false, &scratch)
+        return SoftmaxForward(shape, longest: tasks.longest, bias: table, &scratch)
+      }) { pass in
+        pass.bias.fill()
         for sequence in tasks.group(task) {
           let first = starts[sequence]
           let length = starts[sequence + 1] - first
           if length == 0 { continue }
-          let rows = HeadRows(first: first, head: head)
+          let rows = HeadView(first: first, head: head)
           pass.packRows(rows.keys(k, shape), rows.values(v, shape), length: length)
           pass.run(
             rows.values(o, shape), lse: lse.base + head * lse.stride + first,
@@ -58,19 +55,18 @@ struct SoftmaxOperator: AttentionOperator {
     precondition(dBias == nil || bias != nil, "gradient of a bias that is not there")
     let tasks = AttentionTasks(starts: starts, heads: heads)
     let distances = bias?.columns ?? 1
-    let floats =
-      AttentionGradientRows.floats(shape, longest: tasks.longest)
-      + AttentionBackwardTile.floats(shape) + Scratch.rounded(distances + 32)
-      + 16 * (distances + 16)
-    Scratch.with(count: Scratch.rounded(tasks.count * distances)) { outer in
-      let partials = PartialSums(count: tasks.count, width: distances, &outer)
+    Scratch.lend(carving: { PartialSums(count: tasks.count, width: distances, &$0) }) { partials in
+      partials.clear()
       parallelFor(tasks.count) { task in
-        Scratch.with(count: floats) { scratch in
-          let head = tasks.head(task)
-          var table = SoftmaxBias(bias, head: head, &scratch)
-          if dBias != nil { table.startGradient(&scratch) }
-          let rows = AttentionGradientRows(shape, longest: tasks.longest, &scratch)
-          let tile = AttentionBackwardTile(shape, &scratch)
+        let head = tasks.head(task)
+        Scratch.lend(carving: { scratch in
+          (
+            SoftmaxBias(bias, head: head, withGradient: dBias != nil, &scratch),
+            AttentionGradientRows(shape, longest: tasks.longest, &scratch),
+            AttentionBackwardTile(shape, &scratch)
+          )
+        }) { table, rows, tile in
+          table.fill()
           for sequence in tasks.group(task) {
             let first = starts[sequence]
             let length = starts[sequence + 1] - first
@@ -93,7 +89,7 @@ struct SoftmaxOperator: AttentionOperator {
     var row = 0
     while row < length {
       let rows = all.rows(from: row, count: min(AttentionTile.backwardRows, length - row))
-      tile.load(rows)
+      tile.pack(rows)
       tile.accumulate(
         rows, all.range(from: 0, count: row + rows.count), bias: bias.lanes(row: row),
         mask: .causal(offset: row))
@@ -102,30 +98,24 @@ struct SoftmaxOperator: AttentionOperator {
   }
 }
 
-/// Bias of one head by distance, clipped, or zeros.
+/// Bias of one head by distance, clipped, or none.
 struct SoftmaxBias {
+  private let bias: UnsafePointer<Float>?  // [distances]
   private let table: UnsafeMutablePointer<Float>  // [16 + distances + 16]
-  private var gradient: UnsafeMutablePointer<Float>?  // [16 + distances, 16]
+  private let gradient: UnsafeMutablePointer<Float>?  // [16 + distances, 16]
   private let distances: Int
-  private let step: Int
 
-  init(_ bias: View?, head: Int, _ scratch: inout Scratch) {
+  init(_ bias: View?, head: Int, withGradient: Bool, _ scratch: inout Scratch) {
+    self.bias = bias.map { UnsafePointer($0.base + head * $0.stride) }
     distances = bias?.columns ?? 1
     table = scratch.take(distances + 32)
-    if let bias {
-      fillBiasTable(table, bias.base + head * bias.stride, count: distances, offset: 0)
-      step = 1
-    } else {
-      table.update(repeating: 0, count: 33)
-      step = 0
-    }
+    gradient = withGradient ? scratch.take(16 * (distances + 16)) : nil
   }
 
-  mutating func startGradient(_ scratch: inout Scratch) {
-    let count = 16 * (distances + 16)
-    let rows = scratch.take(count)
-    rows.update(repeating: 0, count: count)
-    gradient = rows
+  /// Fills the table and clears the gradient.
+  func fill() {
+    if let bias { fillBiasTable(table, bias, count: distances, offset: 0) }
+    gradient?.update(repeating: 0, count: 16 * (distances + 16))
   }
 
   func finishGradient(_ destination: UnsafeMutablePointer<Float>) {
@@ -134,8 +124,9 @@ struct SoftmaxBias {
 
   /// The bias of rows from `row` on against keys from 0 on.
   func lanes(row: Int) -> LaneBias {
-    LaneBias(
-      table: table + 16, gradient: gradient.map { $0 + 256 }, step: step, origin: 0, start: row,
+    if bias == nil { return .none }
+    return LaneBias(
+      table: table + 16, gradient: gradient.map { $0 + 256 }, step: 1, origin: 0, start: row,
       shift: 0, last: distances - 1)
   }
 }

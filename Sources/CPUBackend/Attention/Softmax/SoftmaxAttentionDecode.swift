@@ -42,12 +42,14 @@ extension SoftmaxOperator {
     let together = min((heads + 1) / 2, max(1, 256 / shape.keyWidth))
     let grain = length * q.columns < 1 << 16 ? heads : together
     parallelFor(heads, grain: grain) { range in
-      Scratch.with(count: range.count * AttentionRow.floats(shape)) { scratch in
-        withUnsafeTemporaryAllocation(of: AttentionRow.self, capacity: range.count) { rows in
+      withUnsafeTemporaryAllocation(of: AttentionRow.self, capacity: range.count) { rows in
+        Scratch.lend(carving: { scratch in
+          for index in rows.indices {
+            rows.initializeElement(at: index, to: AttentionRow(shape, &scratch))
+          }
+        }) {
           for (index, head) in range.enumerated() {
-            var row = AttentionRow(shape, &scratch)
-            row.reset(query: q.base + head * shape.keyWidth, scale: scale)
-            rows.initializeElement(at: index, to: row)
+            rows[index].reset(query: q.base + head * shape.keyWidth, scale: scale)
           }
           let first = range.lowerBound
           attend(
@@ -64,7 +66,7 @@ extension SoftmaxOperator {
     }
   }
 
-  /// Takes neighbouring heads through the cache together, a tile of keys at a time.
+  /// Attends with neighbouring heads together, a tile of keys at a time.
   private func attend(
     _ heads: UnsafeMutableBufferPointer<AttentionRow>, _ shape: HeadShape, keys: StridedRows,
     values: StridedRows, bias: View?, length: Int
@@ -75,8 +77,8 @@ extension SoftmaxOperator {
         let position = start + key
         let count = min(16, cut - key)
         // The keys after the next ones, and the values that follow these keys.
-        let ahead = min(length, position + 32)..<min(length, position + 48)
-        keys.prefetch(ahead, width: heads.count * shape.keyWidth)
+        let upcoming = min(length, position + 32)..<min(length, position + 48)
+        keys.prefetch(upcoming, width: heads.count * shape.keyWidth)
         values.prefetch(position..<position + count, width: heads.count * shape.valueWidth)
         for index in heads.indices {
           heads[index].score(

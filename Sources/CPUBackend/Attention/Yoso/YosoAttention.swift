@@ -4,8 +4,8 @@ package import Tensor
 /// Causal YOSO attention (Zeng et al., 2021, arXiv 2111.09714), never an L×L buffer.
 ///
 /// Saved for the backward pass: the norms of X and the hash codes. Row i depends, bit for bit, on
-/// rows 0...i of its own sequence alone: every sum is one chain in the order of the keys, or of the
-/// hashes and in each of the keys. All chains are in units of 1 / hashes, which cancels in o.
+/// rows 0...i of its own sequence alone: every sum runs in the order of the keys, or hash by hash and
+/// then in the order of the keys. Sums are in units of 1 / hashes, which cancels in o.
 extension CPUKernels: YosoKernels {
   package func yosoAttention(_ shape: YosoShape, planes: View?) -> any AttentionOperator {
     YosoOperator(shape, planes: planes)
@@ -43,11 +43,12 @@ package struct YosoOperator: AttentionOperator {
       "planes must be [\(shape.planeRows), \(widths.keyWidth)]")
     let tasks = AttentionTasks(starts: starts, heads: shape.heads)
     parallelFor(tasks.count) { task in
-      Scratch.with(count: YosoForward.floats(shape, widths, longest: tasks.longest)) { scratch in
-        let head = tasks.head(task)
-        let pass = YosoForward(
+      let head = tasks.head(task)
+      Scratch.lend(carving: { scratch in
+        YosoForward(
           shape, widths, planes: planes, saved: saved, head: head, longest: tasks.longest,
           &scratch)
+      }) { pass in
         for sequence in tasks.group(task) {
           let first = starts[sequence]
           let length = starts[sequence + 1] - first
@@ -69,9 +70,10 @@ package struct YosoOperator: AttentionOperator {
         && dO.columns == o.columns, "widths of gradients")
     let tasks = AttentionTasks(starts: starts, heads: shape.heads)
     parallelFor(tasks.count) { task in
-      Scratch.with(count: YosoBackward.floats(shape, widths, longest: tasks.longest)) { scratch in
-        let head = tasks.head(task)
-        let pass = YosoBackward(shape, widths, longest: tasks.longest, form: form, &scratch)
+      let head = tasks.head(task)
+      Scratch.lend(carving: { scratch in
+        YosoBackward(shape, widths, longest: tasks.longest, form: form, &scratch)
+      }) { pass in
         for sequence in tasks.group(task) {
           let first = starts[sequence]
           let length = starts[sequence + 1] - first
@@ -97,8 +99,8 @@ extension CPUKernels {
     precondition(planes.rows == shape.planeRows && planes.columns == x.columns, "shape of planes")
     let saved = View(rows: shape.savedRows, columns: max(x.rows, 1))
     let codes = YosoSaved(saved, shape).codes(head: 0, first: 0)
-    Scratch.with(count: YosoHasher.floats(shape, width: x.columns)) { scratch in
-      YosoHasher(shape, width: x.columns, &scratch).run(
+    Scratch.lend(carving: { YosoHasher(shape, width: x.columns, &$0) }) { hasher in
+      hasher.run(
         x.base, stride: x.stride, rows: x.rows, planes: planes.base, planeStride: planes.stride,
         codes: codes, ofKeys: false)
     }
@@ -136,17 +138,6 @@ private struct YosoForward {
   private let scan: YosoScan?
   private let panel: YosoPanel?
 
-  static func floats(_ shape: YosoShape, _ widths: HeadShape, longest: Int) -> Int {
-    var floats = (longest + max(longest, 16)) * widths.valueStride
-    if shape.isRandom {
-      floats +=
-        YosoHasher.floats(shape, width: widths.keyWidth)
-        + YosoScan.floats(shape, longest: longest, stride: widths.valueStride)
-    }
-    if shape.estimate != .sampled { floats += YosoPanel.floats(widths, longest: longest) }
-    return floats
-  }
-
   init(
     _ shape: YosoShape, _ widths: HeadShape, planes: View?, saved: View, head: Int, longest: Int,
     _ scratch: inout Scratch
@@ -168,7 +159,7 @@ private struct YosoForward {
 
   func run(_ o: View, _ q: View, _ k: View, _ v: View, first: Int, length: Int) {
     let stride = widths.valueStride
-    let place = HeadRows(first: first, head: head)
+    let place = HeadView(first: first, head: head)
     let (q, k) = (place.keys(q, widths), place.keys(k, widths))
     let (v, o) = (place.values(v, widths), place.values(o, widths))
     let norms = saved.norms(head: head, first: first)
@@ -217,10 +208,6 @@ private struct YosoPanel {
   private let queries: UnsafeMutablePointer<Float>  // [D, 16]
   private let weights: UnsafeMutablePointer<Float>  // [keys, 16]
 
-  static func floats(_ widths: HeadShape, longest: Int) -> Int {
-    (longest + 32) * widths.keyStride + 16 * AttentionTile.keys
-  }
-
   init(_ shape: YosoShape, _ widths: HeadShape, _ longest: Int, _ scratch: inout Scratch) {
     self.shape = shape
     self.widths = widths
@@ -255,20 +242,20 @@ private struct YosoPanel {
       if count == 0 { continue }
       let first = range.some.lowerBound
       tileProduct(
-        TileResult(base: weights, panelStride: 0, rowStride: 16),
-        TileLeft(
-          base: keys + first * widths.keyStride, rowStride: widths.keyStride, stepStride: 1),
-        TileRight(base: queries, panelStride: 0, stepStride: 16), rows: count, panels: 1,
-        depth: widths.keyWidth, accumulate: false)
+        TileC(base: weights, panelStride: 0, rowStride: 16),
+        TileA(
+          base: keys + first * widths.keyStride, rowStride: widths.keyStride, kStride: 1),
+        TileB(base: queries, panelStride: 0, kStride: 16), rows: count, panels: 1,
+        k: widths.keyWidth, accumulate: false)
       yosoWeights(weights, stride: 16, count: count, bits: shape.bits, unit: shape.unit)
       window.mask(weights, stride: 16, firstRow: row, rows: rows, keys: range)
       tileProduct(
-        TileResult(base: sums, panelStride: 16, rowStride: widths.valueStride),
-        TileLeft(base: weights, rowStride: 1, stepStride: 16),
-        TileRight(
+        TileC(base: sums, panelStride: 16, rowStride: widths.valueStride),
+        TileA(base: weights, rowStride: 1, kStride: 16),
+        TileB(
           base: values + first * widths.valueStride, panelStride: 16,
-          stepStride: widths.valueStride), rows: rows, panels: widths.valueStride / 16,
-        depth: count, accumulate: true)
+          kStride: widths.valueStride), rows: rows, panels: widths.valueStride / 16,
+        k: count, accumulate: true)
     }
   }
 }

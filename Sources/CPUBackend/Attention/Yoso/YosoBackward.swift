@@ -27,17 +27,6 @@ struct YosoBackward {
   private let counts: YosoCounts?
   private let pairs: YosoPairs?
 
-  static func floats(_ shape: YosoShape, _ widths: HeadShape, longest: Int) -> Int {
-    var floats =
-      YosoGradientRows.floats(widths, longest: longest) + YosoBackwardTile.floats(widths)
-    if shape.isRandom {
-      floats +=
-        YosoScan.floats(shape, longest: longest, stride: widths.valueStride)
-        + YosoCounts.floats(shape, longest: longest) + YosoPairs.floats(shape, longest: longest)
-    }
-    return floats
-  }
-
   init(
     _ shape: YosoShape, _ widths: HeadShape, longest: Int, form: YosoBackwardForm?,
     _ scratch: inout Scratch
@@ -66,7 +55,7 @@ struct YosoBackward {
       let window = isHybrid ? YosoWindow.far(chunk: shape.chunk) : .causal
       switch form ?? cheaper(pairs, codes, length: length, window: window) {
       case .tiles:
-        counts.load(codes, length: length)
+        counts.pack(codes, length: length)
         tile.run(length: length, window: window, counts: counts)
       case .pairs:
         pairs.run(codes, length: length, window: window)

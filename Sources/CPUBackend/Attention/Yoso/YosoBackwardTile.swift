@@ -17,10 +17,6 @@ struct YosoBackwardTile {
   private let weights: UnsafeMutablePointer<Float>  // [keys, rows], W
   private let slopes: UnsafeMutablePointer<Float>  // [keys, rows], S
 
-  static func floats(_ widths: HeadShape) -> Int {
-    rows * (widths.keyStride + widths.valueStride + 2 * keys)
-  }
-
   init(_ shape: YosoShape, _ all: YosoGradientRows, _ scratch: inout Scratch) {
     self.shape = shape
     self.all = all
@@ -32,12 +28,12 @@ struct YosoBackwardTile {
 
   /// Adds the gradients of all pairs inside a window.
   ///
-  /// - Parameter counts: Counts to take as weights, in which case dv is somebody else's work; nil:
+  /// - Parameter counts: Counts to take as weights, in which case dv is left to the scan; nil for
   ///   probabilities.
   func run(length: Int, window: YosoWindow, counts: YosoCounts?) {
     for row in Swift.stride(from: 0, to: length, by: Self.rows) {
       let rows = min(Self.rows, length - row)
-      load(row: row, rows: rows, withQueries: counts == nil)
+      pack(row: row, rows: rows, withQueries: counts == nil)
       let end = window.upper(row + rows - 1)
       // Key tiles begin at multiples of the tile, so that counts find whole vectors of codes.
       let begin = window.lower(row) / Self.keys * Self.keys
@@ -49,7 +45,7 @@ struct YosoBackwardTile {
     }
   }
 
-  private func load(row: Int, rows: Int, withQueries: Bool) {
+  private func pack(row: Int, rows: Int, withQueries: Bool) {
     let widths = all.shape
     for first in Swift.stride(from: 0, to: rows, by: 16) {
       let present = min(16, rows - first)
@@ -120,13 +116,13 @@ struct YosoBackwardTile {
     window.mask(weights + place, stride: Self.rows, firstRow: row, rows: rows, keys: range)
     window.mask(slopes + place, stride: Self.rows, firstRow: row, rows: rows, keys: range)
     tileProduct(
-      TileResult(
+      TileC(
         base: all.queryGradients + row * widths.keyStride, panelStride: 16,
         rowStride: widths.keyStride),
-      TileLeft(base: slopes + place, rowStride: 1, stepStride: Self.rows),
-      TileRight(
-        base: all.keys + first * widths.keyStride, panelStride: 16, stepStride: widths.keyStride),
-      rows: rows, panels: widths.keyStride / 16, depth: count, accumulate: true)
+      TileA(base: slopes + place, rowStride: 1, kStride: Self.rows),
+      TileB(
+        base: all.keys + first * widths.keyStride, panelStride: 16, kStride: widths.keyStride),
+      rows: rows, panels: widths.keyStride / 16, k: count, accumulate: true)
   }
 
   /// `out[key, lanes] = Σ_d rows[key, d] transposed[d, lanes]`.
@@ -135,10 +131,10 @@ struct YosoBackwardTile {
     _ rowStride: Int, _ out: UnsafeMutablePointer<Float>, _ count: Int
   ) {
     tileProduct(
-      TileResult(base: out, panelStride: 0, rowStride: Self.rows),
-      TileLeft(base: rows, rowStride: rowStride, stepStride: 1),
-      TileRight(base: transposed, panelStride: 0, stepStride: 16), rows: count, panels: 1,
-      depth: width, accumulate: false)
+      TileC(base: out, panelStride: 0, rowStride: Self.rows),
+      TileA(base: rows, rowStride: rowStride, kStride: 1),
+      TileB(base: transposed, panelStride: 0, kStride: 16), rows: count, panels: 1,
+      k: width, accumulate: false)
   }
 
   /// `dk += Sᵀ q` and, unless counted, `dv += Wᵀ dX` for rows that share their keys.
@@ -148,23 +144,23 @@ struct YosoBackwardTile {
     let widths = all.shape
     let place = (keys.lowerBound - tile.lowerBound) * Self.rows + panel
     tileProduct(
-      TileResult(
+      TileC(
         base: all.keyGradients + keys.lowerBound * widths.keyStride, panelStride: 16,
         rowStride: widths.keyStride),
-      TileLeft(base: slopes + place, rowStride: Self.rows, stepStride: 1),
-      TileRight(
+      TileA(base: slopes + place, rowStride: Self.rows, kStride: 1),
+      TileB(
         base: all.queries + row * widths.keyStride, panelStride: 16,
-        stepStride: widths.keyStride), rows: keys.count, panels: widths.keyStride / 16,
-      depth: rows, accumulate: true)
+        kStride: widths.keyStride), rows: keys.count, panels: widths.keyStride / 16,
+      k: rows, accumulate: true)
     if isCounted { return }
     tileProduct(
-      TileResult(
+      TileC(
         base: all.valueGradients + keys.lowerBound * widths.valueStride, panelStride: 16,
         rowStride: widths.valueStride),
-      TileLeft(base: weights + place, rowStride: Self.rows, stepStride: 1),
-      TileRight(
+      TileA(base: weights + place, rowStride: Self.rows, kStride: 1),
+      TileB(
         base: all.gradients + row * widths.valueStride, panelStride: 16,
-        stepStride: widths.valueStride), rows: keys.count, panels: widths.valueStride / 16,
-      depth: rows, accumulate: true)
+        kStride: widths.valueStride), rows: keys.count, panels: widths.valueStride / 16,
+      k: rows, accumulate: true)
   }
 }

@@ -67,18 +67,14 @@ struct YosoCodes {
 
 /// Computes hash codes: bit t of a code is the side of hyperplane t that a vector lies on.
 ///
-/// The sign of every product is that of one chain of fused multiply-adds over the width, so a code
-/// depends on its own vector alone, and decoding finds the same.
+/// Every product is a sum of fused multiply-adds in the order of the columns, so a code depends on its
+/// own vector alone, and decoding finds the same.
 struct YosoHasher {
   private static let group = 32  // hashes between two rounds of packing
   private let shape: YosoShape
   private let width: Int
   private let panel: UnsafeMutablePointer<Float>  // [D, 16]
   private let products: UnsafeMutablePointer<Float>  // [group · bits, 16]
-
-  static func floats(_ shape: YosoShape, width: Int) -> Int {
-    Scratch.rounded(width * 16) + min(group, shape.hashes) * shape.bits * 16
-  }
 
   init(_ shape: YosoShape, width: Int, _ scratch: inout Scratch) {
     self.shape = shape
@@ -99,11 +95,11 @@ struct YosoHasher {
       for hash in Swift.stride(from: 0, to: shape.hashes, by: Self.group) {
         let count = min(Self.group, shape.hashes - hash)
         tileProduct(
-          TileResult(base: products, panelStride: 0, rowStride: 16),
-          TileLeft(
-            base: planes + hash * shape.bits * planeStride, rowStride: planeStride, stepStride: 1),
-          TileRight(base: panel, panelStride: 0, stepStride: 16), rows: count * shape.bits,
-          panels: 1, depth: width, accumulate: false)
+          TileC(base: products, panelStride: 0, rowStride: 16),
+          TileA(
+            base: planes + hash * shape.bits * planeStride, rowStride: planeStride, kStride: 1),
+          TileB(base: panel, panelStride: 0, kStride: 16), rows: count * shape.bits,
+          panels: 1, k: width, accumulate: false)
         for index in 0..<count {
           let plane = ofKeys ? codes.keys(hash + index) : codes.queries(hash + index)
           pack(index, into: plane + row * shape.codeBytes, count: present)

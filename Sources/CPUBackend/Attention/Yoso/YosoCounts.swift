@@ -13,23 +13,17 @@ struct YosoCounts {
   /// Queries of one vector of codes.
   private var lanes: Int { 32 / codeBytes }
 
-  static func floats(_ shape: YosoShape, longest: Int) -> Int {
-    let lanes = 32 / shape.codeBytes
-    return (longest + lanes - 1) / lanes * Scratch.rounded(shape.hashes * 8)
-      + Scratch.rounded((longest * shape.hashes * shape.codeBytes + 3) / 4)
-  }
-
   init(_ shape: YosoShape, longest: Int, _ scratch: inout Scratch) {
     hashes = shape.hashes
     codeBytes = shape.codeBytes
     let lanes = 32 / shape.codeBytes
     queries = UnsafeMutableRawPointer(
-      scratch.take((longest + lanes - 1) / lanes * Scratch.rounded(shape.hashes * 8)))
+      scratch.take((longest + lanes - 1) / lanes * shape.hashes * 8))
     keys = UnsafeMutableRawPointer(scratch.take((longest * hashes * codeBytes + 3) / 4))
   }
 
-  /// Takes the codes of a sequence.
-  func load(_ codes: YosoCodes, length: Int) {
+  /// Packs the codes of a sequence.
+  func pack(_ codes: YosoCodes, length: Int) {
     for hash in 0..<hashes {
       if codeBytes == 1 {
         arrange(UInt8.self, hash, codes.queries(hash), codes.keys(hash), length)
@@ -91,7 +85,7 @@ struct YosoCounts {
       let words = unsafeBitCast(count, to: SIMD8<UInt32>.self)
       for part in 0..<4 {
         let value = whole((words &>> UInt32(8 * part)) & 0xFF)
-        store(start == 0 ? value : value + CPUBackend.load(counts + 8 * part), counts + 8 * part)
+        store(start == 0 ? value : value + load(counts + 8 * part), counts + 8 * part)
       }
     }
   }
@@ -111,7 +105,7 @@ struct YosoCounts {
       let words = unsafeBitCast(count, to: SIMD8<UInt32>.self)
       for part in 0..<2 {
         let value = whole((words &>> UInt32(16 * part)) & 0xFFFF)
-        store(start == 0 ? value : value + CPUBackend.load(counts + 8 * part), counts + 8 * part)
+        store(start == 0 ? value : value + load(counts + 8 * part), counts + 8 * part)
       }
     }
   }

@@ -104,13 +104,10 @@ struct YosoStream: Sendable {
     recent?.reserve(slot + 1)
     length += 1
     let state = self
-    let floats =
-      2 * widths.keyStride + 2 * widths.valueStride + 32 + shape.hashes * shape.bits * 2 + 64
-      + Scratch.rounded(2 * shape.hashes) + Scratch.rounded(slot + 16)
-    Scratch.with(count: floats + 64) { scratch in
-      let row = YosoDecodeRow(shape, widths, count: slot + 1, &scratch)
+    Scratch.lend(carving: { YosoDecodeRow(state.shape, state.widths, count: slot + 1, &$0) }) {
+      row in
       for head in 0..<shape.heads {
-        row.load(
+        row.pack(
           q: q.base + head * widths.keyWidth, k: k.base + head * widths.keyWidth,
           v: v.base + head * widths.valueWidth)
         if let normals = state.normals, let tables = state.tables {
@@ -154,13 +151,12 @@ struct YosoDecodeRow {
     value = scratch.take(widths.valueStride)
     sums = scratch.take(widths.valueStride)
     products = scratch.take(2 * AttentionTile.padded(shape.hashes * shape.bits))
-    let codes = UnsafeMutableRawPointer(scratch.take(2 * shape.hashes))
-    queryCodes = codes.bindMemory(to: Int32.self, capacity: 2 * shape.hashes)
+    queryCodes = scratch.take(2 * shape.hashes, of: Int32.self)
     keyCodes = queryCodes + shape.hashes
     weights = scratch.take(AttentionTile.padded(count))
   }
 
-  func load(
+  func pack(
     q: UnsafePointer<Float>, k: UnsafePointer<Float>, v: UnsafePointer<Float>
   ) {
     for (source, to) in [(q, rows), (k, rows + widths.keyStride)] {
@@ -183,33 +179,19 @@ struct YosoDecodeRow {
   /// Adds the value to the buckets of the key.
   func insert(_ table: UnsafeMutablePointer<Float>) {
     for hash in 0..<shape.hashes {
-      addRow(
+      addPacked(
         table + ((hash << shape.bits) + Int(keyCodes[hash])) * widths.valueStride, value,
-        stride: widths.valueStride)
+        count: widths.valueStride)
     }
   }
 
   /// Adds the buckets of the query to the sums.
   func gather(_ table: UnsafePointer<Float>) {
     for hash in 0..<shape.hashes {
-      addRow(
+      addPacked(
         sums, table + ((hash << shape.bits) + Int(queryCodes[hash])) * widths.valueStride,
-        stride: widths.valueStride)
+        count: widths.valueStride)
     }
-  }
-}
-
-/// `to += from`.
-@inline(__always)
-private func addRow(
-  _ to: UnsafeMutablePointer<Float>, _ from: UnsafePointer<Float>, stride: Int
-) {
-  var column = 0
-  while column < stride {
-    let (a0, a1) = loadPair(to + column)
-    let (b0, b1) = loadPair(from + column)
-    storePair(a0 + b0, a1 + b1, to + column)
-    column += 16
   }
 }
 
@@ -240,11 +222,11 @@ struct YosoNormals: Sendable {
     let bits = shape.bits
     let padded = AttentionTile.padded(shape.hashes * bits)
     tileProduct(
-      TileResult(base: row.products, panelStride: 16, rowStride: padded),
-      TileLeft(base: row.rows, rowStride: row.widths.keyStride, stepStride: 1),
-      TileRight(
+      TileC(base: row.products, panelStride: 16, rowStride: padded),
+      TileA(base: row.rows, rowStride: row.widths.keyStride, kStride: 1),
+      TileB(
         base: panels.base + head * (padded / 16) * panels.stride, panelStride: panels.stride,
-        stepStride: 16), rows: 2, panels: padded / 16, depth: width, accumulate: false)
+        kStride: 16), rows: 2, panels: padded / 16, k: width, accumulate: false)
     for (products, codes) in [
       (row.products, row.queryCodes), (row.products + padded, row.keyCodes),
     ] {
@@ -281,11 +263,11 @@ struct YosoRecent: Sendable {
 
   func copy() -> YosoRecent {
     var copy = YosoRecent(shape, widths, capacity: capacity)
-    copy.take(self)
+    copy.copyContents(of: self)
     return copy
   }
 
-  private mutating func take(_ other: YosoRecent) {
+  private mutating func copyContents(of other: YosoRecent) {
     keys.rows(0..<other.keys.rows).copy(from: other.keys)
     values.rows(0..<other.capacity).copy(from: other.values)
     codes.rows(0..<other.capacity).copy(from: other.codes)
@@ -294,7 +276,7 @@ struct YosoRecent: Sendable {
   mutating func reserve(_ count: Int) {
     if count <= capacity { return }
     var grown = YosoRecent(shape, widths, capacity: max(count, 2 * capacity))
-    grown.take(self)
+    grown.copyContents(of: self)
     self = grown
   }
 
@@ -316,18 +298,18 @@ struct YosoRecent: Sendable {
   func attend(_ row: YosoDecodeRow, head: Int, count: Int) {
     let panels = AttentionTile.padded(count) / 16
     tileProduct(
-      TileResult(base: row.weights, panelStride: 16, rowStride: 0),
-      TileLeft(base: row.rows, rowStride: 0, stepStride: 1),
-      TileRight(
-        base: keys.base + head * widths.keyWidth * 16, panelStride: keys.stride, stepStride: 16),
-      rows: 1, panels: panels, depth: widths.keyWidth, accumulate: false)
+      TileC(base: row.weights, panelStride: 16, rowStride: 0),
+      TileA(base: row.rows, rowStride: 0, kStride: 1),
+      TileB(
+        base: keys.base + head * widths.keyWidth * 16, panelStride: keys.stride, kStride: 16),
+      rows: 1, panels: panels, k: widths.keyWidth, accumulate: false)
     yosoWeights(row.weights, stride: 16, count: panels, bits: shape.bits, unit: shape.unit)
     tileProduct(
-      TileResult(base: row.sums, panelStride: 16, rowStride: 0),
-      TileLeft(base: row.weights, rowStride: 0, stepStride: 1),
-      TileRight(
+      TileC(base: row.sums, panelStride: 16, rowStride: 0),
+      TileA(base: row.weights, rowStride: 0, kStride: 1),
+      TileB(
         base: values.base + head * widths.valueStride, panelStride: 16,
-        stepStride: values.stride), rows: 1, panels: widths.valueStride / 16, depth: count,
+        kStride: values.stride), rows: 1, panels: widths.valueStride / 16, k: count,
       accumulate: true)
   }
 
@@ -337,9 +319,9 @@ struct YosoRecent: Sendable {
       let own = codes.base + slot * codes.stride + head * shape.hashes
       let value = values.base + slot * values.stride + head * widths.valueStride
       for hash in 0..<shape.hashes {
-        addRow(
+        addPacked(
           table + ((hash << shape.bits) + Int(own[hash])) * widths.valueStride, value,
-          stride: widths.valueStride)
+          count: widths.valueStride)
       }
     }
   }

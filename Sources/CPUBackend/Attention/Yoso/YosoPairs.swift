@@ -28,30 +28,19 @@ struct YosoPairs {
 
   private static func buckets(_ shape: YosoShape) -> Int { 1 << min(shape.bits, bucketBits) }
 
-  static func floats(_ shape: YosoShape, longest: Int) -> Int {
-    let keys = min(block, longest)
-    return Scratch.rounded(shape.hashes * (buckets(shape) + 1))
-      + 2 * Scratch.rounded(shape.hashes * keys) + Scratch.rounded(longest * shape.hashes)
-      + Scratch.rounded(2 * longest) + Scratch.rounded(1 << shape.bits)
-      + 3 * Scratch.rounded(keys + 1)
-  }
-
   init(_ shape: YosoShape, _ all: YosoGradientRows, longest: Int, _ scratch: inout Scratch) {
-    func integers(_ count: Int) -> UnsafeMutablePointer<Int32> {
-      UnsafeMutableRawPointer(scratch.take(count)).bindMemory(to: Int32.self, capacity: count)
-    }
     self.shape = shape
     self.all = all
     self.longest = longest
     blockKeys = min(Self.block, longest)
-    offsets = integers(shape.hashes * (Self.buckets(shape) + 1))
-    members = integers(shape.hashes * blockKeys)
-    codes = integers(shape.hashes * blockKeys)
-    queryCodes = integers(longest * shape.hashes)
-    wide = integers(2 * longest)
-    histogram = integers(1 << shape.bits)
-    counts = integers(blockKeys + 1)
-    list = integers(blockKeys + 1)
+    offsets = scratch.take(shape.hashes * (Self.buckets(shape) + 1), of: Int32.self)
+    members = scratch.take(shape.hashes * blockKeys, of: Int32.self)
+    codes = scratch.take(shape.hashes * blockKeys, of: Int32.self)
+    queryCodes = scratch.take(longest * shape.hashes, of: Int32.self)
+    wide = scratch.take(2 * longest, of: Int32.self)
+    histogram = scratch.take(1 << shape.bits, of: Int32.self)
+    counts = scratch.take(blockKeys + 1, of: Int32.self)
+    list = scratch.take(blockKeys + 1, of: Int32.self)
     factors = scratch.take(blockKeys + 1)
   }
 

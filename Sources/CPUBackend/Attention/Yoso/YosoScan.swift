@@ -26,22 +26,13 @@ struct YosoScan {
   private let offsets: UnsafeMutablePointer<Int32>  // [L, slots]
   private let table: UnsafeMutablePointer<Float>  // [rows, stride]
 
-  static func floats(_ shape: YosoShape, longest: Int, stride: Int) -> Int {
-    let buckets = 1 << shape.bits
-    return Scratch.rounded(buckets) + 2 * Scratch.rounded(longest)
-      + Scratch.rounded(longest * slots) + (2 + group * min(longest, buckets)) * stride
-  }
-
   init(_ shape: YosoShape, longest: Int, stride: Int, _ scratch: inout Scratch) {
-    func integers(_ count: Int) -> UnsafeMutablePointer<Int32> {
-      UnsafeMutableRawPointer(scratch.take(count)).bindMemory(to: Int32.self, capacity: count)
-    }
     self.stride = stride
     buckets = 1 << shape.bits
-    rowOf = integers(buckets)
-    writers = integers(longest)
-    readers = integers(longest)
-    offsets = integers(longest * Self.slots)
+    rowOf = scratch.take(buckets, of: Int32.self)
+    writers = scratch.take(longest, of: Int32.self)
+    readers = scratch.take(longest, of: Int32.self)
+    offsets = scratch.take(longest * Self.slots, of: Int32.self)
     table = scratch.take((2 + Self.group * min(longest, buckets)) * stride)
   }
 

@@ -1,0 +1,155 @@
+import Deterministic
+import Tensor
+
+/// Floats of B that are held packed, 8 MiB: with what the threads work on they stay in L3.
+private let mostPanelFloats = 1 << 21
+
+/// Floats of packed panels that a product of that many columns, N, and steps of its sums, K, holds.
+package func productPanelFloats(columns: Int, steps: Int) -> Int {
+  let plan = GEMMPlan(n: columns, k: steps)
+  return Scratch.floats { plan.takePanels(&$0) }
+}
+
+/// How N and K are cut so that the packed panels of B fit.
+private struct GEMMPlan {
+  let nBlocks: Partition
+  let kBlocks: Partition
+  /// k-blocks whose panels are held at once.
+  let kBlocksAtOnce: Int
+  private let panelFloats: Int
+
+  init(n: Int, k: Int) {
+    kBlocks = MicroKernel.kBlocks(k)
+    nBlocks = Partition(n, near: max(512, mostPanelFloats / max(k, 1)), multipleOf: 64)
+    panelFloats = (nBlocks.longest + 15) / 16 * 16 * kBlocks.longest
+    kBlocksAtOnce = max(1, min(kBlocks.count, mostPanelFloats / max(panelFloats, 1)))
+  }
+
+  /// Memory of the packed panels, `[·, 16]`.
+  func takePanels(_ scratch: inout Scratch) -> View {
+    scratch.takeView(rows: panelFloats / 16 * kBlocksAtOnce, columns: 16)
+  }
+}
+
+/// `C (+)= A B`, `C [M, N]`, `A [M, K]`, `B [K, N]`; either operand may lie transposed.
+///
+/// All threads pack B into panels of sixteen columns. Then each task packs some rows of A and
+/// multiplies them with some columns, so that the micro-kernel reads two contiguous streams. An
+/// element is summed over each of `MicroKernel.kBlocks` in registers, and these sums are added in
+/// order: its bits depend on its row of A and its column of B alone.
+func gemm(c: View, a: GEMMOperand, b: GEMMOperand, accumulate: Bool) {
+  precondition(
+    a.mn == c.rows && b.mn == c.columns && b.k == a.k,
+    "C [\(c.rows), \(c.columns)] is not a product of A [\(a.mn), \(a.k)] and B [\(b.k), \(b.mn)]")
+  guard c.count > 0 else { return }
+  let plan = GEMMPlan(n: c.columns, k: a.k)
+  let kBlocks = plan.kBlocks
+  Scratch.lend(carving: { plan.takePanels(&$0) }) { panels in
+    for index in 0..<plan.nBlocks.count {
+      let columns = plan.nBlocks[index]
+      for first in Swift.stride(from: 0, to: kBlocks.count, by: plan.kBlocksAtOnce) {
+        GEMMPass(
+          c: c, a: a, b: b, columns: columns, kBlocks: kBlocks,
+          kBlockRange: first..<min(kBlocks.count, first + plan.kBlocksAtOnce), panels: panels
+        ).run(accumulate: accumulate || first > 0)
+      }
+    }
+  }
+}
+
+/// As much of a product as the packed panels of B can hold at once.
+private struct GEMMPass: Sendable {
+  let c: View
+  let a: GEMMOperand
+  let b: GEMMOperand
+  let columns: Range<Int>
+  let kBlocks: Partition
+  let kBlockRange: Range<Int>
+  /// k-block after k-block, `[columns / 16, k, 16]` each.
+  let panels: View
+
+  private var panelCount: Int { (columns.count + 15) / 16 }
+
+  /// Where the panels of a k-block begin.
+  private func panels(of kBlock: Int) -> UnsafeMutablePointer<Float> {
+    let k = kBlocks[kBlock].lowerBound - kBlocks[kBlockRange.lowerBound].lowerBound
+    return panels.base + k * panelCount * 16
+  }
+
+  func run(accumulate: Bool) {
+    let groups = Partition(columns.count, near: 128, multipleOf: 16)
+    parallelFor(kBlockRange.count * groups.count) { index in
+      let kBlock = kBlockRange.lowerBound + index / groups.count
+      let group = groups[index % groups.count]
+      let first = columns.lowerBound + group.lowerBound
+      b.packB(
+        n: first..<first + group.count, k: kBlocks[kBlock],
+        into: panels(of: kBlock) + group.lowerBound * kBlocks[kBlock].count)
+    }
+    // Few rows still make enough tasks for several threads.
+    let rowBlocks = Partition(c.rows, near: c.rows < 1_024 ? 48 : 96, multipleOf: MicroKernel.rows)
+    let columnBlocks = Partition(columns.count, near: 512, multipleOf: 16)
+    parallelFor(rowBlocks.count * columnBlocks.count) { index in
+      multiply(
+        rows: rowBlocks[index % rowBlocks.count], columns: columnBlocks[index / rowBlocks.count],
+        accumulate: accumulate)
+    }
+  }
+
+  /// One task: some rows and, counted from the first of this pass, some columns.
+  private func multiply(rows: Range<Int>, columns: Range<Int>, accumulate: Bool) {
+    let tileRows = MicroKernel.rows
+    let tileColumns = MicroKernel.columns
+    let height = (rows.count + tileRows - 1) / tileRows * tileRows
+    let stride = c.stride
+    Scratch.lend(carving: { $0.take(height * kBlocks.longest + 2) }) { packedA in
+      for kBlock in kBlockRange {
+        let k = kBlocks[kBlock].count
+        a.packA(m: rows, k: kBlocks[kBlock], into: packedA)
+        let adds = accumulate || kBlock > kBlockRange.lowerBound
+        let packedB = panels(of: kBlock)
+        for column in Swift.stride(
+          from: columns.lowerBound, to: columns.upperBound, by: tileColumns)
+        {
+          let first = self.columns.lowerBound + column
+          let width = min(tileColumns, columns.upperBound - column)
+          if !c.isInOneBand(first..<first + width) {
+            multiplyAcross(
+              rows: rows, firstColumn: first, columns: width, a: packedA, b: packedB + column * k,
+              k: k, accumulate: adds)
+            continue
+          }
+          let to = c.start(ofColumn: first) + rows.lowerBound * stride
+          for row in Swift.stride(from: 0, to: rows.count, by: tileRows) {
+            MicroKernel.multiply(
+              to + row * stride, stride: stride, a: packedA + row * k, b: packedB + column * k,
+              k: k, rows: min(tileRows, rows.count - row), columns: width, accumulate: adds)
+          }
+        }
+      }
+    }
+  }
+
+  /// The tiles whose columns lie in two bands; `a [rows / 6, k, 6]` and `b [k, 16]`, packed.
+  private func multiplyAcross(
+    rows: Range<Int>, firstColumn: Int, columns: Int, a: UnsafePointer<Float>,
+    b: UnsafePointer<Float>, k: Int, accumulate: Bool
+  ) {
+    let (tileRows, tileColumns) = (MicroKernel.rows, MicroKernel.columns)
+    withUnsafeTemporaryAllocation(of: Float.self, capacity: tileRows * tileColumns) { block in
+      guard let tile = block.baseAddress else { return }
+      for row in Swift.stride(from: 0, to: rows.count, by: tileRows) {
+        MicroKernel.multiply(
+          tile, stride: tileColumns, a: a + row * k, b: b, k: k, rows: tileRows,
+          columns: tileColumns, accumulate: false)
+        for column in 0..<columns {
+          let to = c.start(ofColumn: firstColumn + column) + (rows.lowerBound + row) * c.stride
+          for index in 0..<min(tileRows, rows.count - row) {
+            let sum = tile[index * tileColumns + column]
+            to[index * c.stride] = accumulate ? to[index * c.stride] + sum : sum
+          }
+        }
+      }
+    }
+  }
+}

@@ -21,24 +21,50 @@ package enum Arguments {
     return result
   }
 
-  /// One sentence about the first option that a command does not have, with the one that may have been
-  /// meant; nil if it has them all.
-  package static func unknownOption(
+  /// One sentence about the first subcommand or option that a command does not have, with the one that
+  /// may have been meant; nil if it has them all.
+  package static func unknown(
     in arguments: [String], of command: any ParsableCommand.Type
   ) -> String? {
-    let known = Manual.optionNames(of: command, for: arguments)
+    guard let root = try? CommandInfo(of: command) else { return nil }
+    let subcommands = root.subcommands ?? []
+    let named = subcommands.first { $0.commandName == arguments.first }
+    if let first = arguments.first, !first.hasPrefix("-"), !subcommands.isEmpty, named == nil {
+      return "Unknown subcommand '\(first)'" + suggestion(first, of: subcommands.map(\.commandName))
+    }
+    let known = root.optionNames + (named?.optionNames ?? []) + commonOptions
     for argument in arguments.prefix(while: { $0 != "--" }) where argument.hasPrefix("--") {
       let name = String(argument.prefix { $0 != "=" })
       guard name.count > 2, !known.contains(name) else { continue }
-      let nearest = known.sorted().map { (name: $0, distance: distance(name, $0)) }
-        .min { $0.distance < $1.distance }
-      // As many slips as a name of that length may have.
-      guard let nearest, nearest.distance <= max(1, min(3, (name.count - 2) / 2)) else {
-        return "Unknown option '\(name)'"
+      if let named {
+        let start =
+          "Unknown option '\(name)' of \(root.commandName) \(named.commandName); \(root.commandName) "
+        if let other = subcommands.first(where: { $0.optionNames.contains(name) }) {
+          return start + "\(other.commandName) has it"
+        }
+        if let other = subcommands.first(where: { "--\($0.commandName)" == name }) {
+          return start + "\(other.commandName) is a subcommand of its own"
+        }
       }
-      return "Unknown option '\(name)'. Did you mean '\(nearest.name)'?"
+      return "Unknown option '\(name)'" + suggestion(name, of: known)
     }
     return nil
+  }
+
+  /// What every command has.
+  private static let commonOptions = [
+    "--help", "--help-hidden", "--generate-completion-script", "--experimental-dump-help",
+    "--generate-manual",
+  ]
+
+  /// The known name that is nearest to one that is not, if it is near enough for a slip.
+  private static func suggestion(_ name: String, of known: some Sequence<String>) -> String {
+    let nearest = known.sorted().map { (name: $0, distance: distance(name, $0)) }
+      .min { $0.distance < $1.distance }
+    // As many slips as a name of that length may have.
+    let letters = name.drop { $0 == "-" }.count
+    guard let nearest, nearest.distance <= max(1, min(3, letters / 2)) else { return "" }
+    return ". Did you mean '\(nearest.name)'?"
   }
 
   /// Insertions, deletions, changes and swaps of neighbours that make one text of another.

@@ -13,8 +13,13 @@ package struct CommandError: Error, CustomStringConvertible {
 extension ParsableCommand {
   /// Runs the command: usage errors end with code 2, any other with one sentence and code 1.
   ///
-  /// - Parameter prepare: Run first of all; commands that save when a signal asks for it say so here.
-  package static func runCommand(preparing prepare: () -> Void = {}) -> Never {
+  /// - Parameters:
+  ///   - arguments: What was typed behind the name of the program.
+  ///   - prepare: Run first of all; commands that save when a signal asks for it say so here.
+  package static func runCommand(
+    arguments: [String] = Array(CommandLine.arguments.dropFirst()),
+    preparing prepare: () -> Void = {}
+  ) -> Never {
     StandardStreams.open()
     let name = configuration.commandName ?? "command"
     prepare()
@@ -22,12 +27,11 @@ extension ParsableCommand {
     do {
       Processor.requireVectorUnits(command: name)
       // For scripts/install.sh; --generate-completion-script is ArgumentParser's own.
-      if CommandLine.arguments.dropFirst() == ["--generate-manual"] {
+      if arguments == ["--generate-manual"] {
         print(try Manual.page(for: Self.self), terminator: "")
         leave(0, name)
       }
-      var command = try parseAsRoot(
-        Arguments.joiningNegativeNumbers(Array(CommandLine.arguments.dropFirst())))
+      var command = try parseAsRoot(Arguments.joiningNegativeNumbers(arguments))
       try command.run()
       leave(0, name)
     } catch let error as ExitCode {
@@ -37,7 +41,7 @@ extension ParsableCommand {
       print(fullMessage(for: error))
       leave(0, name)
     } catch  where exitCode(for: error) == .validationFailure {
-      Terminal.write(usageMessage(error) + "\n")
+      Terminal.write(usageMessage(error, arguments) + "\n")
       leave(2, name)
     } catch {
       say("\(error)", name)
@@ -49,10 +53,9 @@ extension ParsableCommand {
   ///
   /// ArgumentParser looks for what is missing before it looks at what is unknown, and so a slip in a
   /// required option would be told as its absence.
-  private static func usageMessage(_ error: any Error) -> String {
+  private static func usageMessage(_ error: any Error, _ arguments: [String]) -> String {
     let message = fullMessage(for: error)
-    let arguments = Array(CommandLine.arguments.dropFirst())
-    guard let unknown = Arguments.unknownOption(in: arguments, of: Self.self) else {
+    guard let unknown = Arguments.unknown(in: arguments, of: Self.self) else {
       return message
     }
     let usage = message.range(of: "\nUsage: ").map { message[$0.lowerBound...] } ?? ""

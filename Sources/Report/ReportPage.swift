@@ -106,7 +106,7 @@ package struct ReportPage: Sendable {
   private var figures: String {
     guard !run.evaluations.isEmpty else {
       let command =
-        "lm-eval --checkpoint \(run.path) --data DIR --split test --record"
+        "lm-eval perplexity --checkpoint \(run.path) --data DIR --split test --record"
       return "<p class=\"note\">No text has been scored for the record yet: "
         + "<code>\(HTML.escaped(command))</code></p>"
     }

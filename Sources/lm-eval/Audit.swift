@@ -9,11 +9,16 @@ import Storage
 import Tensor
 import Tokenize
 
-/// `lm-eval --audit`: reads sentences, tries to catch the model, prints what was tried.
-struct AuditCommand {
-  let options: LMEval
-  let trained: TrainedModel
-  let tokenizer: SentencePieceModel
+/// Reads sentences, tries to catch the model, prints what was tried.
+struct Audit {
+  static let defaultSentences = 50
+
+  let checkpoint: String
+  let text: TextOptions
+  /// Most sentences that are read.
+  let sentences: Int
+  let batchPieces: Int
+  let json: Bool
 
   /// Pieces of the running text that the sentences are joined into, so that the far levels of an
   /// attention have something to see.
@@ -22,9 +27,21 @@ struct AuditCommand {
   /// there: the logits of a sequence are held at once.
   private static let longestSentence = 2_048
 
+  /// Refuses a number of sentences that cannot be meant.
+  static func check(sentences: Int, option: String) throws {
+    guard (1...1_000_000).contains(sentences) else {
+      throw ValidationError("\(option) is \(sentences), expected 1 to 1000000")
+    }
+  }
+
   func run() throws {
-    Interrupt.handle(message: "lm-eval: stopping; there is no verdict")
-    let (whole, source) = try read()
+    try text.keepPipes()
+    var trained = try TrainedModel(
+      checkpoint, verifyingWeights: true, rebuiltTokenizer: HuggingFaceTokenizer.rebuilt,
+      note: LMEval.note)
+    let tokenizer = try LMEval.tokenizer(of: &trained)
+    Interrupt.handle(message: "\(LMEval.name): stopping; there is no verdict")
+    let (whole, source) = try read(trained, tokenizer)
     let sentences = whole.map { $0.prefix(Self.longestSentence) }
     guard sentences.contains(where: { $0.ids.count > 1 }) else {
       throw EvaluationError.invalid(
@@ -44,7 +61,7 @@ struct AuditCommand {
     let reports = try ([trained.model] + (expectation.map { [$0] } ?? [])).map {
       try audit($0, sequences)
     }
-    if options.json {
+    if json {
       print(String(decoding: try JSONFile.encode(reports), as: UTF8.self), terminator: "")
     } else {
       for report in reports {
@@ -62,7 +79,7 @@ struct AuditCommand {
 
   private func audit(_ model: Transformer, _ sequences: [AuditSequence]) throws -> AuditReport {
     var auditor = Auditor(
-      model, sequences: sequences, positions: min(options.batchPieces, Evaluator.defaultPositions))
+      model, sequences: sequences, positions: min(batchPieces, Evaluator.defaultPositions))
     let progress = Progress(
       "auditing \(model.config.attention)", total: Double(auditor.work)
     ) { "\(Format.count(Int($0))) pieces/s" }
@@ -77,40 +94,42 @@ struct AuditCommand {
 
   // MARK: Sentences
 
-  private func read() throws -> (sentences: [AuditSequence], name: String) {
+  private func read(
+    _ trained: TrainedModel, _ tokenizer: SentencePieceModel
+  ) throws -> (sentences: [AuditSequence], name: String) {
     let config = trained.config
-    var sentences: [AuditSequence] = []
+    var found: [AuditSequence] = []
     let name: String
-    if let data = options.data {
+    if let data = text.data {
       let dataSet = try DataSet(directory: data)
       try trained.check(dataSet)
-      let split = options.split.first ?? "test"
+      let split = text.splits[0]
       name = "split \(split) of \(data)"
       var source = try EvaluationSource(
         dataSet: dataSet, split: split, mode: .sentences, budget: 1_024)
-      while sentences.count < options.auditSentences, let batch = try source.nextBatch() {
+      while found.count < sentences, let batch = try source.nextBatch() {
         for index in 0..<batch.sequences {
-          sentences.append(
+          found.append(
             AuditSequence(
               ids: Array(batch.inputs(of: index)), targets: Array(batch.targets(of: index)),
-              place: "sentence \(sentences.count + 1) of \(split)"))
+              place: "sentence \(found.count + 1) of \(split)"))
         }
       }
-    } else if !options.text.isEmpty {
-      name = options.text.map(PipeSpool.name).joined(separator: ", ")
+    } else if !text.text.isEmpty {
+      name = text.text.map(PipeSpool.name).joined(separator: ", ")
       let lines = try FileLines(
-        options.text, encoder: LineEncoder(model: tokenizer), lineEnds: options.lineEnds)
-      while sentences.count < options.auditSentences, let line = try lines.next() {
-        sentences.append(
+        text.text, encoder: LineEncoder(model: tokenizer), lineEnds: text.lineEnds)
+      while found.count < sentences, let line = try lines.next() {
+        found.append(
           AuditSequence(
             sentence: line.ids, bos: config.bosID, eos: config.eosID, place: line.place))
       }
     } else {
       name = "pieces drawn at random"
-      sentences = (0..<options.auditSentences).map { Self.drawn($0, config) }
+      found = (0..<sentences).map { Self.drawn($0, config) }
     }
-    guard !sentences.isEmpty else { throw EvaluationError.nothingToScore }
-    return (Array(sentences.prefix(options.auditSentences)), name)
+    guard !found.isEmpty else { throw EvaluationError.nothingToScore }
+    return (Array(found.prefix(sentences)), name)
   }
 
   /// A sentence of 1 to 48 pieces of any kind.

@@ -2,9 +2,27 @@ import ArgumentParser
 import CommandSupport
 import Train
 
-/// `lm-eval --verify`: reads every file of a run, or of one checkpoint, and compares all sums.
-enum VerifyCommand {
-  static func run(_ path: String) throws {
+/// `lm-eval verify`: reads every file of a run, or of one checkpoint, and compares all sums.
+struct VerifyCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "verify",
+    abstract: "Compare all checksums of a run or of one checkpoint.",
+    discussion: """
+      Reads every checkpoint, configuration and log, and names each with what was
+      found; the exit code is 1 if anything is damaged.
+
+      EXAMPLES
+
+        lm-eval verify checkpoints/first
+        lm-eval verify checkpoints/first/step-00001000
+      """)
+
+  @Argument(help: ArgumentHelp("Run folder, or one checkpoint of it.", valueName: "run"))
+  var path: String
+
+  func run() throws { try Self.verify(path) }
+
+  static func verify(_ path: String) throws {
     let verification = try RunVerification(path)
     let progress = Progress("verifying \(path)", total: Double(verification.bytes)) {
       "\(Format.bytes(Int($0)))/s"

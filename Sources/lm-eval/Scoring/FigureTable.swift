@@ -3,8 +3,8 @@ import Eval
 import Foundation
 
 /// A report as a table of figures, each with what it is an average over.
-enum ReportTable {
-  static func describe(_ evaluation: ScoreCommand.Evaluation) -> String {
+enum FigureTable {
+  static func describe(_ evaluation: Scoring.Evaluation) -> String {
     let (report, source) = (evaluation.report, evaluation.source)
     let tally = report.tally
     var rows = figures(report)
@@ -30,7 +30,7 @@ enum ReportTable {
 
   /// Several models on one text, and how two of them differ.
   static func describe(
-    _ evaluations: [ScoreCommand.Evaluation], _ comparison: PairedBootstrap?
+    _ evaluations: [Scoring.Evaluation], _ comparison: PairedBootstrap?
   ) -> String {
     let tally = evaluations[0].report.tally
     let hasError = evaluations.allSatisfy { $0.report.standardError != nil }
@@ -92,7 +92,7 @@ enum ReportTable {
   }
 
   private static func unknown(
-    _ evaluation: ScoreCommand.Evaluation
+    _ evaluation: Scoring.Evaluation
   ) -> (count: String, meaning: String)? {
     guard let words = evaluation.report.unknownWords, let rule = evaluation.source.rule else {
       return nil
@@ -150,7 +150,7 @@ enum ReportTable {
 
   /// Every note once, with the models it is about.
   private static func notes(
-    _ evaluations: [ScoreCommand.Evaluation]
+    _ evaluations: [Scoring.Evaluation]
   ) -> [(note: String, models: String)] {
     var order: [String] = []
     var models: [String: [String]] = [:]

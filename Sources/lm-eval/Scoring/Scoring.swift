@@ -8,36 +8,61 @@ import Storage
 import Tokenize
 import Train
 
-/// `lm-eval --perplexity`: scores a text with one model or several and prints what was asked for.
-struct ScoreCommand {
-  let options: LMEval
+/// Scores a text with one model or several and prints what was asked for.
+struct Scoring {
+  /// A line of scores for every sentence, and where it goes.
+  struct Scores {
+    let path: String
+    /// The option that named the file.
+    let option: String
+    let format: ScoreFormat
+    /// Whether every piece has a score of its own.
+    let hasPieces: Bool
+
+    var isStandardOutput: Bool { ScoreFile.isStandardOutput(path) }
+  }
+
+  /// In the order in which they were given.
+  let models: [String]
+  /// Whether the difference of two models is tested.
+  var isComparison = false
+  let text: TextOptions
+  let vocabulary: String?
+  /// Window on the running text in pieces; nil if every sentence stands alone.
+  var window: Int?
+  let figures: FigureOptions
+  var printsPaperLine = false
+  let batchPieces: Int
+  var scores: Scores?
 
   /// What one model gave.
   struct Evaluation {
     let model: String
-    let source: Source
+    let source: TextSource
     let report: PerplexityReport
     let record: EvaluationRecord
   }
 
   func run() throws {
-    if let score = options.score {
-      let inputs = options.text + [options.vocabulary].compactMap(\.self)
-      try OutputFile.check(score, option: "--score", inputs: inputs)
+    try text.keepPipes(vocabulary: vocabulary)
+    Interrupt.handle(message: "\(LMEval.name): stopping; nothing is written")
+    if let scores {
+      try OutputFile.check(
+        scores.path, option: scores.option, inputs: text.files(vocabulary: vocabulary))
     }
-    let evaluations = try options.models.map(evaluate)
-    let comparison = try compared(evaluations)
-    if options.record { for evaluation in evaluations { try keep(evaluation) } }
-    if let score = options.score, ScoreFile.isStandardOutput(score) {
-      Terminal.note(ReportTable.describe(evaluations[0]))
-    } else if options.printsPaperLine {
+    let evaluations = try models.map(evaluate)
+    let comparison = try isComparison ? compare(evaluations) : nil
+    if figures.record { for evaluation in evaluations { try keep(evaluation) } }
+    if let scores, scores.isStandardOutput {
+      Terminal.note(FigureTable.describe(evaluations[0]))
+    } else if printsPaperLine {
       for evaluation in evaluations { print(evaluation.record.paperLine) }
-    } else if options.json {
+    } else if figures.json {
       try printJSON(evaluations, comparison)
     } else if evaluations.count == 1 {
-      print(ReportTable.describe(evaluations[0]))
+      print(FigureTable.describe(evaluations[0]))
     } else {
-      print(ReportTable.describe(evaluations, comparison))
+      print(FigureTable.describe(evaluations, comparison))
     }
   }
 
@@ -51,7 +76,7 @@ struct ScoreCommand {
       // meanwhile.
       let trained = try TrainedModel(
         path, verifyingWeights: false, damaged: damaged,
-        rebuiltTokenizer: HuggingFaceTokenizer.rebuilt, note: { Terminal.note("lm-eval: \($0)") })
+        rebuiltTokenizer: HuggingFaceTokenizer.rebuilt, note: LMEval.note)
       let weights = WeightCheck(trained)
       do {
         return try evaluate(path, trained, weights)
@@ -59,10 +84,10 @@ struct ScoreCommand {
         // One that was named is that one; what a run is resolved to is an older one then.
         // Scores on standard output cannot be taken back.
         guard let problem = weights.damage, Files.name(of: path) != Files.name(of: trained.path),
-          !(options.score.map(ScoreFile.isStandardOutput) ?? false)
+          !(scores?.isStandardOutput ?? false)
         else { throw error }
         damaged[trained.path] = problem
-        Terminal.note("lm-eval: passed over a checkpoint: \(problem)")
+        LMEval.note("passed over a checkpoint: \(problem)")
       }
     }
   }
@@ -72,31 +97,31 @@ struct ScoreCommand {
   ) throws -> Evaluation {
     var trained = trained
     let tokenizer = try LMEval.tokenizer(of: &trained)
-    let source = try Source(options, trained: trained, tokenizer: tokenizer)
+    let source = try TextSource(
+      text, vocabulary: vocabulary, window: window, trained: trained, tokenizer: tokenizer)
     let pieces = tokenizer.pieceTable()
-    let scores = try options.score.map {
-      try ScoreFile(
-        path: $0, pieces: options.perPiece ? pieces : nil, format: options.scoreFormat ?? .table)
+    let file = try scores.map {
+      try ScoreFile(path: $0.path, pieces: $0.hasPieces ? pieces : nil, format: $0.format)
     }
-    let name = options.models.count > 1 ? "\(trained.path): " : ""
+    let name = models.count > 1 ? "\(trained.path): " : ""
     let report = try weights.during {
       let expectation = try trained.config.attention.expectation.map {
         try trained.model(with: $0)
       }
       let scored = try measure(
         source, scorer(expectation ?? trained.model, pieces), "\(name)scoring \(source.name)",
-        into: scores)
+        into: file)
       var report = scored
       report.notes = source.notes
       // A line to be quoted is about the expectation.
-      if expectation != nil, options.hashSeeds > 0, !options.printsPaperLine {
+      if expectation != nil, figures.hashSeeds > 0, !printsPaperLine {
         report.sampled = try sampled(source, trained, pieces)
       }
       return report
     }
-    try finish(scores)
-    if path == options.models[0] {
-      for note in source.textNotes { Terminal.note("lm-eval: note: \(note)") }
+    try finish(file)
+    if path == models[0] {
+      for note in source.textNotes { LMEval.note("note: \(note)") }
     }
     return Evaluation(
       model: path, source: source, report: report,
@@ -104,14 +129,14 @@ struct ScoreCommand {
   }
 
   private func scorer(_ model: Transformer, _ pieces: PieceTable) -> PerplexityScorer {
-    PerplexityScorer(model: model, pieceTable: pieces, positions: options.batchPieces)
+    PerplexityScorer(model: model, pieceTable: pieces, positions: batchPieces)
   }
 
   private func measure(
-    _ source: Source, _ scorer: PerplexityScorer, _ title: String, into scores: ScoreFile? = nil
+    _ source: TextSource, _ scorer: PerplexityScorer, _ title: String, into file: ScoreFile? = nil
   ) throws -> PerplexityReport {
     var scorer = scorer
-    if let scores { scorer.sink = { sentence in try written { try scores.append(sentence) } } }
+    if let file { scorer.sink = { sentence in try written { try file.append(sentence) } } }
     let progress = Progress(title, total: source.bytes) { "\(Format.bytes(Int($0)))/s" }
     var seen = 0
     scorer.progress = { tally in
@@ -124,8 +149,8 @@ struct ScoreCommand {
     return report
   }
 
-  private func finish(_ scores: ScoreFile?) throws {
-    if let scores { try written { try scores.finish() } }
+  private func finish(_ file: ScoreFile?) throws {
+    if let file { try written { try file.finish() } }
   }
 
   /// A reader of the scores that has gone away, as `head` does, ends the program quietly.
@@ -139,9 +164,9 @@ struct ScoreCommand {
 
   /// The same text under the attention as it was trained, once for every draw of its numbers.
   private func sampled(
-    _ source: Source, _ trained: TrainedModel, _ pieces: PieceTable
+    _ source: TextSource, _ trained: TrainedModel, _ pieces: PieceTable
   ) throws -> EstimateSpread {
-    let seeds = (0..<options.hashSeeds).map(UInt64.init)
+    let seeds = (0..<figures.hashSeeds).map(UInt64.init)
     let perplexities = try seeds.map { seed in
       trained.model.evaluationSeed = seed
       var scorer = scorer(trained.model, pieces)
@@ -154,13 +179,13 @@ struct ScoreCommand {
   }
 
   private func record(
-    of report: PerplexityReport, _ source: Source, _ trained: TrainedModel,
+    of report: PerplexityReport, _ source: TextSource, _ trained: TrainedModel,
     _ tokenizer: SentencePieceModel
   ) throws -> EvaluationRecord {
     let folder = Files.name(of: trained.path)
     let step = folder.hasPrefix("step-") ? Int(folder.dropFirst(5)) : nil
     // Reading the weights once more is worth it only where the sum is told.
-    let isTold = options.printsPaperLine || options.record
+    let isTold = printsPaperLine || figures.record
     let attention = trained.config.attention.expectation ?? trained.config.attention
     return EvaluationRecord(
       checkpoint: trained.path, step: step,
@@ -169,7 +194,7 @@ struct ScoreCommand {
       parameters: trained.model.parameters.layout.count, attention: "\(attention)",
       tokenizerSHA256: trained.tokenizerSHA256, vocabularySize: tokenizer.vocabularySize,
       text: source.name, textSums: report.textSums ?? TextSums(md5: "", sha256: ""),
-      textIsMapped: source.isMapped, textReading: source.reading, window: options.length,
+      textIsMapped: source.isMapped, textReading: source.reading, window: window,
       outOfVocabulary: source.rule.map {
         EvaluationRecord.OutOfVocabulary(
           words: report.unknownWords ?? 0, listWords: $0.words, listSHA256: $0.sha256,
@@ -183,14 +208,13 @@ struct ScoreCommand {
     let checkpoint = evaluation.record.checkpoint
     // A folder from elsewhere is its own run.
     let run = evaluation.record.step == nil ? checkpoint : Files.parent(of: checkpoint)
-    try EvaluationLog.add(evaluation.record, run: run) { Terminal.note("lm-eval: \($0)") }
+    try EvaluationLog.add(evaluation.record, run: run) { LMEval.note($0) }
     Terminal.note("recorded in \(run)/\(EvaluationLog.name)")
   }
 
   // MARK: Several models
 
-  private func compared(_ evaluations: [Evaluation]) throws -> PairedBootstrap? {
-    guard !options.compare.isEmpty else { return nil }
+  private func compare(_ evaluations: [Evaluation]) throws -> PairedBootstrap {
     let (first, second) = (evaluations[0].report, evaluations[1].report)
     guard first.textSums == second.textSums,
       first.sentences.map(\.units) == second.sentences.map(\.units)

@@ -6,7 +6,7 @@ import Storage
 import Tokenize
 
 /// The text that is to be scored: splits of a data set, or files.
-struct Source {
+struct TextSource {
   /// The list of words by which words are unknown.
   struct Rule {
     let words: Int
@@ -40,14 +40,23 @@ struct Source {
     var notes: [String] = []
     var reading: String?
 
-    func take(_ lines: FileLines) {
+    func note(_ lines: FileLines) {
       notes = lines.notes
       reading = lines.reading
     }
   }
 
-  init(_ options: LMEval, trained: TrainedModel, tokenizer: SentencePieceModel) throws {
-    let list = try options.vocabulary.map { try WordList(path: $0) }
+  /// - Parameters:
+  ///   - options: What is read.
+  ///   - vocabulary: File of the words that are not unknown.
+  ///   - window: Window on the running text in pieces; nil if every sentence stands alone.
+  ///   - trained: The model that is to score it.
+  ///   - tokenizer: Of that model.
+  init(
+    _ options: TextOptions, vocabulary: String?, window: Int?, trained: TrainedModel,
+    tokenizer: SentencePieceModel
+  ) throws {
+    let list = try vocabulary.map { try WordList(path: $0) }
     let found = Found()
     self.found = found
     var rule = list.map { Rule(words: $0.count, sha256: $0.sha256) }
@@ -55,13 +64,13 @@ struct Source {
     if let data = options.data {
       let dataSet = try DataSet(directory: data)
       try trained.check(dataSet)
-      let splits = options.split.isEmpty ? ["test"] : options.split
+      let splits = options.splits
       // Refuses a split without sentences before the progress begins.
       for split in splits { _ = try dataSet.split(split) }
-      let mode = options.length.map { SequenceMode.stream(length: $0) } ?? .sentences
+      let mode = window.map { SequenceMode.stream(length: $0) } ?? .sentences
       name =
         "split \(splits.joined(separator: " + ")) of \(data)"
-        + (options.length.map { ", windows of \($0)" } ?? "")
+        + (window.map { ", windows of \($0)" } ?? "")
       bytes = splits.reduce(0) { $0 + Double(dataSet.manifest.totals(of: $1).bytes) }
       if dataSet.manifest.lineEnds == LineEnds.any.rawValue { found.reading = FileLines.anyLineEnd }
       if let made = dataSet.manifest.vocabulary {
@@ -75,7 +84,7 @@ struct Source {
         isMapped = true
       }
       if let list, !isMapped {
-        guard options.context == .sentence else {
+        guard window == nil else {
           throw CommandError(
             "--vocabulary with --context stream needs shards made with it; run lm-tokenize "
               + "--vocabulary \(list.path)")
@@ -103,7 +112,7 @@ struct Source {
       run = { scorer in
         let lines = try FileLines(files, encoder: encoder, vocabulary: list, lineEnds: lineEnds)
         let report = try scorer.report(countsUnknownWords: list != nil) { try lines.next() }
-        found.take(lines)
+        found.note(lines)
         return report
       }
     }
@@ -143,121 +152,5 @@ struct Source {
       ]
     }
     return []
-  }
-}
-
-/// The sentences of splits that were made without a list, with their unknown words replaced now.
-final class RemappedSplits {
-  private let dataSet: DataSet
-  private let list: WordList
-  private let encoder: LineEncoder
-  private let pieces: PieceTable
-  private var remaining: ArraySlice<String>
-  private var split = ""
-  private var source: EvaluationSource?
-  private var batch = Batch()
-  private var sequence = 0
-  private var sentence = 0
-
-  init(
-    _ dataSet: DataSet, _ splits: [String], _ list: WordList, _ tokenizer: SentencePieceModel
-  ) throws {
-    self.dataSet = dataSet
-    self.list = list
-    encoder = LineEncoder(model: tokenizer)
-    pieces = tokenizer.pieceTable()
-    remaining = splits[...]
-  }
-
-  func next() throws -> TextSentence? {
-    while sequence == batch.sequences {
-      guard try nextBatch() else { return nil }
-    }
-    let original = pieces.decode(batch.targets(of: sequence).dropLast())
-    sequence += 1
-    sentence += 1
-    let text = list.mapping(original).text
-    let place = "sentence \(sentence) of the split \(split)"
-    return TextSentence(
-      text: text, original: original, ids: try encoder.encode(text, name: place), place: place)
-  }
-
-  private func nextBatch() throws -> Bool {
-    while true {
-      if let batch = try source?.nextBatch() {
-        self.batch = batch
-        sequence = 0
-        return true
-      }
-      guard let next = remaining.popFirst() else { return false }
-      split = next
-      sentence = 0
-      source = try EvaluationSource(
-        dataSet: dataSet, split: split, mode: .sentences, budget: 4_096)
-    }
-  }
-}
-
-/// The lines of several files, one after the other.
-final class FileLines {
-  private let encoder: LineEncoder
-  private let vocabulary: WordList?
-  private var remaining: ArraySlice<String>
-  private let lineEnds: LineEnds
-  private var current: (path: String, lines: TextLines)?
-  private var first: TextSentence?
-  /// What is unusual in the files read to their end, a sentence each.
-  private(set) var notes: [String] = []
-  private var hasMark = false
-
-  /// How the text is read, where that is not as it is.
-  var reading: String? {
-    let parts = [
-      hasMark ? "without its byte order mark" : nil, lineEnds == .any ? Self.anyLineEnd : nil,
-    ].compactMap { $0 }
-    return parts.isEmpty ? nil : parts.joined(separator: ", ")
-  }
-
-  /// Says that carriage returns are no text.
-  static let anyLineEnd = "CR LF and CR taken as line ends"
-
-  /// Reads the first line, so that what cannot be read is known before anything is scored.
-  init(
-    _ files: [String], encoder: LineEncoder, vocabulary: WordList? = nil, lineEnds: LineEnds
-  ) throws {
-    self.encoder = encoder
-    self.vocabulary = vocabulary
-    self.lineEnds = lineEnds
-    remaining = files[...]
-    for path in files where path != PipeSpool.standardInput && !Files.exists(path) {
-      throw StorageError.system(path: path, doing: "open", code: ENOENT)
-    }
-    first = try read()
-  }
-
-  func next() throws -> TextSentence? {
-    guard let line = first else { return try read() }
-    first = nil
-    return line
-  }
-
-  private func read() throws -> TextSentence? {
-    while true {
-      if let (path, lines) = current, let line = try lines.nextLine() {
-        return TextSentence(
-          text: line.text, original: line.original, ids: line.ids,
-          place: "\(PipeSpool.name(of: path)), line \(line.number)")
-      }
-      if let (path, lines) = current {
-        notes += lines.form.notes(path: PipeSpool.name(of: path), lineEnds: lineEnds)
-        hasMark = hasMark || lines.form.hasByteOrderMark
-      }
-      current = nil
-      guard let path = remaining.popFirst() else { return nil }
-      current = (
-        path,
-        try TextLines(path: path, encoder: encoder, vocabulary: vocabulary, lineEnds: lineEnds)
-      )
-    }
   }
 }

@@ -1,10 +1,10 @@
 package import ArgumentParser
 import Foundation
 
-/// What people type, before and after ArgumentParser has seen it.
+/// The command line before ArgumentParser parses it, and after it has failed to.
 package enum Arguments {
-  /// Negative numbers joined to the option before them, which would be taken for an option otherwise:
-  /// `--steps -5` is a number of steps that is refused, not an option `-5`.
+  /// Joins negative numbers to the option before them, as ArgumentParser takes `-5` for an option:
+  /// `--steps -5` becomes `--steps=-5`.
   package static func joiningNegativeNumbers(_ arguments: [String]) -> [String] {
     var result: [String] = []
     var isOver = false
@@ -21,8 +21,8 @@ package enum Arguments {
     return result
   }
 
-  /// One sentence about the first subcommand or option that a command does not have, with the one that
-  /// may have been meant; nil if it has them all.
+  /// One sentence about the first unknown subcommand or option, with the one that was probably meant;
+  /// nil if all are known.
   package static func unknown(
     in arguments: [String], of command: any ParsableCommand.Type
   ) -> String? {
@@ -51,23 +51,24 @@ package enum Arguments {
     return nil
   }
 
-  /// What every command has.
+  /// Options that every command has.
   private static let commonOptions = [
     "--help", "--help-hidden", "--generate-completion-script", "--experimental-dump-help",
     "--generate-manual",
   ]
 
-  /// The known name that is nearest to one that is not, if it is near enough for a slip.
+  /// A question with the known name nearest to an unknown one; empty if none is near enough for a typo.
   private static func suggestion(_ name: String, of known: some Sequence<String>) -> String {
     let nearest = known.sorted().map { (name: $0, distance: distance(name, $0)) }
       .min { $0.distance < $1.distance }
-    // As many slips as a name of that length may have.
+    // Half of the letters, at most three, may be wrong.
     let letters = name.drop { $0 == "-" }.count
     guard let nearest, nearest.distance <= max(1, min(3, letters / 2)) else { return "" }
     return ". Did you mean '\(nearest.name)'?"
   }
 
-  /// Insertions, deletions, changes and swaps of neighbours that make one text of another.
+  /// The edit distance of two texts: insertions, deletions, substitutions and transpositions of
+  /// neighbours.
   package static func distance(_ first: String, _ second: String) -> Int {
     let (a, b) = (Array(first.utf8), Array(second.utf8))
     var rows = [Array(0...b.count)]
@@ -85,7 +86,7 @@ package enum Arguments {
     return rows[a.count][b.count]
   }
 
-  /// Words as one line for a shell, each as it is or between quotes.
+  /// Arguments as one line for a shell, quoted where they must be.
   package static func line(_ words: [String]) -> String {
     words.map { word in
       let plain = word.utf8.allSatisfy {
@@ -96,19 +97,4 @@ package enum Arguments {
       return "'" + word.replacingOccurrences(of: "'", with: "'\\''") + "'"
     }.joined(separator: " ")
   }
-}
-
-/// What the commands say of their exit codes.
-package enum ExitStatus {
-  /// A section of the help and of the manual page.
-  package static let help = """
-
-
-    EXIT STATUS
-
-      0      done
-      1      failed: one sentence on standard error says why
-      2      an option that is missing, unknown or has a value that cannot be
-      128+N  ended by signal N: 130 after Ctrl-C, 143 after SIGTERM
-    """
 }

@@ -29,21 +29,3 @@ struct CommandInfo: Decodable {
     (arguments ?? []).flatMap { $0.names ?? [] }.filter { $0.kind == "long" }.map(\.spelled)
   }
 }
-
-/// An option, a flag or an argument without a name.
-struct ArgumentInfo: Decodable {
-  struct Name: Decodable {
-    let kind: String
-    let name: String
-    var spelled: String { (kind == "long" ? "--" : "-") + name }
-  }
-
-  let kind: String
-  let names: [Name]?
-  let valueName: String?
-  let abstract: String?
-  let defaultValue: String?
-  let allValues: [String]?
-  let sectionTitle: String?
-  let shouldDisplay: Bool
-}

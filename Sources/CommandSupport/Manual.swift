@@ -1,7 +1,7 @@
 package import ArgumentParser
 import Foundation
 
-/// A manual page out of what `--help` says, in the macros of man(7).
+/// Manual pages made of the help, in the macros of man(7).
 package enum Manual {
   /// The page of section 1 of a command and its subcommands.
   package static func page(for command: any ParsableCommand.Type) throws -> String {
@@ -78,7 +78,7 @@ package enum Manual {
     abstract.prefix(1).lowercased() + abstract.dropFirst()
   }
 
-  /// Text that troff takes for nothing but text, in ASCII.
+  /// Text with everything escaped that has a meaning for troff, in ASCII.
   private static func escaped(_ text: String) -> String {
     var safe = ""
     for scalar in text.unicodeScalars {

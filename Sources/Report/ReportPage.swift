@@ -4,12 +4,12 @@ import Model
 import Storage
 import Train
 
-/// A run as one page of HTML that needs nothing else: no network, no script.
+/// A run as one self-contained page of HTML: no network, no script.
 package struct ReportPage: Sendable {
   private let run: RunRecord
   private let charts: RunCharts
 
-  /// Steps whose samples are shown at once; the others can be opened.
+  /// Steps whose samples are shown; those of the others can be unfolded.
   private static let shownSamples = 8
 
   package init(_ run: RunRecord) {

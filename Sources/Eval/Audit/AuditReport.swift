@@ -1,13 +1,13 @@
-/// One thing that was required of a model, how often it was tried, and what came of it.
+/// One property that a model must have, how often it was tested, and the failures.
 package struct AuditCheck: Sendable, Equatable, Encodable {
   /// A few words, for the left column of a table.
   package let name: String
-  /// What had to hold, in one sentence.
+  /// The property, in one sentence.
   package let requirement: String
   /// Comparisons made.
   package private(set) var comparisons = 0
   package private(set) var failures = 0
-  /// The first thing that did not hold.
+  /// The first failure.
   package private(set) var firstFailure: String?
 
   package init(name: String, requirement: String) {
@@ -15,10 +15,10 @@ package struct AuditCheck: Sendable, Equatable, Encodable {
     self.requirement = requirement
   }
 
-  /// Something was tried and nothing went wrong.
+  /// Whether it was tested and never failed.
   package var passed: Bool { failures == 0 && comparisons > 0 }
 
-  /// Counts comparisons, the failed ones among them described by the first.
+  /// Counts comparisons and the failures among them; `failure` describes the first.
   mutating func record(_ count: Int = 1, failures: Int = 0, _ failure: () -> String = { "" }) {
     comparisons += count
     guard failures > 0 else { return }

@@ -12,7 +12,7 @@ package struct AuditSequence: Sendable {
     self.place = place
   }
 
-  /// At most so many positions from the first.
+  /// The first `count` positions, or all if there are fewer.
   package func prefix(_ count: Int) -> AuditSequence {
     AuditSequence(
       ids: Array(ids.prefix(count)), targets: Array(targets.prefix(count)), place: place)

@@ -5,19 +5,18 @@ import Tensor
 
 package import Model
 
-/// Tries to catch a model looking into the future, and scoring that depends on anything but the
-/// text.
+/// Tests whether a model sees the future, and whether scores depend on anything but the text.
 ///
-/// What is compared are the numbers that perplexities and samples are made of, bit for bit: the
-/// log-probability of a piece must be the same whatever comes after it, whoever shares its batch,
-/// and whichever path computes it. Nothing is assumed about the attention.
+/// It compares the numbers that perplexities and samples are made of, bit for bit: the log-probability
+/// of a piece must be the same whatever follows it, whatever shares its batch, and whichever code path
+/// computes it. Nothing is assumed about the attention.
 package struct Auditor {
   private let model: Transformer
   private let sequences: [AuditSequence]
   private let positions: Int
   private let random: CounterRandom
 
-  /// Told of positions computed; may throw to stop.
+  /// Called with the number of positions computed; may throw to stop.
   package var progress: (Int) throws -> Void = { _ in }
 
   /// Sequences that are decoded piece by piece beside the full pass, the longest first.
@@ -42,26 +41,26 @@ package struct Auditor {
     random = CounterRandom(seed: seed, 0xA0D1)
   }
 
-  /// Positions that `run` computes, about, for a progress bar.
+  /// Roughly the positions that `run` computes, for a progress bar.
   package var work: Int {
     sequences.reduce(0) { sum, sequence in
       sum + cuts(of: sequence).count * 4 * sequence.ids.count + 10 * sequence.ids.count
     }
   }
 
-  /// Makes every check.
+  /// Runs every check.
   package func run() throws -> AuditReport {
     try planMemory()
-    let base = try sequences.map { try nll([Variation($0)])[0] }
+    let reference = try sequences.map { try nll([Variation($0)])[0] }
     return AuditReport(
       subject: "\(model.config.attention), \(model.config.position.rawValue) positions",
       sequences: sequences.count, pieces: sequences.reduce(0) { $0 + $1.ids.count },
-      checks: [finite(base)] + (try causality(base)) + [
-        try sums(), try decoding(), try company(base), try threads(base),
+      checks: [finite(reference)] + (try causality(reference)) + [
+        try sums(), try decoding(), try batches(reference), try threads(reference),
       ])
   }
 
-  /// Asks for the memory of the largest batch and of the logits of the longest sequence.
+  /// Throws unless there is memory for the largest batch and for the logits of the longest sequence.
   private func planMemory() throws {
     let longest = sequences.map(\.ids.count).max() ?? 1
     let purpose = "auditing sequences of up to \(longest) pieces"
@@ -121,7 +120,7 @@ package struct Auditor {
     }
   }
 
-  /// Places where two rows of numbers differ in bits; NaN differs from nothing but other bits.
+  /// Indices at which two rows of numbers differ in bits; equal NaNs count as equal.
   private static func differences(
     _ a: some Sequence<Float>, _ b: some Sequence<Float>
   ) -> [Int] {
@@ -131,11 +130,11 @@ package struct Auditor {
 
   // MARK: Numbers
 
-  /// Bits of NaN equal themselves, so that every other check could pass on them.
-  private func finite(_ base: [[Float]]) -> AuditCheck {
+  /// Every other check compares bits and could pass on NaN.
+  private func finite(_ reference: [[Float]]) -> AuditCheck {
     var check = AuditCheck(
       name: "numbers", requirement: "every -ln p is finite and not below 0")
-    for (sequence, scores) in zip(sequences, base) {
+    for (sequence, scores) in zip(sequences, reference) {
       let wrong = scores.indices.filter { !(scores[$0].isFinite && scores[$0] >= -1e-6) }
       check.record(scores.count, failures: wrong.count) {
         "\(sequence.place), piece \(wrong[0] + 1): -ln p is \(scores[wrong[0]])"
@@ -212,7 +211,7 @@ package struct Auditor {
     return Variation(ids: ids, targets: sequence.targets)
   }
 
-  private func causality(_ base: [[Float]]) throws -> [AuditCheck] {
+  private func causality(_ reference: [[Float]]) throws -> [AuditCheck] {
     try Change.allCases.map { change in
       var check = change.check
       for (index, sequence) in sequences.enumerated() {
@@ -222,9 +221,9 @@ package struct Auditor {
         }
         try forEach(variations, budget: positions) { variation, scores in
           let cut = cuts[variation]
-          let different = Self.differences(scores.prefix(cut), base[index].prefix(cut))
+          let different = Self.differences(scores.prefix(cut), reference[index].prefix(cut))
           check.record(cut, failures: different.count) {
-            "\(sequence.place): piece \(different[0] + 1) had -ln p \(base[index][different[0]]), "
+            "\(sequence.place): piece \(different[0] + 1) had -ln p \(reference[index][different[0]]), "
               + "\(scores[different[0]]) with another future from piece \(cut + 1) on"
           }
         }
@@ -293,9 +292,9 @@ package struct Auditor {
     return check
   }
 
-  // MARK: Company
+  // MARK: Batches and threads
 
-  private func company(_ base: [[Float]]) throws -> AuditCheck {
+  private func batches(_ reference: [[Float]]) throws -> AuditCheck {
     var check = AuditCheck(
       name: "batches", requirement: "batch size and order of the sentences change no bit")
     let orders = [
@@ -305,27 +304,27 @@ package struct Auditor {
     for (order, budget) in zip(orders, [positions, 64, positions / 3 + 1]) {
       try forEach(order.map { Variation(sequences[$0]) }, budget: budget) { place, scores in
         let index = order[place]
-        let different = Self.differences(scores, base[index])
+        let different = Self.differences(scores, reference[index])
         check.record(scores.count, failures: different.count) {
           "\(sequences[index].place), piece \(different[0] + 1): -ln p is "
-            + "\(scores[different[0]]) in a batch, \(base[index][different[0]]) alone"
+            + "\(scores[different[0]]) in a batch, \(reference[index][different[0]]) alone"
         }
       }
     }
     return check
   }
 
-  private func threads(_ base: [[Float]]) throws -> AuditCheck {
+  private func threads(_ reference: [[Float]]) throws -> AuditCheck {
     var check = AuditCheck(name: "threads", requirement: "the number of threads changes no bit")
     let before = Parallel.threads
     defer { Parallel.threads = before }
     for threads in [1, 2, 3] {
       Parallel.threads = threads
       try forEach(sequences.map { Variation($0) }, budget: positions) { index, scores in
-        let different = Self.differences(scores, base[index])
+        let different = Self.differences(scores, reference[index])
         check.record(scores.count, failures: different.count) {
           "\(sequences[index].place), piece \(different[0] + 1): -ln p is "
-            + "\(scores[different[0]]) with \(threads) threads, \(base[index][different[0]]) before"
+            + "\(scores[different[0]]) with \(threads) threads, \(reference[index][different[0]]) before"
         }
       }
     }

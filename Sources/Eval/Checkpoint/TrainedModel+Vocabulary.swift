@@ -5,7 +5,7 @@ import Storage
 extension TrainedModel {
   /// The list of words that the training data were made with, if the checkpoint records one.
   ///
-  /// Checkpoints from elsewhere and those of versions before do not.
+  /// Checkpoints of other programs and of older versions do not.
   ///
   /// - Throws: `CheckpointError` or `StorageError` if what records it is damaged.
   package func trainingVocabulary() throws -> VocabularyInfo? {

@@ -10,7 +10,7 @@ package struct TrainedModel {
   package let tokenizer: [UInt8]
   package let tokenizerSHA256: String
   package private(set) var model: Transformer
-  /// What a user should know of weights that are not as their files say, a sentence each.
+  /// Where the weights differ from what the configuration says, a sentence each.
   package private(set) var notes: [String] = []
 
   /// Opens a checkpoint.
@@ -21,10 +21,10 @@ package struct TrainedModel {
   ///   - given: A run folder, whose newest checkpoint is taken, or one checkpoint.
   ///   - verifyingWeights: Whether the weights are read whole and compared with their sum, or
   ///     mapped and read as they are needed.
-  ///   - damaged: Checkpoints of a run that are known to be of no use, and why.
-  ///   - rebuiltTokenizer: The tokenizer of a folder from its other files, asked where
+  ///   - damaged: Checkpoints of a run that are known to be damaged, and how.
+  ///   - rebuiltTokenizer: Makes the tokenizer of a folder from its other files; called if
   ///     `tokenizer.model` is missing.
-  ///   - note: Told, a sentence each, of checkpoints of a run that were passed over.
+  ///   - note: Called with a sentence for every checkpoint of a run that is skipped.
   package init(
     _ given: String, verifyingWeights: Bool, damaged: [String: String] = [:],
     rebuiltTokenizer: ((_ folder: String) throws -> [UInt8])? = nil,
@@ -57,10 +57,10 @@ package struct TrainedModel {
 
   package var config: ModelConfig { model.config }
 
-  /// Logits of the model: its tokenizer's pieces, and rows beyond them if it has any.
+  /// Logits of the model: one for each piece of its tokenizer, and perhaps more.
   package var rows: Int { config.vocabularySize }
 
-  /// Pieces that stand for no text or would break the line, and rows that are no pieces.
+  /// Markers, pieces that are empty or hold a newline, and rows beyond the tokenizer's pieces.
   package func neverSampled(_ pieces: PieceTable, special: SpecialIDs) -> [Int32] {
     Prompt.neverSampled(pieces, special: special, ends: config.otherEndIDs, rows: rows)
   }
@@ -75,10 +75,12 @@ package struct TrainedModel {
   /// Where the tokenizer's file is.
   package var tokenizerPath: String { path + "/" + CheckpointFolder.tokenizerName }
 
-  /// Takes the markers of the tokenizer; throws if it is not the one that the model was built for.
+  /// Sets the ids of `<s>` and `</s>` from the tokenizer.
   ///
   /// A model from elsewhere may have several pieces that close a text, of which `</s>` is one, and rows
-  /// beyond the tokenizer's pieces: they take their share of every probability.
+  /// beyond the tokenizer's pieces: these have their share of every probability.
+  ///
+  /// - Throws: `EvaluationError.otherVocabulary` if the model was built for another tokenizer.
   package mutating func fit(vocabularySize: Int, special: SpecialIDs) throws {
     var config = config
     if special.eos != config.eosID, let place = config.otherEndIDs.firstIndex(of: special.eos) {

@@ -3,13 +3,13 @@ import Model
 import Storage
 import Synchronization
 
-/// Compares the weights of a checkpoint with their sum while they are used already: samples and
-/// scores begin at once, and damaged weights are told of all the same.
+/// Compares the weights of a checkpoint with their checksum while they are already in use: sampling and
+/// scoring begin at once, and damage is still reported.
 package final class WeightCheck: Sendable {
   private let problem = Mutex<String?>(nil)
   private let group = DispatchGroup()
 
-  /// Begins to read; a checkpoint without sums passes.
+  /// Starts the comparison; a checkpoint without checksums passes.
   package init(_ trained: TrainedModel) {
     let path = trained.path
     guard (try? CheckpointFolder.hasSums(path)) == true else { return }
@@ -22,21 +22,21 @@ package final class WeightCheck: Sendable {
     }
   }
 
-  /// Waits for the outcome: what is wrong with the weights, if anything is.
+  /// Waits for the comparison; what is wrong with the weights, or nil.
   package var damage: String? {
     group.wait()
     return problem.withLock { $0 }
   }
 
-  /// Waits for the outcome.
+  /// Waits for the comparison.
   ///
-  /// - Parameter consequence: What is to be thought of what came out of damaged weights.
+  /// - Parameter consequence: What damage means for the samples or figures, for the error.
   /// - Throws: `EvaluationError.invalid` if the weights are damaged.
   package func finish(_ consequence: String) throws(EvaluationError) {
     if let damage { throw .invalid(damage + "; " + consequence) }
   }
 
-  /// Runs `body` and waits for the outcome; damaged weights are the reason of any error of it.
+  /// Runs `body` and waits for the comparison; if the weights are damaged, that is the error thrown.
   package func during<Result>(_ body: () throws -> Result) throws -> Result {
     let consequence = "no figure of them is printed"
     do {

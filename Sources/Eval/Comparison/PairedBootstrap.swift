@@ -2,12 +2,11 @@ import Deterministic
 import Foundation
 import Tensor
 
-/// Two models on the same sentences: how much lower the word perplexity of the first is, and how
-/// sure that is.
+/// Two models on the same sentences: the difference of their word perplexities and its uncertainty,
+/// by paired bootstrap.
 ///
 /// Sentences are drawn with replacement, the same for both models, so what makes a sentence hard
-/// for both cancels. The text is the only thing that is resampled: nothing is said about other
-/// seeds of the training.
+/// for both cancels. Only the text is resampled: the spread over training seeds is not in it.
 ///
 /// Source: Berg-Kirkpatrick, Burkett and Klein, An empirical investigation of statistical
 /// significance in NLP (EMNLP 2012), section 2.
@@ -18,7 +17,7 @@ package struct PairedBootstrap: Sendable, Equatable, Encodable {
     package let value: Double
     /// Standard deviation over the draws.
     package let standardError: Double
-    /// The middle 95 % of the draws.
+    /// Ends of the middle 95 % of the draws.
     package let low: Double
     package let high: Double
 
@@ -57,7 +56,7 @@ package struct PairedBootstrap: Sendable, Equatable, Encodable {
   /// - Parameters:
   ///   - first: Sentences in the order of the text.
   ///   - second: The same sentences under the other model.
-  ///   - draws: Draws of the whole set; fewer, but at least 1,000, for very large sets.
+  ///   - draws: Resamples of the whole set; fewer, but at least 1,000, for very large sets.
   ///   - seed: Of the draws.
   /// - Returns: Nil for fewer than two sentences.
   package init?(

@@ -13,10 +13,10 @@ package struct SentenceSum: Sendable, Equatable {
   }
 }
 
-/// Sums over sentences that do not depend on the order they come in.
+/// Sums over sentences that do not depend on their order.
 ///
-/// Floating-point addition does not associate; the sentences are therefore sorted before anything
-/// is added, and every permutation of the lines gives the same bits.
+/// Floating-point addition is not associative; the sentences are therefore sorted before they are
+/// added, and every permutation of the lines gives the same bits.
 package struct SentenceSums: Sendable {
   /// Sorted by nats, then by units.
   private let sentences: [SentenceSum]
@@ -34,7 +34,7 @@ package struct SentenceSums: Sendable {
   /// Source: Efron, Bootstrap methods: another look at the jackknife, Annals of Statistics 7 (1979).
   ///
   /// - Parameters:
-  ///   - resamples: Draws of the whole set; fewer, but at least 100, for very large sets.
+  ///   - resamples: Resamples of the whole set; fewer, but at least 100, for very large sets.
   ///   - seed: Of the draws.
   package func bootstrapStandardError(resamples: Int = 1_000, seed: UInt64 = 1) -> Double? {
     guard sentences.count > 1 else { return nil }

@@ -1,9 +1,9 @@
-/// The perplexity of an attention that is a random estimate, over several draws of its numbers.
+/// The perplexity of an attention that is a random estimate, over several draws of its random numbers.
 ///
-/// A noisy model loses on average, so its mean is above the perplexity of the expectation; the two
-/// are always quoted apart (Jensen's inequality).
+/// Noise raises the mean perplexity above that of the expectation (Jensen's inequality), so the two
+/// are always reported separately.
 package struct EstimateSpread: Sendable, Equatable, Encodable {
-  /// The attention as `--attention` takes it.
+  /// The attention, written as for `--attention`.
   package let attention: String
   /// The evaluation seed of every draw.
   package let seeds: [UInt64]

@@ -19,16 +19,16 @@ package struct SequenceScore: Sendable {
 
 /// Scores batches with a model.
 ///
-/// A sequence's figures are the same bits whatever shares its batch, so budgets trade memory for
-/// speed and nothing else.
+/// A sequence's scores are the same bits whatever shares its batch, so the size of a batch trades
+/// memory for speed and changes no result.
 package struct Evaluator {
   private let model: Transformer
   private let mode: SequenceMode
 
-  /// Positions scored at a time unless told otherwise.
+  /// The default of positions scored at a time.
   package static let defaultPositions = 4_096
 
-  /// - Parameter mode: What a sequence is; it tells how to need less memory.
+  /// - Parameter mode: What a sequence is; errors say how to need less memory in it.
   package init(_ model: Transformer, mode: SequenceMode = .sentences) {
     self.model = model
     self.mode = mode
@@ -48,7 +48,7 @@ package struct Evaluator {
     }
   }
 
-  /// Asks for the memory of a batch before it is taken.
+  /// Throws `MemoryShortage` unless there is memory for a batch; called before any is allocated.
   ///
   /// - Parameters:
   ///   - starts: First position of every sequence and, last, the positions of the batch.

@@ -1,6 +1,6 @@
 import Foundation
 
-/// The figures of one evaluation, always printed together.
+/// The figures of one evaluation, which are always reported together.
 ///
 /// As JSON it is one object with the keys below; words and pieces are those of the text, without
 /// the `</s>` that is scored after every sentence.
@@ -11,9 +11,9 @@ package struct PerplexityReport: Sendable, Equatable {
   /// Set if the model's attention is a random estimate; the figures above are then those of its
   /// expectation.
   package var sampled: EstimateSpread?
-  /// Words that were scored as `<UNK>`; nil if the text was scored as it is.
+  /// Words that were scored as `<UNK>`; nil if no list of words was used.
   package var unknownWords: Int?
-  /// The text as it was before any word was replaced, if that is known.
+  /// Checksums of the text before any word was replaced, if known.
   package var textSums: TextSums?
   /// What a reader of the figures should know, a sentence each.
   package var notes: [String] = []
@@ -25,7 +25,7 @@ package struct PerplexityReport: Sendable, Equatable {
     self.standardError = standardError
   }
 
-  /// Whether the figures are the same bits; the order of the text does not count.
+  /// Whether the figures are equal bit for bit; the order of the sentences does not matter.
   package static func == (left: PerplexityReport, right: PerplexityReport) -> Bool {
     left.tally == right.tally && left.standardError == right.standardError
       && left.sampled == right.sampled && left.unknownWords == right.unknownWords

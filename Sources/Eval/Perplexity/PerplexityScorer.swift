@@ -1,24 +1,24 @@
 package import LMData
 package import Model
 
-/// Scores whole texts; nothing is dropped or cut short.
+/// Scores whole texts; no sentence is dropped or truncated.
 ///
 /// No figure depends on the order of the sentences, the size of a batch or the number of threads:
-/// a sentence's nats are the same bits in any company, and sentences are sorted before their nats
-/// are added.
+/// a sentence's nats are the same bits in any batch, and sentences are sorted before their nats are
+/// added.
 package struct PerplexityScorer {
   private let model: Transformer
   private let pieceTable: PieceTable
   private let positions: Int
 
-  /// Told after every batch what has been scored so far; may throw to stop.
+  /// Called with the tally so far, after every batch or sentence; may throw to stop.
   package var progress: (Tally) throws -> Void = { _ in }
-  /// Whether the standard error is computed; it takes a thousand draws of the sentences.
+  /// Whether the standard error is computed, by a thousand resamples of the sentences.
   package var computesError = true
-  /// Takes every scored sentence in the order of the text; stream mode has none.
+  /// Called with every scored sentence, in the order of the text; not in stream mode.
   package var sink: ((ScoredSentence) throws -> Void)?
 
-  /// - Parameter positions: Positions scored at a time; it changes memory and nothing else.
+  /// - Parameter positions: Positions scored at a time; bounds memory, no result depends on it.
   package init(
     model: Transformer, pieceTable: PieceTable, positions: Int = Evaluator.defaultPositions
   ) {
@@ -50,7 +50,7 @@ package struct PerplexityScorer {
       let before = reader.unknownWords
       let tally = try score(dataSet, split, mode, reader, after: whole, into: &sums)
       var totals = dataSet.manifest.totals(of: split)
-      // A set without a list counts none, whatever its text has.
+      // Without a list of words, `<UNK>` in the text is a word like any other.
       if dataSet.manifest.vocabulary == nil { totals.unknownWords = 0 }
       try Self.compare(
         tally, unknownWords: reader.unknownWords - before, with: totals, split: split)
@@ -63,7 +63,7 @@ package struct PerplexityScorer {
 
   /// Scores one split.
   ///
-  /// - Parameter before: What has been scored already, for the progress.
+  /// - Parameter before: The tally of the splits before, for `progress`.
   private func score(
     _ dataSet: DataSet, _ split: String, _ mode: SequenceMode, _ reader: SentenceReader,
     after before: Tally, into sums: inout [SentenceSum]

@@ -2,7 +2,7 @@ import Foundation
 package import LMData
 import Storage
 
-/// What `--score` writes of a sentence.
+/// How a score file writes a sentence.
 package enum ScoreFormat: String, Sendable, CaseIterable {
   /// Columns with a header.
   case table
@@ -10,8 +10,8 @@ package enum ScoreFormat: String, Sendable, CaseIterable {
   case kenlm
 }
 
-/// A text file with one line per scored sentence, seen whole or not at all; `-`, a pipe or a device is
-/// written to as the sentences come.
+/// A text file with one line per scored sentence, which appears complete or not at all; to `-`, a pipe
+/// or a device the lines are written as they come.
 ///
 /// As a table, the first line begins with `#` and names the columns, which are separated by tabs: nats, pieces,
 /// words, text, and on demand every piece with its log-probability. Nats and log-probabilities are
@@ -23,7 +23,7 @@ package enum ScoreFormat: String, Sendable, CaseIterable {
 /// that is no whole UTF-8 character by itself is written as `\xE2`.
 package final class ScoreFile {
   private let path: String
-  /// The file until it is whole; nil where nothing can be renamed.
+  /// Where the file is written before it is renamed; nil for a pipe or a device.
   private let temporary: String?
   private let writer: FileWriter
   private let pieces: PieceTable?
@@ -50,12 +50,12 @@ package final class ScoreFile {
         ? FileWriter(open: STDOUT_FILENO, path: "standard output") : try FileWriter(path: path)
       return
     }
-    // A rename would put a file in the place of a folder.
+    // A rename would replace a folder or a socket.
     var status = stat()
     if stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG {
       throw StorageError.notAFile(path: path)
     }
-    // What a killed run has left; if it cannot be removed, it is in nobody's way.
+    // Files that a killed process has left; it does no harm if they cannot be removed.
     _ = try? AtomicDirectory.removeAbandoned(besides: path)
     let partial = AtomicFile.temporaryPath(besides: path)
     temporary = partial
@@ -67,12 +67,12 @@ package final class ScoreFile {
     }
   }
 
-  /// What a user calls standard output.
+  /// The name of standard output on the command line.
   package static let standardOutput = "-"
 
   private static let standardOutputNames = ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"]
 
-  /// Whether scores go to standard output, so that nothing else may.
+  /// Whether a path is standard output, to which only scores may be written then.
   package static func isStandardOutput(_ path: String) -> Bool {
     path == standardOutput || standardOutputNames.contains(path)
   }
@@ -86,7 +86,7 @@ package final class ScoreFile {
   }
 
   deinit {
-    // Nobody is left to hear of a failure; what remains is recognisable by its name.
+    // An error cannot be reported any more; the file that remains is recognisable by its name.
     if isPending, let temporary { try? Files.remove(temporary) }
   }
 

@@ -1,6 +1,6 @@
 import LMData
 
-/// What is known of a text beside its probability: its checksums and its unknown words.
+/// Checksums and unknown words of a text, computed while it is scored.
 final class SentenceReader {
   private var digest = TextDigest()
   private(set) var unknownWords = 0
@@ -13,7 +13,11 @@ final class SentenceReader {
     self.countsUnknownWords = countsUnknownWords
   }
 
-  /// - Parameter original: The line before words were replaced, if some may have been.
+  /// Adds the next line.
+  ///
+  /// - Parameters:
+  ///   - text: The line as it is scored.
+  ///   - original: The line before its unknown words were replaced.
   func read(_ text: [UInt8], original: [UInt8]? = nil) {
     digest.add(line: original ?? text)
     guard countsUnknownWords else { return }
@@ -21,7 +25,7 @@ final class SentenceReader {
     unknownWords += lastUnknownWords
   }
 
-  /// Puts what was found into a report.
+  /// Writes the checksums and the number of unknown words into a report.
   func complete(_ report: inout PerplexityReport) {
     report.textSums = digest.finalize()
     if countsUnknownWords { report.unknownWords = unknownWords }

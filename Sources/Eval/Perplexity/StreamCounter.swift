@@ -1,15 +1,15 @@
 import LMData
 
-/// Counts sentences, words and bytes of sequences that follow each other in the text.
+/// Counts sentences, words and bytes of consecutive sequences of a text.
 ///
 /// A window of stream mode may begin and end inside a sentence, even inside a word: words and
 /// bytes are counted when the sentence ends.
 struct StreamCounter {
   private let eos: Int32
   private let pieces: PieceTable
-  /// Told of the text of every sentence that ends.
+  /// Reads the text of every complete sentence.
   private let reader: SentenceReader?
-  /// Pieces of the sentence that has not ended yet.
+  /// Pieces of the incomplete sentence.
   private var open: [Int32] = []
 
   init(eos: Int32, pieces: PieceTable, reader: SentenceReader? = nil) {
@@ -38,7 +38,7 @@ struct StreamCounter {
     return tally
   }
 
-  /// Words and bytes of a sentence that was cut off, its newline not counted.
+  /// Words and bytes of the incomplete sentence at the end, without a newline.
   mutating func rest() -> Tally {
     guard !open.isEmpty else { return Tally() }
     let (words, bytes) = pieces.measure(open)

@@ -1,9 +1,9 @@
 import Storage
 
-/// Names a text by its bytes, one newline after every line.
+/// Checksums of a text, with one newline after every line.
 ///
-/// For one plain file these are what `md5sum` and `sha256sum` print, for several those of the files
-/// end to end.
+/// For one plain file these are what `md5sum` and `sha256sum` print, for several those of their
+/// concatenation.
 package struct TextDigest: Sendable {
   private var md5 = MD5()
   private var sha256 = SHA256()
@@ -16,7 +16,7 @@ package struct TextDigest: Sendable {
     sha256.update(bytes)
   }
 
-  /// Both sums; nothing may be added afterwards.
+  /// Both checksums; no line may be added afterwards.
   package mutating func finalize() -> TextSums {
     TextSums(md5: md5.finalize(), sha256: sha256.finalize())
   }

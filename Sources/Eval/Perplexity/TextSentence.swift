@@ -1,4 +1,4 @@
-/// One line of text as the model is to predict it.
+/// One line of text to be scored.
 package struct TextSentence: Sendable {
   package let text: [UInt8]
   /// The line before its unknown words were replaced.

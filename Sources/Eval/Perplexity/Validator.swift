@@ -10,7 +10,7 @@ package struct Validator {
   private let pieceTable: PieceTable
   private let positions: Int
 
-  /// - Parameter positions: Positions scored at a time; it changes memory and nothing else.
+  /// - Parameter positions: Positions scored at a time; bounds memory, no result depends on it.
   package init(
     model: Transformer, dataSet: DataSet, split: String, mode: SequenceMode = .sentences,
     pieceTable: PieceTable, positions: Int = Evaluator.defaultPositions
@@ -27,7 +27,7 @@ package struct Validator {
   ///
   /// - Parameters:
   ///   - limit: Sequences to score, from the start; 0 for all.
-  ///   - progress: Told after every sequence how many have been scored.
+  ///   - progress: Called after every sequence with the number scored so far.
   package func tally(limit: Int = 0, progress: (Int) -> Void = { _ in }) throws -> Tally {
     var total = Tally()
     var count = 0
@@ -42,7 +42,7 @@ package struct Validator {
     return total
   }
 
-  /// Hands every scored sequence to `body` in file order until it returns false.
+  /// Calls `body` with every scored sequence, in file order, until it returns false.
   package func forEachSequence(_ body: (SequenceScore) throws -> Bool) throws {
     var source = try EvaluationSource(
       dataSet: dataSet, split: split, mode: mode, budget: positions)

@@ -1,8 +1,8 @@
 import Foundation
 
 extension EvaluationRecord {
-  /// The evaluation in one line that cannot be read in two ways: unit, counts, text, context, rule
-  /// for unknown words, model and checksums.
+  /// The evaluation in one unambiguous line: unit, counts, text, context, rule for unknown words, model
+  /// and checksums.
   package var paperLine: String {
     [
       figure,

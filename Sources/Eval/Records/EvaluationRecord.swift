@@ -1,6 +1,6 @@
-/// One evaluation with everything that a reader needs to know to compare it.
+/// One evaluation with everything that is needed to compare it with others.
 package struct EvaluationRecord: Codable, Sendable, Equatable {
-  /// What became of words outside a list.
+  /// How words outside a list were scored.
   package struct OutOfVocabulary: Codable, Sendable, Equatable {
     /// Words of the text that were scored as `<UNK>`.
     package var words: Int
@@ -9,7 +9,7 @@ package struct EvaluationRecord: Codable, Sendable, Equatable {
     package var listSHA256: String
     /// Whether the tokenizer has `<UNK>` as one piece, and so was trained on such text.
     package var isOnePiece: Bool
-    /// The list that the model was trained with, where it is recorded and another.
+    /// The list that the model was trained with, where it is recorded and differs.
     package var trainedListSHA256: String?
 
     package init(
@@ -36,13 +36,13 @@ package struct EvaluationRecord: Codable, Sendable, Equatable {
   /// Name of the text: files, or splits and their data set.
   package var text: String
   package var textSums: TextSums
-  /// Whether the sums are those of the text with `<UNK>` in it already.
+  /// Whether the checksums are of the text after its unknown words were replaced.
   package var textIsMapped: Bool
-  /// How the text was read where that is not as it is, for example without a byte order mark.
+  /// How the text was read if not byte for byte, for example without its byte order mark.
   package var textReading: String?
   /// Window of stream mode in pieces; absent if every sentence stands alone.
   package var window: Int?
-  /// Absent if every word was spelt as it is.
+  /// Absent if no word was replaced.
   package var outOfVocabulary: OutOfVocabulary?
   package var tally: Tally
   /// Of the word perplexity.

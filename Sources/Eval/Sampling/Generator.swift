@@ -3,13 +3,13 @@ package import Model
 import Storage
 import Tensor
 
-/// What a prompt was continued with.
+/// A continuation of a prompt.
 package struct Continuation: Sendable, Equatable {
   /// Why it ends.
   package enum End: Sendable, Equatable {
     /// The model closed the sentence.
     case sentence
-    /// It has as many pieces as were asked for, or as the model takes.
+    /// The limit of pieces was reached, that of the caller or of the model.
     case length
   }
 
@@ -61,8 +61,8 @@ package struct Generator {
   ///   - prompt: Pieces without markers; none samples a whole sentence.
   ///   - count: Number of samples.
   ///   - first: Number of the first sample.
-  ///   - onPiece: Told of every piece as it is drawn: number of the sample, piece. What it throws
-  ///     ends the samples.
+  ///   - onPiece: Called with the number of the sample and every piece as it is drawn; may throw to
+  ///     stop.
   package func continuations(
     of prompt: [Int32], count: Int, first: Int = 0,
     onPiece: (Int, Int32) throws -> Void = { _, _ in }

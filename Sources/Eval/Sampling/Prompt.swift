@@ -1,6 +1,6 @@
 package import LMData
 
-/// What a prompt may be, and what may follow it.
+/// Which prompts are accepted, and which pieces may follow.
 package enum Prompt {
   /// The one line of a prompt, without the line break that ends it.
   ///
@@ -17,12 +17,12 @@ package enum Prompt {
     return Array(line)
   }
 
-  /// Pieces that stand for no text or would break the line, and rows of a model that are no pieces.
+  /// Markers, pieces that are empty or hold a newline, and rows of a model beyond its pieces.
   ///
   /// The model was trained on lines, where none of them occurs.
   ///
   /// - Parameters:
-  ///   - ends: Further pieces that close a text, as `</s>` does.
+  ///   - ends: Other pieces that end a text, as `</s>` does.
   ///   - rows: Rows of the model, if they may be more than the pieces.
   package static func neverSampled(
     _ pieces: PieceTable, special: SpecialIDs, ends: [Int32] = [], rows: Int? = nil

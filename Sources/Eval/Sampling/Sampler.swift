@@ -22,7 +22,7 @@ package struct SamplingOptions: Sendable, Equatable {
 
   package init() {}
 
-  /// Throws the first option that means no distribution.
+  /// Throws if an option is out of range.
   package func validate() throws(EvaluationError) {
     func require(
       _ holds: Bool, _ name: String, _ value: String, _ expected: String
@@ -48,7 +48,7 @@ package struct Sampler: Sendable {
   private let seed: UInt64
   private let isExcluded: [Bool]
 
-  /// Pieces up to which sorting all is as quick as finding a bound first.
+  /// Vocabulary up to which sorting all candidates is as quick as finding a threshold first.
   private static let sortedAtOnce = 2_048
 
   /// - Parameters:
@@ -115,7 +115,7 @@ package struct Sampler: Sendable {
       && options.minP == 0
   }
 
-  /// A draw from all pieces: the sums of the general way, and no list of candidates.
+  /// A draw from all pieces: the same sums, without a list of candidates.
   private func drawFromAll(
     _ logits: UnsafeBufferPointer<Float>, best: Int, uniform: Double
   ) -> Int32 {

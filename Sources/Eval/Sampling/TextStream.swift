@@ -1,4 +1,4 @@
-/// Turns bytes that arrive in parts into text, holding back characters that are not whole yet.
+/// Decodes UTF-8 that arrives in parts, holding back a character until it is complete.
 ///
 /// The parts together are `String(decoding:as:)` of all bytes: what is no UTF-8 becomes `�`.
 package struct TextStream: Sendable {
@@ -6,7 +6,7 @@ package struct TextStream: Sendable {
 
   package init() {}
 
-  /// Takes bytes in.
+  /// Appends bytes.
   ///
   /// - Returns: The text that is certain now.
   package mutating func append(_ bytes: some Sequence<UInt8>) -> String {

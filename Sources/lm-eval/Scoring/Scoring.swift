@@ -35,7 +35,7 @@ struct Scoring {
   let batchPieces: Int
   var scores: Scores?
 
-  /// What one model gave.
+  /// The figures of one model.
   struct Evaluation {
     let model: String
     let source: TextSource
@@ -72,8 +72,7 @@ struct Scoring {
   private func evaluate(_ path: String) throws -> Evaluation {
     var damaged: [String: String] = [:]
     while true {
-      // A verdict waits for the sum of the weights; the tokenizer is read and figures are computed
-      // meanwhile.
+      // The checksum of the weights is computed meanwhile; no figure is printed before it is known.
       let trained = try TrainedModel(
         path, verifyingWeights: false, damaged: damaged,
         rebuiltTokenizer: HuggingFaceTokenizer.rebuilt, note: LMEval.note)
@@ -81,7 +80,7 @@ struct Scoring {
       do {
         return try evaluate(path, trained, weights)
       } catch {
-        // One that was named is that one; what a run is resolved to is an older one then.
+        // For a run, the checkpoint before a damaged one is used; one that was named is never replaced.
         // Scores on standard output cannot be taken back.
         guard let problem = weights.damage, Files.name(of: path) != Files.name(of: trained.path),
           !(scores?.isStandardOutput ?? false)
@@ -184,7 +183,7 @@ struct Scoring {
   ) throws -> EvaluationRecord {
     let folder = Files.name(of: trained.path)
     let step = folder.hasPrefix("step-") ? Int(folder.dropFirst(5)) : nil
-    // Reading the weights once more is worth it only where the sum is told.
+    // The weights are read once more only if their checksum is written somewhere.
     let isTold = printsPaperLine || figures.record
     let attention = trained.config.attention.expectation ?? trained.config.attention
     return EvaluationRecord(

@@ -1,21 +1,12 @@
 package import ArgumentParser
 import Foundation
 
-/// A problem to be said in one sentence.
-package struct CommandError: Error, CustomStringConvertible {
-  package let description: String
-
-  package init(_ description: String) {
-    self.description = description
-  }
-}
-
 extension ParsableCommand {
-  /// Runs the command: usage errors end with code 2, any other with one sentence and code 1.
+  /// Runs the command: usage errors end it with code 2, any other error with one sentence and code 1.
   ///
   /// - Parameters:
-  ///   - arguments: What was typed behind the name of the program.
-  ///   - prepare: Run first of all; commands that save when a signal asks for it say so here.
+  ///   - arguments: Those after the name of the program.
+  ///   - prepare: Called first; a command that saves at signals installs its handler here.
   package static func runCommand(
     arguments: [String] = Array(CommandLine.arguments.dropFirst()),
     preparing prepare: () -> Void = {}
@@ -23,7 +14,7 @@ extension ParsableCommand {
     StandardStreams.open()
     let name = configuration.commandName ?? "command"
     prepare()
-    Interrupt.passOverUserSignals(command: name)
+    Interrupt.ignoreUserSignals(command: name)
     do {
       Processor.requireVectorUnits(command: name)
       // For scripts/install.sh; --generate-completion-script is ArgumentParser's own.
@@ -37,7 +28,7 @@ extension ParsableCommand {
     } catch let error as ExitCode {
       leave(error.rawValue, name)
     } catch  where exitCode(for: error) == .success {
-      // Help, completions and what else is asked for in place of a run.
+      // Help, completions and the like, which are printed instead of a run.
       print(fullMessage(for: error))
       leave(0, name)
     } catch  where exitCode(for: error) == .validationFailure {
@@ -51,8 +42,8 @@ extension ParsableCommand {
 
   /// A usage error with the usage below it.
   ///
-  /// ArgumentParser looks for what is missing before it looks at what is unknown, and so a slip in a
-  /// required option would be told as its absence.
+  /// ArgumentParser reports missing options before unknown ones: a typo in a required option would be
+  /// reported as its absence.
   private static func usageMessage(_ error: any Error, _ arguments: [String]) -> String {
     let message = fullMessage(for: error)
     guard let unknown = Arguments.unknown(in: arguments, of: Self.self) else {
@@ -67,9 +58,9 @@ extension ParsableCommand {
     Terminal.write("\(name): \(Terminal.styled("error:", .red, on: .errors)) \(problem)\n")
   }
 
-  /// Ends the program; good work whose figures could not be written ends with code 1.
+  /// Ends the program; with code 1 if standard output could not be written.
   ///
-  /// A reader that has seen enough and gone away is no failure.
+  /// A reader that has closed the pipe is no failure.
   private static func leave(_ code: Int32, _ name: String) -> Never {
     let failure = StandardStreams.flushOutput()
     if code == 0, failure != 0, failure != EPIPE {

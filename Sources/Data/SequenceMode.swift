@@ -1,9 +1,9 @@
-/// What one sequence is.
+/// What one sequence of a batch is.
 package enum SequenceMode: Equatable, Sendable {
-  /// One sentence, its context reset at its beginning.
+  /// One sentence, without context from before it.
   case sentences
 
-  /// A window of so many targets on the shard read as one stream, `</s>` included.
+  /// A window of `length` targets, `</s>` included, on the shard read as one stream.
   ///
   /// The first input is the piece before the window, or `<s>` at the start of a shard.
   case stream(length: Int)
@@ -19,7 +19,7 @@ package enum SequenceMode: Equatable, Sendable {
     }
   }
 
-  /// Places in a shard that the targets of a sequence take.
+  /// Indices of the targets of a sequence among the ids of its shard.
   func range(of sequence: Int, in shard: DecodedShard) -> Range<Int> {
     switch self {
     case .sentences:
@@ -29,7 +29,7 @@ package enum SequenceMode: Equatable, Sendable {
     }
   }
 
-  /// What is read before the first target of a sequence.
+  /// The first input of a sequence: the id before its first target, or `<s>`.
   func previous(to range: Range<Int>, in shard: DecodedShard, bos: Int32) -> Int32 {
     if self == .sentences || range.lowerBound == 0 { return bos }
     return shard.ids[range.lowerBound - 1]

@@ -9,7 +9,7 @@ import Storage
 import Tensor
 import Tokenize
 
-/// Reads sentences, tries to catch the model, prints what was tried.
+/// Audits a model on sentences and prints the checks with a verdict.
 struct Audit {
   static let defaultSentences = 50
 
@@ -20,14 +20,14 @@ struct Audit {
   let batchPieces: Int
   let json: Bool
 
-  /// Pieces of the running text that the sentences are joined into, so that the far levels of an
-  /// attention have something to see.
+  /// Pieces of the running text that the sentences are joined into, long enough for the far levels of a
+  /// hierarchical attention.
   private static let runningLength = 512
   /// Pieces of the longest sentence; a longer one, perhaps a whole file without a newline, is cut
   /// there: the logits of a sequence are held at once.
   private static let longestSentence = 2_048
 
-  /// Refuses a number of sentences that cannot be meant.
+  /// Throws unless the number of sentences is in range.
   static func check(sentences: Int, option: String) throws {
     guard (1...1_000_000).contains(sentences) else {
       throw ValidationError("\(option) is \(sentences), expected 1 to 1000000")

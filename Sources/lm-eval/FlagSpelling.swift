@@ -87,7 +87,7 @@ struct FlagSpelling: ParsableCommand {
     ["--generate-", "--experimental-", "---", "--help", "-h"].contains { option.hasPrefix($0) }
   }
 
-  /// What asks for the help of the subcommand that flags choose; nil if no help is asked for.
+  /// The arguments for the help of the subcommand that the flags choose; nil if they ask for no help.
   static func helpArguments(for arguments: [String]) -> [String]? {
     guard isMeant(by: arguments) else { return nil }
     let options = arguments.prefix { $0 != "--" }

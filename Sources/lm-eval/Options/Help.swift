@@ -21,7 +21,7 @@ enum Help {
   static let paperLine: ArgumentHelp =
     "Print one line to be quoted, which states everything that the figure depends on."
 
-  /// Section of whatever scores a text.
+  /// A section for every subcommand that scores a text.
   static let texts = """
 
 

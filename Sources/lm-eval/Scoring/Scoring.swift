@@ -8,7 +8,7 @@ import Storage
 import Tokenize
 import Train
 
-/// Scores a text with one model or several and prints what was asked for.
+/// Scores a text with one or several models and writes the results in the chosen form.
 struct Scoring {
   /// A line of scores for every sentence, and where it goes.
   struct Scores {

@@ -15,7 +15,7 @@ final class FileLines {
   private(set) var notes: [String] = []
   private var hasMark = false
 
-  /// How the text is read, where that is not as it is.
+  /// How the text is read if not byte for byte.
   var reading: String? {
     let parts = [
       hasMark ? "without its byte order mark" : nil, lineEnds == .any ? Self.anyLineEnd : nil,
@@ -23,10 +23,10 @@ final class FileLines {
     return parts.isEmpty ? nil : parts.joined(separator: ", ")
   }
 
-  /// Says that carriage returns are no text.
+  /// The note that carriage returns end lines.
   static let anyLineEnd = "CR LF and CR taken as line ends"
 
-  /// Reads the first line, so that what cannot be read is known before anything is scored.
+  /// Reads the first line, so that a file that cannot be read is reported before scoring begins.
   init(
     _ files: [String], encoder: LineEncoder, vocabulary: WordList? = nil, lineEnds: LineEnds
   ) throws {

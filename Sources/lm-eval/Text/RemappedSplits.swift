@@ -2,7 +2,8 @@ import Eval
 import LMData
 import Tokenize
 
-/// The sentences of splits that were made without a list, with their unknown words replaced now.
+/// The sentences of splits that were made without a list of words, with their unknown words replaced while
+/// they are read.
 final class RemappedSplits {
   private let dataSet: DataSet
   private let list: WordList

@@ -5,38 +5,38 @@ import LMData
 import Storage
 import Tokenize
 
-/// The text that is to be scored: splits of a data set, or files.
+/// The text to be scored: splits of a data set, or files.
 struct TextSource {
-  /// The list of words by which words are unknown.
-  struct Rule {
+  /// The list outside which words are unknown.
+  struct UnknownWordRule {
     let words: Int
     let sha256: String
   }
 
-  /// For the table and the progress line.
+  /// Its name in the table and the progress line.
   let name: String
-  /// Bytes of the text, if they are known beforehand.
+  /// Bytes of the text, if known before it is read.
   let bytes: Double?
   /// Set if words are scored as `<UNK>`.
-  let rule: Rule?
-  /// Whether the text had its words replaced when the data set was made.
+  let rule: UnknownWordRule?
+  /// Whether unknown words were replaced when the data set was made.
   let isMapped: Bool
-  /// What a reader of the figures should know, a sentence each.
+  /// Where model and text do not fit together, a sentence each.
   let notes: [String]
-  /// The list that the model was trained with, if it is known and another than that of the text.
+  /// The list that the model was trained with, if it is recorded and differs from that of the text.
   let otherList: VocabularyInfo?
-  /// How the text is read where that is not as it is; known after it has been read.
-  var reading: String? { found.reading }
+  /// How the text is read if not byte for byte; known after it has been read.
+  var reading: String? { findings.reading }
   /// What is unusual in the files, a sentence each; known after they have been read.
-  var textNotes: [String] { found.notes }
-  private let found: Found
-  /// Reads the text from its beginning every time.
-  private let run: (PerplexityScorer) throws -> PerplexityReport
+  var textNotes: [String] { findings.notes }
+  private let findings: Findings
+  /// Scores the text from its beginning; may be called several times.
+  private let score: (PerplexityScorer) throws -> PerplexityReport
 
-  func report(_ scorer: PerplexityScorer) throws -> PerplexityReport { try run(scorer) }
+  func report(_ scorer: PerplexityScorer) throws -> PerplexityReport { try score(scorer) }
 
-  /// What reading the files has shown.
-  private final class Found {
+  /// What was noticed while the files were read.
+  private final class Findings {
     var notes: [String] = []
     var reading: String?
 
@@ -47,19 +47,19 @@ struct TextSource {
   }
 
   /// - Parameters:
-  ///   - options: What is read.
-  ///   - vocabulary: File of the words that are not unknown.
+  ///   - options: Names the text.
+  ///   - vocabulary: The list of words outside which words are unknown, a file.
   ///   - window: Window on the running text in pieces; nil if every sentence stands alone.
-  ///   - trained: The model that is to score it.
+  ///   - trained: The model that scores it.
   ///   - tokenizer: Of that model.
   init(
     _ options: TextOptions, vocabulary: String?, window: Int?, trained: TrainedModel,
     tokenizer: SentencePieceModel
   ) throws {
     let list = try vocabulary.map { try WordList(path: $0) }
-    let found = Found()
-    self.found = found
-    var rule = list.map { Rule(words: $0.count, sha256: $0.sha256) }
+    let findings = Findings()
+    self.findings = findings
+    var rule = list.map { UnknownWordRule(words: $0.count, sha256: $0.sha256) }
     var isMapped = false
     if let data = options.data {
       let dataSet = try DataSet(directory: data)
@@ -72,7 +72,9 @@ struct TextSource {
         "split \(splits.joined(separator: " + ")) of \(data)"
         + (window.map { ", windows of \($0)" } ?? "")
       bytes = splits.reduce(0) { $0 + Double(dataSet.manifest.totals(of: $1).bytes) }
-      if dataSet.manifest.lineEnds == LineEnds.any.rawValue { found.reading = FileLines.anyLineEnd }
+      if dataSet.manifest.lineEnds == LineEnds.any.rawValue {
+        findings.reading = FileLines.anyLineEnd
+      }
       if let made = dataSet.manifest.vocabulary {
         if let list, list.sha256 != made.sha256 {
           throw CommandError(
@@ -80,7 +82,7 @@ struct TextSource {
               + "\(made.sha256), not \(list.sha256); leave out --vocabulary, or score the text with "
               + "--text")
         }
-        rule = Rule(words: made.words, sha256: made.sha256)
+        rule = UnknownWordRule(words: made.words, sha256: made.sha256)
         isMapped = true
       }
       if let list, !isMapped {
@@ -89,30 +91,30 @@ struct TextSource {
             "--vocabulary with --context stream needs shards made with it; run lm-tokenize "
               + "--vocabulary \(list.path)")
         }
-        run = { scorer in
+        score = { scorer in
           let lines = try RemappedSplits(dataSet, splits, list, tokenizer)
           return try scorer.report(countsUnknownWords: true) { try lines.next() }
         }
       } else {
-        run = { try $0.report(dataSet: dataSet, splits: splits, mode: mode) }
+        score = { try $0.report(dataSet: dataSet, splits: splits, mode: mode) }
       }
     } else {
       let files = options.text
       name = files.map(PipeSpool.name).joined(separator: ", ")
-      // Pipes are kept now, whoever asks for them first.
+      // Pipes must be copied to files before their size is asked for.
       let places = try files.map { try PipeSpool.readable($0) }
       let isPlain = files.allSatisfy { !$0.hasSuffix(".gz") && !$0.hasSuffix(".zst") }
       let sizes = places.map { try? Files.size(of: $0) }
       bytes = isPlain && !sizes.contains(nil) ? Double(sizes.reduce(0) { $0 + ($1 ?? 0) }) : nil
-      // One for all passes: to make its tables takes longer than to score a sentence.
+      // One for all passes: making its tables takes longer than scoring a sentence.
       let encoder = LineEncoder(model: tokenizer)
-      // Read once now, so that what cannot be read is known before anything is scored.
+      // Opened once now, so that a file that cannot be read is reported before scoring begins.
       let lineEnds = options.lineEnds
       _ = try FileLines(files, encoder: encoder, vocabulary: list, lineEnds: lineEnds)
-      run = { scorer in
+      score = { scorer in
         let lines = try FileLines(files, encoder: encoder, vocabulary: list, lineEnds: lineEnds)
         let report = try scorer.report(countsUnknownWords: list != nil) { try lines.next() }
-        found.note(lines)
+        findings.note(lines)
         return report
       }
     }
@@ -123,9 +125,9 @@ struct TextSource {
     notes = try Self.notes(rule, tokenizer, otherList: otherList, trained: trainedList)
   }
 
-  /// Where text and model were made by different rules.
+  /// Where text and model were made with different lists of words.
   private static func notes(
-    _ rule: Rule?, _ tokenizer: SentencePieceModel, otherList: VocabularyInfo?,
+    _ rule: UnknownWordRule?, _ tokenizer: SentencePieceModel, otherList: VocabularyInfo?,
     trained: VocabularyInfo?
   ) throws -> [String] {
     if let otherList, let rule {

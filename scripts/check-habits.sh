@@ -18,6 +18,21 @@ fail() {
 }
 quietly() { "$@" >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }; }
 commands="lm-tokenize lm-train lm-eval lm-sample lm-bench"
+bash_completes() { # bash_completes LINE WORD: typed up to here, and what may follow
+  (
+    # As an interactive shell is.
+    set +eu
+    read -ra COMP_WORDS <<<"$1"
+    name=${COMP_WORDS[0]} COMP_CWORD=$((${#COMP_WORDS[@]} - 1)) COMP_LINE=$1 COMP_POINT=${#1}
+    COMPREPLY=()
+    # shellcheck disable=SC1090
+    source "$prefix/share/bash-completion/completions/$name"
+    complete=$(complete -p "$name" | sed -E 's/.*-F ([^ ]+).*/\1/')
+    "$complete" "$name" "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+    for word in "${COMPREPLY[@]}"; do [[ ${word% } != "$2" ]] || exit 0; done
+    exit 1
+  ) || fail "bash does not complete $1 to $2"
+}
 
 # ---- installed into an empty folder
 prefix=$work/prefix
@@ -30,25 +45,27 @@ for command in $commands; do
   for part in NAME SYNOPSIS OPTIONS EXAMPLES; do
     grep -q "^\.SH $part" "$page" || fail "$page has no $part"
   done
-  # Every option of the help is in the page.
-  for option in $(grep -oE '^  (-h, )?--[a-z0-9-]+' <<<"$help" | grep -oE -- '--[a-z0-9-]+'); do
-    grep -qF -- "${option//-/\\-}\\fR" "$page" || fail "$page does not tell of $option"
+  # Every option of the help, and of that of every subcommand, is in the page.
+  subcommands=$(sed -n '/^SUBCOMMANDS/,$p' <<<"$help" | grep -oE '^  [a-z]+' || true)
+  for part in "" $subcommands; do
+    # shellcheck disable=SC2086
+    text=$("$prefix/bin/$command" $part --help)
+    grep -q "^USAGE: $command" <<<"$text" || fail "$command $part --help has no usage"
+    for option in $(grep -oE '^  (-., )?--[a-z0-9-]+' <<<"$text" | grep -oE -- '--[a-z0-9-]+'); do
+      grep -qF -- "${option//-/\\-}\\fR" "$page" || fail "$page does not tell of $option"
+    done
   done
   if command -v groff >/dev/null; then
     warnings=$(groff -Tutf8 -man -ww -z "$page" 2>&1)
     [[ -z $warnings ]] || fail "$page: $warnings"
   fi
-  (
-    # As an interactive shell is.
-    set +eu
-    COMP_WORDS=("$command" --he) COMP_CWORD=1 COMP_LINE="$command --he" COMP_POINT=${#COMP_LINE}
-    COMPREPLY=()
-    # shellcheck disable=SC1090
-    source "$prefix/share/bash-completion/completions/$command"
-    name=$(complete -p "$command" | sed -E 's/.*-F ([^ ]+).*/\1/')
-    "$name" "$command" --he "$command"
-    [[ " ${COMPREPLY[*]} " == *" --help "* ]]
-  ) || fail "bash does not complete $command --he"
+  bash_completes "$command --he" --help
+  # shellcheck disable=SC2086
+  set -- $subcommands
+  if (($#)); then
+    bash_completes "$command ${1:0:4}" "$1"
+    bash_completes "$command $1 --he" --help
+  fi
   if command -v zsh >/dev/null; then
     zsh -n "$prefix/share/zsh/site-functions/_$command" || fail "zsh does not read _$command"
   fi
@@ -56,8 +73,18 @@ for command in $commands; do
     file=$prefix/share/fish/vendor_completions.d/$command.fish
     found=$(fish --no-config -c "source $file; complete -C '$command --he'")
     grep -q "^--help" <<<"$found" || fail "fish does not complete $command --he"
+    if (($#)); then
+      found=$(fish --no-config -c "source $file; complete -C '$command ${1:0:4}'")
+      grep -q "^$1" <<<"$found" || fail "fish does not complete $command ${1:0:4}"
+    fi
   fi
 done
+# Those of lm-eval, which are typed most.
+for word in perplexity compare score audit verify report; do
+  bash_completes "lm-eval ${word:0:3}" "$word"
+done
+bash_completes "lm-eval perplexity --che" --checkpoint
+bash_completes "lm-eval score --per" --per-piece
 [[ -x $prefix/bin/fetch-1bw && -e $prefix/share/doc/billion-word-trainer/docs/formats.md ]] ||
   fail "the installation lacks fetch-1bw or the documents"
 # Another program's command of the same name is neither replaced nor, if it came later, removed.

@@ -34,7 +34,7 @@ else
 fi
 
 step "5. Perplexity of the test verses"
-"$bin/lm-eval" --perplexity --checkpoint "$run/model" --data "$run/data" --split test --record
+"$bin/lm-eval" perplexity --checkpoint "$run/model" --data "$run/data" --split test --record
 
 step "6. Samples"
 "$bin/lm-sample" --checkpoint "$run/model" --count 3 --temperature 0.8 --seed 1
@@ -42,4 +42,4 @@ step "6. Samples"
   --temperature 0.8 --seed 1
 
 step "7. All of it on one page"
-"$bin/lm-eval" --report "$run/model"
+"$bin/lm-eval" report "$run/model"

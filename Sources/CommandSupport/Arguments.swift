@@ -1,10 +1,10 @@
 package import ArgumentParser
 import Foundation
 
-/// What people type, before and after ArgumentParser has seen it.
+/// The command line before ArgumentParser parses it, and after it has failed to.
 package enum Arguments {
-  /// Negative numbers joined to the option before them, which would be taken for an option otherwise:
-  /// `--steps -5` is a number of steps that is refused, not an option `-5`.
+  /// Joins negative numbers to the option before them, as ArgumentParser takes `-5` for an option:
+  /// `--steps -5` becomes `--steps=-5`.
   package static func joiningNegativeNumbers(_ arguments: [String]) -> [String] {
     var result: [String] = []
     var isOver = false
@@ -21,27 +21,54 @@ package enum Arguments {
     return result
   }
 
-  /// One sentence about the first option that a command does not have, with the one that may have been
-  /// meant; nil if it has them all.
-  package static func unknownOption(
+  /// One sentence about the first unknown subcommand or option, with the one that was probably meant;
+  /// nil if all are known.
+  package static func unknown(
     in arguments: [String], of command: any ParsableCommand.Type
   ) -> String? {
-    let known = Manual.optionNames(of: command, for: arguments)
+    guard let root = try? CommandInfo(of: command) else { return nil }
+    let subcommands = root.subcommands ?? []
+    let named = subcommands.first { $0.commandName == arguments.first }
+    if let first = arguments.first, !first.hasPrefix("-"), !subcommands.isEmpty, named == nil {
+      return "Unknown subcommand '\(first)'" + suggestion(first, of: subcommands.map(\.commandName))
+    }
+    let known = root.optionNames + (named?.optionNames ?? []) + commonOptions
     for argument in arguments.prefix(while: { $0 != "--" }) where argument.hasPrefix("--") {
       let name = String(argument.prefix { $0 != "=" })
       guard name.count > 2, !known.contains(name) else { continue }
-      let nearest = known.sorted().map { (name: $0, distance: distance(name, $0)) }
-        .min { $0.distance < $1.distance }
-      // As many slips as a name of that length may have.
-      guard let nearest, nearest.distance <= max(1, min(3, (name.count - 2) / 2)) else {
-        return "Unknown option '\(name)'"
+      if let named {
+        let start =
+          "Unknown option '\(name)' of \(root.commandName) \(named.commandName); \(root.commandName) "
+        if let other = subcommands.first(where: { $0.optionNames.contains(name) }) {
+          return start + "\(other.commandName) has it"
+        }
+        if let other = subcommands.first(where: { "--\($0.commandName)" == name }) {
+          return start + "\(other.commandName) is a subcommand of its own"
+        }
       }
-      return "Unknown option '\(name)'. Did you mean '\(nearest.name)'?"
+      return "Unknown option '\(name)'" + suggestion(name, of: known)
     }
     return nil
   }
 
-  /// Insertions, deletions, changes and swaps of neighbours that make one text of another.
+  /// Options that every command has.
+  private static let commonOptions = [
+    "--help", "--help-hidden", "--generate-completion-script", "--experimental-dump-help",
+    "--generate-manual",
+  ]
+
+  /// A question with the known name nearest to an unknown one; empty if none is near enough for a typo.
+  private static func suggestion(_ name: String, of known: some Sequence<String>) -> String {
+    let nearest = known.sorted().map { (name: $0, distance: distance(name, $0)) }
+      .min { $0.distance < $1.distance }
+    // Half of the letters, at most three, may be wrong.
+    let letters = name.drop { $0 == "-" }.count
+    guard let nearest, nearest.distance <= max(1, min(3, letters / 2)) else { return "" }
+    return ". Did you mean '\(nearest.name)'?"
+  }
+
+  /// The edit distance of two texts: insertions, deletions, substitutions and transpositions of
+  /// neighbours.
   package static func distance(_ first: String, _ second: String) -> Int {
     let (a, b) = (Array(first.utf8), Array(second.utf8))
     var rows = [Array(0...b.count)]
@@ -59,7 +86,7 @@ package enum Arguments {
     return rows[a.count][b.count]
   }
 
-  /// Words as one line for a shell, each as it is or between quotes.
+  /// Arguments as one line for a shell, quoted where they must be.
   package static func line(_ words: [String]) -> String {
     words.map { word in
       let plain = word.utf8.allSatisfy {
@@ -70,19 +97,4 @@ package enum Arguments {
       return "'" + word.replacingOccurrences(of: "'", with: "'\\''") + "'"
     }.joined(separator: " ")
   }
-}
-
-/// What the commands say of their exit codes.
-package enum ExitStatus {
-  /// A section of the help and of the manual page.
-  package static let help = """
-
-
-    EXIT STATUS
-
-      0      done
-      1      failed: one sentence on standard error says why
-      2      an option that is missing, unknown or has a value that cannot be
-      128+N  ended by signal N: 130 after Ctrl-C, 143 after SIGTERM
-    """
 }

@@ -13,7 +13,7 @@ package enum Format {
     return (value < 0 ? "-" : "") + String(digits)
   }
 
-  /// `1 line`, `2 lines`; a plural that is no `s` is given.
+  /// `1 line`, `2 lines`; `plural` is for nouns whose plural is not formed with an s.
   package static func count(_ value: Int, _ noun: String, _ plural: String? = nil) -> String {
     "\(count(value)) \(value == 1 ? noun : plural ?? noun + "s")"
   }
@@ -64,7 +64,7 @@ package enum Format {
     return "\(total)s"
   }
 
-  /// Rows with aligned columns, the first to the left, the others to the right.
+  /// A table with aligned columns: the first to the left, the others to the right.
   package static func table(_ rows: [[String]]) -> String {
     let columns = rows.map(\.count).max() ?? 0
     let widths = (0..<columns).map { column in

@@ -1,10 +1,10 @@
 import Foundation
 
-/// The lines of standard input, as they come.
+/// Reads standard input line by line, without buffer for its end.
 package struct LineReader {
-  private var waiting: [UInt8] = []
+  private var buffer: [UInt8] = []
   private let endsAtReturns: Bool
-  /// Whether the last line ended in a carriage return: a newline after it ends no other.
+  /// Whether the last line ended in a carriage return: a newline after it belongs to that line end.
   private var isAfterReturn = false
 
   /// Longest line in bytes.
@@ -15,42 +15,42 @@ package struct LineReader {
     self.endsAtReturns = endsAtReturns
   }
 
-  /// Whether somebody has put text there: a pipe or a file.
+  /// Whether standard input is a pipe or a file.
   package static var holdsText: Bool {
     var status = stat()
     return fstat(STDIN_FILENO, &status) == 0
       && [S_IFIFO, S_IFREG].contains(status.st_mode & S_IFMT)
   }
 
-  /// Whether a person types there and reads what is written.
+  /// Whether standard input and output are both a terminal.
   package static var isConversation: Bool {
     isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1
   }
 
-  private func isEnd(_ byte: UInt8) -> Bool {
+  private func isLineEnd(_ byte: UInt8) -> Bool {
     byte == UInt8(ascii: "\n") || endsAtReturns && byte == UInt8(ascii: "\r")
   }
 
-  /// The next line with the line break that ends it; nothing at the end.
+  /// The next line, ended by a newline; nil at the end of the input.
   ///
-  /// Nothing as well where `Break` was asked for; what was typed by then is forgotten.
+  /// Nil as well at a `Break`; what was read of the line is dropped.
   package mutating func next() throws -> [UInt8]? {
     while true {
-      if isAfterReturn, let first = waiting.first {
+      if isAfterReturn, let first = buffer.first {
         isAfterReturn = false
-        if first == UInt8(ascii: "\n") { waiting.removeFirst() }
+        if first == UInt8(ascii: "\n") { buffer.removeFirst() }
       }
-      if let end = waiting.firstIndex(where: isEnd) {
-        defer { waiting.removeSubrange(...end) }
-        isAfterReturn = waiting[end] == UInt8(ascii: "\r")
-        return Array(waiting[..<end]) + [UInt8(ascii: "\n")]
+      if let end = buffer.firstIndex(where: isLineEnd) {
+        defer { buffer.removeSubrange(...end) }
+        isAfterReturn = buffer[end] == UInt8(ascii: "\r")
+        return Array(buffer[..<end]) + [UInt8(ascii: "\n")]
       }
-      guard waiting.count <= Self.longestLine else {
+      guard buffer.count <= Self.longestLine else {
         throw CommandError(
           "standard input has a line of more than \(Self.longestLine) bytes; is it a text?")
       }
       guard Break.wait(for: STDIN_FILENO) else {
-        waiting = []
+        buffer = []
         return nil
       }
       var chunk = [UInt8](repeating: 0, count: 1 << 16)
@@ -61,10 +61,10 @@ package struct LineReader {
             "could not read standard input: \(String(cString: strerror(errno)))")
         }
       } else if count > 0 {
-        waiting += chunk[..<count]
+        buffer += chunk[..<count]
       } else {
-        defer { waiting = [] }
-        return waiting.isEmpty ? nil : waiting
+        defer { buffer = [] }
+        return buffer.isEmpty ? nil : buffer
       }
     }
   }

@@ -1,12 +1,11 @@
 package import ArgumentParser
 import Foundation
 
-/// A manual page out of what `--help` says, in the macros of man(7).
+/// Manual pages made of the help, in the macros of man(7).
 package enum Manual {
   /// The page of section 1 of a command and its subcommands.
   package static func page(for command: any ParsableCommand.Type) throws -> String {
-    let dump = Data(command._dumpHelp().utf8)
-    let root = try JSONDecoder().decode(Dump.self, from: dump).command
+    let root = try CommandInfo(of: command)
     let name = escaped(root.commandName)
     var lines = [
       ".TH \(name.uppercased()) 1 \"\" \"billion\\-word\\-trainer\" \"User Commands\"", ".SH NAME",
@@ -17,7 +16,7 @@ package enum Manual {
     lines += options(of: root, heading: ".SH OPTIONS", part: ".SS")
     for inner in root.shownSubcommands {
       lines += [".SH \(name.uppercased()) \(escaped(inner.commandName).uppercased())"]
-      lines += [escaped(inner.abstract ?? "")] + text(inner.discussion ?? "")
+      lines += [escaped(inner.abstract ?? "")] + text(inner.discussion ?? "", heading: ".SS")
       lines += options(of: inner, heading: ".PP", part: ".PP")
     }
     lines += [
@@ -25,60 +24,6 @@ package enum Manual {
       "lm\\-tokenize(1), lm\\-train(1), lm\\-eval(1), lm\\-sample(1), lm\\-bench(1)",
     ]
     return lines.joined(separator: "\n") + "\n"
-  }
-
-  /// The long names of all options of a command, and of the subcommand that the arguments name.
-  static func optionNames(
-    of command: any ParsableCommand.Type, for arguments: [String]
-  ) -> Set<String> {
-    let dump = Data(command._dumpHelp().utf8)
-    guard let root = try? JSONDecoder().decode(Dump.self, from: dump).command else { return [] }
-    let inner = arguments.lazy.compactMap { argument in
-      (root.subcommands ?? []).first { $0.commandName == argument }
-    }.first
-    let options = (root.arguments ?? []) + (inner?.arguments ?? [])
-    return Set(options.flatMap { $0.names ?? [] }.filter { $0.kind == "long" }.map(\.spelled))
-      .union([
-        "--help", "--help-hidden", "--generate-completion-script", "--experimental-dump-help",
-        "--generate-manual",
-      ])
-  }
-
-  // MARK: What the help is made of
-
-  /// The part of ArgumentParser's own description that a page needs.
-  private struct Dump: Decodable {
-    let command: CommandInfo
-  }
-
-  private struct CommandInfo: Decodable {
-    let commandName: String
-    let abstract: String?
-    let discussion: String?
-    let arguments: [ArgumentInfo]?
-    let subcommands: [CommandInfo]?
-    let shouldDisplay: Bool
-
-    var shownSubcommands: [CommandInfo] {
-      (subcommands ?? []).filter { $0.shouldDisplay && $0.commandName != "help" }
-    }
-  }
-
-  private struct ArgumentInfo: Decodable {
-    struct Name: Decodable {
-      let kind: String
-      let name: String
-      var spelled: String { (kind == "long" ? "--" : "-") + name }
-    }
-
-    let kind: String
-    let names: [Name]?
-    let valueName: String?
-    let abstract: String?
-    let defaultValue: String?
-    let allValues: [String]?
-    let sectionTitle: String?
-    let shouldDisplay: Bool
   }
 
   // MARK: Layout
@@ -100,8 +45,10 @@ package enum Manual {
   private static func describe(_ argument: ArgumentInfo) -> [String] {
     let names = (argument.names ?? []).map { "\\fB\(escaped($0.spelled))\\fR" }
       .joined(separator: ", ")
+    let space = names.isEmpty ? "" : " "
     let value =
-      argument.kind == "option" ? " \\fI\(escaped(argument.valueName ?? "value"))\\fR" : ""
+      argument.kind == "flag"
+      ? "" : "\(space)\\fI\(escaped(argument.valueName ?? "value"))\\fR"
     var meaning = argument.abstract ?? ""
     if let values = argument.allValues { meaning += " Values: \(values.joined(separator: ", "))." }
     if let value = argument.defaultValue { meaning += " Default: \(value)." }
@@ -109,12 +56,12 @@ package enum Manual {
   }
 
   /// Paragraphs are filled, what is indented stays as it is, and a line of capitals is a heading.
-  private static func text(_ discussion: String) -> [String] {
+  private static func text(_ discussion: String, heading: String = ".SH") -> [String] {
     var result: [String] = []
     for paragraph in discussion.components(separatedBy: "\n\n") {
       var lines = paragraph.split(separator: "\n").map(String.init)
       if let first = lines.first, first == first.uppercased(), first.count > 2 {
-        result.append(".SH \(escaped(first))")
+        result.append("\(heading) \(escaped(first))")
         lines.removeFirst()
       }
       guard !lines.isEmpty else { continue }
@@ -131,7 +78,7 @@ package enum Manual {
     abstract.prefix(1).lowercased() + abstract.dropFirst()
   }
 
-  /// Text that troff takes for nothing but text, in ASCII.
+  /// Text with everything escaped that has a meaning for troff, in ASCII.
   private static func escaped(_ text: String) -> String {
     var safe = ""
     for scalar in text.unicodeScalars {

@@ -2,9 +2,9 @@ import Foundation
 
 /// Memory of this process.
 package enum ProcessMemory {
-  /// Bytes that are in memory now: its own and those of the program and its libraries.
+  /// Resident bytes: its own and those of the program and its libraries.
   package static var resident: Int {
-    // Sizes in pages: all of it, what is in memory, and more.
+    // Sizes in pages: virtual, resident, and more.
     guard let text = try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8),
       let pages = text.split(separator: " ").dropFirst().first.flatMap({ Int($0) })
     else { return 0 }

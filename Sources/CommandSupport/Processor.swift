@@ -1,9 +1,9 @@
 import CProcessor
 import Foundation
 
-/// Looks at the processor before the first instruction it may not have.
+/// Checks the processor before the first instruction that it may lack.
 package enum Processor {
-  /// What the kernels are compiled for (x86-64-v3) and the processor lacks.
+  /// Names of the instruction sets that the kernels need (x86-64-v3) and the processor lacks.
   package static func missing(_ bits: UInt32) -> [String] {
     let names: [(bit: UInt32, name: String)] = [
       (UInt32(CP_AVX2), "AVX2"), (UInt32(CP_FMA), "FMA"), (UInt32(CP_BMI2), "BMI2"),
@@ -11,9 +11,9 @@ package enum Processor {
     return names.filter { bits & $0.bit != 0 }.map(\.name)
   }
 
-  /// Ends the program with one sentence if something is missing.
+  /// Ends the program with one sentence if an instruction set is missing.
   ///
-  /// Without this look an older processor would end it with an illegal instruction and no word.
+  /// Otherwise an older processor would end it by an illegal instruction, without a message.
   package static func requireVectorUnits(command: String) {
     let missing = missing(cp_missing_features())
     guard !missing.isEmpty else { return }

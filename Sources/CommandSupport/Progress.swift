@@ -19,7 +19,7 @@ package final class Progress: Sendable {
   /// - Parameters:
   ///   - title: What is being done.
   ///   - total: Units of the whole work, if they are known.
-  ///   - rate: Spells units per second, for example `12.3 MB/s`.
+  ///   - rate: Formats units per second, for example `12.3 MB/s`.
   package init(
     _ title: String, total: Double?, rate: @escaping @Sendable (Double) -> String
   ) {
@@ -33,7 +33,7 @@ package final class Progress: Sendable {
     Double(DispatchTime.now().uptimeNanoseconds) * 1e-9
   }
 
-  /// Counts units that have been done since the last call; 0 only redraws.
+  /// Adds units done since the last call; 0 only redraws.
   package func advance(_ units: Double) {
     let now = Self.now()
     let line: String? = state.withLock { state in
@@ -48,7 +48,7 @@ package final class Progress: Sendable {
     if Terminal.isInteractive { StatusLine.shared.show(line) } else { Terminal.note(line) }
   }
 
-  /// Leaves one line about the whole.
+  /// Writes one line about the whole work.
   package func finish() {
     let seconds = Self.now() - began
     let done = state.withLock { $0.done }

@@ -1,60 +1,61 @@
 import Foundation
 import Synchronization
 
-/// Prints to standard output: what stands for the standard library's function of this name wherever
-/// this module is imported.
+/// Prints to standard output; replaces the standard library's function of this name wherever this module
+/// is imported.
 ///
-/// Figures that cannot be written are remembered, and the command ends with code 1; a message to
-/// standard error comes after what was printed before it.
+/// A failed write is remembered, and the command ends with code 1. Messages to standard error keep their
+/// order with what was printed before.
 package func print(_ items: Any..., separator: String = " ", terminator: String = "\n") {
-  StandardStreams.put(items.map { "\($0)" }.joined(separator: separator) + terminator)
+  StandardStreams.append(items.map { "\($0)" }.joined(separator: separator) + terminator)
 }
 
-/// Standard output and standard error by the calls of the system: none of them ends the program.
+/// Standard output and standard error by system calls, none of which ends the program.
 package enum StandardStreams {
   private struct Output {
-    var waiting: [UInt8] = []
-    /// The first failure; what comes after it would be a text with a hole, and is dropped.
+    var buffer: [UInt8] = []
+    /// The `errno` of the first failure, or 0; what is printed after it is dropped, as the text would have
+    /// a hole.
     var failure: Int32 = 0
   }
 
   private static let output = Mutex(Output())
   private static let outputIsTerminal = isatty(STDOUT_FILENO) == 1
-  /// Whether a message has been given up because nobody read: then none is waited for any more.
-  private static let errorsAreStuck = Atomic<Bool>(false)
+  /// Whether a message was dropped because standard error was not read: no later message waits then.
+  private static let errorsAreBlocked = Atomic<Bool>(false)
 
-  /// Readies the three descriptors; to be called before anything else is opened.
+  /// Prepares the three standard descriptors; called before any file is opened.
   ///
-  /// One that is closed would be given to the next file, and messages be written into that. In its
-  /// place stands what cannot be used either: standard input that cannot be read, output that cannot
-  /// be written.
+  /// The next file that is opened would get the number of a closed one, and messages would be written
+  /// into it. So a closed one is replaced: input by one that cannot be read, output by one that cannot be
+  /// written.
   package static func open() {
-    // A reader that has gone away is no reason for a signal.
+    // Writing to a closed pipe must fail, not end the program.
     signal(SIGPIPE, SIG_IGN)
-    // Nor is a limit on the size of files: the write fails and is reported as any other.
+    // So must writing past a limit on the size of files.
     signal(SIGXFSZ, SIG_IGN)
     for descriptor in [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO] {
       guard fcntl(descriptor, F_GETFD) < 0, errno == EBADF else { continue }
       var opened = Foundation.open(
         "/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY)
-      // Where there is no /dev/null there is a root; a folder is neither read nor written.
+      // Without /dev the root folder serves: it can be neither read nor written.
       if opened < 0 { opened = Foundation.open("/", O_RDONLY) }
       if opened >= 0, opened != descriptor {
         dup2(opened, descriptor)
         close(opened)
       }
     }
-    // A command that ends in the middle keeps what it has printed.
+    // Whatever ends the command, what was printed is written.
     atexit {
       _ = StandardStreams.output.withLockIfAvailable { StandardStreams.flush(&$0) }
     }
   }
 
   /// Adds text to standard output, which is buffered unless it is a terminal.
-  fileprivate static func put(_ text: String) {
+  fileprivate static func append(_ text: String) {
     output.withLock { output in
-      output.waiting += Array(text.utf8)
-      if outputIsTerminal || output.waiting.count > 1 << 16 { flush(&output) }
+      output.buffer += Array(text.utf8)
+      if outputIsTerminal || output.buffer.count > 1 << 16 { flush(&output) }
     }
   }
 
@@ -73,19 +74,19 @@ package enum StandardStreams {
 
   private static func flush(_ output: inout Output) {
     if output.failure == 0 {
-      output.failure = write(output.waiting, to: STDOUT_FILENO, patience: -1)
+      output.failure = write(output.buffer, to: STDOUT_FILENO, timeout: -1)
     }
-    output.waiting.removeAll(keepingCapacity: true)
+    output.buffer.removeAll(keepingCapacity: true)
   }
 
   /// Writes text to standard error at once, after what was printed before it.
   ///
-  /// A message that cannot be written is dropped: no work is lost for it.
+  /// A message that cannot be written is dropped: that must not stop the work.
   package static func message(_ text: String) {
     flushOutput()
-    let patience: Int32 = errorsAreStuck.load(ordering: .relaxed) ? 0 : 1_000
-    let code = write(Array(text.utf8), to: STDERR_FILENO, patience: patience)
-    errorsAreStuck.store(code == EAGAIN, ordering: .relaxed)
+    let timeout: Int32 = errorsAreBlocked.load(ordering: .relaxed) ? 0 : 1_000
+    let code = write(Array(text.utf8), to: STDERR_FILENO, timeout: timeout)
+    errorsAreBlocked.store(code == EAGAIN, ordering: .relaxed)
   }
 
   /// Writes all the bytes, however many calls it takes.
@@ -93,10 +94,10 @@ package enum StandardStreams {
   /// - Parameters:
   ///   - bytes: What is written.
   ///   - descriptor: Where to.
-  ///   - patience: Milliseconds to wait each time for a descriptor that does not block and has no
-  ///     room; -1 for ever.
-  /// - Returns: 0, or the `errno` of what stood in the way; then some bytes may have been written.
-  package static func write(_ bytes: [UInt8], to descriptor: Int32, patience: Int32) -> Int32 {
+  ///   - timeout: Milliseconds to wait each time for a non-blocking descriptor that has no room; -1 for
+  ///     ever.
+  /// - Returns: 0 or an `errno`, after which some of the bytes may have been written.
+  package static func write(_ bytes: [UInt8], to descriptor: Int32, timeout: Int32) -> Int32 {
     var rest = bytes[...]
     while !rest.isEmpty {
       let count = rest.withUnsafeBytes { Foundation.write(descriptor, $0.baseAddress, $0.count) }
@@ -108,7 +109,7 @@ package enum StandardStreams {
       if code == EINTR { continue }
       guard code == EAGAIN else { return code }
       var watched = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
-      let ready = poll(&watched, 1, patience)
+      let ready = poll(&watched, 1, timeout)
       if ready == 0 { return EAGAIN }
       if ready < 0, errno != EINTR { return errno }
     }

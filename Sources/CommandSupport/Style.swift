@@ -1,6 +1,6 @@
 import Foundation
 
-/// How a piece of text stands out on a terminal; elsewhere it is plain.
+/// How text is highlighted on a terminal; elsewhere it is plain.
 package enum Style: String, Sendable, CaseIterable {
   case bold = "1"
   case faint = "2"
@@ -11,10 +11,10 @@ package enum Style: String, Sendable, CaseIterable {
 }
 
 extension Terminal {
-  /// Where text goes.
+  /// The stream that text is written to.
   package enum Stream: Sendable { case output, errors }
 
-  /// Whether a stream shows colours: a terminal that is not dumb, and nobody has said no.
+  /// Whether a stream shows colours: it is a terminal, not a dumb one, and `NO_COLOR` is not set.
   ///
   /// Source: no-color.org: `NO_COLOR` counts when it is set and not empty.
   package static func allowsColour(
@@ -31,34 +31,34 @@ extension Terminal {
     )
   }()
 
-  /// Text in a style where the stream shows it, and as it is elsewhere.
+  /// Text in a style if the stream shows colours, unchanged otherwise.
   package static func styled(_ text: String, _ style: Style, on stream: Stream) -> String {
     (stream == .output ? colours.output : colours.errors) ? painted(text, style) : text
   }
 
-  /// Text between the sequences of a style, whatever it is for.
+  /// Text between the escape sequences of a style.
   package static func painted(_ text: String, _ style: Style) -> String {
     "\u{1B}[\(style.rawValue)m\(text)\u{1B}[0m"
   }
 
-  /// A figure on standard output that matters more than its neighbours.
+  /// Bold text for standard output, for the most important figure.
   package static func bold(_ text: String) -> String { styled(text, .bold, on: .output) }
 
-  /// Columns that a text takes, its styles not counted.
+  /// Columns of a text on the terminal, without escape sequences.
   package static func width(of text: String) -> Int {
     var width = 0
     forEachPart(text) { _, isStyle in if !isStyle { width += 1 } }
     return width
   }
 
-  /// The first columns of a text; a style that is cut open is closed again.
+  /// The first columns of a text; a style that is open at the cut is closed.
   package static func cut(_ text: String, to width: Int) -> String {
     var result = ""
     var columns = 0
     var isStyled = false
     forEachPart(text) { part, isStyle in
       if isStyle {
-        // Once nothing is shown any more, only the end of a style matters.
+        // After the cut only the end of an open style is kept.
         let isEnd = part == "\u{1B}[0m"
         if isEnd ? isStyled : columns < width {
           result += part
@@ -72,7 +72,7 @@ extension Terminal {
     return isStyled ? result + "\u{1B}[0m" : result
   }
 
-  /// Calls a body with every character, or with every whole sequence `ESC [ … letter`.
+  /// Calls `body` with every character and every whole escape sequence `ESC [ … letter`.
   private static func forEachPart(_ text: String, _ body: (Substring, _ isStyle: Bool) -> Void) {
     var rest = text[...]
     while let first = rest.first {

@@ -1,9 +1,8 @@
 import Foundation
-import Synchronization
 
-/// What the program may assume of the place its messages go to.
+/// The terminal that messages are written to.
 package enum Terminal {
-  /// Whether standard error is a terminal: then progress is one line, redrawn.
+  /// Whether standard error is a terminal that can redraw a line of progress.
   ///
   /// A dumb terminal cannot go back to the beginning of a line.
   package static let isInteractive =
@@ -16,39 +15,13 @@ package enum Terminal {
     return Int(size.ws_col)
   }
 
-  /// Writes text to standard error at once, after what was printed before it, or drops it.
+  /// Writes text to standard error without buffering, after what was printed before; see
+  /// ``StandardStreams/message(_:)``.
   package static func write(_ text: String) { StandardStreams.message(text) }
 
   /// Writes a line to standard error.
   package static func note(_ line: String) {
     StatusLine.shared.clear()
     write(line + "\n")
-  }
-}
-
-/// The one line at the bottom of a terminal that is redrawn; nothing where there is no terminal.
-package final class StatusLine: Sendable {
-  package static let shared = StatusLine()
-  private let shown = Mutex(0)
-
-  /// Draws a line over the last one, cut to the width of the terminal.
-  package func show(_ line: String) {
-    guard Terminal.isInteractive else { return }
-    shown.withLock { shown in
-      let text = Terminal.cut(line, to: max(1, Terminal.columns - 1))
-      let width = Terminal.width(of: text)
-      let blank = String(repeating: " ", count: max(0, shown - width))
-      Terminal.write("\r" + text + blank)
-      shown = width
-    }
-  }
-
-  /// Removes the line, so that other text can be written in its place.
-  package func clear() {
-    shown.withLock { shown in
-      guard shown > 0 else { return }
-      Terminal.write("\r" + String(repeating: " ", count: shown) + "\r")
-      shown = 0
-    }
   }
 }

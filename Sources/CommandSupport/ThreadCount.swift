@@ -3,18 +3,18 @@ import Machine
 
 /// `--threads`, the same in every command.
 package enum ThreadCount {
-  /// The most that anybody may ask for.
+  /// The largest accepted number.
   package static let most = 1_024
 
-  /// Refuses what cannot be meant.
+  /// Throws unless the number is between 1 and ``most``.
   package static func validate(_ threads: Int?) throws {
     guard let threads, !(1...most).contains(threads) else { return }
     throw ValidationError("--threads is \(threads), expected 1 to \(Format.count(most))")
   }
 
-  /// The threads that were asked for, or one for each processor that this process may use.
+  /// The given number of threads, or one for each processor that this process may use.
   ///
-  /// More than there are processors is allowed, and said: threads that take turns are slower.
+  /// More threads than processors are accepted with a note: they take turns.
   package static func resolve(_ threads: Int?, command: String) -> Int {
     let allowed = Processors.allowed
     guard let threads else { return allowed }

@@ -1,12 +1,12 @@
-/// Sequences laid end to end, without padding.
+/// Sequences end to end, without padding.
 ///
-/// Position `n` reads `ids[n]` and is to predict `targets[n]`. Sequence `s` is the positions
-/// `starts[s]..<starts[s + 1]`, and nothing crosses from one sequence to the next.
+/// Position `n` reads `ids[n]` and predicts `targets[n]`. Sequence `s` is the positions
+/// `starts[s]..<starts[s + 1]`, and no information crosses from one sequence to the next.
 package struct Batch: Equatable, Sendable {
   /// Inputs, `[N]`: `<s>` and the pieces of each sentence.
   package private(set) var ids: [Int32] = []
 
-  /// What is to be predicted, `[N]`: the pieces and `</s>` of each sentence.
+  /// Targets, `[N]`: the pieces and `</s>` of each sentence.
   package private(set) var targets: [Int32] = []
 
   /// Where the sequences begin, and `N` at the end: `[S + 1]`.
@@ -36,10 +36,10 @@ package struct Batch: Equatable, Sendable {
   /// The positions of a sequence.
   package func range(of sequence: Int) -> Range<Int> { starts[sequence]..<starts[sequence + 1] }
 
-  /// What a sequence reads.
+  /// The inputs of a sequence.
   package func inputs(of sequence: Int) -> ArraySlice<Int32> { ids[range(of: sequence)] }
 
-  /// What a sequence is to predict; for a whole sentence, its pieces and `</s>`.
+  /// The targets of a sequence; for a whole sentence, its pieces and `</s>`.
   package func targets(of sequence: Int) -> ArraySlice<Int32> { targets[range(of: sequence)] }
 
   /// The same sequences in so many parts of about equal size, some of them perhaps empty.
@@ -62,9 +62,9 @@ package struct Batch: Equatable, Sendable {
     return shares
   }
 
-  /// The same sequences in batches of at most so many positions, cut between sequences.
+  /// The same sequences in batches of at most `maximumPositions`, cut between sequences.
   ///
-  /// A sequence longer than the maximum stands alone: nothing is dropped or cut short.
+  /// A sequence longer than the maximum is a batch by itself; no sequence is dropped or truncated.
   package func split(maximumPositions: Int) -> [Batch] {
     precondition(maximumPositions > 0)
     if positions <= maximumPositions { return sequences == 0 ? [] : [self] }

@@ -1,4 +1,4 @@
-/// A place in the endless order of a training source; all the state there is.
+/// A position in the endless order of a training source, and its whole state.
 package struct Cursor: Codable, Equatable, Hashable, Sendable {
   /// Passes over the split that are complete.
   package var epoch: Int

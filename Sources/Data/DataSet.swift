@@ -1,74 +1,4 @@
-package import Storage
-
-/// Why a folder cannot be used as a data set.
-package enum DataSetError: Error, Equatable, Sendable {
-  /// There is no manifest: nothing was written here, or the writing did not end.
-  case notADataSet(directory: String)
-
-  /// The manifest is of another version of the format.
-  case formatVersion(path: String, expected: Int, found: Int)
-
-  /// A file name in the manifest leads out of the folder.
-  case outsideFolder(manifest: String, file: String)
-
-  /// A value in the manifest cannot be.
-  case invalid(manifest: String, what: String, found: String)
-
-  /// `SHA256SUMS` has not the sums of the manifest and of the files that the manifest names.
-  case otherSums(path: String, manifest: String, digest: String)
-
-  /// The tokenizer is not the one the shards were made with.
-  case otherTokenizer(path: String, expected: String, found: String)
-
-  /// The list of words is not the one the shards were made with.
-  case otherVocabulary(path: String, expected: String, found: String)
-
-  /// The split does not exist, or holds no sentence.
-  case noSentences(directory: String, split: String, available: [String])
-
-  /// A position of another data set, or of another mode.
-  case cursor(found: Cursor, allowed: String)
-
-  case storage(StorageError)
-  case shard(ShardError)
-}
-
-extension DataSetError: CustomStringConvertible {
-  package var description: String {
-    switch self {
-    case .notADataSet(let directory):
-      return "\(directory) is not a data set: it has no \(Manifest.fileName); "
-        + "make one with lm-tokenize"
-    case .formatVersion(let path, let expected, let found):
-      return "\(path) is of format version \(found), but this program reads version \(expected); "
-        + "run lm-tokenize again"
-    case .outsideFolder(let manifest, let file):
-      return "\(manifest) names the file \"\(file)\", which is not inside its folder"
-    case .invalid(let manifest, let what, let found):
-      return "\(manifest) is damaged: \(what) cannot be \(found); run lm-tokenize again"
-    case .otherSums(let path, let manifest, let digest):
-      return "\(path) does not belong to \(manifest), whose SHA-256 is \(digest): one of them is "
-        + "damaged; copy both again or run lm-tokenize again"
-    case .otherTokenizer(let path, let expected, let found):
-      return "\(path) is not the tokenizer of these shards: its SHA-256 should be \(expected) "
-        + "but is \(found)"
-    case .otherVocabulary(let path, let expected, let found):
-      return "\(path) is not the list of words of these shards: its SHA-256 should be \(expected) "
-        + "but is \(found)"
-    case .noSentences(let directory, let split, let available):
-      let names = available.isEmpty ? "none" : available.joined(separator: ", ")
-      return "\(directory) has no sentences in the split \"\(split)\"; splits with sentences: "
-        + names
-    case .cursor(let found, let allowed):
-      return "the position (epoch \(found.epoch), shard \(found.shard), sequence "
-        + "\(found.sentence)) is not one of this data set: \(allowed)"
-    case .storage(let error):
-      return error.description
-    case .shard(let error):
-      return error.description
-    }
-  }
-}
+import Storage
 
 /// A folder of shards with a manifest that matches them.
 package struct DataSet: Sendable {
@@ -78,7 +8,7 @@ package struct DataSet: Sendable {
   /// SHA-256 of the manifest: two data sets with the same one hold the same ids.
   package let fingerprint: String
 
-  /// Reads the manifest and checks that every file it names is there, whole by its size.
+  /// Reads the manifest and checks that every file it names is there and has its size.
   ///
   /// The shards themselves are checked as they are read; ``verify()`` reads all of them at once.
   package init(directory: String) throws(DataSetError) {
@@ -131,7 +61,7 @@ package struct DataSet: Sendable {
 
   /// Reads every byte of every shard and compares checksums and counts.
   ///
-  /// - Parameter progress: Told of bytes of the files.
+  /// - Parameter progress: Called with the size of every shard in bytes when it has been read.
   package func verify(progress: (Int) -> Void = { _ in }) throws(ShardError) {
     for name in manifest.splits.keys.sorted() {
       for shard in manifest.splits[name] ?? [] {
@@ -141,7 +71,7 @@ package struct DataSet: Sendable {
     }
   }
 
-  /// Compares the manifest itself with `SHA256SUMS`, which data sets of before do not have.
+  /// Compares the manifest itself with `SHA256SUMS`, which data sets of older versions do not have.
   private func checkSums(manifestPath: String) throws(DataSetError) {
     let path = directory + "/" + SumsFile.name
     guard Files.exists(path) else { return }

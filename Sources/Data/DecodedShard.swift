@@ -1,4 +1,4 @@
-/// All the ids of a shard in memory, with the places where sentences begin.
+/// All the ids of a shard in memory, with the offsets at which sentences begin.
 ///
 /// One such shard is held at a time: about four bytes for each piece of its text.
 package final class DecodedShard: Sendable {

@@ -1,4 +1,4 @@
-/// The sequences of a split once, in the order of the files; nothing is dropped or cut short.
+/// The sequences of a split once, in the order of the files; none is dropped or truncated.
 package struct EvaluationSource: Sendable {
   private let dataSet: DataSet
   private let shards: [ShardInfo]

@@ -1,51 +1,6 @@
 package import Storage
 
-/// What a shard file holds: the counts are those of its text, never estimates.
-package struct ShardInfo: Codable, Equatable, Sendable {
-  /// Path of the shard relative to the data set.
-  package var file: String
-
-  /// Name of the text file it was made from.
-  package var source: String
-  package var sentences: Int
-
-  /// Pieces of all sentences, without the `</s>` of each.
-  package var pieces: Int
-  package var words: Int
-
-  /// UTF-8 bytes of the text, one newline per sentence included.
-  package var bytes: Int
-  package var compressedBytes: Int
-
-  /// Pieces of the longest sentence, without `</s>`.
-  package var longestSentence: Int
-
-  /// Checksum of the shard file, 64 hexadecimal digits.
-  package var sha256: String
-
-  /// Words that are `<UNK>`; absent where the text is as it was.
-  package var unknownWords: Int?
-
-  package init(
-    file: String, source: String, sentences: Int, pieces: Int, words: Int, bytes: Int,
-    compressedBytes: Int, longestSentence: Int, sha256: String
-  ) {
-    self.file = file
-    self.source = source
-    self.sentences = sentences
-    self.pieces = pieces
-    self.words = words
-    self.bytes = bytes
-    self.compressedBytes = compressedBytes
-    self.longestSentence = longestSentence
-    self.sha256 = sha256
-  }
-
-  /// Ids in the file: the pieces and one `</s>` per sentence.
-  package var ids: Int { pieces + sentences }
-}
-
-/// The ids that stand for no text.
+/// The ids of `<s>`, `</s>` and `<unk>`.
 package struct SpecialIDs: Codable, Equatable, Sendable {
   package var bos: Int32
   package var eos: Int32
@@ -85,7 +40,7 @@ package struct VocabularyInfo: Codable, Equatable, Sendable {
   /// Path of the list relative to the data set.
   package var file: String
 
-  /// Checksum of the list, which names the rule by which words are unknown.
+  /// Checksum of the list, which identifies it.
   package var sha256: String
 
   /// Different words in the list, markers not among them.
@@ -95,31 +50,6 @@ package struct VocabularyInfo: Codable, Equatable, Sendable {
     self.file = file
     self.sha256 = sha256
     self.words = words
-  }
-}
-
-/// Sums over shards.
-package struct Totals: Equatable, Sendable {
-  package var shards = 0
-  package var sentences = 0
-  package var pieces = 0
-  package var words = 0
-  package var bytes = 0
-  package var compressedBytes = 0
-  package var longestSentence = 0
-  package var unknownWords = 0
-
-  package init() {}
-
-  package mutating func add(_ shard: ShardInfo) {
-    shards += 1
-    sentences += shard.sentences
-    pieces += shard.pieces
-    words += shard.words
-    bytes += shard.bytes
-    compressedBytes += shard.compressedBytes
-    longestSentence = max(longestSentence, shard.longestSentence)
-    unknownWords += shard.unknownWords ?? 0
   }
 }
 
@@ -135,7 +65,7 @@ package struct Manifest: Codable, Equatable, Sendable {
   /// Set if words outside a list were replaced by `<UNK>` before the text was encoded.
   package var vocabulary: VocabularyInfo?
 
-  /// What ended a line of the text: `any` if carriage returns did, too; absent for newlines alone.
+  /// What ended a line of the text: `any` if carriage returns did as well; absent for newlines alone.
   package var lineEnds: String?
 
   /// Shards by split (`train`, `valid`, `test`, `heldout`), in the order of their source files.

@@ -1,17 +1,17 @@
-/// The bytes of every id, to turn ids into text and to count words and bytes without the text.
+/// The bytes of every id, to decode ids and to count their words and bytes without decoding.
 ///
-/// The pieces come as they decode: the leading `▁` is a space, a byte piece is its byte, and a
+/// Bytes are those of the decoded piece: the leading `▁` is a space, a byte piece is its byte, and a
 /// control piece is empty.
 package struct PieceTable: Sendable {
   private let bytes: [UInt8]
   private let starts: [Int]
   private let shapes: [Shape]
 
-  /// What counting needs to know of a piece.
+  /// The counts of a piece, and how it joins its neighbours.
   private struct Shape: Sendable {
     var bytes: Int32
     /// Words of the piece by itself.
-    var runs: Int32
+    var words: Int32
     var beginsWithWord: Bool
     var endsWithWord: Bool
     var beginsWithSpace: Bool
@@ -36,7 +36,7 @@ package struct PieceTable: Sendable {
   /// The bytes of one id.
   package subscript(id: Int32) -> ArraySlice<UInt8> { bytes[starts[Int(id)]..<starts[Int(id) + 1]] }
 
-  /// The text of a sequence: all pieces in a row, less one leading space.
+  /// The text of a sequence: all pieces concatenated, without the first space.
   ///
   /// The tokenizer puts that space before every line, so that a word has the same pieces wherever
   /// it stands.
@@ -62,8 +62,8 @@ package struct PieceTable: Sendable {
       if isFirst && shape.beginsWithSpace { bytes -= 1 }
       isFirst = false
       bytes += Int(shape.bytes)
-      words += Int(shape.runs)
-      // A run that goes on over the border of two pieces was counted in both.
+      words += Int(shape.words)
+      // A word that spans two pieces was counted in both.
       if insideWord && shape.beginsWithWord { words -= 1 }
       insideWord = shape.endsWithWord
     }
@@ -82,7 +82,7 @@ package struct PieceTable: Sendable {
 
   private static func shape(_ piece: [UInt8]) -> Shape {
     Shape(
-      bytes: Int32(piece.count), runs: Int32(Words.count(in: piece)),
+      bytes: Int32(piece.count), words: Int32(Words.count(in: piece)),
       beginsWithWord: piece.first.map { !Words.isSpace($0) } ?? false,
       endsWithWord: piece.last.map { !Words.isSpace($0) } ?? false,
       beginsWithSpace: piece.first == UInt8(ascii: " "))

@@ -1,10 +1,10 @@
 import Foundation
 
-/// Makes elements ahead of time on a thread of its own.
+/// Makes elements ahead of time on its own thread.
 ///
-/// Elements come out in the order they were made. An error comes out in its place, after the
-/// elements made before it, and again on every call after that. When the last reference goes,
-/// the thread is stopped and waited for, so that nothing of it outlives the prefetcher.
+/// Elements are returned in the order in which they were made. An error is thrown in its turn, after the
+/// elements made before it, and again by every later call. When the prefetcher is released, its thread
+/// is stopped and joined.
 package final class Prefetcher<Element: Sendable> {
   private let queue: PrefetchQueue<Element>
 

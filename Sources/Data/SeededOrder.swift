@@ -1,15 +1,15 @@
 import Deterministic
 
-/// Orders that are pure functions of a seed and a few words.
+/// Random orders that are pure functions of a seed and a few numbers.
 ///
 /// Numbers come from SplitMix64 run as a counter.
 struct SeededOrder {
   private let key: UInt64
 
-  /// The orders named by a seed and any number of words, for example an epoch and a shard.
-  init(seed: UInt64, _ words: UInt64...) {
+  /// The orders keyed by a seed and any numbers, for example those of an epoch and a shard.
+  init(seed: UInt64, _ numbers: UInt64...) {
     var key = SplitMix64.mix(seed)
-    for word in words { key = SplitMix64.mix(key ^ word) }
+    for number in numbers { key = SplitMix64.mix(key ^ number) }
     self.key = key
   }
 

@@ -1,6 +1,6 @@
-/// Where the frames of a shard are, after the seekable format of zstd (contrib/seekable_format).
+/// Offsets and sizes of the frames of a shard, in zstd's seekable format (contrib/seekable_format).
 ///
-/// The table is a skippable frame at the end of the file, so that `zstd -dc` passes over it:
+/// The table is a skippable frame at the end of the file, which `zstd -dc` skips:
 ///
 ///     0x184D2A5E, size | (compressed, decompressed) per frame | frames, 0, 0x8F92EAB1
 struct SeekTable: Equatable, Sendable {
@@ -29,24 +29,24 @@ struct SeekTable: Equatable, Sendable {
   /// The bytes of the table as they stand at the end of the file.
   var encoded: [UInt8] {
     var bytes: [UInt8] = []
-    func put(_ value: UInt32) {
+    func append(_ value: UInt32) {
       withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
     }
-    put(Self.skippableMagic)
-    put(UInt32(8 * entries.count + Self.footerSize))
+    append(Self.skippableMagic)
+    append(UInt32(8 * entries.count + Self.footerSize))
     for entry in entries {
-      put(UInt32(entry.compressed))
-      put(UInt32(entry.decompressed))
+      append(UInt32(entry.compressed))
+      append(UInt32(entry.decompressed))
     }
-    put(UInt32(entries.count))
+    append(UInt32(entries.count))
     bytes.append(0)
-    put(Self.footerMagic)
+    append(Self.footerMagic)
     return bytes
   }
 
   init() {}
 
-  /// Reads the table and checks that its frames tile the file exactly.
+  /// Reads the table and checks that its frames cover the file exactly.
   ///
   /// - Parameters:
   ///   - file: All the bytes of the shard.

@@ -2,13 +2,13 @@ package import Storage
 
 /// Why a shard could not be written, or must not be read.
 package enum ShardError: Error, Equatable, Sendable {
-  /// The file system refused.
+  /// A call to the file system failed.
   case storage(StorageError)
 
-  /// Something about the whole file is not as it should be.
+  /// A property of the whole file is not the expected one.
   case mismatch(path: String, what: String, expected: String, found: String)
 
-  /// One frame does not decode to what the seek table promises.
+  /// One frame does not decode to what the seek table says.
   case damagedFrame(path: String, frame: Int, expected: String, found: String)
 
   /// The compressor failed, for example for want of memory.

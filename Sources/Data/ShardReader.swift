@@ -2,8 +2,9 @@ import Storage
 
 /// Reads a shard through a memory map; frames may be decoded from several threads at once.
 ///
-/// Nothing in the file is trusted: the seek table must tile the file, its sums must be those of
-/// the manifest, every frame carries a checksum, and every id must be below the vocabulary size.
+/// The file is not trusted: the frames of the seek table must cover the file, their sizes must add up
+/// to the counts of the manifest, every frame has a checksum, and every id must be below the vocabulary
+/// size.
 package final class ShardReader: Sendable {
   package let path: String
   package let info: ShardInfo
@@ -16,7 +17,7 @@ package final class ShardReader: Sendable {
   ///
   /// - Parameters:
   ///   - path: The shard file.
-  ///   - info: Its line in the manifest.
+  ///   - info: Its entry in the manifest.
   ///   - idBytes: 2 or 4.
   ///   - vocabularySize: Every id must be below it.
   package init(
@@ -51,12 +52,12 @@ package final class ShardReader: Sendable {
   /// The ids of all the frames.
   package func decodeAll() throws(ShardError) -> [Int32] {
     var ids: [Int32] = []
-    // Neither manifest nor seek table are to be trusted with an allocation before the frames have
-    // shown up; ids of real text take half a byte or more.
+    // Neither manifest nor seek table is trusted with an allocation before the frames have been read;
+    // ids of real text take half a byte or more.
     ids.reserveCapacity(min(info.ids, 2 * file.bytes.count))
     for index in 0..<frameCount {
       try decode(index, onto: &ids)
-      // The ids are what is kept; the file would double them.
+      // Only the ids are kept: the mapped file beside them would double the memory.
       let entry = table.entries[index]
       file.forget(entry.offset..<entry.offset + entry.compressed)
     }

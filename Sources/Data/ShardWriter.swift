@@ -56,11 +56,11 @@ package final class ShardWriter {
     if payloadCount + size > SeekTable.frameLimit { try flush() }
     precondition(!sentence.contains(eos), "</s> inside a sentence of \(info.source)")
     if size <= SeekTable.frameLimit {
-      putAll(sentence)
+      appendAll(sentence)
     } else {
-      for id in sentence { try put(id) }
+      for id in sentence { try append(id) }
     }
-    try put(eos)
+    try append(eos)
     // A sentence longer than a frame leaves a short last frame, so that the next begins one.
     if size > SeekTable.frameLimit { try flush() }
     info.sentences += 1
@@ -80,7 +80,7 @@ package final class ShardWriter {
 
   /// Writes what is left and the seek table, and flushes the file to the disk.
   ///
-  /// - Returns: The line of the shard in the manifest, `file` being the bare file name.
+  /// - Returns: The entry of the shard in the manifest; its `file` is the bare file name.
   package func finish() throws(ShardError) -> ShardInfo {
     try flush()
     try table.encoded.span.withUnsafeBytes { (bytes) throws(ShardError) in try write(bytes) }
@@ -90,8 +90,8 @@ package final class ShardWriter {
     return info
   }
 
-  /// Puts ids for which the frame has room.
-  private func putAll(_ ids: UnsafeBufferPointer<Int32>) {
+  /// Appends ids for which the frame has room.
+  private func appendAll(_ ids: UnsafeBufferPointer<Int32>) {
     guard let target = payload.baseAddress.map({ $0 + payloadCount }) else { return }
     var all: UInt32 = 0
     if idBytes == 2 {
@@ -110,7 +110,7 @@ package final class ShardWriter {
     payloadCount += ids.count * idBytes
   }
 
-  private func put(_ id: Int32) throws(ShardError) {
+  private func append(_ id: Int32) throws(ShardError) {
     if payloadCount == SeekTable.frameLimit { try flush() }
     if idBytes == 2 {
       payload.storeBytes(of: UInt16(id).littleEndian, toByteOffset: payloadCount, as: UInt16.self)

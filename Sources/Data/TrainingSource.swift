@@ -1,7 +1,8 @@
-/// Batches of a split without end: every sequence once an epoch, in an order from (seed, epoch).
+/// An endless sequence of batches: every sequence of a split once an epoch, in an order that depends on
+/// the seed and the epoch.
 ///
-/// Shards come in a shuffled order, and so do the sequences of each; one decoded shard is in
-/// memory at a time. The cursor is all the state: from it, exactly the same batches follow.
+/// Shards are shuffled, and so are the sequences of each; one decoded shard is in memory at a time. The
+/// cursor is the whole state: the same cursor gives the same batches.
 package final class TrainingSource {
   /// Where the next batch begins.
   package private(set) var cursor: Cursor
@@ -20,7 +21,7 @@ package final class TrainingSource {
   /// - Parameters:
   ///   - dataSet: Where the shards are.
   ///   - split: Its name, as a rule `train`.
-  ///   - seed: Names the order.
+  ///   - seed: Of the order.
   ///   - mode: Sentences or windows.
   ///   - budget: Positions that a batch is filled up to.
   ///   - cursor: The start, or `cursorAfter` of the last batch that was used.
@@ -38,7 +39,7 @@ package final class TrainingSource {
     self.budget = budget
     self.cursor = cursor
     try check(cursor)
-    normalize()
+    passEnds()
   }
 
   /// The next batch, and the cursor that the batch after it begins at.
@@ -48,22 +49,22 @@ package final class TrainingSource {
   package func next() throws(ShardError) -> (batch: Batch, cursorAfter: Cursor) {
     var batch = Batch()
     batch.reserve(positions: min(budget, 1 << 20))
-    try fill { range, shard in
+    try forEachInBatch { range, shard in
       let previous = mode.previous(to: range, in: shard, bos: dataSet.special.bos)
       batch.append(previous: previous, targets: shard.ids[range])
     }
     return (batch, cursor)
   }
 
-  /// The lengths of the sequences that `next` would return, in its place.
+  /// The lengths of the sequences of the next batch; moves the cursor as ``next()`` does.
   package func nextLengths() throws(ShardError) -> [Int] {
     var lengths: [Int] = []
-    try fill { range, _ in lengths.append(range.count) }
+    try forEachInBatch { range, _ in lengths.append(range.count) }
     return lengths
   }
 
-  /// Gives out the sequences of the next batch, and goes past them.
-  private func fill(_ take: (Range<Int>, DecodedShard) -> Void) throws(ShardError) {
+  /// Calls `body` with every sequence of the next batch and moves the cursor past them.
+  private func forEachInBatch(_ body: (Range<Int>, DecodedShard) -> Void) throws(ShardError) {
     let start = cursor
     var positions = 0
     while true {
@@ -71,24 +72,24 @@ package final class TrainingSource {
       do {
         current = try shardAtCursor()
       } catch {
-        // A damaged shard must not make the sequences before it disappear from the epoch.
+        // The sequences before a damaged shard must not be skipped when the batch is asked for again.
         cursor = start
         throw error
       }
       while cursor.sentence < current.order.count {
         let range = mode.range(of: Int(current.order[cursor.sentence]), in: current.shard)
         if positions > 0 && positions + range.count > budget { return }
-        take(range, current.shard)
+        body(range, current.shard)
         positions += range.count
         cursor.sentence += 1
       }
-      normalize()
+      passEnds()
       if positions >= budget { return }
     }
   }
 
-  /// Moves a cursor that stands at an end to the beginning that follows it.
-  private func normalize() {
+  /// Moves a cursor from the end of a shard or an epoch to the beginning of the next.
+  private func passEnds() {
     while true {
       if cursor.shard == shards.count {
         cursor = Cursor(epoch: cursor.epoch + 1)
@@ -113,7 +114,7 @@ package final class TrainingSource {
     }
   }
 
-  /// Which shard of the manifest the cursor stands in.
+  /// Index in the manifest of the shard that the cursor is in.
   private func shardIndex() -> Int {
     if let shardOrder, shardOrder.epoch == cursor.epoch {
       return Int(shardOrder.shards[cursor.shard])
@@ -127,7 +128,7 @@ package final class TrainingSource {
     if let current, current.epoch == cursor.epoch, current.shard == cursor.shard {
       return (current.decoded, current.order)
     }
-    // The old shard goes before the new one comes, so that two are never held.
+    // The old shard is released before the new one is decoded: two are never in memory.
     current = nil
     let index = shardIndex()
     let reader = try dataSet.reader(for: shards[index])

@@ -24,8 +24,7 @@ package enum Words {
     text.withUnsafeBufferPointer { count(in: $0) }
   }
 
-  /// What stands in a text for every word that is not in the list of its words, as in the
-  /// literature of the benchmark.
+  /// The word that replaces every word outside a list, as in the literature of the benchmark.
   package static let unknown = Array("<UNK>".utf8)
 
   /// How many words of a text are ``unknown``.

@@ -1,24 +1,24 @@
-/// Why text cannot be scored or continued.
+/// Why a text cannot be scored, or a prompt continued.
 package enum EvaluationError: Error, CustomStringConvertible, Equatable {
-  /// The ids of the data mean other pieces than those of the model.
+  /// The data set was made with another tokenizer than the model.
   case otherTokenizer(data: String, found: String, checkpoint: String, expected: String)
-  /// The checkpoint's own tokenizer has not the pieces its model was built for.
+  /// The checkpoint's own tokenizer has other pieces than its model was built for.
   case otherVocabulary(tokenizer: String, found: String, expected: String)
-  /// A split with shards that do not hold what the manifest promises.
+  /// A split whose counts differ from those of the manifest.
   case miscounted(split: String, what: String, expected: Int, found: Int)
-  /// A sentence whose pieces do not spell it, so that its probability would be another text's.
+  /// A sentence whose pieces do not decode to it: the probability would be that of another text.
   case notSpelled(place: String)
-  /// A probability that is no number; only damaged or diverged weights give one.
+  /// A probability that is NaN or infinite: the weights are damaged or diverged.
   case notFinite(place: String)
-  /// There is not one sentence to score.
+  /// The text has no sentence.
   case nothingToScore
-  /// Options of sampling that mean no distribution.
+  /// An option that cannot be used; the sentence says why.
   case invalid(String)
-  /// More pieces than the model promises to continue.
+  /// More pieces than the model can read.
   case promptTooLong(pieces: Int, longest: Int)
   /// A prompt that is not one line.
   case promptOfManyLines(lines: Int)
-  /// Logits that are no numbers.
+  /// Logits that are NaN or +∞, or all -∞.
   case noLogits(step: Int)
 
   package var description: String {

@@ -1,6 +1,6 @@
 import Foundation
 
-/// One axis of a chart: its range, its ticks and how they are spelt.
+/// One axis of a chart: its range, its ticks and their labels.
 package struct Axis: Sendable, Equatable {
   package enum Scale: Sendable, Equatable { case linear, logarithmic }
 
@@ -11,12 +11,13 @@ package struct Axis: Sendable, Equatable {
   package let high: Double
   package let ticks: [Double]
 
-  /// An axis that holds all values.
+  /// An axis that includes all values.
   ///
   /// - Parameters:
   ///   - label: What is measured, with its unit.
   ///   - scale: Linear or logarithmic.
-  ///   - values: Finite; above zero on a logarithmic axis. One value, or none, gets a range around.
+  ///   - values: What it must include; values that are not finite, or not positive on a logarithmic axis,
+  ///     are left out. A single value, or none, gets a range around it.
   ///   - fromZero: Whether a linear axis begins at zero.
   package init(
     _ label: String, _ values: [Double], scale: Scale = .linear, fromZero: Bool = false
@@ -39,7 +40,7 @@ package struct Axis: Sendable, Equatable {
     }
   }
 
-  /// A range that ends at ticks: a curve that ends short of one has it as its border.
+  /// A range whose ends are ticks.
   private static func linear(
     _ least: Double, _ most: Double, _ fromZero: Bool
   ) -> (low: Double, high: Double, ticks: [Double]) {
@@ -56,18 +57,18 @@ package struct Axis: Sendable, Equatable {
     return (start, end, ticks.map { abs($0) < 1e-9 * step ? 0 : $0 })
   }
 
-  /// Where a value is, from 0 at the low end to 1.
+  /// Position of a value, from 0 at the low end to 1 at the high end.
   package func position(_ value: Double) -> Double {
     let place =
       switch scale {
       case .linear: (value - low) / (high - low)
       case .logarithmic: (log(value) - log(low)) / (log(high) - log(low))
       }
-    // A border is a multiple of a step, and may be off by a rounding error.
+    // An end is a multiple of the step, with a rounding error.
     return abs(place) < 1e-9 ? 0 : abs(place - 1) < 1e-9 ? 1 : place
   }
 
-  /// A tick as people read it, with as many decimals as the ticks need to differ.
+  /// The label of a tick, with as many decimals as the ticks need to differ.
   package func spelled(_ tick: Double) -> String {
     if tick == 0 { return "0" }
     let magnitude = ticks.map(abs).max() ?? 0
@@ -105,7 +106,7 @@ package struct Axis: Sendable, Equatable {
     return power * (multiple < 1.5 ? 1 : multiple < 3.5 ? 2 : multiple < 7.5 ? 5 : 10)
   }
 
-  /// 1, 2 and 5 of every decade; of many decades their beginnings.
+  /// 1, 2 and 5 of every decade; of many decades only powers of ten.
   private static func logarithmicTicks(_ low: Double, _ high: Double) -> [Double] {
     let decades = log10(high) - log10(low)
     let multiples: [Double] = decades > 3 ? [1] : [1, 2, 5]

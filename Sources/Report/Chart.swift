@@ -1,6 +1,6 @@
 import Foundation
 
-/// A chart as inline SVG: lines over two axes, in colours that the page's style sheet names.
+/// A line chart as inline SVG, in colours that are classes of the page's style sheet.
 package struct Chart: Sendable {
   package struct Point: Sendable, Equatable {
     package var x: Double
@@ -18,7 +18,7 @@ package struct Chart: Sendable {
     /// Class of its colour: `first` or `second`.
     package var colour: String
     package var points: [Point]
-    /// Whether every point is drawn, as where there are few.
+    /// Whether every point has a marker, for series of few points.
     package var hasMarkers: Bool
 
     package init(_ name: String, colour: String, points: [Point], hasMarkers: Bool = false) {
@@ -29,7 +29,7 @@ package struct Chart: Sendable {
     }
   }
 
-  /// Something that happened at a place of the horizontal axis.
+  /// An event, drawn as a vertical line.
   package struct Event: Sendable {
     package var x: Double
     package var text: String
@@ -63,10 +63,10 @@ package struct Chart: Sendable {
 
   private static let size = (width: 560.0, height: 300.0)
   private static let plot = (left: 74.0, right: 536.0, top: 12.0, bottom: 252.0)
-  /// Points of a line past which more cannot be seen.
+  /// Most points of a line; more could not be told apart.
   private static let mostPoints = 800
 
-  /// The whole figure with its title and legend; nothing if there is no point.
+  /// The whole figure with its title and legend; empty if there is no point.
   package var html: String {
     let points = series.flatMap(\.points)
     guard !points.isEmpty else { return "" }
@@ -93,25 +93,25 @@ package struct Chart: Sendable {
     return "<span class=\"legend\">" + names.joined() + incident + "</span>"
   }
 
-  /// Turns values into places on the paper.
+  /// Draws values at their coordinates.
   private struct Drawing {
     let x: Axis
     let y: Axis
 
     private var plot: (left: Double, right: Double, top: Double, bottom: Double) { Chart.plot }
 
-    func across(_ value: Double) -> String {
+    func horizontal(_ value: Double) -> String {
       number(plot.left + x.position(value) * (plot.right - plot.left))
     }
 
-    func down(_ value: Double) -> String {
+    func vertical(_ value: Double) -> String {
       number(plot.bottom - y.position(value) * (plot.bottom - plot.top))
     }
 
     var grid: [String] {
       var lines: [String] = []
       for tick in y.ticks {
-        let place = down(tick)
+        let place = vertical(tick)
         lines.append(
           "<line class=\"grid\" x1=\"\(number(plot.left))\" x2=\"\(number(plot.right))\" "
             + "y1=\"\(place)\" y2=\"\(place)\"/>")
@@ -120,7 +120,7 @@ package struct Chart: Sendable {
             + "text-anchor=\"end\">\(y.spelled(tick))</text>")
       }
       for tick in x.ticks {
-        let place = across(tick)
+        let place = horizontal(tick)
         lines.append(
           "<line class=\"tick\" x1=\"\(place)\" x2=\"\(place)\" y1=\"\(number(plot.bottom))\" "
             + "y2=\"\(number(plot.bottom + 4))\"/>")
@@ -143,7 +143,7 @@ package struct Chart: Sendable {
     }
 
     func line(_ event: Event) -> String {
-      let place = across(min(max(event.x, x.low), x.high))
+      let place = horizontal(min(max(event.x, x.low), x.high))
       return "<line class=\"incident\" x1=\"\(place)\" x2=\"\(place)\" y1=\"\(number(plot.top))\" "
         + "y2=\"\(number(plot.bottom))\"><title>\(HTML.escaped(event.text))</title></line>"
     }
@@ -152,7 +152,7 @@ package struct Chart: Sendable {
       let points = Chart.thinned(series.points, to: most)
       var result: [String] = []
       let smooth = Chart.smoothed(points)
-      // A noisy line is shown faintly behind its mean.
+      // A noisy line is drawn faintly behind its moving average.
       let isNoisy = !series.hasMarkers && points.count > 60
       if points.count > 1 {
         result.append(polyline(points, isNoisy ? "\(series.colour) faint" : series.colour))
@@ -160,7 +160,7 @@ package struct Chart: Sendable {
       }
       if series.hasMarkers || points.count == 1 {
         result += points.map { point in
-          "<circle class=\"\(series.colour)\" cx=\"\(across(point.x))\" cy=\"\(down(point.y))\" "
+          "<circle class=\"\(series.colour)\" cx=\"\(horizontal(point.x))\" cy=\"\(vertical(point.y))\" "
             + "r=\"3\"><title>\(HTML.escaped(series.name)): "
             + "\(String(format: "%.5g", point.y)) at \(String(format: "%.5g", point.x))"
             + "</title></circle>"
@@ -170,7 +170,7 @@ package struct Chart: Sendable {
     }
 
     private func polyline(_ points: [Point], _ style: String) -> String {
-      let places = points.map { "\(across($0.x)),\(down($0.y))" }.joined(separator: " ")
+      let places = points.map { "\(horizontal($0.x)),\(vertical($0.y))" }.joined(separator: " ")
       return "<polyline class=\"\(style)\" points=\"\(places)\"/>"
     }
 
@@ -180,13 +180,13 @@ package struct Chart: Sendable {
     }
   }
 
-  /// Every so many points, the first and the last among them.
+  /// At most `most` points, evenly chosen, with the first and the last.
   package static func thinned(_ points: [Point], to most: Int) -> [Point] {
     guard points.count > most, most > 1 else { return points }
     return (0..<most).map { points[$0 * (points.count - 1) / (most - 1)] }
   }
 
-  /// The mean over a fortieth of the points around each; fewer at the ends.
+  /// The moving average over a fortieth of the points; over fewer at the ends.
   package static func smoothed(_ points: [Point]) -> [Point] {
     let reach = max(1, points.count / 80)
     return points.indices.map { index in
@@ -194,33 +194,5 @@ package struct Chart: Sendable {
       let near = points[(index - wide)...(index + wide)]
       return Point(points[index].x, near.reduce(0) { $0 + $1.y } / Double(near.count))
     }
-  }
-}
-
-/// Text inside markup.
-package enum HTML {
-  package static func escaped(_ text: String) -> String {
-    var result = ""
-    for character in text.unicodeScalars {
-      switch character {
-      case "&": result += "&amp;"
-      case "<": result += "&lt;"
-      case ">": result += "&gt;"
-      case "\"": result += "&quot;"
-      // What no markup may hold.
-      case "\u{0}"..."\u{8}", "\u{B}", "\u{C}", "\u{E}"..."\u{1F}", "\u{7F}": result += "\u{FFFD}"
-      default: result.unicodeScalars.append(character)
-      }
-    }
-    return result
-  }
-
-  package static func table(_ header: [String], _ rows: [[String]]) -> String {
-    let head = header.map { "<th>\(escaped($0))</th>" }.joined()
-    let body = rows.map { row in
-      "<tr>" + row.map { "<td>\(escaped($0))</td>" }.joined() + "</tr>"
-    }
-    return "<div class=\"scroll\"><table><thead><tr>\(head)</tr></thead><tbody>\n"
-      + body.joined(separator: "\n") + "\n</tbody></table></div>"
   }
 }

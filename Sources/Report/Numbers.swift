@@ -1,6 +1,6 @@
 import Foundation
 
-/// Numbers as people read them on a page.
+/// Formats numbers for the page.
 enum Numbers {
   /// `159,658`.
   static func count(_ value: Int) -> String {
@@ -11,7 +11,7 @@ enum Numbers {
     return String(digits)
   }
 
-  /// A fixed number of decimals; a figure past any use in powers of ten.
+  /// A fixed number of decimals; scientific notation for huge numbers.
   static func decimal(_ value: Double, _ decimals: Int) -> String {
     guard value.isFinite, abs(value) < 1e9 else { return String(format: "%.3g", value) }
     let text = String(format: "%.\(decimals)f", value)

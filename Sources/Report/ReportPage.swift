@@ -4,12 +4,12 @@ import Model
 import Storage
 import Train
 
-/// A run as one page of HTML that needs nothing else: no network, no script.
+/// A run as one self-contained page of HTML: no network, no script.
 package struct ReportPage: Sendable {
   private let run: RunRecord
   private let charts: RunCharts
 
-  /// Steps whose samples are shown at once; the others can be opened.
+  /// Steps whose samples are shown; those of the others can be unfolded.
   private static let shownSamples = 8
 
   package init(_ run: RunRecord) {
@@ -106,7 +106,7 @@ package struct ReportPage: Sendable {
   private var figures: String {
     guard !run.evaluations.isEmpty else {
       let command =
-        "lm-eval --checkpoint \(run.path) --data DIR --split test --record"
+        "lm-eval perplexity --checkpoint \(run.path) --data DIR --split test --record"
       return "<p class=\"note\">No text has been scored for the record yet: "
         + "<code>\(HTML.escaped(command))</code></p>"
     }

@@ -9,19 +9,19 @@ struct RunCharts: Sendable {
     self.run = run
   }
 
-  /// A horizontal axis: its label and where a line of metrics is on it.
-  private struct Ruler {
+  /// A quantity for the horizontal axis: its label and its value for a line of metrics.
+  private struct HorizontalAxis {
     let label: String
-    let place: @Sendable (Metrics) -> Double
+    let value: @Sendable (Metrics) -> Double
   }
 
   var losses: String {
-    let rulers = [pieces, time]
-    let loss = rulers.map { ruler in
-      chart("Loss by \(name(ruler))", ruler, "nats per piece", .linear) { $0.natsPerPiece }
+    let axes = [pieces, time]
+    let loss = axes.map { axis in
+      chart("Loss by \(name(axis))", axis, "nats per piece", .linear) { $0.natsPerPiece }
     }
-    let perplexity = rulers.map { ruler in
-      chart("Word perplexity by \(name(ruler))", ruler, "word perplexity", .logarithmic) {
+    let perplexity = axes.map { axis in
+      chart("Word perplexity by \(name(axis))", axis, "word perplexity", .logarithmic) {
         $0.wordPerplexity
       }
     }
@@ -49,11 +49,11 @@ struct RunCharts: Sendable {
     return shown.isEmpty ? "" : "<div class=\"charts\">\(shown.joined(separator: "\n"))</div>"
   }
 
-  // MARK: Rulers
+  // MARK: Horizontal axes
 
-  private var steps: Ruler { Ruler(label: "steps") { Double($0.step) } }
+  private var steps: HorizontalAxis { HorizontalAxis(label: "steps") { Double($0.step) } }
 
-  private var pieces: Ruler {
+  private var pieces: HorizontalAxis {
     let most = Double(run.last?.pieces ?? 1)
     let (unit, name) =
       most >= 2e9
@@ -61,10 +61,10 @@ struct RunCharts: Sendable {
       : most >= 2e6
         ? (1e6, "million pieces")
         : most >= 2e3 ? (1e3, "thousand pieces") : (1.0, "pieces")
-    return Ruler(label: name) { Double($0.pieces) / unit }
+    return HorizontalAxis(label: name) { Double($0.pieces) / unit }
   }
 
-  private var time: Ruler {
+  private var time: HorizontalAxis {
     let most = run.last?.trainedSeconds ?? 1
     let (unit, name) =
       most >= 7_200
@@ -72,50 +72,50 @@ struct RunCharts: Sendable {
       : most >= 120
         ? (60.0, "minutes in steps")
         : (1.0, "seconds in steps")
-    return Ruler(label: name) { $0.trainedSeconds / unit }
+    return HorizontalAxis(label: name) { $0.trainedSeconds / unit }
   }
 
-  private func name(_ ruler: Ruler) -> String {
-    ruler.label.hasSuffix("pieces") ? "pieces" : "time"
+  private func name(_ axis: HorizontalAxis) -> String {
+    axis.label.hasSuffix("pieces") ? "pieces" : "time"
   }
 
   // MARK: Charts
 
-  /// Training and validation over one ruler.
+  /// Training and validation curves over one axis.
   private func chart(
-    _ title: String, _ ruler: Ruler, _ vertical: String, _ scale: Axis.Scale,
+    _ title: String, _ axis: HorizontalAxis, _ vertical: String, _ scale: Axis.Scale,
     _ figure: (Metrics) -> Double
   ) -> String {
     func points(_ metrics: [Metrics]) -> [Chart.Point] {
-      metrics.map { Chart.Point(ruler.place($0), figure($0)) }
+      metrics.map { Chart.Point(axis.value($0), figure($0)) }
         .filter { scale == .linear || $0.y > 0 && $0.y < 1e9 }
     }
     return Chart(
-      title, horizontal: ruler.label, vertical: vertical, scale: scale,
+      title, horizontal: axis.label, vertical: vertical, scale: scale,
       series: [
         Chart.Series("training", colour: "first", points: points(run.training)),
         Chart.Series(
           "validation", colour: "second", points: points(run.validation), hasMarkers: true),
-      ], events: events(ruler)
+      ], events: events(axis)
     ).html
   }
 
   private func single(
-    _ title: String, _ ruler: Ruler, _ vertical: String, _ scale: Axis.Scale = .linear,
+    _ title: String, _ axis: HorizontalAxis, _ vertical: String, _ scale: Axis.Scale = .linear,
     fromZero: Bool, _ figure: (Metrics) -> Double?
   ) -> String {
     let points = run.training.compactMap { line in
-      figure(line).map { Chart.Point(ruler.place(line), $0) }
+      figure(line).map { Chart.Point(axis.value(line), $0) }
     }.filter { scale == .linear || $0.y > 0 }
     return Chart(
-      title, horizontal: ruler.label, vertical: vertical, scale: scale, fromZero: fromZero,
-      series: [Chart.Series("training", colour: "first", points: points)], events: events(ruler)
+      title, horizontal: axis.label, vertical: vertical, scale: scale, fromZero: fromZero,
+      series: [Chart.Series("training", colour: "first", points: points)], events: events(axis)
     ).html
   }
 
-  private func events(_ ruler: Ruler) -> [Chart.Event] {
+  private func events(_ axis: HorizontalAxis) -> [Chart.Event] {
     run.incidents.compactMap { incident in
-      run.place(of: incident.step, ruler.place).map { Chart.Event(x: $0, text: "\(incident)") }
+      run.place(of: incident.step, axis.value).map { Chart.Event(x: $0, text: "\(incident)") }
     }
   }
 }

@@ -3,23 +3,7 @@ import Model
 import Storage
 package import Train
 
-/// Why there is nothing to report.
-package enum ReportError: Error, CustomStringConvertible, Equatable {
-  case notARun(path: String)
-  case noMetrics(run: String)
-
-  package var description: String {
-    switch self {
-    case .notARun(let path):
-      "\(path) is not a run folder: expected config.json and \(MetricsLog.name) as lm-train writes "
-        + "them; give the folder that was its --output"
-    case .noMetrics(let run):
-      "\(run) has no line in \(MetricsLog.name) yet; wait for its first --log-every steps"
-    }
-  }
-}
-
-/// All that a run has written about itself.
+/// Configuration and logs of a run.
 package struct RunRecord: Sendable {
   package var path: String
   package var config: RunConfig
@@ -29,7 +13,7 @@ package struct RunRecord: Sendable {
   package var incidents: [Incident]
   package var samples: [TrainingSample]
   package var evaluations: [EvaluationRecord]
-  /// Lines that are not what was written, a sentence each; no figure is taken from them.
+  /// Damaged lines of the logs, a sentence each; they are left out of everything else.
   package var damages: [String]
 
   /// Reads the logs of a run folder, or of the run that a checkpoint belongs to.
@@ -65,13 +49,13 @@ package struct RunRecord: Sendable {
     }
   }
 
-  /// The last line of all.
+  /// The newest metrics, of training or validation.
   package var last: Metrics? { (training + validation).max { $0.step < $1.step } }
 
-  /// The lowest validation loss.
+  /// The validation metrics with the lowest loss.
   package var best: Metrics? { validation.min { $0.natsPerPiece < $1.natsPerPiece } }
 
-  /// Where a step is on another axis: the figure of the first line from that step on.
+  /// A quantity at a step: that of the first line of training metrics from the step on, or of the last.
   package func place(of step: Int, _ figure: (Metrics) -> Double) -> Double? {
     (training.first { $0.step >= step } ?? training.last).map(figure)
   }

@@ -17,7 +17,7 @@ struct Conversation {
     while true {
       Terminal.write("> ")
       let line = try lines.next()
-      if Break.take() {
+      if Break.takeRequest() {
         // What was typed so far is gone, as in a shell.
         Terminal.write("\n")
         continue
@@ -26,7 +26,7 @@ struct Conversation {
       do {
         // Numbered on, so that the same prompt gets another answer.
         try writer.stream(
-          Prompt.line(of: line), name: "the prompt", number: answered, isStopped: Break.take)
+          Prompt.line(of: line), name: "the prompt", number: answered, isStopped: Break.takeRequest)
         answered += 1
       } catch let error as EvaluationError {
         Terminal.note("\(error)")

@@ -91,13 +91,13 @@ import Testing
     let bytes = (0..<1 << 20).map { UInt8(truncatingIfNeeded: $0 &* 7) }
     let (from, to) = (ends[0], ends[1])
     async let read = FileHandle(fileDescriptor: from).readData(ofLength: bytes.count)
-    #expect(StandardStreams.write(bytes, to: to, patience: -1) == 0)
+    #expect(StandardStreams.write(bytes, to: to, timeout: -1) == 0)
     #expect(await read == Data(bytes))
-    #expect(StandardStreams.write(bytes, to: to, patience: 1) == EAGAIN)
+    #expect(StandardStreams.write(bytes, to: to, timeout: 1) == EAGAIN)
     close(from)
     signal(SIGPIPE, SIG_IGN)
-    #expect(StandardStreams.write(bytes, to: to, patience: 1) == EPIPE)
+    #expect(StandardStreams.write(bytes, to: to, timeout: 1) == EPIPE)
     close(to)
-    #expect(StandardStreams.write(bytes, to: -1, patience: 1) == EBADF)
+    #expect(StandardStreams.write(bytes, to: -1, timeout: 1) == EBADF)
   }
 }

@@ -6,7 +6,9 @@ import TestSupport
 import Testing
 
 struct ModelFilesTests {
-  private static func parameters(_ config: ModelConfig, seed: UInt64 = 1) -> Parameters {
+  private static func parameters(
+    _ config: ModelConfig, seed: UInt64 = 1
+  ) throws -> Parameters {
     let parameters = try Parameters(config)
     try parameters.initialize(seed: seed)
     return parameters
@@ -14,7 +16,7 @@ struct ModelFilesTests {
 
   @Test(arguments: Variant.all) func weightsSurviveTheFile(variant: Variant) throws {
     try withTemporaryDirectory { directory in
-      let parameters = Self.parameters(variant.config)
+      let parameters = try Self.parameters(variant.config)
       try ModelFiles.write(variant.config, parameters, directory: directory)
       let config = try ModelFiles.readConfig(directory: directory)
       #expect(config == variant.config)
@@ -29,7 +31,7 @@ struct ModelFilesTests {
   /// Other writers sort the tensors by name.
   @Test func anyOrderOfTensorsIsRead() throws {
     let config = Variant.all[0].config
-    let parameters = Self.parameters(config)
+    let parameters = try Self.parameters(config)
     try withTemporaryDirectory { directory in
       let slots = parameters.layout.slots.sorted { $0.name < $1.name }
       let writer = try FileWriter(path: directory + "/" + ModelFiles.weightsName)
@@ -79,7 +81,7 @@ struct ModelFilesTests {
         // A flipped bit may spell the same header (in the padding, in metadata): then the weights
         // must be the same.
         if let read = try? ModelFiles.readWeights(config, directory: directory) {
-          #expect(read.all.elements == Self.parameters(config).all.elements, "byte \(index)")
+          #expect(try read.all.elements == Self.parameters(config).all.elements, "byte \(index)")
         } else {
           refused += 1
         }

@@ -3,7 +3,7 @@
     interop.py make DIR TOKENIZER_MODEL [--tied] [--type bfloat16|float16] [--grouped]
         a tiny Llama with random weights, written by transformers' save_pretrained
     interop.py scores CHECKPOINT SCORES [--tokenizer]
-        log-probabilities of `lm-eval --score --per-piece` against AutoModelForCausalLM; with
+        log-probabilities of `lm-eval score --per-piece` against AutoModelForCausalLM; with
         --tokenizer also the ids of AutoTokenizer against those of the sentencepiece package
     interop.py vary FOLDER DIR KIND
         such a folder as others write it (KINDS below)

@@ -3,7 +3,7 @@
     python3 scripts/reference/score.py CHECKPOINT SCORES.tsv [--first 50] [--tolerance 1e-5]
     python3 scripts/reference/score.py CHECKPOINT SCORES.tsv --draw SEED --report REPORT.json
 
-CHECKPOINT is a run folder or one step of it; SCORES.tsv is what `lm-eval --score` wrote. Every
+CHECKPOINT is a run folder or one step of it; SCORES.tsv is what `lm-eval score` wrote. Every
 sentence is scored again in float64 by loops over its positions, and its nats are compared with those
 in the file. Needs numpy and the public package sentencepiece.
 
@@ -15,7 +15,7 @@ cannot be compared, is named, and fails the check.
 
 An attention that is a random estimate (YOSO) is scored by its expectation, as lm-eval does; with
 --draw SEED by the hashes of that evaluation seed, and compared with the perplexity over all
-sentences that `lm-eval --json` gives for it. The exit code is 1 if anything differs.
+sentences that `lm-eval perplexity --json` gives for it. The exit code is 1 if anything differs.
 """
 import argparse
 import hashlib
@@ -471,7 +471,7 @@ def name_others(other, are_scored):
     for number, text in other:
         print(f"sentence {number} is cut otherwise by sentencepiece {sentencepiece.__version__}: {text!r}")
     if other and not are_scored:
-        print("they cannot be compared; write the file with lm-eval --score FILE --per-piece")
+        print("they cannot be compared; write the file with lm-eval score --per-piece")
 
 
 def compare_draw(model, tokenizer, lines, options):
@@ -505,7 +505,7 @@ def main():
     parser.add_argument("--first", type=int, default=50, help="sentences to score (50)")
     parser.add_argument("--tolerance", type=float, default=1e-5, help="relative (1e-5)")
     parser.add_argument("--draw", type=int, help="evaluation seed of a random attention")
-    parser.add_argument("--report", help="what lm-eval --json printed, for --draw")
+    parser.add_argument("--report", help="what lm-eval perplexity --json printed, for --draw")
     options = parser.parse_args()
     folder = checkpoint_folder(options.checkpoint)
     model = Model(folder, options.draw)
@@ -531,7 +531,7 @@ def main():
             print(
                 f"sentence {number}: {nats:.6f} nats here, {float(line[0]):.6f} there"
                 + ("" if len(line) > 4 else f", perhaps cut otherwise by sentencepiece "
-                   f"{sentencepiece.__version__} (lm-eval --per-piece tells)")
+                   f"{sentencepiece.__version__} (lm-eval score --per-piece tells)")
                 + f": {unescaped(line[3])!r}"
             )
     are_scored = all(len(line) > 4 for line in lines)

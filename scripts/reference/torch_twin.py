@@ -6,7 +6,7 @@ A softmax run with rotary positions is opened by Hugging Face `transformers` as 
 (`LlamaForCausalLM.from_pretrained`); every other model by the dense decoder below, whose attention
 is written from the definition (an L x L matrix per head) and differentiated by autograd. Compared:
 logits (largest absolute difference), gradients (largest difference over the largest entry, per
-weight), the losses of AdamW steps (relative), and, with SCORE_FILE (`lm-eval --score --per-piece`
+weight), the losses of AdamW steps (relative), and, with SCORE_FILE (`lm-eval score --per-piece`
 is not needed), the nats of every scored sentence. Exits with 1 if a bar is missed.
 """
 import json
@@ -194,7 +194,7 @@ def unescaped(text):
 
 
 def compare_scores(path, score_file, bar):
-    """Nats of the sentences of `lm-eval --score`: nats, pieces, words, text, tab separated."""
+    """Nats of the sentences of `lm-eval score`: nats, pieces, words, text, tab separated."""
     import sentencepiece
     _, _, logits_of, _ = open_model(path)
     tokenizer = sentencepiece.SentencePieceProcessor(model_file=f"{path}/tokenizer.model")

@@ -169,8 +169,11 @@ package final class Trainer {
     } catch let error as TrainingError {
       throw error
     } catch {
-      // Every rank is here, by what failed on one of them.
-      try? save()
+      // Every rank is here, by what failed on one of them; none waits for another any more.
+      if saved.step != state.step, let writer {
+        try? writer.save(state, parameters, optimizer, willSave: willSave)
+        try? writer.rotate(state)
+      }
       throw error
     }
   }

@@ -1,0 +1,69 @@
+/// A shard and its counts, which are exact.
+package struct ShardInfo: Codable, Equatable, Sendable {
+  /// Path of the shard relative to the data set.
+  package var file: String
+
+  /// Name of the text file it was made from.
+  package var source: String
+  package var sentences: Int
+
+  /// Pieces of all sentences, without the `</s>` of each.
+  package var pieces: Int
+  package var words: Int
+
+  /// UTF-8 bytes of the text, one newline per sentence included.
+  package var bytes: Int
+  package var compressedBytes: Int
+
+  /// Pieces of the longest sentence, without `</s>`.
+  package var longestSentence: Int
+
+  /// Checksum of the shard file, 64 hexadecimal digits.
+  package var sha256: String
+
+  /// Words that are `<UNK>`; absent where no word was replaced.
+  package var unknownWords: Int?
+
+  package init(
+    file: String, source: String, sentences: Int, pieces: Int, words: Int, bytes: Int,
+    compressedBytes: Int, longestSentence: Int, sha256: String
+  ) {
+    self.file = file
+    self.source = source
+    self.sentences = sentences
+    self.pieces = pieces
+    self.words = words
+    self.bytes = bytes
+    self.compressedBytes = compressedBytes
+    self.longestSentence = longestSentence
+    self.sha256 = sha256
+  }
+
+  /// Ids in the file: the pieces and one `</s>` per sentence.
+  package var ids: Int { pieces + sentences }
+}
+
+/// Sums over shards.
+package struct Totals: Equatable, Sendable {
+  package var shards = 0
+  package var sentences = 0
+  package var pieces = 0
+  package var words = 0
+  package var bytes = 0
+  package var compressedBytes = 0
+  package var longestSentence = 0
+  package var unknownWords = 0
+
+  package init() {}
+
+  package mutating func add(_ shard: ShardInfo) {
+    shards += 1
+    sentences += shard.sentences
+    pieces += shard.pieces
+    words += shard.words
+    bytes += shard.bytes
+    compressedBytes += shard.compressedBytes
+    longestSentence = max(longestSentence, shard.longestSentence)
+    unknownWords += shard.unknownWords ?? 0
+  }
+}

@@ -1,0 +1,79 @@
+package import LMData
+package import Model
+
+/// The score of one sequence of a batch.
+package struct SequenceScore: Sendable {
+  /// Pieces and, in sentence mode, the closing `</s>`.
+  package let targets: [Int32]
+  /// -ln p of every target.
+  package let nllNats: [Float]
+  /// Their sum in Float64.
+  package let nats: Double
+
+  package init(targets: [Int32], nllNats: [Float]) {
+    self.targets = targets
+    self.nllNats = nllNats
+    nats = nllNats.reduce(0) { $0 + Double($1) }
+  }
+
+  /// What is known of a sequence that another process has scored: the sum.
+  init(targets: [Int32], nats: Double) {
+    self.targets = targets
+    nllNats = []
+    self.nats = nats
+  }
+}
+
+/// Scores batches with a model.
+///
+/// A sequence's scores are the same bits whatever shares its batch, so the size of a batch trades
+/// memory for speed and changes no result.
+package struct Evaluator {
+  private let model: Transformer
+  private let mode: SequenceMode
+
+  /// The default of positions scored at a time.
+  package static let defaultPositions = 4_096
+
+  /// - Parameter mode: What a sequence is; errors say how to need less memory in it.
+  package init(_ model: Transformer, mode: SequenceMode = .sentences) {
+    self.model = model
+    self.mode = mode
+  }
+
+  /// Scores every sequence of a batch, in its order.
+  ///
+  /// - Parameter place: Where the first sequence stands, for errors.
+  /// - Throws: `MemoryShortage` if the batch takes more memory than this process may.
+  package func score(_ batch: Batch, place: String? = nil) throws -> [SequenceScore] {
+    guard batch.positions > 0 else { return [] }
+    try plan(batch.starts, place: place)
+    let nll = try model.nllNats(ids: batch.ids, targets: batch.targets, starts: batch.starts)
+    return zip(batch.starts, batch.starts.dropFirst()).map { start, end in
+      SequenceScore(
+        targets: Array(batch.targets[start..<end]), nllNats: Array(nll[start..<end]))
+    }
+  }
+
+  /// Throws `MemoryShortage` unless there is memory for a batch; called before any is allocated.
+  ///
+  /// - Parameters:
+  ///   - starts: First position of every sequence and, last, the positions of the batch.
+  ///   - place: Where the first sequence stands.
+  func plan(_ starts: [Int], place: String? = nil) throws {
+    let positions = starts.last ?? 0
+    var purpose = "scoring \(positions) pieces at a time"
+    let advice: String
+    if starts.count > 2 {
+      advice = "give a smaller --batch-pieces"
+    } else if mode == .sentences {
+      purpose = (place.map { "\($0): " } ?? "") + "scoring a sentence of \(positions) pieces"
+      advice =
+        "cut this sentence into lines, or make shards of the text with lm-tokenize and read them as a "
+        + "stream (lm-eval --data DIR --context stream --stream-length N)"
+    } else {
+      advice = "give a smaller --stream-length"
+    }
+    try model.planScoring(starts: starts, purpose: purpose, advice: advice)
+  }
+}

@@ -1,0 +1,18 @@
+/// One scored sentence.
+package struct ScoredSentence: Sendable {
+  package let score: SequenceScore
+  package let text: [UInt8]
+  package let words: Int
+  /// Words scored as `<UNK>`.
+  package let unknownWords: Int
+
+  package init(score: SequenceScore, text: [UInt8], words: Int, unknownWords: Int = 0) {
+    self.score = score
+    self.text = text
+    self.words = words
+    self.unknownWords = unknownWords
+  }
+
+  /// Pieces without `</s>`.
+  package var pieces: Int { score.targets.count - 1 }
+}

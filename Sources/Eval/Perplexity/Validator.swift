@@ -1,0 +1,88 @@
+package import Communication
+package import LMData
+package import Model
+
+/// Scores a split of a data set.
+package struct Validator {
+  private let evaluator: Evaluator
+  private let dataSet: DataSet
+  private let split: String
+  private let mode: SequenceMode
+  private let pieceTable: PieceTable
+  private let positions: Int
+  private let communicator: any Communicator
+
+  /// - Parameters:
+  ///   - model: Scores on this rank.
+  ///   - dataSet: Has the split.
+  ///   - split: Its name.
+  ///   - mode: What a sequence is.
+  ///   - pieceTable: Spells the ids, to count words and bytes.
+  ///   - positions: Positions scored at a time; bounds memory, no result depends on it.
+  ///   - communicator: The ranks that score it together, batches in turn; all get the same figures.
+  package init(
+    model: Transformer, dataSet: DataSet, split: String, mode: SequenceMode = .sentences,
+    pieceTable: PieceTable, positions: Int = Evaluator.defaultPositions,
+    communicator: any Communicator = SingleProcess()
+  ) {
+    self.communicator = communicator
+    evaluator = Evaluator(model, mode: mode)
+    self.dataSet = dataSet
+    self.split = split
+    self.mode = mode
+    self.pieceTable = pieceTable
+    self.positions = positions
+  }
+
+  /// The tally of the first `limit` sequences of the split, or of all if it is 0.
+  ///
+  /// - Parameters:
+  ///   - limit: Sequences to score, from the start; 0 for all.
+  ///   - progress: Called after every sequence with the number scored so far.
+  package func tally(limit: Int = 0, progress: (Int) -> Void = { _ in }) throws -> Tally {
+    var total = Tally()
+    var count = 0
+    var counter = StreamCounter(eos: dataSet.special.eos, pieces: pieceTable)
+    try forEachSequence { score in
+      total += counter.add(score)
+      count += 1
+      progress(count)
+      return limit == 0 || count < limit
+    }
+    total += counter.rest()
+    return total
+  }
+
+  /// Calls `body` with every scored sequence, in file order, until it returns false.
+  ///
+  /// Sequences that another rank has scored come without the figures of their targets.
+  package func forEachSequence(_ body: (SequenceScore) throws -> Bool) throws {
+    var source = try EvaluationSource(
+      dataSet: dataSet, split: split, mode: mode, budget: positions)
+    while true {
+      var batches: [Batch] = []
+      try communicator.together {
+        while batches.count < communicator.size, let batch = try source.nextBatch() {
+          batches.append(batch)
+        }
+      }
+      if batches.isEmpty { return }
+      for score in try scores(of: batches) where try !body(score) { return }
+    }
+  }
+
+  /// The scores of a batch for every rank at most, in order.
+  private func scores(of batches: [Batch]) throws -> [SequenceScore] {
+    let rank = communicator.rank
+    let own = try communicator.together {
+      rank < batches.count ? try evaluator.score(batches[rank]) : []
+    }
+    if communicator.size == 1 { return own }
+    let nats = try communicator.gather(own.map(\.nats))
+    return batches.enumerated().flatMap { index, batch in
+      (0..<batch.sequences).map {
+        SequenceScore(targets: Array(batch.targets(of: $0)), nats: nats[index][$0])
+      }
+    }
+  }
+}

@@ -1,0 +1,61 @@
+import Foundation
+
+extension EvaluationRecord {
+  /// The evaluation in one unambiguous line: unit, counts, text, context, rule for unknown words, model
+  /// and checksums.
+  package var paperLine: String {
+    [
+      figure,
+      "text \(text)\(readingNote), MD5 \(textSums.md5), SHA-256 \(textSums.sha256)\(mappedNote)",
+      context, rule,
+      "model of \(Self.count(parameters)) parameters, attention \(attention), "
+        + "\(Self.count(vocabularySize)) pieces (tokenizer SHA-256 \(tokenizerSHA256))",
+      "checkpoint \(checkpoint), model.safetensors SHA-256 \(weightsSHA256)",
+    ].joined(separator: "; ")
+  }
+
+  private var figure: String {
+    let error = standardError.map { String(format: " (s.e. %.2f, bootstrap over sentences)", $0) }
+    let units = tally.words + tally.sentences
+    return String(format: "word perplexity %.2f", tally.wordPerplexity) + (error ?? "")
+      + " = exp(\(String(format: "%.2f", tally.nats)) nats / \(Self.count(units))), the "
+      + "\(Self.count(tally.words, "word")) and \(Self.count(tally.sentences)) </s> of "
+      + "\(Self.count(tally.sentences, "sentence")), <s> not counted"
+  }
+
+  private var readingNote: String { textReading.map { " (\($0))" } ?? "" }
+
+  private var mappedNote: String { textIsMapped ? " (with <UNK> in place)" : "" }
+
+  private var context: String {
+    guard let window else { return "context: each sentence alone, from <s>" }
+    return "context: the running text in windows of \(Self.count(window)) pieces, across sentences"
+  }
+
+  private var rule: String {
+    guard let unknown = outOfVocabulary else {
+      return "OOV: none, every word is spelt exactly by \(Self.count(tally.pieces, "piece"))"
+    }
+    let rate = 100 * Double(unknown.words) / Double(max(1, tally.words))
+    return
+      "OOV: \(Self.count(unknown.words, "word")) (\(String(format: "%.2f", rate)) %) outside a "
+      + "list of \(Self.count(unknown.listWords)) (SHA-256 \(unknown.listSHA256)) scored as <UNK>"
+      + (unknown.isOnePiece
+        ? "" : ", which this tokenizer spells in pieces and the model was not trained on")
+      + (unknown.trainedListSHA256.map {
+        ", while the model was trained with another list (SHA-256 \($0))"
+      } ?? "")
+  }
+
+  /// `1 word`, `2 words`.
+  private static func count(_ value: Int, _ noun: String) -> String {
+    "\(count(value)) \(noun)\(value == 1 ? "" : "s")"
+  }
+
+  /// `159,658`.
+  private static func count(_ value: Int) -> String {
+    var digits = Array(String(value))
+    for place in stride(from: digits.count - 3, to: 0, by: -3) { digits.insert(",", at: place) }
+    return String(digits)
+  }
+}

@@ -1,0 +1,74 @@
+/// One evaluation with everything that is needed to compare it with others.
+package struct EvaluationRecord: Codable, Sendable, Equatable {
+  /// How words outside a list were scored.
+  package struct OutOfVocabulary: Codable, Sendable, Equatable {
+    /// Words of the text that were scored as `<UNK>`.
+    package var words: Int
+    /// Different words in the list.
+    package var listWords: Int
+    package var listSHA256: String
+    /// Whether the tokenizer has `<UNK>` as one piece, and so was trained on such text.
+    package var isOnePiece: Bool
+    /// The list that the model was trained with, where it is recorded and differs.
+    package var trainedListSHA256: String?
+
+    package init(
+      words: Int, listWords: Int, listSHA256: String, isOnePiece: Bool,
+      trainedListSHA256: String? = nil
+    ) {
+      self.words = words
+      self.listWords = listWords
+      self.listSHA256 = listSHA256
+      self.isOnePiece = isOnePiece
+      self.trainedListSHA256 = trainedListSHA256
+    }
+  }
+
+  /// The checkpoint folder.
+  package var checkpoint: String
+  package var step: Int?
+  package var weightsSHA256: String
+  package var parameters: Int
+  package var attention: String
+  package var tokenizerSHA256: String
+  /// Pieces of the tokenizer.
+  package var vocabularySize: Int
+  /// Name of the text: files, or splits and their data set.
+  package var text: String
+  package var textSums: TextSums
+  /// Whether the checksums are of the text after its unknown words were replaced.
+  package var textIsMapped: Bool
+  /// How the text was read if not byte for byte, for example without its byte order mark.
+  package var textReading: String?
+  /// Window of stream mode in pieces; absent if every sentence stands alone.
+  package var window: Int?
+  /// Absent if no word was replaced.
+  package var outOfVocabulary: OutOfVocabulary?
+  package var tally: Tally
+  /// Of the word perplexity.
+  package var standardError: Double?
+
+  package init(
+    checkpoint: String, step: Int?, weightsSHA256: String, parameters: Int, attention: String,
+    tokenizerSHA256: String, vocabularySize: Int, text: String, textSums: TextSums,
+    textIsMapped: Bool, textReading: String? = nil, window: Int?, outOfVocabulary: OutOfVocabulary?,
+    tally: Tally,
+    standardError: Double?
+  ) {
+    self.checkpoint = checkpoint
+    self.step = step
+    self.weightsSHA256 = weightsSHA256
+    self.parameters = parameters
+    self.attention = attention
+    self.tokenizerSHA256 = tokenizerSHA256
+    self.vocabularySize = vocabularySize
+    self.text = text
+    self.textSums = textSums
+    self.textIsMapped = textIsMapped
+    self.textReading = textReading
+    self.window = window
+    self.outOfVocabulary = outOfVocabulary
+    self.tally = tally
+    self.standardError = standardError
+  }
+}

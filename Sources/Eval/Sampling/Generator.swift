@@ -1,0 +1,159 @@
+import Deterministic
+package import Model
+import Storage
+import Tensor
+
+/// A continuation of a prompt.
+package struct Continuation: Sendable, Equatable {
+  /// Why it ends.
+  package enum End: Sendable, Equatable {
+    /// The model closed the sentence.
+    case sentence
+    /// The limit of pieces was reached, that of the caller or of the model.
+    case length
+  }
+
+  /// The pieces that follow the prompt, without `</s>`.
+  package var ids: [Int32] = []
+  package var end = End.length
+
+  package init() {}
+}
+
+/// Continues a prompt, several samples in step.
+package struct Generator {
+  private let model: Transformer
+  private let sampler: Sampler
+  private let maximumPieces: Int
+
+  /// Samples that advance together; it bounds memory and changes nothing else.
+  private static let streams = 64
+
+  /// - Parameter maximumPieces: Pieces after which a sample is cut off.
+  package init(model: Transformer, sampler: Sampler, maximumPieces: Int) {
+    precondition(maximumPieces >= 1, "samples of \(maximumPieces) pieces")
+    self.model = model
+    self.sampler = sampler
+    self.maximumPieces = maximumPieces
+  }
+
+  /// Pieces that can follow a prompt: what the model promises, less `<s>` and the prompt.
+  ///
+  /// - Throws: `EvaluationError.promptTooLong` if there is no room for one.
+  package static func room(
+    after prompt: Int, in config: ModelConfig
+  ) throws(EvaluationError) -> Int {
+    let longest = config.maximumLength - 2
+    guard prompt <= longest else {
+      throw .promptTooLong(pieces: prompt, longest: max(0, longest))
+    }
+    return longest + 1 - prompt
+  }
+
+  /// Throws if a prompt is longer than the model can continue.
+  package func check(prompt: [Int32]) throws(EvaluationError) {
+    _ = try Self.room(after: prompt.count, in: model.config)
+  }
+
+  /// Continues a prompt `count` times; sample `n` depends on the seed and `n` alone.
+  ///
+  /// - Parameters:
+  ///   - prompt: Pieces without markers; none samples a whole sentence.
+  ///   - count: Number of samples.
+  ///   - first: Number of the first sample.
+  ///   - onPiece: Called with the number of the sample and every piece as it is drawn; may throw to
+  ///     stop.
+  package func continuations(
+    of prompt: [Int32], count: Int, first: Int = 0,
+    onPiece: (Int, Int32) throws -> Void = { _, _ in }
+  ) throws -> [Continuation] {
+    var results: [Continuation] = []
+    try forEachGroup(of: prompt, count: count, first: first, onPiece: onPiece) { results += $0 }
+    return results
+  }
+
+  /// As `continuations`, but hands over each group of samples, in their order, as it finishes.
+  package func forEachGroup(
+    of prompt: [Int32], count: Int, first: Int = 0,
+    onPiece: (Int, Int32) throws -> Void = { _, _ in }, _ body: ([Continuation]) throws -> Void
+  ) throws {
+    let limit = min(maximumPieces, try Self.room(after: prompt.count, in: model.config))
+    let past = try DecodeSession(model)
+    let logits = try model.kernels.numbers(
+      of: past.read([model.config.bosID] + prompt, advice: "shorten it"))
+    let end = first + count
+    let streams = streams(after: past, pieces: prompt.count + limit)
+    for start in stride(from: first, to: end, by: streams) {
+      let samples = start..<min(end, start + streams)
+      try body(
+        try advance(past, samples: samples, first: logits, limit: limit, onPiece: onPiece))
+    }
+  }
+
+  /// Samples that advance together, as many as there is memory for; no sample depends on it.
+  ///
+  /// - Parameter pieces: Pieces of a stream at its end.
+  private func streams(after past: DecodeSession, pieces: Int) -> Int {
+    // A cache holds at least so many positions from the first.
+    let growth = Double(max(64, pieces)) / Double(max(64, past.length))
+    let stream = 1.5 * growth * Double(past.bytes) + 8 * Double(model.config.vocabularySize)
+    let room = Double(MemoryLimit.current().room) / 2
+    return max(1, Int(min(Double(Self.streams), room / max(1, stream))))
+  }
+
+  private func advance(
+    _ past: DecodeSession, samples: Range<Int>, first: [Float], limit: Int,
+    onPiece: (Int, Int32) throws -> Void
+  ) throws -> [Continuation] {
+    var results = Array(repeating: Continuation(), count: samples.count)
+    var drawn = try draw(samples: Array(samples), step: 0, from: first)
+    var logits: [Float] = []
+    var session: DecodeSession?
+    var open = Array(samples)
+    for step in 0..<limit {
+      var kept: [Int] = []
+      for (stream, sample) in open.enumerated() {
+        let piece = drawn[stream]
+        if piece == model.config.eosID || model.config.otherEndIDs.contains(piece) {
+          results[sample - samples.lowerBound].end = .sentence
+        } else {
+          results[sample - samples.lowerBound].ids.append(piece)
+          try onPiece(sample, piece)
+          kept.append(stream)
+        }
+      }
+      if kept.isEmpty || step + 1 == limit { break }
+      let taken = kept.map { drawn[$0] }
+      if let session {
+        if kept.count < open.count { session.keep(kept) }
+      } else {
+        session = past.forked(kept.count)
+      }
+      guard let session else { preconditionFailure("no session") }
+      try model.kernels.read(session.step(taken), into: &logits)
+      open = kept.map { open[$0] }
+      drawn = try draw(samples: open, step: step + 1, from: logits)
+    }
+    return results
+  }
+
+  /// One piece for every sample.
+  ///
+  /// - Parameter logits: A row for every sample, or one row for all.
+  private func draw(samples: [Int], step: Int, from logits: [Float]) throws -> [Int32] {
+    let width = model.config.vocabularySize
+    let isShared = logits.count == width
+    var pieces = [Int32](repeating: -1, count: samples.count)
+    let sampler = sampler
+    pieces.withUnsafeMutableBufferPointer { buffer in
+      nonisolated(unsafe) let pieces = buffer
+      parallelFor(samples.count) { stream in
+        let first = isShared ? 0 : stream * width
+        let row = logits.span.extracting(first..<first + width)
+        pieces[stream] = (try? sampler.choose(row, sample: samples[stream], step: step)) ?? -1
+      }
+    }
+    guard !pieces.contains(-1) else { throw EvaluationError.noLogits(step: step) }
+    return pieces
+  }
+}

@@ -1,0 +1,27 @@
+/// Parts of HTML from text.
+package enum HTML {
+  package static func escaped(_ text: String) -> String {
+    var result = ""
+    for character in text.unicodeScalars {
+      switch character {
+      case "&": result += "&amp;"
+      case "<": result += "&lt;"
+      case ">": result += "&gt;"
+      case "\"": result += "&quot;"
+      // Characters that HTML does not allow.
+      case "\u{0}"..."\u{8}", "\u{B}", "\u{C}", "\u{E}"..."\u{1F}", "\u{7F}": result += "\u{FFFD}"
+      default: result.unicodeScalars.append(character)
+      }
+    }
+    return result
+  }
+
+  package static func table(_ header: [String], _ rows: [[String]]) -> String {
+    let head = header.map { "<th>\(escaped($0))</th>" }.joined()
+    let body = rows.map { row in
+      "<tr>" + row.map { "<td>\(escaped($0))</td>" }.joined() + "</tr>"
+    }
+    return "<div class=\"scroll\"><table><thead><tr>\(head)</tr></thead><tbody>\n"
+      + body.joined(separator: "\n") + "\n</tbody></table></div>"
+  }
+}

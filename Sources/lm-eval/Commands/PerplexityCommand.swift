@@ -1,0 +1,107 @@
+import ArgumentParser
+import CommandSupport
+
+/// `lm-eval perplexity`: the figures of one model or several on a text.
+struct PerplexityCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "perplexity",
+    abstract: "Measure the perplexity of one model or several on a text.",
+    usage: """
+      lm-eval perplexity --checkpoint <run> ... --data <dir> [--split <split> ...] [<options>]
+      lm-eval perplexity --checkpoint <run> ... --text <file> ... [<options>]
+      """,
+    discussion: """
+      Every sentence is scored whole: its pieces and the </s> that closes it,
+      given <s>. Word perplexity divides by the words and one </s> a sentence,
+      as the benchmark does; piece perplexity by the pieces and one </s> a
+      sentence; bits per byte by the UTF-8 bytes, one newline a sentence
+      included. The standard error is that of the word perplexity, by
+      bootstrap over sentences. A model whose attention is a random estimate
+      (sampled YOSO) is scored by its expectation and, beside that, as it was
+      trained: mean and deviation over --hash-seeds draws.
+
+      EXAMPLES
+
+        lm-eval perplexity --checkpoint checkpoints/first --data data --split test
+        lm-eval perplexity --checkpoint checkpoints/first --data data --json
+        lm-eval perplexity --checkpoint checkpoints/first --data data \\
+          --split test valid heldout
+        lm-eval perplexity --checkpoint checkpoints/unk --text news.txt \\
+          --vocabulary words.txt
+        lm-eval perplexity --checkpoint checkpoints/first checkpoints/second \\
+          --data data
+        lm-eval perplexity --checkpoint checkpoints/first --data data --paper-line
+        lm-eval perplexity --checkpoint checkpoints/first --data data --record
+        lm-eval perplexity --checkpoint checkpoints/first/step-00001000 \\
+          --text news.txt more.txt.zst
+
+      UNKNOWN WORDS
+
+      Without --vocabulary every word is spelt as it is and none is unknown.
+      With it, words outside the list become <UNK> and are scored as that one
+      word, as n-gram models and the literature do; their number and rate are
+      printed. Such a figure can be compared only under the same list, and is
+      fair only for a model that was trained on text made with it
+      (lm-tokenize --vocabulary): its tokenizer has <UNK> as one piece. Other
+      models spell <UNK> in pieces that they have not been trained on; the
+      output says so. The literature's own file, with <S>, </S> and <UNK> in
+      it, is read as it is.
+
+      SEVERAL MODELS
+
+      --checkpoint takes several, and prints a table. Whether two differ by more
+      than chance is what lm-eval compare tells.
+
+      FIGURES TO KEEP
+
+      --paper-line prints one line with unit, text, counts, context, rule for
+      unknown words, parameters and checksums, to be quoted whole. --record
+      keeps the figures in evaluations.jsonl of the run, where lm-eval report
+      finds them.
+
+      JSON
+
+      --json prints one object with the keys word_perplexity,
+      piece_perplexity, bits_per_byte, nats, words, pieces, sentences, bytes
+      and standard_error, and with a list of words out_of_vocabulary. words
+      and pieces are those of the text, WITHOUT </s>; sentences is the number
+      of </s>. What is not defined is null. For several models the object has
+      the key evaluations.
+      """ + Help.texts)
+
+  @Option(parsing: .upToNextOption, help: Help.runs)
+  var checkpoint: [String] = []
+
+  @OptionGroup var text: TextOptions
+
+  @Option(help: Help.vocabulary)
+  var vocabulary: String?
+
+  @OptionGroup var window: WindowOptions
+  @OptionGroup var figures: FigureOptions
+
+  @Flag(help: Help.paperLine)
+  var paperLine = false
+
+  @OptionGroup var work: WorkOptions
+
+  func validate() throws {
+    try ThreadCount.validate(work.threads)
+    guard !checkpoint.isEmpty else {
+      throw ValidationError("give the model with --checkpoint RUN")
+    }
+    if figures.json, paperLine { throw ValidationError("give --json or --paper-line, not both") }
+    try text.check(vocabulary: vocabulary)
+    try window.check(data: text.data)
+    try work.check()
+    try figures.check()
+  }
+
+  func run() throws {
+    work.setThreads()
+    try Scoring(
+      models: checkpoint, text: text, vocabulary: vocabulary, window: window.length,
+      figures: figures, printsPaperLine: paperLine, work: work
+    ).run()
+  }
+}

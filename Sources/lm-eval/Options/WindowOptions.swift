@@ -1,0 +1,27 @@
+import ArgumentParser
+
+/// What a model sees before the piece that it predicts.
+struct WindowOptions: ParsableArguments {
+  enum Context: String, ExpressibleByArgument, CaseIterable { case sentence, stream }
+
+  @Option(help: "sentence: each alone; stream: windows on the running text, with --data only.")
+  var context = Context.sentence
+
+  @Option(
+    name: [.long, .customLong("stream-length")],
+    help: "Window of --context stream in pieces, </s> included.")
+  var length: Int?
+
+  /// - Parameter data: The data set, if the text is one.
+  func check(data: String?) throws {
+    guard (context == .stream) == (length != nil) else {
+      throw ValidationError("--context stream and --length N belong together")
+    }
+    if let length, !(1...WorkOptions.mostPieces).contains(length) {
+      throw ValidationError("--length is \(length), expected 1 to \(WorkOptions.mostPieces)")
+    }
+    if context == .stream, data == nil {
+      throw ValidationError("--context stream needs --data DIR")
+    }
+  }
+}

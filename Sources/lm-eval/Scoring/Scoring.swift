@@ -1,0 +1,255 @@
+import ArgumentParser
+import CommandSupport
+import Eval
+import Foundation
+import LMData
+import Model
+import Storage
+import Tokenize
+import Train
+
+/// Scores a text with one or several models and writes the results in the chosen form.
+struct Scoring {
+  /// A line of scores for every sentence, and where it goes.
+  struct Scores {
+    let path: String
+    /// The option that named the file.
+    let option: String
+    let format: ScoreFormat
+    /// Whether every piece has a score of its own.
+    let hasPieces: Bool
+
+    var isStandardOutput: Bool { ScoreFile.isStandardOutput(path) }
+  }
+
+  /// In the order in which they were given.
+  let models: [String]
+  /// Whether the difference of two models is tested.
+  var isComparison = false
+  let text: TextOptions
+  let vocabulary: String?
+  /// Window on the running text in pieces; nil if every sentence stands alone.
+  var window: Int?
+  let figures: FigureOptions
+  var printsPaperLine = false
+  let work: WorkOptions
+  var scores: Scores?
+
+  /// The figures of one model.
+  struct Evaluation {
+    let model: String
+    let source: TextSource
+    let report: PerplexityReport
+    let record: EvaluationRecord
+  }
+
+  func run() throws {
+    try text.keepPipes(vocabulary: vocabulary)
+    Interrupt.handle(message: "\(LMEval.name): stopping; nothing is written")
+    if let scores {
+      try OutputFile.check(
+        scores.path, option: scores.option, inputs: text.files(vocabulary: vocabulary))
+    }
+    let evaluations = try models.map(evaluate)
+    let comparison = try isComparison ? compare(evaluations) : nil
+    if figures.record { for evaluation in evaluations { try keep(evaluation) } }
+    if let scores, scores.isStandardOutput {
+      Terminal.note(FigureTable.describe(evaluations[0]))
+    } else if printsPaperLine {
+      for evaluation in evaluations { print(evaluation.record.paperLine) }
+    } else if figures.json {
+      try printJSON(evaluations, comparison)
+    } else if evaluations.count == 1 {
+      print(FigureTable.describe(evaluations[0]))
+    } else {
+      print(FigureTable.describe(evaluations, comparison))
+    }
+  }
+
+  // MARK: One model
+
+  /// Scores a checkpoint, or the newest good one of a run.
+  private func evaluate(_ path: String) throws -> Evaluation {
+    var damaged: [String: String] = [:]
+    while true {
+      // The checksum of the weights is computed meanwhile; no figure is printed before it is known.
+      let trained = try TrainedModel(
+        path, on: work.kernels(), verifyingWeights: false, damaged: damaged,
+        rebuiltTokenizer: HuggingFaceTokenizer.rebuilt, note: LMEval.note)
+      let weights = WeightCheck(trained)
+      do {
+        return try evaluate(path, trained, weights)
+      } catch {
+        // For a run, the checkpoint before a damaged one is used; one that was named is never replaced.
+        // Scores on standard output cannot be taken back.
+        guard let problem = weights.damage, Files.name(of: path) != Files.name(of: trained.path),
+          !(scores?.isStandardOutput ?? false)
+        else { throw error }
+        damaged[trained.path] = problem
+        LMEval.note("passed over a checkpoint: \(problem)")
+      }
+    }
+  }
+
+  private func evaluate(
+    _ path: String, _ trained: TrainedModel, _ weights: WeightCheck
+  ) throws -> Evaluation {
+    var trained = trained
+    let tokenizer = try LMEval.tokenizer(of: &trained)
+    let source = try TextSource(
+      text, vocabulary: vocabulary, window: window, trained: trained, tokenizer: tokenizer)
+    let pieces = tokenizer.pieceTable()
+    let file = try scores.map {
+      try ScoreFile(path: $0.path, pieces: $0.hasPieces ? pieces : nil, format: $0.format)
+    }
+    let name = models.count > 1 ? "\(trained.path): " : ""
+    let report = try weights.during {
+      let expectation = try trained.config.attention.expectation.map {
+        try trained.model(with: $0)
+      }
+      let scored = try measure(
+        source, scorer(expectation ?? trained.model, pieces), "\(name)scoring \(source.name)",
+        into: file)
+      var report = scored
+      report.notes = source.notes
+      // A line to be quoted is about the expectation.
+      if expectation != nil, figures.hashSeeds > 0, !printsPaperLine {
+        report.sampled = try sampled(source, trained, pieces)
+      }
+      return report
+    }
+    try finish(file)
+    if path == models[0] {
+      for note in source.textNotes { LMEval.note("note: \(note)") }
+    }
+    return Evaluation(
+      model: path, source: source, report: report,
+      record: try record(of: report, source, trained, tokenizer))
+  }
+
+  private func scorer(_ model: Transformer, _ pieces: PieceTable) -> PerplexityScorer {
+    PerplexityScorer(model: model, pieceTable: pieces, positions: work.batchPieces)
+  }
+
+  private func measure(
+    _ source: TextSource, _ scorer: PerplexityScorer, _ title: String, into file: ScoreFile? = nil
+  ) throws -> PerplexityReport {
+    var scorer = scorer
+    if let file { scorer.sink = { sentence in try written { try file.append(sentence) } } }
+    let progress = Progress(title, total: source.bytes) { "\(Format.bytes(Int($0)))/s" }
+    var seen = 0
+    scorer.progress = { tally in
+      if Interrupt.isRequested { throw Interrupt.exitCode }
+      progress.advance(Double(tally.bytes - seen))
+      seen = tally.bytes
+    }
+    let report = try source.report(scorer)
+    progress.finish()
+    return report
+  }
+
+  private func finish(_ file: ScoreFile?) throws {
+    if let file { try written { try file.finish() } }
+  }
+
+  /// A reader of the scores that has gone away, as `head` does, ends the program quietly.
+  private func written(_ body: () throws -> Void) throws {
+    do {
+      try body()
+    } catch StorageError.system(_, _, EPIPE) {
+      throw ExitCode.success
+    }
+  }
+
+  /// The same text under the attention as it was trained, once for every draw of its numbers.
+  private func sampled(
+    _ source: TextSource, _ trained: TrainedModel, _ pieces: PieceTable
+  ) throws -> EstimateSpread {
+    let seeds = (0..<figures.hashSeeds).map(UInt64.init)
+    let perplexities = try seeds.map { seed in
+      trained.model.evaluationSeed = seed
+      var scorer = scorer(trained.model, pieces)
+      scorer.computesError = false
+      return try measure(source, scorer, "scoring with hashes of seed \(seed)").tally
+        .wordPerplexity
+    }
+    return EstimateSpread(
+      attention: "\(trained.config.attention)", seeds: seeds, wordPerplexities: perplexities)
+  }
+
+  private func record(
+    of report: PerplexityReport, _ source: TextSource, _ trained: TrainedModel,
+    _ tokenizer: SentencePieceModel
+  ) throws -> EvaluationRecord {
+    let folder = Files.name(of: trained.path)
+    let step = folder.hasPrefix("step-") ? Int(folder.dropFirst(5)) : nil
+    // The weights are read once more only if their checksum is written somewhere.
+    let isTold = printsPaperLine || figures.record
+    let attention = trained.config.attention.expectation ?? trained.config.attention
+    return EvaluationRecord(
+      checkpoint: trained.path, step: step,
+      weightsSHA256: isTold
+        ? try SHA256.hexDigest(ofFile: trained.path + "/" + ModelFiles.weightsName) : "",
+      parameters: trained.model.parameters.layout.count, attention: "\(attention)",
+      tokenizerSHA256: trained.tokenizerSHA256, vocabularySize: tokenizer.vocabularySize,
+      text: source.name, textSums: report.textSums ?? TextSums(md5: "", sha256: ""),
+      textIsMapped: source.isMapped, textReading: source.reading, window: window,
+      outOfVocabulary: source.rule.map {
+        EvaluationRecord.OutOfVocabulary(
+          words: report.unknownWords ?? 0, listWords: $0.words, listSHA256: $0.sha256,
+          isOnePiece: tokenizer.unknownWordID != nil,
+          trainedListSHA256: source.otherList?.sha256)
+      }, tally: report.tally, standardError: report.standardError)
+  }
+
+  /// Adds the figures to the run that the checkpoint belongs to.
+  private func keep(_ evaluation: Evaluation) throws {
+    let checkpoint = evaluation.record.checkpoint
+    // A folder from elsewhere is its own run.
+    let run = evaluation.record.step == nil ? checkpoint : Files.parent(of: checkpoint)
+    try EvaluationLog.add(evaluation.record, run: run) { LMEval.note($0) }
+    Terminal.note("recorded in \(run)/\(EvaluationLog.name)")
+  }
+
+  // MARK: Several models
+
+  private func compare(_ evaluations: [Evaluation]) throws -> PairedBootstrap {
+    let (first, second) = (evaluations[0].report, evaluations[1].report)
+    guard first.textSums == second.textSums,
+      first.sentences.map(\.units) == second.sentences.map(\.units)
+    else {
+      throw CommandError("the text has changed between the two models; compare them again")
+    }
+    guard let comparison = PairedBootstrap(first.sentences, second.sentences) else {
+      throw CommandError("one sentence is not enough to compare two models by")
+    }
+    return comparison
+  }
+
+  private struct Several: Encodable {
+    struct Named: Encodable {
+      let checkpoint: String
+      let parameters: Int
+      let figures: PerplexityReport
+    }
+
+    let evaluations: [Named]
+    let comparison: PairedBootstrap?
+  }
+
+  private func printJSON(_ evaluations: [Evaluation], _ comparison: PairedBootstrap?) throws {
+    let bytes =
+      if evaluations.count == 1 {
+        try JSONFile.encode(evaluations[0].report)
+      } else {
+        try JSONFile.encode(
+          Several(
+            evaluations: evaluations.map {
+              Several.Named(
+                checkpoint: $0.record.checkpoint, parameters: $0.record.parameters,
+                figures: $0.report)
+            }, comparison: comparison))
+      }
+    print(String(decoding: bytes, as: UTF8.self), terminator: "")
+  }
+}

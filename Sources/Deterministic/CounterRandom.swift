@@ -7,8 +7,10 @@
 /// There is no state to save: dropout masks, initial weights and orders are recomputed from
 /// (seed, step, layer, site), the same for any number of threads, on any device and after any restart.
 /// The mixing function is the finaliser of SplitMix64.
-package struct CounterRandom: Sendable {
-  package let key: UInt64
+///
+/// Public, and not of the package, because the compiler inlines only public functions across modules.
+public struct CounterRandom: Sendable {
+  public let key: UInt64
 
   /// A stream named by a seed and any number of words, for example step, layer and site.
   package init(seed: UInt64, _ words: UInt64...) {
@@ -19,7 +21,7 @@ package struct CounterRandom: Sendable {
 
   /// Number `index` of the stream, 64 uniform bits.
   @inlinable
-  package func bits(_ index: UInt64) -> UInt64 {
+  public func bits(_ index: UInt64) -> UInt64 {
     SplitMix64.mix(key &+ index &* SplitMix64.increment)
   }
 

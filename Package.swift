@@ -75,7 +75,11 @@ let package = Package(
     .target(
       name: "CPUBackend", dependencies: ["CProcessor", "Deterministic", "Tensor"],
       swiftSettings: simd),
-    .target(name: "Backends", dependencies: ["CPUBackend", "Tensor"], swiftSettings: strict),
+    .target(
+      name: "OracleBackend", dependencies: ["Deterministic", "Tensor"], swiftSettings: strict),
+    .target(
+      name: "Backends", dependencies: ["CPUBackend", "OracleBackend", "Tensor"],
+      swiftSettings: strict),
     .target(
       name: "Roofline",
       dependencies: ["CBLAS", "Deterministic", "Machine", "Tensor"],
@@ -141,19 +145,22 @@ let package = Package(
     .target(
       name: "TestSupport",
       dependencies: [
-        "Backends", "CPUBackend", "Deterministic", "Tensor", "LMData", "Storage", "Model", "Eval",
-        "Train",
+        "Backends", "CPUBackend", "OracleBackend", "Deterministic", "Tensor", "LMData", "Storage",
+        "Model", "Eval", "Train",
       ],
       path: "Tests/TestSupport", swiftSettings: strict),
     tests("StorageTests", ["Storage"]),
     tests(
-      "TensorTests", ["CPUBackend", "Deterministic", "Roofline", "Tensor"],
+      "TensorTests", ["CPUBackend", "OracleBackend", "Deterministic", "Roofline", "Tensor"],
       resources: [.copy("Fixtures")]),
     tests("LMDataTests", ["Deterministic", "LMData", "Storage"]),
     tests("TokenizeTests", ["Tokenize", "LMData", "Storage"]),
     tests(
       "ModelTests",
-      ["Eval", "Model", "Backends", "CPUBackend", "Deterministic", "Tensor", "Storage"]),
+      [
+        "Eval", "Model", "Backends", "CPUBackend", "OracleBackend", "Deterministic", "Tensor",
+        "Storage",
+      ]),
     tests(
       "EvalTests", ["Eval", "Model", "Backends", "Deterministic", "Tensor", "LMData", "Storage"]),
     tests("BenchTests", ["Bench", "Model", "CPUBackend", "Tensor"]),

@@ -28,7 +28,7 @@ import Testing
       #expect(trained.rows == config.vocabularySize && trained.notes.count == 1)
       // All rows are part of the normaliser.
       let nats = try trained.model.nllNats(ids: [1, 5], targets: [5, 2], starts: [0, 2])
-      #expect(nats == try model.nllNats(ids: [1, 5], targets: [5, 2], starts: [0, 2]))
+      #expect(try nats == model.nllNats(ids: [1, 5], targets: [5, 2], starts: [0, 2]))
       let table = PieceTable((0..<pieces).map { _ in [0x61] })
       let never = trained.neverSampled(table, special: Self.special)
       #expect(never == [0, 1] + (Int32(pieces)..<Int32(config.vocabularySize)))

@@ -8,7 +8,7 @@ import Testing
 /// Folders as other programs write them mean what they mean to transformers 5
 /// (`scripts/check-interop.sh` asks it).
 @Suite struct ForeignLlamaTests {
-  private static func parameters(_ config: ModelConfig, seed: UInt64 = 1) -> Parameters {
+  private static func parameters(_ config: ModelConfig, seed: UInt64 = 1) throws -> Parameters {
     let parameters = try Parameters(config)
     try parameters.initialize(seed: seed)
     return parameters
@@ -40,7 +40,7 @@ import Testing
 
   @Test func aStoredHeadOfOtherValuesCounts() throws {
     let config = Self.tied
-    let weights = Self.tensors(Self.parameters(config))
+    let weights = Self.tensors(try Self.parameters(config))
     let table = weights[0]
     try withTemporaryDirectory { directory in
       // The same values: tied, as it says.
@@ -69,7 +69,7 @@ import Testing
 
   @Test func theHeadMayStandForTheEmbeddings() throws {
     let config = Self.tied
-    var weights = Self.tensors(Self.parameters(config))
+    var weights = Self.tensors(try Self.parameters(config))
     weights[0].name = "lm_head.weight"
     try withTemporaryDirectory { directory in
       try Self.write(weights, config, to: directory)
@@ -80,7 +80,7 @@ import Testing
 
   @Test func headsThatDoNotFitAreRefused() throws {
     let config = Self.tied
-    let weights = Self.tensors(Self.parameters(config))
+    let weights = Self.tensors(try Self.parameters(config))
     let rows = config.vocabularySize + 2
     let long = [Float](repeating: 1, count: rows * config.width)
     try withTemporaryDirectory { directory in
@@ -97,7 +97,7 @@ import Testing
 
   @Test func onlyRotaryBuffersAreSkipped() throws {
     let config = Self.tied
-    let weights = Self.tensors(Self.parameters(config))
+    let weights = Self.tensors(try Self.parameters(config))
     func angles(_ name: String) -> Tensor { (name, [4], [1, 0.1, 0.01, 0.001]) }
     try withTemporaryDirectory { directory in
       try Self.write(

@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 struct ModelFilesTests {
-  private static func parameters(_ config: ModelConfig, seed: UInt64 = 1) -> Parameters {
+  private static func parameters(_ config: ModelConfig, seed: UInt64 = 1) throws -> Parameters {
     let parameters = try Parameters(config)
     try parameters.initialize(seed: seed)
     return parameters
@@ -14,7 +14,7 @@ struct ModelFilesTests {
 
   @Test(arguments: Variant.all) func weightsSurviveTheFile(variant: Variant) throws {
     try withTemporaryDirectory { directory in
-      let parameters = Self.parameters(variant.config)
+      let parameters = try Self.parameters(variant.config)
       try ModelFiles.write(variant.config, parameters, directory: directory)
       let config = try ModelFiles.readConfig(directory: directory)
       #expect(config == variant.config)
@@ -29,7 +29,7 @@ struct ModelFilesTests {
   /// Other writers sort the tensors by name.
   @Test func anyOrderOfTensorsIsRead() throws {
     let config = Variant.all[0].config
-    let parameters = Self.parameters(config)
+    let parameters = try Self.parameters(config)
     try withTemporaryDirectory { directory in
       let slots = parameters.layout.slots.sorted { $0.name < $1.name }
       let writer = try FileWriter(path: directory + "/" + ModelFiles.weightsName)
@@ -48,7 +48,7 @@ struct ModelFilesTests {
   @Test func weightsOfAnotherShapeAreRefused() throws {
     let config = Variant.all[0].config
     try withTemporaryDirectory { directory in
-      try ModelFiles.write(config, Self.parameters(config), directory: directory)
+      try ModelFiles.write(config, try Self.parameters(config), directory: directory)
       var other = config
       other.hidden += 8
       let error = #expect(throws: ModelError.self) {
@@ -67,7 +67,7 @@ struct ModelFilesTests {
   @Test func damagedHeadersAreRefused() throws {
     let config = Variant.all[0].config
     try withTemporaryDirectory { directory in
-      try ModelFiles.write(config, Self.parameters(config), directory: directory)
+      try ModelFiles.write(config, try Self.parameters(config), directory: directory)
       let path = directory + "/" + ModelFiles.weightsName
       let good = try Files.contents(of: path)
       let header = 8 + Int(good[0]) + Int(good[1]) << 8
@@ -79,7 +79,7 @@ struct ModelFilesTests {
         // A flipped bit may spell the same header (in the padding, in metadata): then the weights
         // must be the same.
         if let read = try? ModelFiles.readWeights(config, directory: directory) {
-          #expect(read.all.elements == Self.parameters(config).all.elements, "byte \(index)")
+          #expect(try read.all.elements == Self.parameters(config).all.elements, "byte \(index)")
         } else {
           refused += 1
         }

@@ -2,6 +2,7 @@ import Backends
 import Deterministic
 import Model
 import Tensor
+import TestSupport
 import Testing
 
 /// Options of YOSO attention, its draws and its cost.

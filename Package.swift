@@ -137,8 +137,7 @@ let package = Package(
     command(
       "lm-bench",
       [
-        "Bench", "Train", "Eval", "Model", "Backends", "CPUBackend", "Deterministic", "Machine",
-        "Roofline",
+        "Bench", "Train", "Eval", "Model", "Backends", "Deterministic", "Machine", "Roofline",
         "Tensor", "LMData", "Tokenize", "Storage",
       ]),
 
@@ -159,12 +158,11 @@ let package = Package(
     tests(
       "ModelTests",
       [
-        "Eval", "Model", "Backends", "CPUBackend", "OracleBackend", "Deterministic", "Tensor",
-        "Storage",
+        "Eval", "Model", "Backends", "OracleBackend", "Deterministic", "Tensor", "Storage",
       ]),
     tests(
       "EvalTests", ["Eval", "Model", "Backends", "Deterministic", "Tensor", "LMData", "Storage"]),
-    tests("BenchTests", ["Bench", "Model", "CPUBackend", "Tensor"]),
+    tests("BenchTests", ["Backends", "Bench", "Model", "Tensor"]),
     tests("ReportTests", ["Report", "Train", "Eval", "LMData", "Model", "Storage"]),
     tests(
       "TrainTests", ["Train", "Eval", "Model", "Deterministic", "Tensor", "LMData", "Storage"]),

@@ -11,8 +11,7 @@ import Testing
   @Test(arguments: Backend.allCases, Variant.smooth)
   func gradientIsTheSlope(backend: Backend, variant: Variant) throws {
     let model = try variant.model(on: backend)
-    let text = TinySequences(
-      lengths: backend.isSlow ? [5, 1, 19] : [5, 1, 19, 34], vocabulary: 61, seed: 5)
+    let text = TinySequences(lengths: [5, 1, 19, 34], vocabulary: 61, seed: 5)
     let scale = 1 / Float(text.ids.count)
     func loss() throws -> Double {
       try model.nllNats(ids: text.ids, targets: text.targets, starts: text.starts)
@@ -94,7 +93,7 @@ import Testing
   @Test(arguments: Backend.allCases, Variant.all)
   func decodingEqualsTheFullPass(backend: Backend, variant: Variant) throws {
     let model = try variant.model(on: backend)
-    let length = backend.isSlow ? 30 : 70
+    let length = 70
     let text = TinySequences(lengths: [length], vocabulary: 61, seed: 10)
     let full = try model.logits(ids: text.ids, starts: [0, length])
     func expect(_ logits: View, _ position: Int) throws {

@@ -77,7 +77,11 @@ let package = Package(
     .target(
       name: "CPUBackend", dependencies: ["CProcessor", "Deterministic", "Tensor"],
       swiftSettings: simd),
-    .target(name: "Backends", dependencies: ["CPUBackend", "Tensor"], swiftSettings: strict),
+    .target(
+      name: "OracleBackend", dependencies: ["Deterministic", "Tensor"], swiftSettings: strict),
+    .target(
+      name: "Backends", dependencies: ["CPUBackend", "OracleBackend", "Tensor"],
+      swiftSettings: strict),
     .target(
       name: "Roofline",
       dependencies: ["CBLAS", "Deterministic", "Machine", "Tensor"],
@@ -136,30 +140,33 @@ let package = Package(
     command(
       "lm-bench",
       [
-        "Bench", "Train", "Eval", "Model", "Backends", "CPUBackend", "Deterministic", "Machine",
-        "Roofline",
+        "Bench", "Train", "Eval", "Model", "Backends", "Deterministic", "Machine", "Roofline",
         "Tensor", "LMData", "Tokenize", "Storage",
       ]),
 
     .target(
       name: "TestSupport",
       dependencies: [
-        "Backends", "Communication", "CPUBackend", "Deterministic", "Tensor", "LMData", "Storage",
+        "Backends", "Communication", "CPUBackend", "OracleBackend", "Deterministic", "Tensor",
+        "LMData", "Storage",
         "Model", "Eval", "Train",
       ],
       path: "Tests/TestSupport", swiftSettings: strict),
     tests("StorageTests", ["Storage"]),
     tests(
-      "TensorTests", ["CPUBackend", "Deterministic", "Roofline", "Tensor"],
+      "TensorTests", ["CPUBackend", "OracleBackend", "Deterministic", "Roofline", "Tensor"],
       resources: [.copy("Fixtures")]),
+    tests("BackendTests", ["Backends", "OracleBackend", "Deterministic", "Tensor"]),
     tests("LMDataTests", ["Deterministic", "LMData", "Storage"]),
     tests("TokenizeTests", ["Tokenize", "LMData", "Storage"]),
     tests(
       "ModelTests",
-      ["Eval", "Model", "Backends", "CPUBackend", "Deterministic", "Tensor", "Storage"]),
+      [
+        "Eval", "Model", "Backends", "OracleBackend", "Deterministic", "Tensor", "Storage",
+      ]),
     tests(
       "EvalTests", ["Eval", "Model", "Backends", "Deterministic", "Tensor", "LMData", "Storage"]),
-    tests("BenchTests", ["Bench", "Model", "CPUBackend", "Tensor"]),
+    tests("BenchTests", ["Backends", "Bench", "Model", "Tensor"]),
     tests("ReportTests", ["Report", "Train", "Eval", "LMData", "Model", "Storage"]),
     tests(
       "TrainTests",

@@ -1,10 +1,13 @@
 import CPUBackend
+import OracleBackend
 package import Tensor
 
 /// The back ends there are: the one place that names them all.
 package enum Backend: String, CaseIterable, Sendable {
   /// This processor.
   case cpu
+  /// Definitions in Float64, slow: what tests compare the others with.
+  case oracle
 
   /// Kernels of the one back end that every machine has.
   package static var ofThisProcessor: any Kernels { CPUKernels() }
@@ -15,6 +18,7 @@ package enum Backend: String, CaseIterable, Sendable {
   package func makeKernels() throws(DeviceError) -> any Kernels {
     switch self {
     case .cpu: CPUKernels()
+    case .oracle: OracleKernels()
     }
   }
 
@@ -26,7 +30,7 @@ package enum Backend: String, CaseIterable, Sendable {
       throw .failed(
         device: name,
         problem: "there is no such device; choose one of "
-          + allCases.map(\.rawValue).joined(separator: ", "))
+          + allCases.filter { $0 != .oracle }.map(\.rawValue).joined(separator: ", "))
     }
     return backend
   }

@@ -8,12 +8,12 @@ struct LeakingAttention: AttentionOperator {
     var buffers: [View] = []
   }
 
-  private let base: any AttentionOperator
+  private let honest: any AttentionOperator
   private let device: any Device
   private let leak = Leak()
 
-  init(_ base: any AttentionOperator, on device: any Device) {
-    self.base = base
+  init(_ honest: any AttentionOperator, on device: any Device) {
+    self.honest = honest
     self.device = device
   }
 
@@ -24,22 +24,22 @@ struct LeakingAttention: AttentionOperator {
         leak.buffers.append(square)
       }
     }
-    base.forward(tensors, pass)
+    honest.forward(tensors, pass)
   }
 
   func backward(
     _ tensors: AttentionTensors, _ gradients: AttentionGradients, _ pass: AttentionPass
   ) {
-    base.backward(tensors, gradients, pass)
+    honest.backward(tensors, gradients, pass)
   }
 
   func makeState(
     _ widths: HeadWidths, layer: Int, draw: AttentionDraw
   ) throws(DeviceError) -> any AttentionState {
-    try base.makeState(widths, layer: layer, draw: draw)
+    try honest.makeState(widths, layer: layer, draw: draw)
   }
 
   func step(_ tensors: AttentionTensors, _ states: [any AttentionState]) {
-    base.step(tensors, states)
+    honest.step(tensors, states)
   }
 }

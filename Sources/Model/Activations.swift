@@ -88,7 +88,6 @@ package struct Activations: Sendable {
     let buffer: Buffer?
     let heads: HeadLayout
     var offset = 0
-    static let nothing = Buffer(count: 0)
 
     /// A size past every machine stays at that: a data set that lies about its longest sentence is
     /// refused for want of memory.
@@ -101,7 +100,7 @@ package struct Activations: Sendable {
 
     mutating func carve(_ rows: Int, _ columns: Int) -> View {
       defer { advance(by: rows.multipliedReportingOverflow(by: columns)) }
-      guard let buffer else { return View(Self.nothing, offset: 0, rows: 0, columns: 0) }
+      guard let buffer else { return View(.nothing, offset: 0, rows: 0, columns: 0) }
       return View(buffer, offset: offset, rows: rows, columns: columns)
     }
 
@@ -117,7 +116,7 @@ package struct Activations: Sendable {
         advance(
           by: (View.numbers(rows: rows, columns: columns, bandWidth: headWidth), overflow: false))
       }
-      guard let buffer else { return View(Self.nothing, offset: 0, rows: 0, columns: 0) }
+      guard let buffer else { return View(.nothing, offset: 0, rows: 0, columns: 0) }
       return View(buffer, offset: first, rows: rows, columns: columns, bandWidth: headWidth)
     }
   }

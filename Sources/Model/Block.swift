@@ -176,7 +176,7 @@ struct Block {
     _ d: Activations.Gradients, site: UInt64, dropout: Dropout?
   ) -> View {
     guard let dropout, dropout.probability > 0 else { return d.residual }
-    d.branch.copy(from: d.residual)
+    kernels.copy(d.residual, to: d.branch)
     dropout.apply(to: d.branch, layer: index, site: site, kernels: kernels)
     return d.branch
   }

@@ -39,6 +39,11 @@ public final class Buffer: @unchecked Sendable {
   /// Numbers of a buffer that no machine has; a plan of more says so many, and none overflows.
   package static let mostNumbers = 1 << 58
 
+  /// No memory, for plans that only count.
+  package static let nothing = Buffer(
+    address: .allocate(byteCount: 1, alignment: 1), count: 0, home: .device, bytes: 0
+  ) {}
+
   /// Takes charge of memory that a back end has allocated, or that somebody else owns.
   ///
   /// - Parameters:

@@ -70,8 +70,15 @@ package protocol Kernels: Device {
   /// `x += y`.
   func residualAdd(x: View, y: View)
   /// Zeroes each element with the given probability and divides the rest by `1 - probability`, in
-  /// place; the mask is a function of `random` and (`rowOffset` + row, column). Forward and
-  /// backward are the same call.
+  /// place. Forward and backward are the same call.
+  ///
+  /// The mask is the same on every device. With k number `rowOffset + row` of `random`, low and high
+  /// its two halves, the element of a column is zeroed if, in 32 bits without sign,
+  ///
+  ///     h = column · 0x9E3779B1 + low            a Weyl sequence, then
+  ///     h = (h ^ h >> 16) · 0x85EBCA6B ^ high    the finaliser of MurmurHash3 (Appleby, 2011)
+  ///     h = (h ^ h >> 13) · 0xC2B2AE35
+  ///     h = (h ^ h >> 16) >> 8  <  round(2²⁴ · probability)
   func dropout(x: View, probability: Float, random: CounterRandom, rowOffset: Int)
 
   // MARK: Head, softmax and cross-entropy

@@ -1,9 +1,9 @@
 import ArgumentParser
-import CPUBackend
 import CommandSupport
 import Deterministic
 import Eval
 import Model
+import Roofline
 import Storage
 import Tensor
 

@@ -1,5 +1,4 @@
 import ArgumentParser
-import CPUBackend
 import CommandSupport
 import Deterministic
 import Model

@@ -1,10 +1,10 @@
 import ArgumentParser
 import Bench
-import CPUBackend
 import CommandSupport
 import Foundation
 import LMData
 import Model
+import Roofline
 import Storage
 import Tensor
 import Tokenize

@@ -1,7 +1,7 @@
 import ArgumentParser
-import CPUBackend
 import CommandSupport
 import Deterministic
+import Roofline
 import Storage
 import Tensor
 import Tokenize

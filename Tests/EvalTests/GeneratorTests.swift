@@ -23,9 +23,9 @@ import TestSupport
   private static let prompt: [Int32] = [17, 4, 30, 9, 11]
 
   /// The most probable piece after every prefix, by a full forward pass each.
-  private static func chain(
-    _ model: Transformer, _ prompt: [Int32], pieces: Int
-  ) throws -> Continuation {
+  private static func chain(_ model: Transformer, _ prompt: [Int32], pieces: Int) throws
+    -> Continuation
+  {
     var result = Continuation()
     var ids = [1] + prompt
     while result.ids.count < pieces {

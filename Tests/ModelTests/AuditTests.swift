@@ -26,13 +26,14 @@ import Testing
     let parameters = try Parameters(config, on: kernels)
     try parameters.initialize(seed: 3)
     let model = try Transformer(config, parameters: parameters, kernels: kernels) { honest in
-      leak.map { LeakyAttention(honest, leak: $0) } ?? honest
+      leak.map { LeakyAttention(honest, leak: $0, on: kernels) } ?? honest
     }
     return try Auditor(model, sequences: sequences(), positions: 512).run()
   }
 
-  @Test(arguments: Variant.all) func honestModelsPass(variant: Variant) throws {
-    let report = try Self.audit(variant.config)
+  @Test(arguments: Backend.allCases.filter { !$0.isSlow }, Variant.all)
+  func honestModelsPass(backend: Backend, variant: Variant) throws {
+    let report = try Self.audit(variant.config, on: backend)
     for check in report.checks {
       #expect(check.passed, "\(check.name): \(check.firstFailure ?? "nothing tried")")
     }
@@ -42,10 +43,11 @@ import Testing
   }
 
   /// Every attention there is, with its defaults, whether or not it is among the variants.
-  @Test(arguments: AttentionKind.allCases) func everyAttentionPasses(kind: AttentionKind) throws {
+  @Test(arguments: Backend.allCases, AttentionKind.allCases)
+  func everyAttentionPasses(backend: Backend, kind: AttentionKind) throws {
     var config = Variant.all[0].config
     config.use(try AttentionConfig(parsing: kind.rawValue))
-    let report = try Self.audit(config)
+    let report = try Self.audit(config, on: backend)
     for check in report.checks {
       #expect(check.passed, "\(check.name): \(check.firstFailure ?? "nothing tried")")
     }
@@ -64,16 +66,16 @@ import Testing
   }
 
   /// A leak of one value from far ahead is enough.
-  @Test func oneValueFromTheEndIsCaught() throws {
+  @Test(arguments: Backend.allCases) func oneValueFromTheEndIsCaught(backend: Backend) throws {
     let config = Variant.all[0].config
-    let report = try Self.audit(config, leak: .lastValue)
+    let report = try Self.audit(config, on: backend, leak: .lastValue)
     #expect(report.checks.first { $0.name == "all later pieces" }?.passed == false)
     #expect(!report.passed)
   }
 
-  @Test func whatDependsOnTheBatchIsCaught() throws {
+  @Test(arguments: Backend.allCases) func whatDependsOnTheBatchIsCaught(backend: Backend) throws {
     let config = Variant.all[0].config
-    let report = try Self.audit(config, leak: .company)
+    let report = try Self.audit(config, on: backend, leak: .company)
     #expect(report.checks.first { $0.name == "batches" }?.passed == false)
     #expect(!report.passed)
   }
@@ -97,12 +99,10 @@ import Testing
     if leak == .threads { #expect(failed.isSubset(of: ["decoding", "threads"]), "\(failed)") }
   }
 
-  @Test func weightsThatAreNoNumbersAreCaught() throws {
-    let config = Variant.all[0].config
-    let parameters = try Parameters(config)
-    try parameters.initialize(seed: 3)
-    parameters.finalNorm.fill(.nan)
-    let model = try Transformer(config, parameters: parameters)
+  @Test(arguments: Backend.allCases)
+  func weightsThatAreNoNumbersAreCaught(backend: Backend) throws {
+    let model = try Variant.all[0].model(on: backend)
+    model.kernels.fill(model.parameters.finalNorm, with: .nan)
     let report = try Auditor(model, sequences: Self.sequences(), positions: 512).run()
     #expect(report.checks.first { $0.name == "numbers" }?.passed == false)
     #expect(report.checks.first { $0.name == "sums" }?.passed == false)
@@ -122,50 +122,91 @@ private struct LeakyAttention: AttentionOperator {
 
   let honest: any AttentionOperator
   let leak: Leak
+  private let kernels: any Kernels
   private let calls = Calls()
 
   private final class Calls: Sendable {
     let count = Atomic<Int>(0)
   }
 
-  init(_ honest: any AttentionOperator, leak: Leak) {
+  init(_ honest: any AttentionOperator, leak: Leak, on kernels: any Kernels) {
     self.honest = honest
     self.leak = leak
+    self.kernels = kernels
   }
 
   func forward(_ t: AttentionTensors, _ pass: AttentionPass) {
-    let starts = pass.sequences.starts
-    let q = View(rows: t.q.rows, columns: t.q.columns)
-    q.copy(from: t.q)
-    let v = View(rows: t.v.rows, columns: t.v.columns)
-    v.copy(from: t.v)
     let call = calls.count.wrappingAdd(1, ordering: .relaxed).oldValue
-    for (start, end) in zip(starts, starts.dropFirst()) {
-      for column in 0..<q.columns {
-        switch leak {
-        case .blockAverage:
-          for block in stride(from: start, to: end, by: 4) {
-            let rows = block..<min(end, block + 4)
-            let mean = rows.reduce(Float(0)) { $0 + t.q[$1, column] } / Float(rows.count)
-            for row in rows { q[row, column] = mean }
-          }
-        case .lastValue:
-          v[start, column] += 1e-3 * t.v[end - 1, column]
-        case .company:
-          v[start, column] += 1e-3 * t.v[0, column] * Float(start)
-        case .decoding:
-          v[start, column] *= 1.001
-        case .threads:
-          v[start, column] *= 1 + 1e-3 * Float(Parallel.threads)
-        case .anew:
-          v[start, column] *= 1 + 0.1 * Float(call)
+    do {
+      let (q, v) = (try Rows(t.q, on: kernels), try Rows(t.v, on: kernels))
+      let starts = pass.sequences.starts
+      for (start, end) in zip(starts, starts.dropFirst()) where start < end {
+        for column in 0..<t.q.columns {
+          disturb(q, v, start..<end, column, call: call)
         }
       }
+      honest.forward(
+        AttentionTensors(
+          q: try q.changed(), k: t.k, v: try v.changed(), bias: t.bias, o: t.o, saved: t.saved,
+          input: t.input, own: t.own),
+        pass)
+    } catch {
+      preconditionFailure("\(error)")
     }
-    honest.forward(
-      AttentionTensors(
-        q: q, k: t.k, v: v, bias: t.bias, o: t.o, saved: t.saved, input: t.input, own: t.own),
-      pass)
+  }
+
+  private func disturb(_ q: Rows, _ v: Rows, _ rows: Range<Int>, _ column: Int, call: Int) {
+    let start = rows.lowerBound
+    switch leak {
+    case .blockAverage:
+      for block in stride(from: start, to: rows.upperBound, by: 4) {
+        let block = block..<min(rows.upperBound, block + 4)
+        let mean = block.reduce(Float(0)) { $0 + q.old[$1, column] } / Float(block.count)
+        for row in block { q.new[row, column] = mean }
+      }
+    case .lastValue:
+      v.new[start, column] += 1e-3 * v.old[rows.upperBound - 1, column]
+    case .company:
+      v.new[start, column] += 1e-3 * v.old[0, column] * Float(start)
+    case .decoding:
+      v.new[start, column] *= 1.001
+    case .threads:
+      v.new[start, column] *= 1 + 1e-3 * Float(Parallel.threads)
+    case .anew:
+      v.new[start, column] *= 1 + 0.1 * Float(call)
+    }
+  }
+
+  /// A matrix before and after it was disturbed, on the host.
+  private final class Rows {
+    struct Numbers {
+      let columns: Int
+      var all: [Float]
+
+      subscript(row: Int, column: Int) -> Float {
+        get { all[row * columns + column] }
+        set { all[row * columns + column] = newValue }
+      }
+    }
+
+    let old: Numbers
+    var new: Numbers
+    private let view: View
+    private let kernels: any Kernels
+
+    init(_ view: View, on kernels: any Kernels) throws {
+      old = Numbers(columns: view.columns, all: try kernels.numbers(of: view))
+      new = old
+      self.view = view
+      self.kernels = kernels
+    }
+
+    /// The disturbed matrix, on the device.
+    func changed() throws -> View {
+      let changed = try kernels.makeView(rows: view.rows, columns: view.columns)
+      try kernels.write(new.all, to: changed)
+      return changed
+    }
   }
 
   func backward(

@@ -1,4 +1,5 @@
 import Model
+import OracleBackend
 import Storage
 import Tensor
 import TestSupport

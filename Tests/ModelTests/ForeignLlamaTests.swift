@@ -8,9 +8,7 @@ import Testing
 /// Folders as other programs write them mean what they mean to transformers 5
 /// (`scripts/peers/check-interop.sh` asks it).
 @Suite struct ForeignLlamaTests {
-  private static func parameters(
-    _ config: ModelConfig, seed: UInt64 = 1
-  ) throws -> Parameters {
+  private static func parameters(_ config: ModelConfig, seed: UInt64 = 1) throws -> Parameters {
     let parameters = try Parameters(config)
     try parameters.initialize(seed: seed)
     return parameters

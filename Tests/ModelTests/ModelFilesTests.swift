@@ -1,3 +1,4 @@
+import Backends
 import Foundation
 import Model
 import Storage
@@ -6,51 +7,60 @@ import TestSupport
 import Testing
 
 struct ModelFilesTests {
-  private static func parameters(
-    _ config: ModelConfig, seed: UInt64 = 1
-  ) throws -> Parameters {
+  private static func parameters(_ config: ModelConfig, seed: UInt64 = 1) throws -> Parameters {
     let parameters = try Parameters(config)
     try parameters.initialize(seed: seed)
     return parameters
   }
 
-  @Test(arguments: Variant.all) func weightsSurviveTheFile(variant: Variant) throws {
+  @Test(arguments: Backend.allCases, Variant.all)
+  func weightsSurviveTheFile(backend: Backend, variant: Variant) throws {
+    let kernels = try backend.makeKernels()
     try withTemporaryDirectory { directory in
-      let parameters = try Self.parameters(variant.config)
+      let parameters = try Parameters(variant.config, on: kernels)
+      try parameters.initialize(seed: 1)
+      let numbers = try parameters.numbers()
       try ModelFiles.write(variant.config, parameters, directory: directory)
       let config = try ModelFiles.readConfig(directory: directory)
       #expect(config == variant.config)
-      let mapped = try ModelFiles.readWeights(config, directory: directory)
-      #expect(mapped.all.elements == parameters.all.elements)
-      let copied = try Parameters(config)
+      let mapped = try ModelFiles.readWeights(config, directory: directory, on: kernels)
+      #expect(try mapped.numbers() == numbers)
+      let copied = try Parameters(config, on: kernels)
       try ModelFiles.readWeights(into: copied, config, directory: directory)
-      #expect(copied.all.elements == parameters.all.elements)
+      #expect(try copied.numbers() == numbers)
+      // Another device reads the same.
+      for other in Backend.allCases {
+        let read = try ModelFiles.readWeights(
+          config, directory: directory, on: other.makeKernels())
+        #expect(try read.numbers() == numbers, "\(other)")
+      }
     }
   }
 
   /// Other writers sort the tensors by name.
-  @Test func anyOrderOfTensorsIsRead() throws {
+  @Test(arguments: Backend.allCases) func anyOrderOfTensorsIsRead(backend: Backend) throws {
     let config = Variant.all[0].config
-    let parameters = try Self.parameters(config)
+    let kernels = try backend.makeKernels()
+    let parameters = try Parameters(config, on: kernels)
+    try parameters.initialize(seed: 1)
     try withTemporaryDirectory { directory in
       let slots = parameters.layout.slots.sorted { $0.name < $1.name }
       let writer = try FileWriter(path: directory + "/" + ModelFiles.weightsName)
       try writer.append(
         SafetensorsHeader.encode(slots.map { ($0.name, $0.shape) }, metadata: [:]))
       for slot in slots {
-        let view = parameters.view(slot)
-        try writer.append(UnsafeRawBufferPointer(start: view.base, count: view.count * 4))
+        try kernels.withFloats(of: parameters.view(slot)) { try writer.append($0) }
       }
       try writer.finish()
-      let read = try ModelFiles.readWeights(config, directory: directory)
-      #expect(read.all.elements == parameters.all.elements)
+      let read = try ModelFiles.readWeights(config, directory: directory, on: kernels)
+      #expect(try read.numbers() == parameters.numbers())
     }
   }
 
   @Test func weightsOfAnotherShapeAreRefused() throws {
     let config = Variant.all[0].config
     try withTemporaryDirectory { directory in
-      try ModelFiles.write(config, Self.parameters(config), directory: directory)
+      try ModelFiles.write(config, try Self.parameters(config), directory: directory)
       var other = config
       other.hidden += 8
       let error = #expect(throws: ModelError.self) {
@@ -69,7 +79,7 @@ struct ModelFilesTests {
   @Test func damagedHeadersAreRefused() throws {
     let config = Variant.all[0].config
     try withTemporaryDirectory { directory in
-      try ModelFiles.write(config, Self.parameters(config), directory: directory)
+      try ModelFiles.write(config, try Self.parameters(config), directory: directory)
       let path = directory + "/" + ModelFiles.weightsName
       let good = try Files.contents(of: path)
       let header = 8 + Int(good[0]) + Int(good[1]) << 8

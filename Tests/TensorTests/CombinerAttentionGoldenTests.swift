@@ -1,5 +1,6 @@
 import CPUBackend
 import Foundation
+import OracleBackend
 import Tensor
 import TestSupport
 import Testing

@@ -1,4 +1,5 @@
 import CPUBackend
+import OracleBackend
 import Tensor
 import TestSupport
 import Testing

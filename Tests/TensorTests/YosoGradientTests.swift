@@ -1,4 +1,5 @@
 import Deterministic
+import OracleBackend
 import Tensor
 import TestSupport
 import Testing

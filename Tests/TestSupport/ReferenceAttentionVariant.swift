@@ -1,4 +1,5 @@
 import CPUBackend
+import OracleBackend
 package import Tensor
 
 /// One attention and its parameters, for properties that all of them share.

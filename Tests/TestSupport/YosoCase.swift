@@ -1,5 +1,6 @@
 package import CPUBackend
 import Deterministic
+package import OracleBackend
 package import Tensor
 
 /// YOSO attention on a seeded case, with hyperplanes of its own.

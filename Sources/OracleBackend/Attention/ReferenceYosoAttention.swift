@@ -42,12 +42,6 @@ package struct ReferenceYosoAttention {
     row.reduce(0) { $0 + $1 * $1 }.squareRoot()
   }
 
-  private static func dot(_ a: [Double], _ b: [Double]) -> Double {
-    var sum = 0.0
-    for index in a.indices { sum += a[index] * b[index] }
-    return sum
-  }
-
   private func probability(_ cosine: Double) -> Double {
     pow(1 - acos(min(1, max(-1, cosine))) / .pi, Double(bits))
   }
@@ -61,18 +55,18 @@ package struct ReferenceYosoAttention {
   /// The weight of key j for query i, both of unit length.
   private func weight(_ units: ([[Double]], [[Double]]), _ i: Int, _ j: Int) -> Double {
     switch weights {
-    case .expectation: probability(Self.dot(units.0[i], units.1[j]))
+    case .expectation: probability(dot(units.0[i], units.1[j]))
     case .sampled(let queries, let keys): share(queries, keys, i, j)
     case .hybrid(let queries, let keys, let chunk):
       i / chunk == j / chunk
-        ? probability(Self.dot(units.0[i], units.1[j])) : share(queries, keys, i, j)
+        ? probability(dot(units.0[i], units.1[j])) : share(queries, keys, i, j)
     }
   }
 
-  /// `X` before and `o` after the scaling to unit length.
-  package func forward() -> (o: [[Double]], x: [[Double]]) {
+  /// `X` before and `o` after the scaling to unit length, of the given rows, of all by default.
+  package func forward(rows: [Int]? = nil) -> (o: [[Double]], x: [[Double]]) {
     let units = (unit(q), unit(k))
-    let x = q.indices.map { i in
+    let x = (rows ?? Array(q.indices)).map { i in
       var sum = [Double](repeating: 0, count: v[i].count)
       for j in 0...i {
         let w = weight(units, i, j)
@@ -96,15 +90,15 @@ package struct ReferenceYosoAttention {
     dX: [[Double]]
   ) -> (dq: [[Double]], dk: [[Double]], dv: [[Double]]) {
     let units = (unit(q), unit(k))
-    var dq = Self.zeros(q)
-    var dk = Self.zeros(k)
-    var dv = Self.zeros(v)
+    var dq = zeros(like: q)
+    var dk = zeros(like: k)
+    var dv = zeros(like: v)
     for i in q.indices {
       for j in 0...i {
         let w = weight(units, i, j)
         if w == 0 { continue }
         for column in dv[j].indices { dv[j][column] += w * dX[i][column] }
-        let s = Self.dot(dX[i], v[j]) * derivative(w, units, i, j)
+        let s = dot(dX[i], v[j]) * derivative(w, units, i, j)
         for column in dq[i].indices {
           dq[i][column] += s * units.1[j][column]
           dk[j][column] += s * units.0[i][column]
@@ -118,7 +112,7 @@ package struct ReferenceYosoAttention {
     _ w: Double, _ units: ([[Double]], [[Double]]), _ i: Int, _ j: Int
   ) -> Double {
     if slope == .lower { return Double(bits) / 2 * w }
-    let x = min(1, max(-1, Self.dot(units.0[i], units.1[j])))
+    let x = min(1, max(-1, dot(units.0[i], units.1[j])))
     let u = 1 - acos(x) / .pi
     let sine = max((1 - x * x).squareRoot(), 1e-3)
     return Double(bits) * pow(u, Double(bits - 1)) / (.pi * sine)
@@ -132,22 +126,22 @@ package struct ReferenceYosoAttention {
     }
     let units = (unit(q), unit(k))
     let factor = Double(bits) / 2 / Double(queryCodes.count)
-    var dq = Self.zeros(q)
-    var dk = Self.zeros(k)
+    var dq = zeros(like: q)
+    var dk = zeros(like: k)
     for hash in queryCodes.indices {
       var past: [Int: [[Double]]] = [:]
       for i in q.indices {
         let key = keyCodes[hash][i]
         past[key] = Self.adding(past[key], units.1[i], v[i])
         guard let table = past[queryCodes[hash][i]] else { continue }
-        for c in dq[i].indices { dq[i][c] += factor * Self.dot(table[c], dX[i]) }
+        for c in dq[i].indices { dq[i][c] += factor * dot(table[c], dX[i]) }
       }
       var future: [Int: [[Double]]] = [:]
       for j in q.indices.reversed() {
         let query = queryCodes[hash][j]
         future[query] = Self.adding(future[query], units.0[j], dX[j])
         guard let table = future[keyCodes[hash][j]] else { continue }
-        for c in dk[j].indices { dk[j][c] += factor * Self.dot(table[c], v[j]) }
+        for c in dk[j].indices { dk[j][c] += factor * dot(table[c], v[j]) }
       }
     }
     return (dq, dk)
@@ -170,8 +164,17 @@ package struct ReferenceYosoAttention {
       return zip(gradient, row).map { ($0 - along * $1) / norm }
     }
   }
+}
 
-  private static func zeros(_ rows: [[Double]]) -> [[Double]] {
-    rows.map { $0.map { _ in 0 } }
+extension ReferenceYosoAttention: HeadAttention {
+  /// Norms of X are saved, and codes are found again.
+  func attend(rows: [Int]?) -> (o: [[Double]], saved: [Double]) {
+    let (o, x) = forward(rows: rows)
+    return (o, x.map(Self.norm))
+  }
+
+  func gradients(dO: [[Double]]) -> HeadGradients {
+    let (dq, dk, dv) = backward(dO: dO)
+    return HeadGradients(dq: dq, dk: dk, dv: dv)
   }
 }

@@ -177,21 +177,27 @@ package struct ReferenceCombinerAttention {
   package func backward(
     dO: [[Double]], rows: [Int]? = nil
   ) -> (dq: [[Double]], dk: [[Double]], dv: [[Double]], dAddresses: [[Double]]) {
-    var gradients = Gradients(
-      dq: q.map { $0.map { _ in 0 } }, dk: k.map { $0.map { _ in 0 } },
-      dv: v.map { $0.map { _ in 0 } }, dAddresses: addresses.map { $0.map { _ in 0 } })
+    var gradients = Gradients(zerosFor: self)
     for i in rows ?? Array(q.indices) { backward(i, dO[i], &gradients) }
     return (gradients.dq, gradients.dk, gradients.dv, gradients.dAddresses)
   }
 
-  private struct Gradients {
+  struct Gradients {
     var dq: [[Double]]
     var dk: [[Double]]
     var dv: [[Double]]
     var dAddresses: [[Double]]
+
+    init(zerosFor attention: ReferenceCombinerAttention) {
+      dq = zeros(like: attention.q)
+      dk = zeros(like: attention.k)
+      dv = zeros(like: attention.v)
+      dAddresses = zeros(like: attention.addresses)
+    }
   }
 
-  private func backward(_ i: Int, _ dO: [Double], _ gradients: inout Gradients) {
+  /// Adds what row `i` of the output gives.
+  func backward(_ i: Int, _ dO: [Double], _ gradients: inout Gradients) {
     let (direct, regions) = plan(i)
     let (summaries, weights, _, o) = row(i, direct, regions)
     let own = dot(dO, o)
@@ -213,7 +219,8 @@ package struct ReferenceCombinerAttention {
     }
   }
 
-  private func backward(
+  /// Adds what the summary of a region gives, from the gradients of its key and its value.
+  func backward(
     _ region: Region, _ summary: Summary, dKey: [Double], dValue: [Double],
     _ gradients: inout Gradients
   ) {
@@ -245,14 +252,16 @@ package struct ReferenceCombinerAttention {
   }
 }
 
-private func add(_ factor: Double, _ x: [Double], to y: inout [Double]) {
-  for index in y.indices { y[index] += factor * x[index] }
-}
+extension ReferenceCombinerAttention: HeadAttention {
+  func attend(rows: [Int]?) -> (o: [[Double]], saved: [Double]) {
+    let (o, lse) = forward(rows: rows)
+    return (o, lse)
+  }
 
-private func dot(_ a: [Double], _ b: [Double]) -> Double {
-  var sum = 0.0
-  for index in a.indices { sum += a[index] * b[index] }
-  return sum
+  func gradients(dO: [[Double]]) -> HeadGradients {
+    let (dq, dk, dv, _) = backward(dO: dO)
+    return HeadGradients(dq: dq, dk: dk, dv: dv)
+  }
 }
 
 private func softmax(_ logits: [Double]) -> [Double] {

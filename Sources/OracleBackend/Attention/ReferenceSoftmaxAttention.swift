@@ -32,11 +32,11 @@ package struct ReferenceSoftmaxAttention {
     }
   }
 
-  /// Outputs and log-sum-exp of every row.
-  package func forward() -> (o: [[Double]], lse: [Double]) {
+  /// Outputs and log-sum-exp of the given rows, of all by default.
+  package func forward(rows: [Int]? = nil) -> (o: [[Double]], lse: [Double]) {
     var o = [[Double]]()
     var lse = [Double]()
-    for i in q.indices {
+    for i in rows ?? Array(q.indices) {
       let s = logits(i)
       let m = s.max() ?? 0
       let z = s.reduce(0) { $0 + exp($1 - m) }
@@ -78,5 +78,17 @@ package struct ReferenceSoftmaxAttention {
       }
     }
     return (dq, dk, dv, dBias)
+  }
+}
+
+extension ReferenceSoftmaxAttention: HeadAttention {
+  func attend(rows: [Int]?) -> (o: [[Double]], saved: [Double]) {
+    let (o, lse) = forward(rows: rows)
+    return (o, lse)
+  }
+
+  func gradients(dO: [[Double]]) -> HeadGradients {
+    let (dq, dk, dv, dBias) = backward(dO: dO)
+    return HeadGradients(dq: dq, dk: dk, dv: dv, dBias: dBias)
   }
 }

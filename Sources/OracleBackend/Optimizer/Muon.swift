@@ -1,0 +1,57 @@
+package import Tensor
+
+/// The state of Muon on one matrix, one plain step at a time.
+package struct ReferenceMuon {
+  package var parameters: Matrix
+  package var momentum: Matrix
+
+  /// - Parameter momentum: Zeros before the first step, which is what nil stands for.
+  package init(parameters: Matrix, momentum: Matrix? = nil) {
+    self.parameters = parameters
+    self.momentum = momentum ?? Matrix(rows: parameters.rows, columns: parameters.columns)
+  }
+
+  package mutating func update(gradients: Matrix, rate: Double, beta: Double, decay: Double) {
+    var direction = momentum
+    for index in momentum.values.indices {
+      let g = gradients.values[index]
+      momentum.values[index] = beta * momentum.values[index] + (1 - beta) * g
+      direction.values[index] = beta * momentum.values[index] + (1 - beta) * g
+    }
+    direction = Self.orthogonal(direction)
+    let pace = rate * 0.2 * Double(max(parameters.rows, parameters.columns)).squareRoot()
+    for index in parameters.values.indices {
+      parameters.values[index] *= 1 - rate * decay
+      parameters.values[index] -= pace * direction.values[index]
+    }
+  }
+
+  /// Five steps of `x = a x + b (x xᵀ) x + c (x xᵀ)² x`, whichever side is the longer.
+  package static func orthogonal(_ matrix: Matrix) -> Matrix {
+    var x = matrix
+    let norm = max(x.dot(x).squareRoot(), 1e-30)
+    for index in x.values.indices { x.values[index] /= norm }
+    for _ in 0..<5 {
+      let cubic = x.times(x.transposed).times(x)
+      let quintic = x.times(x.transposed).times(cubic)
+      for index in x.values.indices {
+        x.values[index] =
+          3.4445 * x.values[index] - 4.7750 * cubic.values[index] + 2.0315 * quintic.values[index]
+      }
+    }
+    return x
+  }
+}
+
+extension OracleKernels {
+  package func muon(parameters: View, gradients: View, momentum: View, _ step: MuonStep) {
+    var state = ReferenceMuon(parameters: Matrix(of: parameters), momentum: Matrix(of: momentum))
+    var scaled = Matrix(of: gradients)
+    for index in scaled.values.indices { scaled.values[index] *= Double(step.gradientScale) }
+    state.update(
+      gradients: scaled, rate: Double(step.rate), beta: Double(step.beta),
+      decay: Double(step.decay))
+    state.parameters.write(to: parameters)
+    state.momentum.write(to: momentum)
+  }
+}

@@ -1,0 +1,97 @@
+import Backends
+import Tensor
+import Testing
+
+/// Tensors and gradients of an attention on one device, filled with seeded numbers.
+struct AttentionStage {
+  let stage: Stage
+  let subject: AttentionSubject
+  let size: AttentionSize
+  let attention: any AttentionOperator
+  let tensors: AttentionTensors
+  let gradients: AttentionGradients
+  let pass: AttentionPass
+  static let draw = AttentionDraw.evaluation(seed: 3)
+  static let layer = 1
+
+  /// Nil if the back end leaves the attention out.
+  init?(_ backend: Backend, _ subject: AttentionSubject, _ size: AttentionSize) throws {
+    let stage = try Stage(backend)
+    guard let attention = try subject.make(on: stage.kernels) else { return nil }
+    let (widths, heads) = (size.widths, AttentionSubject.heads)
+    let rows = size.starts.last ?? 0
+    /// Three matrices as a model has them: side by side where their widths allow it.
+    func three(_ seed: UInt64) throws -> [View] {
+      let (keys, values) = (heads * widths.keys, heads * widths.values)
+      if widths.keys == widths.values {
+        let all = try stage.randomHeads(rows, 3 * keys, headWidth: widths.keys, seed: seed)
+        return (0..<3).map { all.columns($0 * keys..<($0 + 1) * keys) }
+      }
+      return [
+        try stage.randomHeads(rows, keys, headWidth: widths.keys, seed: seed),
+        try stage.randomHeads(rows, keys, headWidth: widths.keys, seed: seed + 1),
+        try stage.randomHeads(rows, values, headWidth: widths.values, seed: seed + 2),
+      ]
+    }
+    func outputs(_ seed: UInt64) throws -> View {
+      try stage.randomHeads(rows, heads * widths.values, headWidth: widths.values, seed: seed)
+    }
+    let width = AttentionSubject.inputWidth
+    let shapes = [
+      (width, heads * widths.values), (heads * widths.keys, width), (1, width), (1, width),
+    ]
+    func own(_ seed: UInt64) throws -> [View] {
+      guard subject.needsProjection else { return [] }
+      return try shapes.enumerated().map {
+        try stage.random($1.0, $1.1, seed: seed + UInt64($0), deviation: 0.5)
+      }
+    }
+    func input(_ seed: UInt64) throws -> View? {
+      subject.needsProjection ? try stage.random(rows, width, seed: seed) : nil
+    }
+    func bias(_ seed: UInt64) throws -> View? {
+      try subject.biasLength.map { try stage.random(heads, $0, seed: seed, deviation: 0.3) }
+    }
+    let (qkv, dQKV) = (try three(1), try three(11))
+    tensors = AttentionTensors(
+      q: qkv[0], k: qkv[1], v: qkv[2], bias: try bias(4), o: try outputs(5),
+      saved: try stage.zeros(subject.savedRows, rows), input: try input(6), own: try own(7))
+    // What is overwritten and what is added to begins with something else.
+    gradients = AttentionGradients(
+      dO: try outputs(21), dq: dQKV[0], dk: dQKV[1], dv: dQKV[2], dBias: try bias(22),
+      dInput: try input(23), dOwn: try own(24))
+    pass = AttentionPass(
+      try Sequences(size.starts, on: stage.kernels), layer: Self.layer, draw: Self.draw)
+    (self.stage, self.subject, self.size, self.attention) = (stage, subject, size, attention)
+  }
+
+  func forward() { attention.forward(tensors, pass) }
+
+  func backward() { attention.backward(tensors, gradients, pass) }
+
+  /// Everything that the passes write and that has a meaning on every device.
+  var results: Results {
+    var results = [
+      ("o", tensors.o), ("dq", gradients.dq), ("dk", gradients.dk), ("dv", gradients.dv),
+    ]
+    if subject.savesLogarithms {
+      results.append(("saved", tensors.saved.rows(0..<AttentionSubject.heads)))
+    }
+    if let dBias = gradients.dBias { results.append(("dBias", dBias)) }
+    if let dInput = gradients.dInput { results.append(("dInput", dInput)) }
+    return results + gradients.dOwn.enumerated().map { ("dOwn \($0)", $1) }
+  }
+
+  /// Tensors of some rows in memory of their own, heads side by side as decoding has them.
+  func copy(rows: Range<Int>) throws -> AttentionTensors {
+    let rows = tensors.rows(rows)
+    return AttentionTensors(
+      q: try stage.copy(of: rows.q), k: try stage.copy(of: rows.k), v: try stage.copy(of: rows.v),
+      bias: tensors.bias, o: try stage.copy(of: rows.o), saved: rows.saved,
+      input: try rows.input.map { try stage.copy(of: $0) }, own: tensors.own)
+  }
+
+  func makeState() throws -> any AttentionState {
+    try attention.makeState(size.widths, layer: Self.layer, draw: Self.draw)
+  }
+}

@@ -1,0 +1,126 @@
+import Tensor
+import Testing
+
+/// One attention with its options, as any back end makes it.
+struct AttentionSubject: Sendable, CustomTestStringConvertible {
+  enum Kind: Sendable {
+    case softmax(biasLength: Int?)
+    case hierarchical(blockSize: Int, fineQuery: Bool, hasBias: Bool)
+    case combiner(CombinerShape.Pattern, Int, CombinerShape.Pooling, CombinerShape.Address)
+    case yoso(YosoShape.Estimate, bits: Int, hashes: Int, slope: YosoShape.Slope)
+  }
+
+  static let heads = 2
+  /// Factor of every logit, as a head of width 9 has it.
+  static let scale: Float = 1 / 3
+  /// Width of the layer's input, where an attention reads it.
+  static let inputWidth = 11
+
+  let kind: Kind
+  var testDescription: String { "\(kind)" }
+
+  /// The attention, or nil if the back end leaves it out.
+  func make(on kernels: any Kernels) throws -> (any AttentionOperator)? {
+    switch kind {
+    case .softmax:
+      return try (kernels as? any SoftmaxAttentionKernels)?.softmaxAttention(
+        SoftmaxShape(heads: Self.heads, scale: Self.scale))
+    case .hierarchical(let blockSize, let fineQuery, _):
+      return try (kernels as? any HierarchicalAttentionKernels)?.hierarchicalAttention(
+        HierarchicalShape(
+          heads: Self.heads, scale: Self.scale, blockSize: blockSize, fineQuery: fineQuery))
+    case .combiner:
+      return try combinerShape.flatMap {
+        try (kernels as? any CombinerKernels)?.combinerAttention($0)
+      }
+    case .yoso:
+      return try yosoShape.flatMap {
+        try (kernels as? any YosoKernels)?.yosoAttention($0, planes: nil)
+      }
+    }
+  }
+
+  private var combinerShape: CombinerShape? {
+    guard case .combiner(let pattern, let segment, let pooling, let address) = kind else {
+      return nil
+    }
+    return CombinerShape(
+      heads: Self.heads, scale: Self.scale, pattern: pattern, segment: segment, pooling: pooling,
+      address: address)
+  }
+
+  private var yosoShape: YosoShape? {
+    guard case .yoso(let estimate, let bits, let hashes, let slope) = kind else { return nil }
+    return YosoShape(
+      heads: Self.heads, estimate: estimate, bits: bits, hashes: hashes, chunk: 9, slope: slope)
+  }
+
+  var biasLength: Int? {
+    switch kind {
+    case .softmax(let biasLength): biasLength
+    case .hierarchical(let blockSize, _, let hasBias): hasBias ? 2 * blockSize : nil
+    case .combiner, .yoso: nil
+    }
+  }
+
+  var savedRows: Int { yosoShape?.savedRows ?? Self.heads }
+
+  /// Whether the first rows of what is saved are logarithms of softmax denominators.
+  var savesLogarithms: Bool { yosoShape == nil }
+
+  var needsProjection: Bool { combinerShape?.needsProjection ?? false }
+
+  /// Whether the gradients of queries and keys are slopes of the outputs; the published gradient of
+  /// YOSO is a lower bound.
+  var hasSlopes: Bool { yosoShape.map { $0.slope == .exact } ?? true }
+
+  /// A bound of its own, or nil for what the back end promises.
+  ///
+  /// The weight of two nearly parallel vectors has a slope without bound in their cosine.
+  var relativeError: Double? { yosoShape == nil ? nil : 1e-4 }
+
+  static let all: [AttentionSubject] =
+    [
+      .softmax(biasLength: nil), .softmax(biasLength: 5), .softmax(biasLength: 200),
+      .hierarchical(blockSize: 2, fineQuery: false, hasBias: true),
+      .hierarchical(blockSize: 4, fineQuery: true, hasBias: true),
+      .hierarchical(blockSize: 6, fineQuery: false, hasBias: false),
+      .hierarchical(blockSize: 16, fineQuery: true, hasBias: false),
+      .hierarchical(blockSize: 16, fineQuery: false, hasBias: true),
+      .combiner(.rowmajor, 4, .max, .wsum), .combiner(.rowmajor, 7, .max, .none),
+      .combiner(.rowmajor, 5, .max, .proj),
+      .yoso(.expectation, bits: 1, hashes: 1, slope: .lower),
+      .yoso(.expectation, bits: 8, hashes: 1, slope: .lower),
+      .yoso(.expectation, bits: 5, hashes: 1, slope: .exact),
+      .yoso(.sampled, bits: 2, hashes: 5, slope: .lower),
+      .yoso(.sampled, bits: 9, hashes: 16, slope: .lower),
+      .yoso(.hybrid, bits: 3, hashes: 6, slope: .lower),
+    ].map(AttentionSubject.init)
+    + [CombinerShape.Pattern.fixed, .logsparse, .vertical, .mixture].flatMap { pattern in
+      CombinerShape.Pooling.allCases.map {
+        AttentionSubject(kind: .combiner(pattern, $0 == .max ? 4 : 7, $0, .wsum))
+      }
+    }
+}
+
+/// Lengths of a batch's sequences and widths of a head.
+struct AttentionSize: Sendable, CustomTestStringConvertible {
+  let lengths: [Int]
+  let widths: HeadWidths
+
+  init(_ lengths: [Int], keys: Int, values: Int) {
+    self.lengths = lengths
+    widths = HeadWidths(keys: keys, values: values)
+  }
+
+  var testDescription: String { "\(lengths), \(widths.keys)/\(widths.values)" }
+
+  var starts: [Int] { lengths.reduce(into: [0]) { $0.append(($0.last ?? 0) + $1) } }
+
+  /// One position, ragged and odd, whole vectors, past them.
+  static let all = [
+    AttentionSize([1], keys: 4, values: 4), AttentionSize([1, 2, 0, 3, 17], keys: 5, values: 3),
+    AttentionSize([33, 16, 50], keys: 8, values: 8), AttentionSize([7, 81], keys: 17, values: 9),
+    AttentionSize([150, 9], keys: 16, values: 16),
+  ]
+}

@@ -1,0 +1,96 @@
+import Backends
+import Deterministic
+import Tensor
+import TestSupport
+import Testing
+
+/// Operations on rows: every back end against the oracle.
+@Suite struct LayerTests {
+  @Test(arguments: others, Shape.all) func embedding(backend: Backend, shape: Shape) throws {
+    try expectAgreement(backend) { stage in
+      let ids = try stage.kernels.place(randomIds(shape.rows, below: 11, seed: 3))
+      let table = try stage.random(11, shape.columns, seed: 1, padding: shape.padding)
+      let y = try stage.filled(shape.rows, shape.columns, with: 9, padding: shape.padding)
+      stage.kernels.embeddingForward(y: y, ids: ids, table: table)
+      let dTable = try stage.random(11, shape.columns, seed: 2)
+      stage.kernels.embeddingBackward(
+        dTable: dTable, dy: try stage.random(shape.rows, shape.columns, seed: 4), ids: ids)
+      return [("y", y), ("dTable", dTable)]
+    }
+  }
+
+  @Test(arguments: others, Shape.all) func rmsNorm(backend: Backend, shape: Shape) throws {
+    try expectAgreement(backend) { stage in
+      func random(_ seed: UInt64) throws -> View {
+        try stage.random(shape.rows, shape.columns, seed: seed, padding: shape.padding)
+      }
+      let (x, gain) = (try random(1), try stage.random(1, shape.columns, seed: 2))
+      let y = try stage.filled(shape.rows, shape.columns, with: 9, padding: shape.padding)
+      let rstd = try stage.zeros(1, shape.rows)
+      stage.kernels.rmsNormForward(y: y, rstd: rstd, x: x, gain: gain, epsilon: 1e-5)
+      let (dx, dGain) = (try random(3), try stage.random(1, shape.columns, seed: 4))
+      stage.kernels.rmsNormBackward(
+        dx: dx, dGain: dGain, dy: try random(5), x: x, gain: gain, rstd: rstd)
+      return [("y", y), ("rstd", rstd), ("dx", dx), ("dGain", dGain)]
+    }
+  }
+
+  @Test(arguments: others, [2, 6, 8, 34]) func rotary(backend: Backend, headWidth: Int) throws {
+    try expectAgreement(backend) { stage in
+      let positions = (0..<300).map { Int32($0 * 7 % 301) }
+      let plain = try stage.random(300, 3 * headWidth, seed: 1, padding: 2)
+      let heads = try stage.randomHeads(300, 3 * headWidth, headWidth: headWidth, seed: 1)
+      for (x, inverse) in [(plain, false), (heads, true)] {
+        stage.kernels.rotary(
+          x: x, positions: try stage.kernels.place(positions), headWidth: headWidth,
+          theta: 10_000, inverse: inverse)
+      }
+      return [("rows", plain), ("heads, back", heads)]
+    }
+  }
+
+  @Test(arguments: others, Shape.all) func sinusoidal(backend: Backend, shape: Shape) throws {
+    try expectAgreement(backend) { stage in
+      let x = try stage.random(shape.rows, shape.columns, seed: 1, padding: shape.padding)
+      stage.kernels.addSinusoidal(
+        x: x, positions: try stage.kernels.place((0..<shape.rows).map { Int32(13 * $0) }),
+        amplitude: 0.3)
+      return [("x", x)]
+    }
+  }
+
+  @Test(arguments: others, Shape.all) func swiGLU(backend: Backend, shape: Shape) throws {
+    try expectAgreement(backend) { stage in
+      let gateUp = try stage.random(
+        shape.rows, 2 * shape.columns, seed: 1, deviation: 3, padding: shape.padding)
+      let y = try stage.filled(shape.rows, shape.columns, with: 9, padding: shape.padding)
+      let again = try stage.filled(shape.rows, shape.columns, with: 9)
+      let dGateUp = try stage.filled(shape.rows, 2 * shape.columns, with: 9)
+      stage.kernels.swiGLUForward(y: y, gateUp: gateUp)
+      stage.kernels.swiGLUBackward(
+        dGateUp: dGateUp, y: again, dy: try stage.random(shape.rows, shape.columns, seed: 2),
+        gateUp: gateUp)
+      return [("y", y), ("y once more", again), ("dGateUp", dGateUp)]
+    }
+  }
+
+  @Test(arguments: others, Shape.all) func residual(backend: Backend, shape: Shape) throws {
+    try expectAgreement(backend) { stage in
+      let x = try stage.random(shape.rows, shape.columns, seed: 1, padding: shape.padding)
+      stage.kernels.residualAdd(x: x, y: try stage.random(shape.rows, shape.columns, seed: 2))
+      return [("x", x)]
+    }
+  }
+
+  /// Element by element the same mask, wherever a batch begins.
+  @Test(arguments: others, Shape.all) func dropout(backend: Backend, shape: Shape) throws {
+    for (probability, rowOffset) in [(Float(0), 0), (0.1, 5), (0.5, 1 << 33), (0.999, 7)] {
+      try expectAgreement(backend) { stage in
+        let x = try stage.random(shape.rows, shape.columns, seed: 1, padding: shape.padding)
+        stage.kernels.dropout(
+          x: x, probability: probability, random: CounterRandom(seed: 4, 2), rowOffset: rowOffset)
+        return [("x", x)]
+      }
+    }
+  }
+}

@@ -1,0 +1,77 @@
+import Backends
+import Deterministic
+import Tensor
+import Testing
+
+/// A device, and seeded numbers that are placed on it through its verbs alone.
+struct Stage {
+  let backend: Backend
+  let kernels: any Kernels
+
+  init(_ backend: Backend) throws {
+    self.backend = backend
+    kernels = try backend.makeKernels()
+  }
+
+  /// - Parameter padding: Columns that lie between the rows and belong to nobody.
+  func zeros(_ rows: Int, _ columns: Int, padding: Int = 0) throws -> View {
+    let whole = try kernels.makeView(rows: rows, columns: columns + padding)
+    return padding == 0 ? whole : whole.columns(0..<columns)
+  }
+
+  func filled(_ rows: Int, _ columns: Int, with value: Float, padding: Int = 0) throws -> View {
+    let view = try zeros(rows, columns, padding: padding)
+    kernels.fill(view, with: value)
+    return view
+  }
+
+  /// Normal numbers, the same on every device.
+  func random(
+    _ rows: Int, _ columns: Int, seed: UInt64, deviation: Double = 1, padding: Int = 0
+  ) throws -> View {
+    let view = try zeros(rows, columns, padding: padding)
+    try write(to: view, seed: seed, deviation: deviation)
+    return view
+  }
+
+  /// The same, heads laid out as the device likes them.
+  func randomHeads(
+    _ rows: Int, _ columns: Int, headWidth: Int, seed: UInt64
+  ) throws -> View {
+    let view = try kernels.makeHeads(rows: rows, columns: columns, headWidth: headWidth)
+    try write(to: view, seed: seed)
+    return view
+  }
+
+  func write(to view: View, seed: UInt64, deviation: Double = 1) throws {
+    let random = CounterRandom(seed: seed)
+    try kernels.write(random.gaussians(0..<view.count, deviation: deviation), to: view)
+  }
+
+  func copy(of view: View) throws -> View {
+    let copy = try zeros(view.rows, view.columns)
+    kernels.copy(view, to: copy)
+    return copy
+  }
+
+  func numbers(_ view: View) throws -> [Float] { try kernels.numbers(of: view) }
+}
+
+/// The back ends that are compared with the oracle.
+let others = Backend.allCases.filter { $0 != .oracle }
+
+/// Rows, columns and padding of a matrix.
+struct Shape: Sendable, CustomTestStringConvertible {
+  let rows: Int
+  let columns: Int
+  var padding = 0
+
+  var testDescription: String { "[\(rows), \(columns)], padding \(padding)" }
+
+  /// One element, odd, whole vectors, past them, ragged, many.
+  static let all = [
+    Shape(rows: 1, columns: 1), Shape(rows: 3, columns: 7), Shape(rows: 5, columns: 8, padding: 5),
+    Shape(rows: 4, columns: 33), Shape(rows: 17, columns: 50, padding: 3),
+    Shape(rows: 70, columns: 96),
+  ]
+}

@@ -1,0 +1,47 @@
+import Backends
+import Model
+import Tensor
+import Testing
+
+// Models of the variants on any back end, seen through its verbs alone.
+
+extension Variant {
+  func model(on backend: Backend, seed: UInt64 = 3) throws -> Transformer {
+    let kernels = try backend.makeKernels()
+    let parameters = try Parameters(config, on: kernels)
+    try parameters.initialize(seed: seed)
+    return try Transformer(config, parameters: parameters, kernels: kernels)
+  }
+}
+
+extension Transformer {
+  /// Zeros in the shape of the weights.
+  func makeGradients() throws -> Parameters { try Parameters(config, on: kernels) }
+}
+
+extension Parameters {
+  /// All weights, read.
+  func numbers() throws -> [Float] { try device.numbers(of: all) }
+}
+
+extension Backend {
+  /// Definitions are slow: texts are shorter and steps are fewer there.
+  var isSlow: Bool { self == .oracle }
+
+  /// Records an issue unless two rows of figures are as alike as the back end promises of figures
+  /// that other rows were computed with.
+  func expectAlike(
+    _ a: some Collection<Float>, _ b: some Collection<Float>, _ what: String = "",
+    sourceLocation: SourceLocation = #_sourceLocation
+  ) throws {
+    let promises = try makeKernels().promises
+    var bound = 0.0
+    if !promises.rowsAreIndependent {
+      bound = promises.relativeError * b.reduce(0) { max($0, abs(Double($1))) }
+    }
+    let different = zip(a, b).count { !(abs(Double($0) - Double($1)) <= bound) }
+    #expect(
+      a.count == b.count && different == 0, "\(what): \(different) of \(b.count) differ",
+      sourceLocation: sourceLocation)
+  }
+}

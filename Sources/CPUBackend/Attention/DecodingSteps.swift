@@ -8,6 +8,8 @@ func forEachStep(
   _ body: @Sendable (_ row: AttentionTensors, _ state: any AttentionState) -> Void
 ) {
   if states.count == 1 {
+    // Views count references: a row that is all there is stays as it is.
+    if tensors.q.rows == 1 { return body(tensors, states[0]) }
     for row in 0..<tensors.q.rows { body(tensors.rows(row..<row + 1), states[0]) }
     return
   }

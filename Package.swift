@@ -16,8 +16,8 @@ let strict: [SwiftSetting] = [
 ]
 
 // Kernels are written with SIMD8<Float>: without AVX2 and FMA every fused multiply-add becomes a
-// library call. Only the back end of this processor is compiled this way, so that a command can look
-// at the processor before the first such instruction runs.
+// library call. Only the back end of this processor and what measures its limits are compiled this
+// way, so that a command can look at the processor before the first such instruction runs.
 #if arch(x86_64)
   let simd =
     strict + [
@@ -85,7 +85,7 @@ let package = Package(
     .target(
       name: "Roofline",
       dependencies: ["CBLAS", "Deterministic", "Machine", "Tensor"],
-      swiftSettings: strict),
+      swiftSettings: simd),
     .target(
       name: "LMData", dependencies: ["CZstd", "Deterministic", "Storage"], path: "Sources/Data",
       swiftSettings: strict),

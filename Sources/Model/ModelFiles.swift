@@ -21,7 +21,10 @@ package enum ModelFiles {
 
   /// Writes one buffer in layout order as a safetensors file.
   ///
-  /// - Parameter prefix: Put before every name, for example `first_moment.`.
+  /// - Parameters:
+  ///   - parameters: What is written.
+  ///   - prefix: Put before every name, for example `first_moment.`.
+  ///   - path: Of the file.
   package static func writeTensors(
     _ parameters: Parameters, prefix: String, to path: String
   ) throws {

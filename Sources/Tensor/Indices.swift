@@ -22,7 +22,9 @@ package struct Sequences: Sendable {
   /// Position of every row inside its sequence, `[N]`.
   package let positions: Indices
 
-  /// - Parameter starts: First position of every sequence and, last, N; begins with 0.
+  /// - Parameters:
+  ///   - starts: First position of every sequence and, last, N; begins with 0.
+  ///   - device: Where kernels read them.
   package init(_ starts: [Int], on device: any Device) throws(DeviceError) {
     var positions: [Int32] = []
     positions.reserveCapacity(starts.last ?? 0)

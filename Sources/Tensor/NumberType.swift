@@ -24,7 +24,9 @@ package enum NumberType: String, Sendable {
 
   /// Copies little-endian numbers into floats, which hold each of them exactly.
   ///
-  /// - Parameter source: As many numbers as `target` takes.
+  /// - Parameters:
+  ///   - source: As many numbers as `target` takes.
+  ///   - target: Where they are written.
   package func widen(
     _ source: UnsafeRawBufferPointer, into target: UnsafeMutableBufferPointer<Float>
   ) {

@@ -5,7 +5,9 @@ package struct ReferenceMuon {
   package var parameters: Matrix
   package var momentum: Matrix
 
-  /// - Parameter momentum: Zeros before the first step, which is what nil stands for.
+  /// - Parameters:
+  ///   - parameters: The matrix to be moved.
+  ///   - momentum: Zeros before the first step, which is what nil stands for.
   package init(parameters: Matrix, momentum: Matrix? = nil) {
     self.parameters = parameters
     self.momentum = momentum ?? Matrix(rows: parameters.rows, columns: parameters.columns)

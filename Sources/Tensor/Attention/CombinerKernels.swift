@@ -87,6 +87,7 @@ package struct CombinerProjection: Sendable {
   /// - Parameters:
   ///   - input: The normalised input of the layer, `[N, C]`.
   ///   - own: The four weights, in the order of the properties.
+  ///   - epsilon: Of the layer norm.
   package init(input: View, own: [View], epsilon: Float = 1e-6) {
     precondition(own.count == 4, "\(own.count) weights of a projection")
     self.input = input

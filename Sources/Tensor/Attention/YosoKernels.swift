@@ -14,7 +14,7 @@ package protocol YosoKernels: Kernels {
   /// `(head · hashes + h) · bits + t`. Element c of that row is number `(h · bits + t) · D + c` of the
   /// head's stream: by Box and Muller, as `CounterRandom.gaussian`, but of the first 23 bits of the
   /// uniform numbers, so that fewer hashes are a prefix of more. A stream is named by
-  /// ``AttentionDraw/planes(layer:head:)``.
+  /// `AttentionDraw.planes(layer:head:)`.
   ///
   /// - Parameters:
   ///   - shape: Heads, hashes, bits and estimate.

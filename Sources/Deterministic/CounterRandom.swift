@@ -8,9 +8,9 @@
 /// (seed, step, layer, site), the same for any number of threads, on any device and after any restart.
 /// The mixing function is the finaliser of SplitMix64.
 ///
-/// Public, and not of the package, because the compiler inlines only public functions across modules.
-public struct CounterRandom: Sendable {
-  public let key: UInt64
+/// Usable from inlined code: of a type that is not, the compiler inlines no member across modules.
+@usableFromInline package struct CounterRandom: Sendable {
+  @usableFromInline package let key: UInt64
 
   /// A stream named by a seed and any number of words, for example step, layer and site.
   package init(seed: UInt64, _ words: UInt64...) {
@@ -21,7 +21,7 @@ public struct CounterRandom: Sendable {
 
   /// Number `index` of the stream, 64 uniform bits.
   @inlinable
-  public func bits(_ index: UInt64) -> UInt64 {
+  package func bits(_ index: UInt64) -> UInt64 {
     SplitMix64.mix(key &+ index &* SplitMix64.increment)
   }
 

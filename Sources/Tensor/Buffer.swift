@@ -7,7 +7,7 @@ import Synchronization
 ///
 /// `@unchecked Sendable`: the address never changes after `init`. Which thread writes which part
 /// is decided by the back end, whose pieces of work never overlap.
-public final class Buffer: @unchecked Sendable {
+@usableFromInline package final class Buffer: @unchecked Sendable {
   /// Who can follow the address of a buffer.
   package enum Home: Sendable {
     /// This process.
@@ -74,7 +74,7 @@ public final class Buffer: @unchecked Sendable {
 
   /// The first number, where it is one of single precision that this process can follow; a back end
   /// that asks for it without that has a fault.
-  @inlinable public var base: UnsafeMutablePointer<Float> {
+  @inlinable package var base: UnsafeMutablePointer<Float> {
     guard let floats else { preconditionFailure("memory of another device or type") }
     return floats
   }

@@ -12,15 +12,15 @@
 ///
 /// Columns may be cut into bands of equal width, each with all its rows behind the band before:
 /// then every head of an attention lies in one piece.
-public struct View: Sendable {
-  public let buffer: Buffer
-  public let offset: Int
-  public let rows: Int
-  public let columns: Int
+@usableFromInline package struct View: Sendable {
+  @usableFromInline package let buffer: Buffer
+  @usableFromInline package let offset: Int
+  @usableFromInline package let rows: Int
+  @usableFromInline package let columns: Int
   /// Numbers from one row to the next, at least the width of a band.
-  public let stride: Int
+  @usableFromInline package let stride: Int
   /// Columns of a band; all of them without bands.
-  public let bandWidth: Int
+  @usableFromInline package let bandWidth: Int
   /// Numbers from one band to the next.
   @usableFromInline let bandStride: Int
 
@@ -72,37 +72,37 @@ public struct View: Sendable {
   }
 
   /// First element; taken by back ends of this process, nowhere else, and not of several bands.
-  @inlinable public var base: UnsafeMutablePointer<Float> {
+  @inlinable package var base: UnsafeMutablePointer<Float> {
     precondition(hasOneBand, "[\(rows), \(columns)] in bands of \(bandWidth) has no one base")
     return buffer.base + offset
   }
 
   /// Where the first row has a column; the next rows follow in strides, the next columns as far as
   /// its band goes.
-  @inlinable public func start(ofColumn column: Int) -> UnsafeMutablePointer<Float> {
+  @inlinable package func start(ofColumn column: Int) -> UnsafeMutablePointer<Float> {
     buffer.base + offset(ofColumn: column)
   }
 
   /// The same place as a number inside the buffer.
-  @inlinable public func offset(ofColumn column: Int) -> Int {
+  @inlinable package func offset(ofColumn column: Int) -> Int {
     let band = column / bandWidth
     return offset + band * bandStride + column - band * bandWidth
   }
 
   /// Number of elements, `rows * columns`.
-  @inlinable public var count: Int { rows * columns }
+  @inlinable package var count: Int { rows * columns }
 
   /// Whether a row lies in one piece.
-  @inlinable public var hasOneBand: Bool { columns <= bandWidth }
+  @inlinable package var hasOneBand: Bool { columns <= bandWidth }
 
   /// Whether columns `range` of a row lie in one piece.
-  @inlinable public func isInOneBand(_ range: Range<Int>) -> Bool {
+  @inlinable package func isInOneBand(_ range: Range<Int>) -> Bool {
     hasOneBand || range.isEmpty
       || range.lowerBound / bandWidth == (range.upperBound - 1) / bandWidth
   }
 
   /// Whether rows follow one another without a gap.
-  @inlinable public var isContiguous: Bool { hasOneBand && (stride == columns || rows <= 1) }
+  @inlinable package var isContiguous: Bool { hasOneBand && (stride == columns || rows <= 1) }
 
   /// Rows `range` of this matrix.
   package func rows(_ range: Range<Int>) -> View {

@@ -1,6 +1,6 @@
 """Writes small golden vectors for causal hierarchical attention.
 
-    python gen_h_golden.py [--out DIR]      write DIR/*.json (default: golden_h)
+    python gen_h_golden.py [--out DIR]      write DIR/{coarse,fine}/*.json (default: golden_h)
     python gen_h_golden.py --check DIR      recompute and compare
 
 One JSON file per case.  Arrays are nested lists of float64 rounded to 12
@@ -14,6 +14,7 @@ Every case is computed twice (blocked and dense) and decoded once before it is
 written.
 """
 import argparse
+import glob
 import json
 import os
 
@@ -77,10 +78,8 @@ def main():
     a = p.parse_args()
     if a.check:
         n = 0
-        for f in sorted(os.listdir(a.check)):
-            if not f.endswith(".json"):
-                continue
-            with open(os.path.join(a.check, f)) as fh:
+        for f in sorted(glob.glob(os.path.join(a.check, "*", "*.json"))):
+            with open(f) as fh:
                 c = json.load(fh)
             c = {x: np.array(y) if isinstance(y, list) else y for x, y in c.items()}
             r = compute(c)
@@ -94,7 +93,9 @@ def main():
     total = 0
     for c in build():
         r = {**c, **compute(c)}
-        path = os.path.join(a.out, c["name"] + ".json")
+        name, query = c["name"].rsplit("_", 1)
+        os.makedirs(os.path.join(a.out, query), exist_ok=True)
+        path = os.path.join(a.out, query, name + ".json")
         with open(path, "w") as fh:
             json.dump({x: rounded(y.tolist()) if isinstance(y, np.ndarray) else y
                        for x, y in r.items()}, fh)

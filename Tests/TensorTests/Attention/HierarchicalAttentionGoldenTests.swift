@@ -35,16 +35,16 @@ import Testing
     "deep_nr2", "ragged_67_nr2", "nr6", "nr16", "wide_values", "large_logits",
   ]
 
-  static func load(_ name: String) throws -> Golden {
+  static func load(_ name: String, _ query: String) throws -> Golden {
     let url = try #require(
       Bundle.module.url(
-        forResource: name, withExtension: "json", subdirectory: "Fixtures/h-attention"))
+        forResource: name, withExtension: "json", subdirectory: "Fixtures/h-attention/\(query)"))
     return try JSONDecoder().decode(Golden.self, from: Data(contentsOf: url))
   }
 
   @Test(arguments: names, ["coarse", "fine"])
   func equalsReference(name: String, query: String) throws {
-    let golden = try Self.load("\(name)_\(query)")
+    let golden = try Self.load(name, query)
     let heads = golden.q.count
     let length = golden.q[0].count
     let variant = AttentionVariant.hierarchical(

@@ -8,19 +8,30 @@ package struct ParameterSlot: Sendable, Equatable {
   /// `[rows, columns]` of a matrix; a vector has one row.
   package let rows: Int
   package let columns: Int
-  package let isVector: Bool
-  /// First float inside the buffer.
+  package let role: ParameterRole
+  /// First number inside the buffer.
   package let offset: Int
   /// Standard deviation of the initial values; nil for gains, which start at 1.
   package let initialDeviation: Double?
 
   package var count: Int { rows * columns }
   /// Shape as a checkpoint states it.
-  package var shape: [Int] { isVector ? [columns] : [rows, columns] }
-  /// Whether it maps one hidden state to another: no table of the vocabulary, no vector.
-  package var isHiddenMatrix: Bool { !isVector && name.hasSuffix("_proj.weight") }
-  /// Whether the optimizer decays it: matrices yes, gains and bias tables no.
-  package var decays: Bool { !isVector && !name.hasSuffix("relative_bias") }
+  package var shape: [Int] { role == .vector ? [columns] : [rows, columns] }
+}
+
+/// What a weight does, which decides how the optimizer moves it.
+package enum ParameterRole: Sendable, Equatable {
+  /// A row for every token of the vocabulary: embeddings and head.
+  case table
+  /// A matrix that maps one hidden state to another.
+  case hidden
+  /// A number for every head and distance, added to logits.
+  case bias
+  /// Gains and what else has one number for every channel.
+  case vector
+
+  /// Whether the optimizer decays it.
+  package var decays: Bool { self == .table || self == .hidden }
 }
 
 /// The order of all weights in one buffer.
@@ -35,11 +46,12 @@ package struct ParameterLayout: Sendable {
   package init(_ config: ModelConfig) {
     var slots: [ParameterSlot] = []
     var offset = 0
-    func add(_ name: String, _ rows: Int, _ columns: Int, deviation: Double?, vector: Bool = false)
-    {
+    func add(
+      _ name: String, _ role: ParameterRole, _ rows: Int, _ columns: Int, deviation: Double?
+    ) {
       slots.append(
         ParameterSlot(
-          name: name, rows: rows, columns: columns, isVector: vector, offset: offset,
+          name: name, rows: rows, columns: columns, role: role, offset: offset,
           initialDeviation: deviation))
       offset += rows * columns
     }
@@ -48,32 +60,32 @@ package struct ParameterLayout: Sendable {
     // Outputs onto the residual stream start smaller by the number of additions (Radford et al.,
     // 2019), so that its variance does not grow with depth.
     let residualDeviation = deviation / (2 * Double(config.layers)).squareRoot()
-    add("model.embed_tokens.weight", config.vocabularySize, width, deviation: deviation)
+    add("model.embed_tokens.weight", .table, config.vocabularySize, width, deviation: deviation)
     let mechanism = config.mechanism
     for layer in 0..<config.layers {
       let prefix = "model.layers.\(layer)."
-      add(prefix + "input_layernorm.weight", 1, width, deviation: nil, vector: true)
+      add(prefix + "input_layernorm.weight", .vector, 1, width, deviation: nil)
       for name in ["q", "k", "v"] {
-        add(prefix + "self_attn.\(name)_proj.weight", width, width, deviation: deviation)
+        add(prefix + "self_attn.\(name)_proj.weight", .hidden, width, width, deviation: deviation)
       }
       if let biasLength = mechanism.biasLength {
         // Deviation 0.1 as in the authors' decoder.
-        add(prefix + "self_attn.relative_bias", config.heads, biasLength, deviation: 0.1)
+        add(prefix + "self_attn.relative_bias", .bias, config.heads, biasLength, deviation: 0.1)
       }
       for weight in mechanism.ownWeights {
         add(
-          prefix + "self_attn." + weight.name, weight.rows, weight.columns,
-          deviation: weight.deviation, vector: weight.isVector)
+          prefix + "self_attn." + weight.name, weight.role, weight.rows, weight.columns,
+          deviation: weight.deviation)
       }
-      add(prefix + "self_attn.o_proj.weight", width, width, deviation: residualDeviation)
-      add(prefix + "post_attention_layernorm.weight", 1, width, deviation: nil, vector: true)
-      add(prefix + "mlp.gate_proj.weight", config.hidden, width, deviation: deviation)
-      add(prefix + "mlp.up_proj.weight", config.hidden, width, deviation: deviation)
-      add(prefix + "mlp.down_proj.weight", width, config.hidden, deviation: residualDeviation)
+      add(prefix + "self_attn.o_proj.weight", .hidden, width, width, deviation: residualDeviation)
+      add(prefix + "post_attention_layernorm.weight", .vector, 1, width, deviation: nil)
+      add(prefix + "mlp.gate_proj.weight", .hidden, config.hidden, width, deviation: deviation)
+      add(prefix + "mlp.up_proj.weight", .hidden, config.hidden, width, deviation: deviation)
+      add(prefix + "mlp.down_proj.weight", .hidden, width, config.hidden, deviation: residualDeviation)
     }
-    add("model.norm.weight", 1, width, deviation: nil, vector: true)
+    add("model.norm.weight", .vector, 1, width, deviation: nil)
     if !config.tiedHead {
-      add("lm_head.weight", config.vocabularySize, width, deviation: deviation)
+      add("lm_head.weight", .table, config.vocabularySize, width, deviation: deviation)
     }
     self.slots = slots
     count = offset

@@ -37,17 +37,17 @@ package struct AttentionWeight: Sendable {
   package let name: String
   package let rows: Int
   package let columns: Int
-  package let isVector: Bool
+  package let role: ParameterRole
   /// Standard deviation of the initial values; nil for gains, which start at 1.
   package let deviation: Double?
 
   package init(
-    name: String, rows: Int, columns: Int, isVector: Bool = false, deviation: Double?
+    name: String, role: ParameterRole = .hidden, rows: Int, columns: Int, deviation: Double?
   ) {
     self.name = name
     self.rows = rows
     self.columns = columns
-    self.isVector = isVector
+    self.role = role
     self.deviation = deviation
   }
 }

@@ -99,9 +99,9 @@ package struct CombinerAttention: AttentionMechanism {
       AttentionWeight(
         name: "address_proj.weight", rows: width, columns: width, deviation: initialDeviation),
       AttentionWeight(
-        name: "address_norm.weight", rows: 1, columns: width, isVector: true, deviation: nil),
+        name: "address_norm.weight", role: .vector, rows: 1, columns: width, deviation: nil),
       AttentionWeight(
-        name: "address_norm.bias", rows: 1, columns: width, isVector: true, deviation: 0),
+        name: "address_norm.bias", role: .vector, rows: 1, columns: width, deviation: 0),
     ]
   }
 

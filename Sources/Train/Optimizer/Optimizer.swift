@@ -63,7 +63,7 @@ package struct Optimizer {
         firstMoment: firstMoment.view(slot), secondMoment: secondMoment.view(slot),
         AdamWStep(
           rate: Float(rate), beta1: Float(config.beta1), beta2: Float(config.beta2),
-          epsilon: Float(config.epsilon), decay: slot.decays ? Float(config.weightDecay) : 0,
+          epsilon: Float(config.epsilon), decay: slot.role.decays ? Float(config.weightDecay) : 0,
           step: step, gradientScale: Float(clip)))
     }
   }

@@ -24,7 +24,7 @@ package struct OptimizerConfig: Codable, Sendable, Equatable {
   package init() {}
 
   /// Whether Muon moves this weight.
-  package func usesMuon(_ slot: ParameterSlot) -> Bool { kind == .muon && slot.isHiddenMatrix }
+  package func usesMuon(_ slot: ParameterSlot) -> Bool { kind == .muon && slot.role == .hidden }
 }
 
 extension OptimizerConfig {

@@ -113,9 +113,10 @@ done
 check combiner:pattern=fixed,segment=4,pooling=mean
 check combiner:pattern=rowmajor,segment=4,address=none
 check combiner:pattern=rowmajor,segment=4,address=proj
+check window:window=5
 for kind in $known; do
   case $kind in
-    softmax | hierarchical | yoso | combiner) ;;
+    softmax | hierarchical | yoso | combiner | window) ;;
     *) check "$kind" ;;
   esac
 done

@@ -24,7 +24,7 @@ package enum Backend: String, CaseIterable, Sendable {
 
   /// The back end of a device's name.
   ///
-  /// - Throws: `DeviceError.unsupported` if there is none.
+  /// - Throws: `DeviceError.failed` if there is none, with the names of those there are.
   package static func named(_ name: String) throws(DeviceError) -> Backend {
     guard let backend = Backend(rawValue: name) else {
       throw .failed(

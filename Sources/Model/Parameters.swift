@@ -81,7 +81,9 @@ package struct ParameterLayout: Sendable {
       add(prefix + "post_attention_layernorm.weight", .vector, 1, width, deviation: nil)
       add(prefix + "mlp.gate_proj.weight", .hidden, config.hidden, width, deviation: deviation)
       add(prefix + "mlp.up_proj.weight", .hidden, config.hidden, width, deviation: deviation)
-      add(prefix + "mlp.down_proj.weight", .hidden, width, config.hidden, deviation: residualDeviation)
+      add(
+        prefix + "mlp.down_proj.weight", .hidden, width, config.hidden, deviation: residualDeviation
+      )
     }
     add("model.norm.weight", .vector, 1, width, deviation: nil)
     if !config.tiedHead {

@@ -128,6 +128,12 @@
       bandWidth: isOne ? range.count : bandWidth, bandStride: isOne ? 0 : bandStride)
   }
 
+  /// Columns of one of `heads` heads.
+  package func head(_ head: Int, of heads: Int) -> View {
+    let width = columns / heads
+    return columns(head * width..<(head + 1) * width)
+  }
+
   /// The same memory without bands, row behind row: other numbers lie at other places.
   package var withoutBands: View {
     hasOneBand ? self : View(buffer, offset: offset, rows: rows, columns: columns)

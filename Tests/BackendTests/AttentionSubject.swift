@@ -31,11 +31,11 @@ struct AttentionSubject: Sendable, CustomTestStringConvertible {
           heads: Self.heads, scale: Self.scale, blockSize: blockSize, fineQuery: fineQuery))
     case .combiner:
       return try combinerShape.flatMap {
-        try (kernels as? any CombinerKernels)?.combinerAttention($0)
+        try (kernels as? any CombinerAttentionKernels)?.combinerAttention($0)
       }
     case .yoso:
       return try yosoShape.flatMap {
-        try (kernels as? any YosoKernels)?.yosoAttention($0, planes: nil)
+        try (kernels as? any YosoAttentionKernels)?.yosoAttention($0, planes: nil)
       }
     }
   }

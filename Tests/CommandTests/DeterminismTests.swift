@@ -54,7 +54,7 @@ import Testing
   @Test(arguments: [
     "softmax", "hierarchical:blockSize=4", "yoso:estimate=sampled,bits=4,hashes=8",
     "yoso:estimate=expectation,bits=4", "combiner:pattern=fixed,segment=4",
-    "combiner:pattern=rowmajor,segment=4,address=proj",
+    "combiner:pattern=rowmajor,segment=4,address=proj", "window:window=7",
   ])
   func trainingScoresAndSamplesDoNotDependOnThreads(attention: String) throws {
     let folder = try TemporaryFolder()

@@ -69,6 +69,7 @@ import Testing
     ["--attention", "combiner:segment=4,pooling=mean"],
     ["--attention", "combiner:pattern=rowmajor,segment=3,address=proj"],
     ["--attention", "yoso:estimate=expectation"],
+    ["--attention", "window:window=6"],
   ])
   func lossesAndScoresAgree(model: [String]) throws {
     let folder = try TemporaryFolder()

@@ -26,6 +26,7 @@ struct Variant: Sendable, CustomTestStringConvertible {
       "combiner rowmajor proj", .combiner(.rowmajor, segment: 4, address: .proj), .sinusoidal),
     make("combiner vertical", .combiner(.vertical, segment: 4, pooling: .mean), .sinusoidal),
     make("combiner mixture", .combiner(.mixture, segment: 4, pooling: .mean), .sinusoidal),
+    makeWindow("window", .rotary),
   ]
 
   /// Those whose gradient is the slope of the loss: without the kinks of a maximum, and not YOSO's
@@ -48,6 +49,12 @@ struct Variant: Sendable, CustomTestStringConvertible {
     options.bits = 3
     options.hashes = 16
     options.chunk = 8
+    return make(name, AttentionConfig(options), position)
+  }
+
+  private static func makeWindow(_ name: String, _ position: Position) -> Variant {
+    var options = WindowOptions()
+    options.window = 6
     return make(name, AttentionConfig(options), position)
   }
 

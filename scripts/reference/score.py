@@ -225,11 +225,23 @@ def projected_addresses(layer, q, k, v, segment):
     return addresses.reshape(length, heads, width).transpose(1, 0, 2)
 
 
+def window_attention(layer, q, k, v):
+    """Softmax over position i itself and the window - 1 positions before it."""
+    window = layer.options.get("window", 64)
+    out = np.zeros_like(v)
+    for head in range(q.shape[0]):
+        for i in range(q.shape[1]):
+            near = slice(max(0, i - window + 1), i + 1)
+            out[head, i] = softmax(k[head, near] @ q[head, i] / math.sqrt(q.shape[2])) @ v[head, near]
+    return out
+
+
 ATTENTIONS = {
     "softmax": softmax_attention,
     "hierarchical": hierarchical_attention,
     "yoso": yoso_attention,
     "combiner": combiner_attention,
+    "window": window_attention,
 }
 
 

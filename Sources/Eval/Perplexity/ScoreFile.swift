@@ -2,14 +2,6 @@ import Foundation
 package import LMData
 import Storage
 
-/// How a score file writes a sentence.
-package enum ScoreFormat: String, Sendable, CaseIterable {
-  /// Columns with a header.
-  case table
-  /// As `query -v sentence` of KenLM: `Total: -12.3 OOV: 0`, in logarithms to the base 10.
-  case kenlm
-}
-
 /// A text file with one line per scored sentence, which appears complete or not at all; to `-`, a pipe
 /// or a device the lines are written as they come.
 ///

@@ -7,6 +7,7 @@ package enum AttentionKind: String, CaseIterable, Sendable {
   case hierarchical
   case yoso
   case combiner
+  case window
 
   /// The options of that attention.
   var options: any AttentionOptions.Type {
@@ -15,6 +16,7 @@ package enum AttentionKind: String, CaseIterable, Sendable {
     case .hierarchical: HierarchicalOptions.self
     case .yoso: YosoOptions.self
     case .combiner: CombinerOptions.self
+    case .window: WindowOptions.self
     }
   }
 

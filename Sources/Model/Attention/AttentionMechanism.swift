@@ -29,6 +29,7 @@ extension AttentionMechanism {
   package var biasLength: Int? { nil }
   package var ownWeights: [AttentionWeight] { [] }
   package var readsInput: Bool { false }
+  package var savedRows: Int { 0 }
 }
 
 /// A weight that only one attention has.

@@ -112,7 +112,7 @@ package struct CombinerAttention: AttentionMechanism {
   package func makeOperator(
     on kernels: any Kernels
   ) throws(DeviceError) -> any AttentionOperator {
-    try kernels.supporting((any CombinerKernels).self, .combiner).combinerAttention(shape)
+    try kernels.supporting((any CombinerAttentionKernels).self, .combiner).combinerAttention(shape)
   }
 
   /// Products counted as `docs/combiner-attention.md`, Cost, says; pooling is comparisons.

@@ -89,7 +89,7 @@ package struct YosoAttention: AttentionMechanism {
   package func makeOperator(
     on kernels: any Kernels
   ) throws(DeviceError) -> any AttentionOperator {
-    try kernels.supporting((any YosoKernels).self, .yoso).yosoAttention(shape, planes: nil)
+    try kernels.supporting((any YosoAttentionKernels).self, .yoso).yosoAttention(shape, planes: nil)
   }
 
   /// `docs/yoso-attention.md`, Cost.

@@ -93,11 +93,3 @@ struct HeadInputs {
     draw = state.draw
   }
 }
-
-extension View {
-  /// Columns of one head.
-  func head(_ head: Int, of heads: Int) -> View {
-    let width = columns / heads
-    return columns(head * width..<(head + 1) * width)
-  }
-}

@@ -20,7 +20,7 @@ extension OracleKernels: HierarchicalAttentionKernels {
   }
 }
 
-extension OracleKernels: CombinerKernels {
+extension OracleKernels: CombinerAttentionKernels {
   package func combinerAttention(_ shape: CombinerShape) -> any AttentionOperator {
     if shape.needsProjection { return ProjectedCombinerOperator(shape: shape) }
     return HeadwiseOperator(heads: shape.heads) { inputs in
@@ -29,7 +29,7 @@ extension OracleKernels: CombinerKernels {
   }
 }
 
-extension OracleKernels: YosoKernels {
+extension OracleKernels: YosoAttentionKernels {
   package func yosoAttention(_ shape: YosoShape, planes: View?) -> any AttentionOperator {
     HeadwiseOperator(heads: shape.heads) { inputs in
       ReferenceYosoAttention(

@@ -1,7 +1,9 @@
 import Model
 import Storage
 
-/// Everything that a run writes into its folder; one process has it.
+/// Everything that a run writes into its folder.
+///
+/// Rank 0 has it: `Trainer` makes it there, and calls it there alone.
 final class RunWriter {
   private let config: RunConfig
   private let store: CheckpointStore

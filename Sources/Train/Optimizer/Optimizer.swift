@@ -49,22 +49,24 @@ package struct Optimizer {
   ) {
     let clip = config.clipNorm > 0 ? min(1, config.clipNorm / max(gradientNorm, 1e-30)) : 1
     for slot in parameters.layout.slots {
-      if config.usesMuon(slot) {
+      switch config.kind(of: slot) {
+      case .muon:
         kernels.muon(
           parameters: parameters.view(slot), gradients: gradients.view(slot),
           momentum: firstMoment.view(slot),
           MuonStep(
             rate: Float(rate), beta: Float(config.momentum), decay: Float(config.weightDecay),
             gradientScale: Float(clip)))
-        continue
+      case .adamW:
+        kernels.adamW(
+          parameters: parameters.view(slot), gradients: gradients.view(slot),
+          firstMoment: firstMoment.view(slot), secondMoment: secondMoment.view(slot),
+          AdamWStep(
+            rate: Float(rate), beta1: Float(config.beta1), beta2: Float(config.beta2),
+            epsilon: Float(config.epsilon),
+            decay: slot.role.decays ? Float(config.weightDecay) : 0, step: step,
+            gradientScale: Float(clip)))
       }
-      kernels.adamW(
-        parameters: parameters.view(slot), gradients: gradients.view(slot),
-        firstMoment: firstMoment.view(slot), secondMoment: secondMoment.view(slot),
-        AdamWStep(
-          rate: Float(rate), beta1: Float(config.beta1), beta2: Float(config.beta2),
-          epsilon: Float(config.epsilon), decay: slot.role.decays ? Float(config.weightDecay) : 0,
-          step: step, gradientScale: Float(clip)))
     }
   }
 }

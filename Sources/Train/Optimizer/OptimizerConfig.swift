@@ -23,8 +23,10 @@ package struct OptimizerConfig: Codable, Sendable, Equatable {
 
   package init() {}
 
-  /// Whether Muon moves this weight.
-  package func usesMuon(_ slot: ParameterSlot) -> Bool { kind == .muon && slot.role == .hidden }
+  /// What moves a weight.
+  package func kind(of slot: ParameterSlot) -> OptimizerKind {
+    slot.role == .hidden ? kind : .adamW
+  }
 }
 
 extension OptimizerConfig {

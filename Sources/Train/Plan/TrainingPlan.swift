@@ -66,7 +66,9 @@ package struct TrainingPlan: Sendable, Encodable {
       config.data.streamLength
       ?? max(
         totals.longestSentence, manifest.totals(of: config.data.validSplit).longestSentence) + 1
-    let muon = ParameterLayout(config.model).slots.filter(config.optimizer.usesMuon)
+    let muon = ParameterLayout(config.model).slots.filter {
+      config.optimizer.kind(of: $0) == .muon
+    }
     workingBytes = kernels.workingBytes(
       Transformer.workPlan(
         config.model, positions: positions, muon: muon.map { ($0.rows, $0.columns) },

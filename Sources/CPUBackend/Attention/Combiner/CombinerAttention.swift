@@ -12,7 +12,7 @@ package import Tensor
 /// output of row i depends, bit for bit, on rows 0...i of its own sequence alone.
 ///
 /// Saved for the backward pass: o and lse; summaries and weights are recomputed.
-extension CPUKernels: CombinerKernels {
+extension CPUKernels: CombinerAttentionKernels {
   package func combinerAttention(_ shape: CombinerShape) -> any AttentionOperator {
     CombinerOperator(shape: shape)
   }

@@ -6,7 +6,7 @@ package import Tensor
 /// Saved for the backward pass: the norms of X and the hash codes. Row i depends, bit for bit, on
 /// rows 0...i of its own sequence alone: every sum runs in the order of the keys, or hash by hash and
 /// then in the order of the keys. Sums are in units of 1 / hashes, which cancels in o.
-extension CPUKernels: YosoKernels {
+extension CPUKernels: YosoAttentionKernels {
   package func yosoAttention(_ shape: YosoShape, planes: View?) -> any AttentionOperator {
     YosoOperator(shape, planes: planes)
   }

@@ -1,5 +1,5 @@
 /// Combiner attention, per sequence and head; memory linear in the length.
-package protocol CombinerKernels: Kernels {
+package protocol CombinerAttentionKernels: Kernels {
   /// Causal Combiner attention (Ren and others, 2021, arXiv 2107.05768).
   ///
   /// A query attends to some earlier keys directly and to the regions that hold the others through

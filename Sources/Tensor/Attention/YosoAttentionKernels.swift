@@ -1,7 +1,7 @@
 package import Deterministic
 
 /// YOSO attention with a causal mask (`docs/yoso-attention.md`; Zeng et al., 2021, arXiv 2111.09714).
-package protocol YosoKernels: Kernels {
+package protocol YosoAttentionKernels: Kernels {
   /// `o_i = X_i / |X_i|` per head, `X_i = Σ_{j<=i} w_ij v_j`; rows without any weight are zero.
   ///
   ///     w_ij = (1 - arccos(q_i·k_j / |q_i||k_j|) / π)^bits    expectation

@@ -71,7 +71,10 @@ extension CheckpointFolder {
     do { found = try Files.contents(of: path) } catch { return "\(error)" }
     if found == Array((newest + "\n").utf8) { return nil }
     let name = String(decoding: found, as: UTF8.self).trimmingCharacters(in: .newlines)
-    return steps(ofRun: run).contains { Self.name(step: $0) == name }
+    let isThere = steps(ofRun: run).contains { Self.name(step: $0) == name }
+    // A run that goes on may have saved it since its checkpoints were listed.
+    if isThere, name > newest { return nil }
+    return isThere
       ? "\(path) names \(name), but \(newest) is newer"
       : "\(path) names \"\(name.prefix(40))\", which is no checkpoint of the run"
   }

@@ -90,6 +90,29 @@ import Train
     }
   }
 
+  /// A run that goes on saves and removes checkpoints while they are verified: none of it is damage.
+  @Test func aRunIsVerifiedWhileItGoesOn() throws {
+    try withTemporaryDirectory { directory in
+      let (_, run) = try Self.run(directory)
+      let verification = try RunVerification(run)
+      try FileManager.default.copyItem(
+        atPath: run + "/" + Self.step(12), toPath: run + "/" + Self.step(14))
+      try Self.overwrite(run + "/latest", Array((Self.step(14) + "\n").utf8))
+      try Files.remove(run + "/" + Self.step(10))
+      let findings = verification.run()
+      let damaged = findings.filter { !$0.isGood }
+      #expect(damaged.isEmpty, "\(damaged)")
+      #expect(findings.first?.path == run + "/" + Self.step(12))
+      #expect(
+        findings.contains {
+          $0.path == run + "/latest" && $0.note == "names \(Self.step(14)), saved meanwhile"
+        })
+      // What it names must be there.
+      try Self.overwrite(run + "/latest", Array((Self.step(16) + "\n").utf8))
+      #expect(verification.run().contains { $0.path == run + "/latest" && !$0.isGood })
+    }
+  }
+
   /// Whatever of the newest checkpoint is damaged, the one before it is taken, and that is said.
   @Test func theNewestGoodCheckpointIsTaken() throws {
     try withTemporaryDirectory { directory in

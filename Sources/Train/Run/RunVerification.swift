@@ -48,12 +48,14 @@ package struct RunVerification {
   ///
   /// - Parameter progress: Told of bytes read.
   package func run(progress: (Int) -> Void = { _ in }) -> [Finding] {
-    var findings = checkpoints.map { checkpoint in
-      finding(checkpoint) {
+    var findings = checkpoints.compactMap { checkpoint -> Finding? in
+      let found = finding(checkpoint) {
         try CheckpointFolder.verify(checkpoint, progress: progress)
         let config = try ModelFiles.check(directory: checkpoint)
         return "\(config.attention), \(ParameterLayout(config).count) weights, all sums hold"
       }
+      // A run that goes on removes old checkpoints.
+      return !found.isGood && isRun && !Files.isDirectory(checkpoint) ? nil : found
     }
     guard isRun else { return findings + log(EvaluationLog.self) }
     if let newest = findings.last(where: \.isGood) ?? findings.last {
@@ -76,8 +78,11 @@ package struct RunVerification {
     let newest = checkpoints.last.map { Files.name(of: $0) } ?? good
     for name in [newest, good]
     where CheckpointFolder.problemOfLatest(ofRun: path, newest: name) == nil {
+      let named = (try? Files.contents(of: path + "/" + CheckpointFolder.latestName)) ?? []
+      let text = String(decoding: named.filter { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
       return Finding(
-        path: path + "/" + CheckpointFolder.latestName, isGood: true, note: "names \(name)")
+        path: path + "/" + CheckpointFolder.latestName, isGood: true,
+        note: "names \(text)" + (text > newest ? ", saved meanwhile" : ""))
     }
     let problem = CheckpointFolder.problemOfLatest(ofRun: path, newest: good) ?? ""
     return Finding(

@@ -114,9 +114,10 @@ private struct CombinerFixedSegment {
     CombinerPooling.append(
       keyPool, keys + row * stride, isFirst: row == 0, width: head.keyStride, shape.pooling)
     // The values of the row that follows the query in its scratch are not zero: channel by channel.
+    let isMaximum = shape.pooling == .max
     for column in 0..<head.keyWidth {
       let (old, new) = (queryPool[column], query[column])
-      let joined = shape.pooling == .max ? (new > old ? new : old) : old + new
+      let joined = isMaximum ? (new > old ? new : old) : old + new
       queryPool[column] = row == 0 ? new : joined
     }
   }

@@ -69,12 +69,14 @@ enum CombinerPooling {
     _ pool: UnsafeMutablePointer<Float>, _ row: UnsafePointer<Float>, isFirst: Bool, width: Int,
     _ pooling: CombinerShape.Pooling
   ) {
+    // Compared once: the enumeration is of another module, and a comparison is a call.
+    let isMaximum = pooling == .max
     var column = 0
     while column < width {
       let other = load(row + column)
       let old = load(pool + column)
       let isLarger = other .> old
-      let joined = pooling == .max ? old.replacing(with: other, where: isLarger) : old + other
+      let joined = isMaximum ? old.replacing(with: other, where: isLarger) : old + other
       store(isFirst ? other : joined, pool + column)
       column += 8
     }
@@ -97,11 +99,13 @@ enum CombinerPooling {
     _ result: UnsafeMutablePointer<Float>, _ left: UnsafePointer<Float>,
     _ right: UnsafePointer<Float>, width: Int, _ pooling: CombinerShape.Pooling
   ) {
+    // Compared once: the enumeration is of another module, and a comparison is a call.
+    let isMaximum = pooling == .max
     var column = 0
     while column < width {
       let (a, b) = (load(left + column), load(right + column))
       let isLarger = b .> a
-      let joined = pooling == .max ? a.replacing(with: b, where: isLarger) : (a + b) * 0.5
+      let joined = isMaximum ? a.replacing(with: b, where: isLarger) : (a + b) * 0.5
       store(joined, result + column)
       column += 8
     }
@@ -113,11 +117,13 @@ enum CombinerPooling {
     _ gradient: UnsafePointer<Float>, _ left: UnsafePointer<Float>,
     _ right: UnsafePointer<Float>, width: Int, _ pooling: CombinerShape.Pooling
   ) {
+    // Compared once: the enumeration is of another module, and a comparison is a call.
+    let isMaximum = pooling == .max
     var column = 0
     while column < width {
       let g = load(gradient + column)
       let isLarger = load(right + column) .> load(left + column)
-      let toLeft = pooling == .max ? g.replacing(with: 0, where: isLarger) : g * 0.5
+      let toLeft = isMaximum ? g.replacing(with: 0, where: isLarger) : g * 0.5
       store(load(dLeft + column) + toLeft, dLeft + column)
       store(load(dRight + column) + (g - toLeft), dRight + column)
       column += 8

@@ -256,6 +256,16 @@ package final class AtomicDirectory {
     return try removeAbandoned(in: Files.parent(of: target)) { $0 == name }
   }
 
+  /// Removes a folder, which is gone at once or not at all.
+  ///
+  /// It loses its name first: a kill in between leaves what ``removeAbandoned(in:ofTargets:)`` removes, and
+  /// no folder of that name with only some of its files.
+  package static func remove(_ path: String) throws(StorageError) {
+    let unwanted = Leftover.sibling(of: path, .partial)
+    try Files.rename(path, to: unwanted)
+    try Files.remove(unwanted)
+  }
+
   /// Removes what processes that no longer run have left in a folder.
   ///
   /// An old folder that was being replaced gets its name back if nothing has it now.

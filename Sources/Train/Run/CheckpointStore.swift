@@ -134,7 +134,9 @@ package struct CheckpointStore: Sendable {
       if isKept && newest >= keepLast { continue }
       guard isRemovable(step: step, of: state) else { continue }
       newest += 1
-      if newest > keepLast && !isKept { try Files.remove(path(step: step)) }
+      if newest > keepLast && !isKept {
+        try AtomicDirectory.remove(path(step: step))
+      }
     }
   }
 
@@ -152,7 +154,7 @@ package struct CheckpointStore: Sendable {
   package func forget(after step: Int, of state: TrainState) throws {
     try point(to: step)
     for later in steps().reversed() where later > step && isRemovable(step: later, of: state) {
-      try Files.remove(path(step: later))
+      try AtomicDirectory.remove(path(step: later))
     }
   }
 

@@ -12,7 +12,8 @@ if [[ $(uname -m) != x86_64 ]]; then
   echo "this script needs an x86-64 machine" >&2
   exit 1
 fi
-swift --version 2>/dev/null | head -1
+VERSION=6.3.1
+swift --version 2>/dev/null | head -1 | grep -F "$VERSION" || { echo "this is about Swift $VERSION" >&2; exit 1; }
 
 # AVX instructions in the specialised `sorted` of an object file or a program.
 avx() {

@@ -9,7 +9,8 @@ set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
-swift --version 2>/dev/null | head -1
+VERSION=6.3.1
+swift --version 2>/dev/null | head -1 | grep -F "$VERSION" || { echo "this is about Swift $VERSION" >&2; exit 1; }
 mkdir -p Tests/CountTests
 cat >Package.swift <<'SWIFT'
 // swift-tools-version: 6.2

@@ -23,6 +23,15 @@ fail() {
   exit 1
 }
 
+# Runs a command undisturbed and sets `whole` to the ms it took: stops of its kind fall within that,
+# on any machine.
+measure() { # measure COMMAND...
+  local begin
+  begin=$(date +%s%N)
+  "$@" >/dev/null 2>&1 || fail "$1 ended with $?"
+  whole=$((($(date +%s%N) - begin) / 1000000 + 1))
+}
+
 moment() { # moment LIMIT: waits for up to LIMIT ms
   sleep "$(printf '%d.%03d' $((RANDOM % $1 / 1000)) $((RANDOM % $1 % 1000)))"
 }
@@ -52,12 +61,12 @@ killed() { # killed LIMIT COMMAND...
 toy_text 60000 7 >"$work/text"
 tokenize=("$bin/lm-tokenize" --train "$work/text" --split-valid 0.01 --vocab-size 300
   --model-type bpe --sample-sentences 2000)
-"${tokenize[@]}" --output "$work/whole" >/dev/null 2>&1
+measure "${tokenize[@]}" --output "$work/whole"
 (cd "$work/whole" && sha256sum ./* >"$work/sums")
 done_kills=0
 rounds=0
 while ((done_kills < kills)); do
-  if killed 1500 "${tokenize[@]}" --output "$work/parts" --overwrite; then
+  if killed "$whole" "${tokenize[@]}" --output "$work/parts" --overwrite; then
     done_kills=$((done_kills + 1))
   fi
   rounds=$((rounds + 1))
@@ -136,11 +145,11 @@ done_stops=0
 runs=0
 while ((done_stops < kills)); do
   runs=$((runs + 1))
-  "${train[@]}" --output "$work/reference" --seed $runs >/dev/null 2>&1
+  measure "${train[@]}" --output "$work/reference" --seed $runs
   while true; do
     command=("${train[@]}" --output "$run" --seed $runs)
     if [[ -e $run/config.json ]]; then command=("${resume[@]}"); fi
-    if stopped 3000 "${command[@]}"; then
+    if stopped "$whole" "${command[@]}"; then
       done_stops=$((done_stops + 1))
     else
       break

@@ -79,6 +79,11 @@ let package = Package(
       swiftSettings: simd),
     .target(
       name: "OracleBackend", dependencies: ["Deterministic", "Tensor"], swiftSettings: strict),
+    // The kernels of a card are text, compiled when a run starts.
+    .target(name: "CUDASource", exclude: ["kernels"]),
+    .target(
+      name: "GPUBackend", dependencies: ["CUDASource", "Deterministic", "Tensor"],
+      swiftSettings: strict),
     .target(
       name: "Backends", dependencies: ["CPUBackend", "OracleBackend", "Tensor"],
       swiftSettings: strict),
@@ -144,10 +149,18 @@ let package = Package(
         "Tensor", "LMData", "Tokenize", "Storage",
       ]),
 
+    // The same text compiled for this processor.
+    .target(
+      name: "CUDAEmulator", dependencies: ["CUDASource"], path: "Tests/CUDAEmulator",
+      cxxSettings: [
+        .headerSearchPath("."), .headerSearchPath("../../Sources/CUDASource/kernels"),
+        .unsafeFlags(["-O2", "-Wno-unknown-pragmas"]),
+      ]),
     .target(
       name: "TestSupport",
       dependencies: [
-        "Backends", "Communication", "CPUBackend", "OracleBackend", "Deterministic", "Tensor",
+        "Backends", "CUDAEmulator", "CUDASource", "GPUBackend", "Communication", "CPUBackend",
+        "OracleBackend", "Deterministic", "Tensor",
         "LMData", "Storage",
         "Model", "Eval", "Train",
       ],

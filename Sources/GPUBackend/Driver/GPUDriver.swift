@@ -1,0 +1,129 @@
+package import Tensor
+
+/// What the back end asks of a card, or of what stands in for one.
+///
+/// Work is done in the order in which it is asked for, later than the call returns. What went wrong
+/// meanwhile comes with the next call that throws; until then further work is ignored.
+package protocol GPUDriver: AnyObject, Sendable {
+  /// As `--device` takes it.
+  var name: String { get }
+
+  /// Bytes of memory, on 256 bytes, with any contents.
+  ///
+  /// - Throws: `DeviceError.outOfMemory` if the card has no such piece, or what went wrong before.
+  func allocate(bytes: Int) throws(DeviceError) -> UnsafeMutableRawPointer
+
+  /// Gives memory back, after the work that was asked for before.
+  func free(_ address: UnsafeMutableRawPointer, bytes: Int)
+
+  /// Sets words of 32 bits.
+  func fill(_ address: UnsafeMutableRawPointer, word: UInt32, count: Int)
+
+  /// Copies to the card; the source may change as soon as the call returns.
+  func copyIn(_ source: UnsafeRawBufferPointer, to address: UnsafeMutableRawPointer)
+
+  /// Copies from the card, and waits for it.
+  func copyOut(
+    _ address: UnsafeRawPointer, into target: UnsafeMutableRawBufferPointer
+  ) throws(DeviceError)
+
+  /// Runs a kernel.
+  ///
+  /// - Parameters:
+  ///   - kernel: Which.
+  ///   - grid: Blocks.
+  ///   - block: Threads of a block.
+  ///   - sharedBytes: Dynamic shared memory of a block.
+  ///   - arguments: Where the value of each parameter is.
+  func launch(
+    _ kernel: GPUKernel, grid: GPUGrid, block: Int, sharedBytes: Int,
+    arguments: UnsafeMutableBufferPointer<UnsafeMutableRawPointer?>)
+
+  /// Computes a matrix product.
+  func product(_ product: GPUProduct)
+
+  /// Remembers a fault of the work for the next call that throws; the first one counts.
+  func fail(_ error: DeviceError)
+
+  /// Does not wait.
+  ///
+  /// - Throws: What has gone wrong so far.
+  func check() throws(DeviceError)
+
+  /// Waits for all work.
+  ///
+  /// - Throws: What went wrong.
+  func synchronize() throws(DeviceError)
+}
+
+/// One kernel: a file of `CUDASource`, what it is compiled with, and a name in it.
+package struct GPUKernel: Hashable, Sendable {
+  /// The file's name without `.cu`.
+  package let file: String
+  /// Macros, as `WIDTH=64`.
+  package let definitions: [String]
+  package let name: String
+
+  package init(_ file: String, _ name: String, definitions: [String] = []) {
+    self.file = file
+    self.name = name
+    self.definitions = definitions
+  }
+}
+
+/// Blocks of a launch.
+package struct GPUGrid: Sendable, Equatable {
+  package let x: Int
+  package let y: Int
+  package let z: Int
+
+  package init(_ x: Int, _ y: Int = 1, _ z: Int = 1) {
+    self.x = x
+    self.y = y
+    self.z = z
+  }
+
+  package var isEmpty: Bool { x == 0 || y == 0 || z == 0 }
+}
+
+/// `c [M, N] (+)= a b` with sums in single precision; `a` is [M, K] and `b` is [K, N], each as it is or
+/// transposed in memory.
+///
+/// A row of `c` has the same bits whatever rows are computed with it, if `rowsAreIndependent`.
+package struct GPUProduct: Sendable {
+  package struct Operand: Sendable {
+    package let view: View
+    package let isTransposed: Bool
+
+    package init(_ view: View, isTransposed: Bool = false) {
+      self.view = view
+      self.isTransposed = isTransposed
+    }
+  }
+
+  package let a: Operand
+  package let b: Operand
+  package let c: View
+  package let accumulate: Bool
+  package let rowsAreIndependent: Bool
+  /// The summed dimension, K.
+  package let depth: Int
+
+  package init(
+    _ c: View, _ a: Operand, _ b: Operand, accumulate: Bool, rowsAreIndependent: Bool
+  ) {
+    let (rows, depth) =
+      a.isTransposed ? (a.view.columns, a.view.rows) : (a.view.rows, a.view.columns)
+    let (depthOfB, columns) =
+      b.isTransposed ? (b.view.columns, b.view.rows) : (b.view.rows, b.view.columns)
+    precondition(
+      depth == depthOfB && c.rows == rows && c.columns == columns,
+      "[\(rows), \(depth)] times [\(depthOfB), \(columns)] is not [\(c.rows), \(c.columns)]")
+    self.a = a
+    self.b = b
+    self.c = c
+    self.accumulate = accumulate
+    self.rowsAreIndependent = rowsAreIndependent
+    self.depth = depth
+  }
+}

@@ -1,0 +1,25 @@
+package import Tensor
+
+/// The kernels of a card, or of the emulator that stands in for one: one set of operations over a
+/// ``GPUDriver``, one set of kernel sources in `CUDASource`.
+///
+/// One op per file in this module, forward and backward side by side, and its kernel in the file of
+/// the same name there.
+package struct GPUKernels: Sendable {
+  package let driver: any GPUDriver
+  let scratch: GPUScratch
+
+  package init(_ driver: any GPUDriver) {
+    self.driver = driver
+    scratch = GPUScratch(driver)
+  }
+
+  package var name: String { driver.name }
+
+  /// No atomics anywhere, and every row's sums have an order of their own.
+  package var promises: Promises {
+    Promises(isRepeatable: true, rowsAreIndependent: true, relativeError: 1e-5)
+  }
+
+  package var headLayout: HeadLayout { .rows }
+}

@@ -169,7 +169,7 @@ let package = Package(
     tests(
       "TensorTests", ["CPUBackend", "OracleBackend", "Deterministic", "Roofline", "Tensor"],
       resources: [.copy("Fixtures")]),
-    tests("BackendTests", ["Backends", "OracleBackend", "Deterministic", "Tensor"]),
+    tests("BackendTests", ["OracleBackend", "Deterministic", "Tensor"]),
     tests("LMDataTests", ["Deterministic", "LMData", "Storage"]),
     tests("TokenizeTests", ["Tokenize", "LMData", "Storage"]),
     tests(

@@ -122,6 +122,7 @@ extension CountingKernels {
   package var name: String { kernels.name }
   package var promises: Promises { kernels.promises }
   package var headLayout: HeadLayout { kernels.headLayout }
+  package var headsAreTasks: Bool { kernels.headsAreTasks }
 
   package func makeBuffer(count: Int) throws(DeviceError) -> Buffer {
     try kernels.makeBuffer(count: count)

@@ -14,4 +14,6 @@ package struct CPUKernels: Kernels {
   }
 
   package var headLayout: HeadLayout { .bands }
+
+  package var headsAreTasks: Bool { true }
 }

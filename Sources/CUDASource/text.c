@@ -9,19 +9,54 @@ static const char cuda_source_h[] = {
 static const char device_h[] = {
 #embed "kernels/device.h"
     , 0};
+static const char adamw_cu[] = {
+#embed "kernels/adamw.cu"
+    , 0};
+static const char cross_entropy_cu[] = {
+#embed "kernels/cross_entropy.cu"
+    , 0};
+static const char embedding_cu[] = {
+#embed "kernels/embedding.cu"
+    , 0};
 static const char memory_cu[] = {
 #embed "kernels/memory.cu"
+    , 0};
+static const char muon_cu[] = {
+#embed "kernels/muon.cu"
+    , 0};
+static const char position_cu[] = {
+#embed "kernels/position.cu"
+    , 0};
+static const char residual_cu[] = {
+#embed "kernels/residual.cu"
     , 0};
 static const char rms_norm_cu[] = {
 #embed "kernels/rms_norm.cu"
     , 0};
+static const char sum_of_squares_cu[] = {
+#embed "kernels/sum_of_squares.cu"
+    , 0};
 static const char sum_rows_cu[] = {
 #embed "kernels/sum_rows.cu"
     , 0};
+static const char swiglu_cu[] = {
+#embed "kernels/swiglu.cu"
+    , 0};
 
 static const CUDASourceFile files[] = {
-    {"cuda_source.h", cuda_source_h}, {"device.h", device_h},       {"memory.cu", memory_cu},
-    {"rms_norm.cu", rms_norm_cu},     {"sum_rows.cu", sum_rows_cu},
+    {"cuda_source.h", cuda_source_h},
+    {"device.h", device_h},
+    {"adamw.cu", adamw_cu},
+    {"cross_entropy.cu", cross_entropy_cu},
+    {"embedding.cu", embedding_cu},
+    {"memory.cu", memory_cu},
+    {"muon.cu", muon_cu},
+    {"position.cu", position_cu},
+    {"residual.cu", residual_cu},
+    {"rms_norm.cu", rms_norm_cu},
+    {"sum_of_squares.cu", sum_of_squares_cu},
+    {"sum_rows.cu", sum_rows_cu},
+    {"swiglu.cu", swiglu_cu},
 };
 
 const CUDASourceFile *cuda_source_files(int *count) {

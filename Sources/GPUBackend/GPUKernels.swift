@@ -5,9 +5,10 @@ package import Tensor
 ///
 /// One op per file in this module, forward and backward side by side, and its kernel in the file of
 /// the same name there.
-package struct GPUKernels: Sendable {
+package struct GPUKernels: Kernels {
   package let driver: any GPUDriver
   let scratch: GPUScratch
+  let positionTables = PositionTables()
 
   package init(_ driver: any GPUDriver) {
     self.driver = driver
@@ -22,4 +23,6 @@ package struct GPUKernels: Sendable {
   }
 
   package var headLayout: HeadLayout { .rows }
+
+  package var headsAreTasks: Bool { false }
 }

@@ -19,6 +19,8 @@ package struct OracleKernels: Kernels {
   }
 
   package var headLayout: HeadLayout { .rows }
+
+  package var headsAreTasks: Bool { true }
 }
 
 /// Definitions of the operations, in Float64 on matrices, with nothing clever in them.

@@ -75,6 +75,10 @@ package protocol Device: Sendable {
 
   // MARK: Planning
 
+  /// Whether a head of an attention is a task of its own, so that one head tells what every task
+  /// borrows.
+  var headsAreTasks: Bool { get }
+
   /// What kernels borrow while `body` runs, beyond the tensors they are given.
   func workingNeed(_ body: () -> Void) -> WorkingNeed
 

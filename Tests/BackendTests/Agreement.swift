@@ -1,4 +1,3 @@
-import Backends
 import Tensor
 import TestSupport
 import Testing
@@ -16,11 +15,11 @@ typealias Results = [(name: String, view: View)]
 ///     parts.
 ///   - body: Places inputs and returns the results.
 func expectAgreement(
-  _ backend: Backend, relative: Double? = nil, size: Double = 0,
+  _ backend: TestBackend, relative: Double? = nil, size: Double = 0,
   sourceLocation: SourceLocation = #_sourceLocation,
   _ body: (Stage) throws -> Results
 ) throws {
-  func numbers(_ backend: Backend) throws -> [(name: String, numbers: [Float])] {
+  func numbers(_ backend: TestBackend) throws -> [(name: String, numbers: [Float])] {
     let stage = try Stage(backend)
     return try body(stage).map { ($0.name, try stage.numbers($0.view)) }
   }

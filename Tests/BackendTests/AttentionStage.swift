@@ -1,5 +1,5 @@
-import Backends
 import Tensor
+import TestSupport
 import Testing
 
 /// Tensors and gradients of an attention on one device, filled with seeded numbers.
@@ -15,7 +15,7 @@ struct AttentionStage {
   static let layer = 1
 
   /// Nil if the back end leaves the attention out.
-  init?(_ backend: Backend, _ subject: AttentionSubject, _ size: AttentionSize) throws {
+  init?(_ backend: TestBackend, _ subject: AttentionSubject, _ size: AttentionSize) throws {
     let stage = try Stage(backend)
     guard let attention = try subject.make(on: stage.kernels) else { return nil }
     let (widths, heads) = (size.widths, AttentionSubject.heads)

@@ -1,5 +1,5 @@
-import Backends
 import Tensor
+import TestSupport
 import Testing
 
 /// Every attention of every back end against the oracle, and against what the back end promises.
@@ -19,8 +19,8 @@ import Testing
 
   /// The steps of a stream give the rows of the full pass: a prefix read at once, then one position at
   /// a time, alone and beside other streams.
-  @Test(arguments: Backend.allCases, AttentionSubject.all)
-  func decodingIsTheFullPass(backend: Backend, subject: AttentionSubject) throws {
+  @Test(arguments: TestBackend.allCases, AttentionSubject.all)
+  func decodingIsTheFullPass(backend: TestBackend, subject: AttentionSubject) throws {
     let size = AttentionSize([41], keys: 9, values: 9)
     guard let staged = try AttentionStage(backend, subject, size) else { return }
     staged.forward()
@@ -51,8 +51,8 @@ import Testing
   }
 
   /// What comes later changes no bit of what came before.
-  @Test(arguments: Backend.allCases, AttentionSubject.all)
-  func laterPositionsAreNotSeen(backend: Backend, subject: AttentionSubject) throws {
+  @Test(arguments: TestBackend.allCases, AttentionSubject.all)
+  func laterPositionsAreNotSeen(backend: TestBackend, subject: AttentionSubject) throws {
     let size = AttentionSize([45], keys: 9, values: 7)
     guard let staged = try AttentionStage(backend, subject, size) else { return }
     staged.forward()
@@ -73,8 +73,8 @@ import Testing
   }
 
   /// Outputs and gradients of a sequence are the same alone and in a batch.
-  @Test(arguments: Backend.allCases, AttentionSubject.all)
-  func sequencesAreAlone(backend: Backend, subject: AttentionSubject) throws {
+  @Test(arguments: TestBackend.allCases, AttentionSubject.all)
+  func sequencesAreAlone(backend: TestBackend, subject: AttentionSubject) throws {
     let size = AttentionSize([5, 0, 31, 1, 12], keys: 8, values: 8)
     guard let batch = try AttentionStage(backend, subject, size) else { return }
     batch.forward()
@@ -114,7 +114,7 @@ import Testing
 
   /// The same bits where they are promised, else the same within the bound.
   private func expectSame(
-    _ a: [Float], _ b: [Float], on backend: Backend, _ subject: AttentionSubject, _ what: String
+    _ a: [Float], _ b: [Float], on backend: TestBackend, _ subject: AttentionSubject, _ what: String
   ) throws {
     let promises = try backend.makeKernels().promises
     if promises.rowsAreIndependent {

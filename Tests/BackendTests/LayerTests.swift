@@ -1,4 +1,3 @@
-import Backends
 import Deterministic
 import Tensor
 import TestSupport
@@ -6,7 +5,7 @@ import Testing
 
 /// Operations on rows: every back end against the oracle.
 @Suite struct LayerTests {
-  @Test(arguments: others, Shape.all) func embedding(backend: Backend, shape: Shape) throws {
+  @Test(arguments: others, Shape.all) func embedding(backend: TestBackend, shape: Shape) throws {
     try expectAgreement(backend) { stage in
       let ids = try stage.kernels.place(randomIds(shape.rows, below: 11, seed: 3))
       let table = try stage.random(11, shape.columns, seed: 1, padding: shape.padding)
@@ -19,7 +18,7 @@ import Testing
     }
   }
 
-  @Test(arguments: others, Shape.all) func rmsNorm(backend: Backend, shape: Shape) throws {
+  @Test(arguments: others, Shape.all) func rmsNorm(backend: TestBackend, shape: Shape) throws {
     try expectAgreement(backend) { stage in
       func random(_ seed: UInt64) throws -> View {
         try stage.random(shape.rows, shape.columns, seed: seed, padding: shape.padding)
@@ -35,7 +34,7 @@ import Testing
     }
   }
 
-  @Test(arguments: others, [2, 6, 8, 34]) func rotary(backend: Backend, headWidth: Int) throws {
+  @Test(arguments: others, [2, 6, 8, 34]) func rotary(backend: TestBackend, headWidth: Int) throws {
     try expectAgreement(backend) { stage in
       let positions = (0..<300).map { Int32($0 * 7 % 301) }
       let plain = try stage.random(300, 3 * headWidth, seed: 1, padding: 2)
@@ -49,7 +48,7 @@ import Testing
     }
   }
 
-  @Test(arguments: others, Shape.all) func sinusoidal(backend: Backend, shape: Shape) throws {
+  @Test(arguments: others, Shape.all) func sinusoidal(backend: TestBackend, shape: Shape) throws {
     try expectAgreement(backend) { stage in
       let x = try stage.random(shape.rows, shape.columns, seed: 1, padding: shape.padding)
       stage.kernels.addSinusoidal(
@@ -59,7 +58,7 @@ import Testing
     }
   }
 
-  @Test(arguments: others, Shape.all) func swiGLU(backend: Backend, shape: Shape) throws {
+  @Test(arguments: others, Shape.all) func swiGLU(backend: TestBackend, shape: Shape) throws {
     try expectAgreement(backend) { stage in
       let gateUp = try stage.random(
         shape.rows, 2 * shape.columns, seed: 1, deviation: 3, padding: shape.padding)
@@ -74,7 +73,7 @@ import Testing
     }
   }
 
-  @Test(arguments: others, Shape.all) func residual(backend: Backend, shape: Shape) throws {
+  @Test(arguments: others, Shape.all) func residual(backend: TestBackend, shape: Shape) throws {
     try expectAgreement(backend) { stage in
       let x = try stage.random(shape.rows, shape.columns, seed: 1, padding: shape.padding)
       stage.kernels.residualAdd(x: x, y: try stage.random(shape.rows, shape.columns, seed: 2))
@@ -83,7 +82,7 @@ import Testing
   }
 
   /// Element by element the same mask, wherever a batch begins.
-  @Test(arguments: others, Shape.all) func dropout(backend: Backend, shape: Shape) throws {
+  @Test(arguments: others, Shape.all) func dropout(backend: TestBackend, shape: Shape) throws {
     for (probability, rowOffset) in [(Float(0), 0), (0.1, 5), (0.5, 1 << 33), (0.999, 7)] {
       try expectAgreement(backend) { stage in
         let x = try stage.random(shape.rows, shape.columns, seed: 1, padding: shape.padding)

@@ -1,11 +1,12 @@
-import Backends
 import Deterministic
 import Tensor
+import TestSupport
 import Testing
 
 /// The verbs of memory, on every back end.
 @Suite struct MemoryTests {
-  @Test(arguments: Backend.allCases) func memoryIsZeroedAndCounted(backend: Backend) throws {
+  @Test(arguments: TestBackend.allCases) func memoryIsZeroedAndCounted(backend: TestBackend) throws
+  {
     let kernels = try backend.makeKernels()
     let buffer = try kernels.makeBuffer(count: 1_000)
     #expect(buffer.count == 1_000)
@@ -18,8 +19,8 @@ import Testing
   }
 
   /// Numbers come back as they were, and what lies between them stays.
-  @Test(arguments: Backend.allCases, Shape.all)
-  func whatIsWrittenIsRead(backend: Backend, shape: Shape) throws {
+  @Test(arguments: TestBackend.allCases, Shape.all)
+  func whatIsWrittenIsRead(backend: TestBackend, shape: Shape) throws {
     let stage = try Stage(backend)
     let whole = try stage.filled(shape.rows + 2, shape.columns + 3, with: 7)
     let inner = whole.rows(1..<shape.rows + 1).columns(2..<shape.columns + 2)
@@ -38,7 +39,9 @@ import Testing
   }
 
   /// Heads may lie anywhere, and are the same matrix all the same.
-  @Test(arguments: Backend.allCases) func headsAreCopiedFromRowsAndBack(backend: Backend) throws {
+  @Test(arguments: TestBackend.allCases) func headsAreCopiedFromRowsAndBack(backend: TestBackend)
+    throws
+  {
     let stage = try Stage(backend)
     let plain = try stage.random(9, 12, seed: 1)
     let heads = try stage.kernels.makeHeads(rows: 9, columns: 12, headWidth: 4)
@@ -51,8 +54,8 @@ import Testing
     #expect(try stage.numbers(back) == stage.numbers(plain))
   }
 
-  @Test(arguments: Backend.allCases, [NumberType.float32, .brain16, .half])
-  func bytesOfFilesAreWidened(backend: Backend, type: NumberType) throws {
+  @Test(arguments: TestBackend.allCases, [NumberType.float32, .brain16, .half])
+  func bytesOfFilesAreWidened(backend: TestBackend, type: NumberType) throws {
     // 1.5 and -2 in the upper half of a float32 and as IEEE 754 binary16.
     let bits: [UInt32] =
       switch type {
@@ -70,8 +73,8 @@ import Testing
   }
 
   /// Files take float32, in one part or in several.
-  @Test(arguments: Backend.allCases, [1, 4_095, 4_096, 10_001])
-  func floatsGoOutInOrder(backend: Backend, count: Int) throws {
+  @Test(arguments: TestBackend.allCases, [1, 4_095, 4_096, 10_001])
+  func floatsGoOutInOrder(backend: TestBackend, count: Int) throws {
     let stage = try Stage(backend)
     let view = try stage.random(1, count, seed: 2)
     var bytes: [UInt8] = []
@@ -83,7 +86,9 @@ import Testing
   }
 
   /// Memory of somebody else is let go with the last view, and at once where it cannot be lent.
-  @Test(arguments: Backend.allCases) func borrowedMemoryIsReadAndReleased(backend: Backend) throws {
+  @Test(arguments: TestBackend.allCases) func borrowedMemoryIsReadAndReleased(backend: TestBackend)
+    throws
+  {
     final class Owner: Sendable {}
     let stage = try Stage(backend)
     weak var watched: Owner?

@@ -1,10 +1,10 @@
-import Backends
 import Tensor
+import TestSupport
 import Testing
 
 /// Optimizers and the norm: every back end against the oracle.
 @Suite struct OptimizerTests {
-  @Test(arguments: others, [1, 7, 8, 1_001]) func adamW(backend: Backend, count: Int) throws {
+  @Test(arguments: others, [1, 7, 8, 1_001]) func adamW(backend: TestBackend, count: Int) throws {
     try expectAgreement(backend) { stage in
       let parameters = try stage.random(1, count, seed: 1)
       let (first, second) = (try stage.zeros(1, count), try stage.zeros(1, count))
@@ -23,7 +23,7 @@ import Testing
   /// A bound of its own: the steps of Newton and Schulz lift the smallest singular values, and with
   /// them their rounding, by up to 3.4 each.
   @Test(arguments: others, [[1, 1], [1, 9], [9, 1], [13, 7], [40, 40], [24, 70]])
-  func muon(backend: Backend, shape: [Int]) throws {
+  func muon(backend: TestBackend, shape: [Int]) throws {
     try expectAgreement(backend, relative: 1e-4) { stage in
       let parameters = try stage.random(shape[0], shape[1], seed: 1)
       let momentum = try stage.zeros(shape[0], shape[1])
@@ -39,7 +39,7 @@ import Testing
   }
 
   @Test(arguments: others, [0, 1, 33, 513, 70_003])
-  func sumOfSquares(backend: Backend, count: Int) throws {
+  func sumOfSquares(backend: TestBackend, count: Int) throws {
     let sums = try [backend, .oracle].map { backend in
       let stage = try Stage(backend)
       return try stage.kernels.sumOfSquares(try stage.random(1, count, seed: 1))

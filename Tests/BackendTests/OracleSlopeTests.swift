@@ -1,4 +1,3 @@
-import Backends
 import Deterministic
 import OracleBackend
 import Tensor

@@ -1,4 +1,3 @@
-import Backends
 import Tensor
 import TestSupport
 import Testing
@@ -22,11 +21,11 @@ import Testing
     ]
   }
 
-  @Test(arguments: others, Size.all) func linear(backend: Backend, size: Size) throws {
+  @Test(arguments: others, Size.all) func linear(backend: TestBackend, size: Size) throws {
     for accumulate in [false, true] { try linear(backend, size, accumulate: accumulate) }
   }
 
-  private func linear(_ backend: Backend, _ size: Size, accumulate: Bool) throws {
+  private func linear(_ backend: TestBackend, _ size: Size, accumulate: Bool) throws {
     let (rows, inputs, outputs, padding) = (size.rows, size.inputs, size.outputs, size.padding)
     try expectAgreement(backend) { stage in
       let x = try stage.random(rows, inputs, seed: 1, padding: padding)
@@ -43,7 +42,7 @@ import Testing
   }
 
   /// Products that write and read the heads of an attention.
-  @Test(arguments: others, [3, 8, 20]) func heads(backend: Backend, headWidth: Int) throws {
+  @Test(arguments: others, [3, 8, 20]) func heads(backend: TestBackend, headWidth: Int) throws {
     let width = 3 * headWidth
     try expectAgreement(backend) { stage in
       func heads(_ seed: UInt64) throws -> View {
@@ -63,7 +62,7 @@ import Testing
     }
   }
 
-  @Test(arguments: others, Size.all) func crossEntropy(backend: Backend, size: Size) throws {
+  @Test(arguments: others, Size.all) func crossEntropy(backend: TestBackend, size: Size) throws {
     let (rows, width, vocabulary) = (size.rows, min(size.inputs, 150), size.outputs)
     try expectAgreement(backend) { stage in
       let hidden = try stage.random(rows, width, seed: 1, padding: size.padding)

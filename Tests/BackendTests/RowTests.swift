@@ -1,4 +1,3 @@
-import Backends
 import Deterministic
 import Tensor
 import TestSupport
@@ -6,7 +5,7 @@ import Testing
 
 /// Rows that are computed alone have the bits that they have among others, where that is promised.
 @Suite struct RowTests {
-  private static let backends = try? Backend.allCases.filter {
+  private static let backends = try? TestBackend.allCases.filter {
     try $0.makeKernels().promises.rowsAreIndependent
   }
 
@@ -15,7 +14,7 @@ import Testing
 
   /// Compares all rows of `body`'s result with those of parts of its input.
   private func expectRows(
-    _ backend: Backend, columns: Int, _ body: (Stage, View, Range<Int>) throws -> View,
+    _ backend: TestBackend, columns: Int, _ body: (Stage, View, Range<Int>) throws -> View,
     sourceLocation: SourceLocation = #_sourceLocation
   ) throws {
     let stage = try Stage(backend)
@@ -30,7 +29,7 @@ import Testing
     }
   }
 
-  @Test(arguments: backends ?? [], [1, 7, 33, 200]) func products(backend: Backend, width: Int)
+  @Test(arguments: backends ?? [], [1, 7, 33, 200]) func products(backend: TestBackend, width: Int)
     throws
   {
     for outputs in [1, 8, 65] {
@@ -43,7 +42,8 @@ import Testing
     }
   }
 
-  @Test(arguments: backends ?? [], [1, 7, 33, 200]) func heads(backend: Backend, width: Int) throws
+  @Test(arguments: backends ?? [], [1, 7, 33, 200]) func heads(backend: TestBackend, width: Int)
+    throws
   {
     for vocabulary in [2, 61, 500] {
       try expectRows(backend, columns: width) { stage, x, rows in
@@ -57,7 +57,8 @@ import Testing
     }
   }
 
-  @Test(arguments: backends ?? [], [2, 14, 32, 66]) func layers(backend: Backend, width: Int) throws
+  @Test(arguments: backends ?? [], [2, 14, 32, 66]) func layers(backend: TestBackend, width: Int)
+    throws
   {
     try expectRows(backend, columns: width) { stage, x, _ in
       let y = try stage.zeros(x.rows, width)

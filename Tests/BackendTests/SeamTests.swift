@@ -14,7 +14,7 @@ import Testing
     let example: String
   }
 
-  /// Back ends follow addresses; so does the ruler of this processor, which calls the library itself.
+  /// Back ends follow addresses, as far as they can; so does the ruler of this processor, which calls the library itself.
   private static let insiders = [
     "Sources/Tensor/", "Sources/CPUBackend/", "Sources/OracleBackend/", "Sources/Roofline/",
   ]

@@ -1,14 +1,14 @@
-import Backends
 import Deterministic
 import Tensor
+import TestSupport
 import Testing
 
 /// A device, and seeded numbers that are placed on it through its verbs alone.
 struct Stage {
-  let backend: Backend
+  let backend: TestBackend
   let kernels: any Kernels
 
-  init(_ backend: Backend) throws {
+  init(_ backend: TestBackend) throws {
     self.backend = backend
     kernels = try backend.makeKernels()
   }
@@ -58,7 +58,7 @@ struct Stage {
 }
 
 /// The back ends that are compared with the oracle.
-let others = Backend.allCases.filter { $0 != .oracle }
+let others = TestBackend.allCases.filter { $0 != .oracle }
 
 /// Rows, columns and padding of a matrix.
 struct Shape: Sendable, CustomTestStringConvertible {

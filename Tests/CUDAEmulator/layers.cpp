@@ -1,9 +1,45 @@
 // The kernels whose matrices may have either type.
 #include "device.h"
 
+#define EMULATED_MODULE "adamw"
+namespace adamw {
+#include "adamw.cu"
+}
+#undef EMULATED_MODULE
+
+#define EMULATED_MODULE "cross_entropy"
+namespace cross_entropy {
+#include "cross_entropy.cu"
+}
+#undef EMULATED_MODULE
+
+#define EMULATED_MODULE "embedding"
+namespace embedding {
+#include "embedding.cu"
+}
+#undef EMULATED_MODULE
+
 #define EMULATED_MODULE "memory"
 namespace memory {
 #include "memory.cu"
+}
+#undef EMULATED_MODULE
+
+#define EMULATED_MODULE "muon"
+namespace muon {
+#include "muon.cu"
+}
+#undef EMULATED_MODULE
+
+#define EMULATED_MODULE "position"
+namespace position {
+#include "position.cu"
+}
+#undef EMULATED_MODULE
+
+#define EMULATED_MODULE "residual"
+namespace residual {
+#include "residual.cu"
 }
 #undef EMULATED_MODULE
 
@@ -13,8 +49,20 @@ namespace rms_norm {
 }
 #undef EMULATED_MODULE
 
+#define EMULATED_MODULE "sum_of_squares"
+namespace sum_of_squares {
+#include "sum_of_squares.cu"
+}
+#undef EMULATED_MODULE
+
 #define EMULATED_MODULE "sum_rows"
 namespace sum_rows {
 #include "sum_rows.cu"
+}
+#undef EMULATED_MODULE
+
+#define EMULATED_MODULE "swiglu"
+namespace swiglu {
+#include "swiglu.cu"
 }
 #undef EMULATED_MODULE

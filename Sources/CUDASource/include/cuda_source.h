@@ -17,6 +17,16 @@ typedef struct {
   int aligned;  // whether eight numbers from a column that eight divides can be moved at once
 } Matrix;
 
+/// The numbers of one step of AdamW, computed in double on the host.
+typedef struct {
+  float beta1, oneMinusBeta1, beta2, oneMinusBeta2;
+  float shrink;     // 1 - rate decay
+  float stepSize;   // -rate / (1 - beta1^t)
+  float rootScale;  // 1 / sqrt(1 - beta2^t)
+  float epsilon;
+  float gradientScale;
+} AdamWNumbers;
+
 #ifndef __CUDACC_RTC__
 #ifdef __cplusplus
 extern "C" {

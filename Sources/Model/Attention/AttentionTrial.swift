@@ -129,7 +129,7 @@ package struct AttentionTrial: Sendable {
     isScoring: Bool = false
   ) throws -> WorkingNeed {
     var model = model
-    if model.mechanism.ownWeights.isEmpty {
+    if model.mechanism.ownWeights.isEmpty, kernels.headsAreTasks {
       // A task is a head; only products of the whole width are shared.
       (model.width, model.heads) = (model.headWidth, 1)
     }

@@ -1,0 +1,77 @@
+package import Tensor
+
+/// Head, softmax and cross-entropy, a block of positions at a time, so that `[N, V]` never exists.
+extension GPUKernels {
+  package func crossEntropyForward(nllNats: View, hidden: View, w: View, targets: Indices) {
+    forEachBlock(nllNats: nllNats, hidden: hidden, w: w, targets: targets, scale: 0) { _, _ in }
+  }
+
+  package func crossEntropyForwardBackward(
+    nllNats: View, dHidden: View, dw: View, hidden: View, w: View, targets: Indices,
+    gradientScale: Float
+  ) {
+    precondition(
+      dHidden.rows == hidden.rows && dHidden.columns == hidden.columns && dw.rows == w.rows
+        && dw.columns == w.columns,
+      "dHidden [\(dHidden.rows), \(dHidden.columns)], dw [\(dw.rows), \(dw.columns)]")
+    forEachBlock(
+      nllNats: nllNats, hidden: hidden, w: w, targets: targets, scale: gradientScale
+    ) { positions, dLogits in
+      linearBackwardInput(
+        dx: dHidden.rows(positions), dy: dLogits, w: w, accumulate: false)
+      linearBackwardWeight(dw: dw, dy: dLogits, x: hidden.rows(positions))
+    }
+  }
+
+  /// Turns logits into nats and, unless `scale` is 0, into their gradients, and calls `body` with them.
+  private func forEachBlock(
+    nllNats: View, hidden: View, w: View, targets: Indices, scale: Float,
+    _ body: (Range<Int>, View) -> Void
+  ) {
+    precondition(
+      nllNats.count == hidden.rows && nllNats.isContiguous && targets.count == hidden.rows
+        && hidden.columns == w.columns,
+      "hidden [\(hidden.rows), \(hidden.columns)], w [\(w.rows), \(w.columns)],"
+        + " \(targets.count) targets, \(nllNats.count) results")
+    for target in targets.numbers {
+      precondition(
+        target >= 0 && target < w.rows, "target \(target) in a vocabulary of \(w.rows)")
+    }
+    guard hidden.rows > 0 else { return }
+    let plan = LogitsPlan(vocabulary: w.rows, type: hidden.buffer.type)
+    let rows = min(hidden.rows, plan.blockRows)
+    let nats = View(nllNats.buffer, offset: nllNats.offset, rows: 1, columns: nllNats.count)
+    scratch.lend([rows * plan.rowBytes]) { parts in
+      let block = Buffer(
+        address: parts[0], count: rows * plan.stride, type: plan.type, home: .device, bytes: 0
+      ) {}
+      for start in stride(from: 0, to: hidden.rows, by: plan.blockRows) {
+        let positions = start..<min(hidden.rows, start + plan.blockRows)
+        let logits = View(
+          block, offset: 0, rows: positions.count, columns: w.rows, stride: plan.stride)
+        linearForward(y: logits, x: hidden.rows(positions), w: w, accumulate: false)
+        driver.launch(
+          GPUKernel("cross_entropy", "cross_entropy"), grid: GPUGrid(positions.count),
+          nats.columns(positions).matrix, logits.matrix, targets.address + 4 * start, scale)
+        body(positions, logits)
+      }
+    }
+  }
+}
+
+/// How positions are cut, by the vocabulary and the type of the logits alone.
+struct LogitsPlan {
+  let type: NumberType
+  /// Numbers from one row to the next: a product whose rows begin on 128 bytes runs three times as fast.
+  let stride: Int
+  /// Positions of a block: 256 MiB of logits, which are enough for a product to run at its best.
+  let blockRows: Int
+
+  init(vocabulary: Int, type: NumberType) {
+    self.type = type
+    stride = (vocabulary + 63) / 64 * 64
+    blockRows = max(128, (256 << 20) / (stride * type.bytes) / 128 * 128)
+  }
+
+  var rowBytes: Int { stride * type.bytes }
+}

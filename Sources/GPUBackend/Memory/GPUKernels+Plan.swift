@@ -1,0 +1,25 @@
+package import Tensor
+
+/// What operations borrow; all of it is one piece, used by one after the other.
+extension GPUKernels {
+  package func workingNeed(_ body: () -> Void) -> WorkingNeed {
+    let recorder = GPUScratch.Recorder()
+    GPUScratch.$recorder.withValue(recorder, operation: body)
+    return WorkingNeed(shared: (recorder.most + 3) / 4)
+  }
+
+  package func workingBytes(_ plan: WorkPlan) -> Int {
+    let logits = LogitsPlan(vocabulary: plan.vocabulary, type: .float32)
+    let embedding = plan.positions * (4 + 8 + 16 + 4 * plan.width)
+    let muon = plan.muon.map { shape in
+      Self.muonShapes(rows: shape.rows, columns: shape.columns).reduce(8 * 513) {
+        $0 + 4 * $1.rows * $1.columns
+      }
+    }
+    let most = [
+      min(plan.positions, logits.blockRows) * logits.rowBytes, embedding,
+      4 * plan.attention.shared, muon.max() ?? 0,
+    ]
+    return (most.max() ?? 0) + (1 << 12)
+  }
+}

@@ -1,0 +1,40 @@
+package import Tensor
+
+extension GPUKernels {
+  package func sumOfSquares(_ x: View) throws(DeviceError) -> Double {
+    var total = 0.0
+    for part in Self.rows(of: x.count) {
+      total += try sumOfSquares(row: x.flat(part))
+    }
+    return total
+  }
+
+  private func sumOfSquares(row: View) throws(DeviceError) -> Double {
+    var sum = Double.nan
+    var fault: DeviceError?
+    withSumOfSquares(row) { total in
+      withUnsafeMutableBytes(of: &sum) { target in
+        do throws(DeviceError) {
+          try driver.copyOut(total, into: target)
+        } catch {
+          fault = error
+        }
+      }
+    }
+    if let fault { throw fault }
+    try driver.check()
+    return sum
+  }
+
+  /// Calls `body` with the address of the sum, a Double on the card.
+  func withSumOfSquares(_ row: View, _ body: (UnsafeMutableRawPointer) -> Void) {
+    scratch.lend([8, 8 * 512]) { parts in
+      driver.launch(
+        GPUKernel("sum_of_squares", "square_shares"), grid: GPUGrid(512), parts[1], row.matrix)
+      driver.launch(
+        GPUKernel("sum_of_squares", "square_total"), grid: GPUGrid(1), block: 512, parts[0],
+        parts[1])
+      body(parts[0])
+    }
+  }
+}

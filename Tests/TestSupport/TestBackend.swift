@@ -1,0 +1,19 @@
+import Backends
+import GPUBackend
+package import Tensor
+
+/// The back ends that tests run on: those of the program, and a card's kernels without a card.
+package enum TestBackend: String, CaseIterable, Sendable {
+  case cpu
+  case oracle
+  /// The kernels of a card, run by the emulator.
+  case emulator
+
+  package func makeKernels() throws(DeviceError) -> any Kernels {
+    switch self {
+    case .cpu: try Backend.cpu.makeKernels()
+    case .oracle: try Backend.oracle.makeKernels()
+    case .emulator: GPUKernels(EmulatedDriver())
+    }
+  }
+}

@@ -84,7 +84,7 @@ for word in perplexity compare score audit verify report; do
   bash_completes "lm-eval ${word:0:3}" "$word"
 done
 bash_completes "lm-eval perplexity --che" --checkpoint
-bash_completes "lm-eval score --per" --per-piece
+bash_completes "lm-eval score --per" --per-token
 [[ -x $prefix/bin/fetch-1bw && -e $prefix/share/doc/billion-word-trainer/docs/formats.md ]] ||
   fail "the installation lacks fetch-1bw or the documents"
 # Another program's command of the same name is neither replaced nor, if it came later, removed.
@@ -116,7 +116,7 @@ done >"$work/text"
 quietly "$bin/lm-tokenize" --train "$work/text" --vocab-size 290 --model-type bpe \
   --output "$work/data"
 quietly "$bin/lm-train" --data "$work/data" --output "$work/run" --layers 1 --width 32 --heads 2 \
-  --hidden 64 --steps 60 --batch-pieces 400 --learning-rate 0.01 --warmup 5
+  --hidden 64 --steps 60 --batch-tokens 400 --learning-rate 0.01 --warmup 5
 
 # Every line of a pipe is a prompt, an empty one too; each answer is that of the prompt alone.
 sample() { "$bin/lm-sample" --checkpoint "$work/run" --temperature 0.7 "$@" 2>"$work/log"; }

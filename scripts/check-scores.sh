@@ -27,7 +27,7 @@ if [[ -z ${PYTHON:-} ]]; then
   done
 fi
 if [[ -z $PYTHON ]]; then
-  # Pinned to no release: any reads these formats, and the pieces are those of the file.
+  # Pinned to no release: any reads these formats, and the tokens are those of the file.
   if ! { { python3 -m venv "$environment" || { scripts/setup.sh python3-venv &&
     python3 -m venv "$environment"; }; } &&
     "$environment/bin/pip" install -q --disable-pip-version-check "${packages[@]}"; }; then
@@ -66,7 +66,7 @@ awk 'BEGIN {
     print text
   }
 }' >"$work/text"
-# The character that stands for a space in pieces, too, which the packages take for one.
+# The character that stands for a space in tokens, too, which the packages take for one.
 {
   printf '%s\n' 'a ▁ king' 'the▁river ▁' '▁'
   head -n 47 "$work/text"
@@ -76,7 +76,7 @@ quietly "$bin/lm-tokenize" --train "$work/text" --vocab-size 290 --model-type bp
 
 # Initial weights twenty times as large as a model's: attentions then differ in the second digit.
 quietly "$bin/lm-train" --data "$work/data" --output "$work/base" --layers 2 --width 16 --heads 2 \
-  --hidden 24 --steps 12 --batch-pieces 400 --rate 0.01 --warmup 2 --threads 1
+  --hidden 24 --steps 12 --batch-tokens 400 --rate 0.01 --warmup 2 --threads 1
 sed -E 's/("initializer_range" *: *)[0-9.]+/\10.4/' "$work/base/config.json" >"$work/config.json"
 
 known=$("$bin/lm-train" --list-attentions | grep -v '^ ')
@@ -89,8 +89,8 @@ check() { # check ATTENTION [OPTION...]
   local run=$work/run-$checked
   quietly "$bin/lm-train" --data "$work/data" --output "$run" --config "$work/config.json" \
     --attention "$attention" "$@" --threads 1
-  # The pieces are taken from the file: releases of sentencepiece cut some lines otherwise.
-  "$bin/lm-eval" --checkpoint "$run" --text "$work/sentences" --score "$work/scores" --per-piece --json \
+  # The tokens are taken from the file: releases of sentencepiece cut some lines otherwise.
+  "$bin/lm-eval" --checkpoint "$run" --text "$work/sentences" --score "$work/scores" --per-token --json \
     --hash-seeds 1 >"$work/report" 2>"$work/log" || { cat "$work/log" >&2; exit 1; }
   "$PYTHON" scripts/reference/score.py "$run" "$work/scores"
   if grep -q '"sampled"' "$work/report"; then

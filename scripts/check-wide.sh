@@ -54,7 +54,7 @@ trained() { # trained VARIANT THREADS: the sum of the weights after 8 steps
   if [[ $1 == *:relativeBias ]]; then position=(--position relativeBias); fi
   rm -rf "$work/run"
   "$here/bin/lm-train" --data "$here/data" --output "$work/run" --preset quickstart --layers 2 \
-    --attention "$attention" "${position[@]}" --steps 8 --batch-pieces 2048 --dropout 0.1 \
+    --attention "$attention" "${position[@]}" --steps 8 --batch-tokens 2048 --dropout 0.1 \
     --log-every 1 --validate-every 0 --checkpoint-every 0 --threads "$2" >/dev/null 2>"$work/log" || {
     cat "$work/log" >&2
     return 1
@@ -109,7 +109,7 @@ if has threads; then
     first=""
     for threads in 1 2 4 8 16 32 64; do
       if ((threads > all)); then break; fi
-      speed=$("$here/bin/lm-bench" train "${words[@]}" --steps 2 --threads "$threads" --json | field piecesPerSecond)
+      speed=$("$here/bin/lm-bench" train "${words[@]}" --steps 2 --threads "$threads" --json | field tokensPerSecond)
       first=${first:-$speed}
       row "training ${shape%%:*}, $threads threads" "$(printf '%.0f' "$speed") tokens/s" "$(ratio "$speed" "$first") x one"
     done

@@ -10,9 +10,9 @@
 #   --sentences        shards of lm-tokenize whose lines are unrelated sentences
 #   --documents        shards whose lines follow each other, read as one stream
 #   --output           runs and results (checkpoints/compare); what is finished is not repeated
-#   --steps            optimizer steps of 1,024 pieces on sentences (1000)
-#   --document-steps   optimizer steps of 4,096 pieces on documents (250)
-#   --window           pieces of a window in training on documents (4096)
+#   --steps            optimizer steps of 1,024 tokens on sentences (1000)
+#   --document-steps   optimizer steps of 4,096 tokens on documents (250)
+#   --window           tokens of a window in training on documents (4096)
 #   --lengths          windows in which the test document is scored, and timed lengths
 #   --threads          of every training; with 1 two of these scripts share a machine well
 #   --only             names of the list below, for a part of the comparison
@@ -122,7 +122,7 @@ sentences_of() { # SEED NAME KIND POSITIONS
 documents_of() { # SEED NAME KIND POSITIONS
   local folder=$output/documents/$2/seed-$1 length
   train "$folder" "$documents" --attention "$(attention "$2" "$3" 64)" --position "$4" \
-    --seed "$1" --steps "$document_steps" --batch-pieces 4096 --stream-length "$window" \
+    --seed "$1" --steps "$document_steps" --batch-tokens 4096 --stream-length "$window" \
     --warmup 20 --validation-sequences $((65536 / window)) --validate-every 25 --log-every 5
   for length in $lengths; do
     score "$folder/result-$length.json" "$folder" "$documents" --context stream \

@@ -83,10 +83,10 @@ echo "crash-test: lm-tokenize killed $done_kills times in $rounds runs: the same
 # ---- training: the same bits, however often it was stopped
 run=$work/run
 train=("$bin/lm-train" --data "$work/whole" --layers 2 --width 32 --heads 2 --hidden 64 --steps 600
-  --batch-pieces 300 --dropout 0.1 --rate 0.005 --warmup 10 --log-every 7 --validate-every 50
+  --batch-tokens 300 --dropout 0.1 --rate 0.005 --warmup 10 --log-every 7 --validate-every 50
   --validation-sequences 20 --checkpoint-every 10 --threads 1)
 resume=("$bin/lm-train" --data "$work/whole" --output "$run" --resume --threads 1)
-metrics() { sed -E 's/"(piecesPerSecond|peakFraction|trainedSeconds|sum)":[^,}]*,?//g' "$1/metrics.jsonl"; }
+metrics() { sed -E 's/"(tokensPerSecond|peakFraction|trainedSeconds|sum)":[^,}]*,?//g' "$1/metrics.jsonl"; }
 newest() { find "$run" -maxdepth 1 -name 'step-*' -printf '%f\n' 2>/dev/null | sort | tail -n 1; }
 holds() { grep -q "\"process\" : $1\\b" "$run/lock" 2>/dev/null; } # holds PROCESS
 

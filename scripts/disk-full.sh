@@ -77,7 +77,7 @@ echo "disk-full: lm-tokenize met a full disk $full times in $sizes: the same byt
 
 # ---- training: the checkpoint before stays good
 train=("$BIN/lm-train" --data "$work/data" --layers 2 --width 32 --heads 2 --hidden 64 --steps 60
-  --batch-pieces 300 --warmup 10 --log-every 1 --validate-every 20 --validation-sequences 20
+  --batch-tokens 300 --warmup 10 --log-every 1 --validate-every 20 --validation-sequences 20
   --checkpoint-every 10 --threads 1)
 "${train[@]}" --output "$work/reference" >/dev/null 2>&1
 needed=$(kilobytes "$work/reference")

@@ -34,7 +34,7 @@ quietly "$bin/lm-tokenize" --train "$work/text" --split-valid 0.05 --split-test 
   --vocab-size 300 --model-type bpe --vocabulary "$work/words" --output "$work/data"
 train=("$bin/lm-train" --data "$work/data" --threads 1)
 quietly "${train[@]}" --output "$work/run" --layers 1 --width 16 --heads 2 --hidden 24 --steps 120 \
-  --schedule inverseSquareRoot --batch-pieces 14 --rate 0.2 --warmup 4 --log-every 10 \
+  --schedule inverseSquareRoot --batch-tokens 14 --rate 0.2 --warmup 4 --log-every 10 \
   --validate-every 60 --validation-sequences 20 --checkpoint-every 30 --keep-last 2 \
   --keep-every 30 --sample-every 60 --spike-deviations 0.01
 [[ -s $work/run/incidents.jsonl ]] || fail "the run has no incident to change"
@@ -56,7 +56,7 @@ resumed() { # resumed PLACE OUT
     grep -vE '^(machine|memory) ' "$2/resume" || true
     grep -oE 'finished [0-9,]+ steps' "$2/resume.said" || true
     sha256sum <"$1/run/step-00000120/model.safetensors" || true
-    sed -E 's/"(piecesPerSecond|peakFraction|trainedSeconds|sum)":[^,}]*,?//g' \
+    sed -E 's/"(tokensPerSecond|peakFraction|trainedSeconds|sum)":[^,}]*,?//g' \
       "$1/run/metrics.jsonl" || true
     cat "$1/run/incidents.jsonl" "$1/run/samples.jsonl" "$1/run/config.json" || true
   } >"$2/resume.figures" 2>/dev/null

@@ -2,7 +2,7 @@ import Machine
 import Model
 import Tensor
 
-/// A piece costs what the attention promises, however long its past.
+/// A token costs what the attention promises, however long its past.
 extension Check {
   static let decoding: [Check] = [
     Check("decode state of softmax, 4,096 against 1,024 positions") { withFault in
@@ -61,7 +61,7 @@ extension Check {
     }
   }
 
-  /// Streams with a past of 70 pieces, whose caches have room.
+  /// Streams with a past of 70 tokens, whose caches have room.
   private static func warmSession(streams: Int) throws -> DecodeSession {
     let config = ModelConfig.small(.softmax)
     let parameters = try Parameters(config, on: kernels)

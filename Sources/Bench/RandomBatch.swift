@@ -2,7 +2,7 @@ import Deterministic
 import Model
 import Tensor
 
-/// Random pieces in sequences of given lengths.
+/// Random tokens in sequences of given lengths.
 package struct RandomBatch: Sendable {
   package let lengths: [Int]
   package let ids: [Int32]
@@ -11,12 +11,12 @@ package struct RandomBatch: Sendable {
 
   package init(lengths: [Int], vocabulary: Int, seed: UInt64 = 2) {
     let random = CounterRandom(seed: seed)
-    let pieces = (0...lengths.reduce(0, +)).map {
+    let tokens = (0...lengths.reduce(0, +)).map {
       Int32(random.bits(UInt64($0)) % UInt64(vocabulary))
     }
     self.lengths = lengths
-    ids = Array(pieces.dropLast())
-    targets = Array(pieces.dropFirst())
+    ids = Array(tokens.dropLast())
+    targets = Array(tokens.dropFirst())
     starts = lengths.reduce(into: [0]) { $0.append($0[$0.count - 1] + $1) }
   }
 }

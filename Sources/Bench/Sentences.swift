@@ -7,7 +7,7 @@ package struct SentenceBatches: Sendable {
   /// - Parameters:
   ///   - count: Batches.
   ///   - sentences: Sentences of each, as a loader of padded batches counts them.
-  ///   - longest: Sentences with more pieces are passed over, by both sides.
+  ///   - longest: Sentences with more tokens are passed over, by both sides.
   package init(
     _ dataSet: DataSet, split: String, count: Int, sentences: Int, longest: Int = .max
   ) throws {

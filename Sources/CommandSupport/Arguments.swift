@@ -46,7 +46,8 @@ package enum Arguments {
           return start + "\(other.commandName) is a subcommand of its own"
         }
       }
-      return "Unknown option '\(name)'" + suggestion(name, of: known)
+      return "Unknown option '\(name)'"
+        + suggestion(name, of: known + EarlierOptions.earlierNames(of: known))
     }
     return nil
   }
@@ -64,7 +65,7 @@ package enum Arguments {
     // Half of the letters, at most three, may be wrong.
     let letters = name.drop { $0 == "-" }.count
     guard let nearest, nearest.distance <= max(1, min(3, letters / 2)) else { return "" }
-    return ". Did you mean '\(nearest.name)'?"
+    return ". Did you mean '\(EarlierOptions.current(nearest.name))'?"
   }
 
   /// The edit distance of two texts: insertions, deletions, substitutions and transpositions of

@@ -13,6 +13,7 @@ extension ParsableCommand {
   ) -> Never {
     StandardStreams.open()
     let name = configuration.commandName ?? "command"
+    let arguments = EarlierOptions.renamed(in: arguments)
     prepare()
     Interrupt.ignoreUserSignals(command: name)
     do {

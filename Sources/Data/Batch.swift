@@ -3,10 +3,10 @@
 /// Position `n` reads `ids[n]` and predicts `targets[n]`. Sequence `s` is the positions
 /// `starts[s]..<starts[s + 1]`, and no information crosses from one sequence to the next.
 package struct Batch: Equatable, Sendable {
-  /// Inputs, `[N]`: `<s>` and the pieces of each sentence.
+  /// Inputs, `[N]`: `<s>` and the tokens of each sentence.
   package private(set) var ids: [Int32] = []
 
-  /// Targets, `[N]`: the pieces and `</s>` of each sentence.
+  /// Targets, `[N]`: the tokens and `</s>` of each sentence.
   package private(set) var targets: [Int32] = []
 
   /// Where the sequences begin, and `N` at the end: `[S + 1]`.
@@ -39,7 +39,7 @@ package struct Batch: Equatable, Sendable {
   /// The inputs of a sequence.
   package func inputs(of sequence: Int) -> ArraySlice<Int32> { ids[range(of: sequence)] }
 
-  /// The targets of a sequence; for a whole sentence, its pieces and `</s>`.
+  /// The targets of a sequence; for a whole sentence, its tokens and `</s>`.
   package func targets(of sequence: Int) -> ArraySlice<Int32> { targets[range(of: sequence)] }
 
   /// The same sequences in so many parts of about equal size, some of them perhaps empty.

@@ -20,7 +20,7 @@ package struct DataSet: Sendable {
       fingerprint = SHA256.hexDigest(of: bytes)
       // The version first: another version may have other keys.
       let version = try JSONFile.decode(Version.self, from: bytes, path: path).formatVersion
-      guard version == Manifest.currentVersion else {
+      guard Manifest.readVersions.contains(version) else {
         throw DataSetError.formatVersion(
           path: path, expected: Manifest.currentVersion, found: version)
       }
@@ -98,7 +98,7 @@ package struct DataSet: Sendable {
     let limit = 1 << 48
     for shard in manifest.splits.values.joined() {
       for (name, count) in [
-        ("sentences", shard.sentences), ("pieces", shard.pieces), ("words", shard.words),
+        ("sentences", shard.sentences), ("tokens", shard.tokens), ("words", shard.words),
         ("bytes", shard.bytes), ("compressedBytes", shard.compressedBytes),
         ("longestSentence", shard.longestSentence), ("unknownWords", shard.unknownWords ?? 0),
       ] {
@@ -106,7 +106,7 @@ package struct DataSet: Sendable {
       }
       // Memory is planned by it.
       try require(
-        shard.longestSentence <= shard.pieces, "longestSentence of \(shard.file)",
+        shard.longestSentence <= shard.tokens, "longestSentence of \(shard.file)",
         shard.longestSentence)
     }
   }

@@ -1,8 +1,8 @@
 /// All the ids of a shard in memory, with the offsets at which sentences begin.
 ///
-/// One such shard is held at a time: about four bytes for each piece of its text.
+/// One such shard is held at a time: about four bytes for each token of its text.
 package final class DecodedShard: Sendable {
-  /// Pieces of all sentences, each sentence closed by `</s>`.
+  /// Tokens of all sentences, each sentence closed by `</s>`.
   package let ids: [Int32]
 
   /// First id of every sentence, and the number of ids at the end; `sentences + 1` offsets.
@@ -31,7 +31,7 @@ package final class DecodedShard: Sendable {
     }
     if longest != reader.info.longestSentence {
       throw .mismatch(
-        reader.path, "the pieces of its longest sentence", expected: reader.info.longestSentence,
+        reader.path, "the tokens of its longest sentence", expected: reader.info.longestSentence,
         found: longest)
     }
     self.ids = ids

@@ -22,7 +22,7 @@ package struct TokenizerInfo: Codable, Equatable, Sendable {
   /// `unigram` or `bpe`.
   package var modelType: String
 
-  /// Number of pieces; every id is below it.
+  /// Number of tokens; every id is below it.
   package var vocabularySize: Int
 
   package init(
@@ -55,7 +55,9 @@ package struct VocabularyInfo: Codable, Equatable, Sendable {
 
 /// The table of contents of a data set, written last: without it, a folder is not a data set.
 package struct Manifest: Codable, Equatable, Sendable {
-  package static let currentVersion = 1
+  package static let currentVersion = 2
+  /// Version 1 had `pieces` for `tokens`.
+  package static let readVersions = 1...currentVersion
   package static let fileName = "manifest.json"
 
   package var formatVersion: Int
@@ -83,7 +85,7 @@ package struct Manifest: Codable, Equatable, Sendable {
     self.splits = splits
   }
 
-  /// Bytes of one id in the shards: 2, or 4 where the vocabulary is past 65,535 pieces.
+  /// Bytes of one id in the shards: 2, or 4 where the vocabulary is past 65,535 tokens.
   package var idBytes: Int { Self.idBytes(vocabularySize: tokenizer.vocabularySize) }
 
   /// Bytes of one id for a vocabulary.

@@ -5,7 +5,7 @@ package enum SequenceMode: Equatable, Sendable {
 
   /// A window of `length` targets, `</s>` included, on the shard read as one stream.
   ///
-  /// The first input is the piece before the window, or `<s>` at the start of a shard.
+  /// The first input is the token before the window, or `<s>` at the start of a shard.
   case stream(length: Int)
 
   /// Number of sequences in a shard.
@@ -14,7 +14,7 @@ package enum SequenceMode: Equatable, Sendable {
     case .sentences:
       return shard.sentences
     case .stream(let length):
-      precondition(length > 0, "windows of \(length) pieces")
+      precondition(length > 0, "windows of \(length) tokens")
       return (shard.ids + length - 1) / length
     }
   }

@@ -7,15 +7,15 @@ package struct ShardInfo: Codable, Equatable, Sendable {
   package var source: String
   package var sentences: Int
 
-  /// Pieces of all sentences, without the `</s>` of each.
-  package var pieces: Int
+  /// Tokens of all sentences, without the `</s>` of each.
+  package var tokens: Int
   package var words: Int
 
   /// UTF-8 bytes of the text, one newline per sentence included.
   package var bytes: Int
   package var compressedBytes: Int
 
-  /// Pieces of the longest sentence, without `</s>`.
+  /// Tokens of the longest sentence, without `</s>`.
   package var longestSentence: Int
 
   /// Checksum of the shard file, 64 hexadecimal digits.
@@ -25,13 +25,13 @@ package struct ShardInfo: Codable, Equatable, Sendable {
   package var unknownWords: Int?
 
   package init(
-    file: String, source: String, sentences: Int, pieces: Int, words: Int, bytes: Int,
+    file: String, source: String, sentences: Int, tokens: Int, words: Int, bytes: Int,
     compressedBytes: Int, longestSentence: Int, sha256: String
   ) {
     self.file = file
     self.source = source
     self.sentences = sentences
-    self.pieces = pieces
+    self.tokens = tokens
     self.words = words
     self.bytes = bytes
     self.compressedBytes = compressedBytes
@@ -39,15 +39,15 @@ package struct ShardInfo: Codable, Equatable, Sendable {
     self.sha256 = sha256
   }
 
-  /// Ids in the file: the pieces and one `</s>` per sentence.
-  package var ids: Int { pieces + sentences }
+  /// Ids in the file: the tokens and one `</s>` per sentence.
+  package var ids: Int { tokens + sentences }
 }
 
 /// Sums over shards.
 package struct Totals: Equatable, Sendable {
   package var shards = 0
   package var sentences = 0
-  package var pieces = 0
+  package var tokens = 0
   package var words = 0
   package var bytes = 0
   package var compressedBytes = 0
@@ -59,7 +59,7 @@ package struct Totals: Equatable, Sendable {
   package mutating func add(_ shard: ShardInfo) {
     shards += 1
     sentences += shard.sentences
-    pieces += shard.pieces
+    tokens += shard.tokens
     words += shard.words
     bytes += shard.bytes
     compressedBytes += shard.compressedBytes

@@ -36,7 +36,7 @@ package final class ShardWriter {
     do { file = try FileWriter(path: path) } catch { throw .storage(error) }
     payload = .allocate(byteCount: SeekTable.frameLimit, alignment: 16)
     info = ShardInfo(
-      file: Files.name(of: path), source: source, sentences: 0, pieces: 0, words: 0, bytes: 0,
+      file: Files.name(of: path), source: source, sentences: 0, tokens: 0, words: 0, bytes: 0,
       compressedBytes: 0, longestSentence: 0, sha256: "")
   }
 
@@ -45,7 +45,7 @@ package final class ShardWriter {
   /// Adds a sentence.
   ///
   /// - Parameters:
-  ///   - sentence: Its pieces without `</s>`, which is added here; may be empty.
+  ///   - sentence: Its tokens without `</s>`, which is added here; may be empty.
   ///   - words: Words of its text.
   ///   - bytes: UTF-8 bytes of its text and one newline.
   ///   - unknownWords: How many of the words are `<UNK>`, if the text was made with a list.
@@ -64,7 +64,7 @@ package final class ShardWriter {
     // A sentence longer than a frame leaves a short last frame, so that the next begins one.
     if size > SeekTable.frameLimit { try flush() }
     info.sentences += 1
-    info.pieces += sentence.count
+    info.tokens += sentence.count
     info.words += words
     info.bytes += bytes
     if let unknownWords { info.unknownWords = (info.unknownWords ?? 0) + unknownWords }

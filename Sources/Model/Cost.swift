@@ -30,8 +30,8 @@ package struct Cost: Sendable {
 
   /// FLOPs of scoring and of training on so many sequences of each length.
   package func work(_ sequences: [Int: Double]) -> (forward: Double, training: Double) {
-    let pieces = sequences.sorted { $0.key < $1.key }.reduce(0.0) { $0 + Double($1.key) * $1.value }
-    let products = 2 * multiplied * pieces
+    let tokens = sequences.sorted { $0.key < $1.key }.reduce(0.0) { $0 + Double($1.key) * $1.value }
+    let products = 2 * multiplied * tokens
     return (
       products + attention(sequences, \.forward), 3 * products + attention(sequences, \.training)
     )

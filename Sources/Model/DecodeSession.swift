@@ -1,7 +1,7 @@
 import Storage
 package import Tensor
 
-/// Streams that grow one piece at a time, each with a state per layer.
+/// Streams that grow one token at a time, each with a state per layer.
 ///
 /// Where the device promises it, a step gives the same bits as the full forward pass over the stream: a row of a product does not
 /// depend on the rows beside it, and every attention repeats the order of its full pass.
@@ -44,24 +44,24 @@ package final class DecodeSession {
   /// Memory of all states, in bytes.
   package var bytes: Int { states.joined().reduce(0) { $0 + $1.bytes } }
 
-  /// Reads pieces into the only stream, if there is memory to remember them.
+  /// Reads tokens into the only stream, if there is memory to remember them.
   ///
   /// - Parameter advice: How to need less, for the error.
   /// - Returns: Logits after the last of them, `[1, V]`, until the next step.
-  /// - Throws: `MemoryShortage` after the first pieces.
+  /// - Throws: `MemoryShortage` after the first tokens.
   package func read(_ ids: [Int32], advice: String) throws -> View {
     let first = min(ids.count, Self.prefillRows)
     let logits = try read(Array(ids[..<first]))
     if first == ids.count { return logits }
-    // States grow with the pieces at most, and one is copied at a time where they double.
+    // States grow with the tokens at most, and one is copied at a time where they double.
     let growth = Double(bytes) * Double(ids.count) / Double(first)
     try MemoryLimit.require(
-      Int(min(1.5 * growth, Double(1 << 60))), for: "a prompt of \(ids.count) pieces",
+      Int(min(1.5 * growth, Double(1 << 60))), for: "a prompt of \(ids.count) tokens",
       advice: advice)
     return try read(Array(ids[first...]))
   }
 
-  /// Reads pieces into the only stream.
+  /// Reads tokens into the only stream.
   ///
   /// - Returns: Logits after the last of them, `[1, V]`, until the next step.
   package func read(_ ids: [Int32]) throws(DeviceError) -> View {
@@ -87,12 +87,12 @@ package final class DecodeSession {
       lengths: Array(repeating: lengths[0], count: count))
   }
 
-  /// Takes one piece into every stream.
+  /// Takes one token into every stream.
   ///
-  /// - Parameter ids: One piece a stream.
-  /// - Returns: Logits of the next piece of every stream, `[streams, V]`, until the next step.
+  /// - Parameter ids: One token a stream.
+  /// - Returns: Logits of the next token of every stream, `[streams, V]`, until the next step.
   package func step(_ ids: [Int32]) throws(DeviceError) -> View {
-    precondition(ids.count == streams, "\(ids.count) pieces for \(streams) streams")
+    precondition(ids.count == streams, "\(ids.count) tokens for \(streams) streams")
     let hidden = try model.continued(
       ids: ids, positions: lengths.map(Int32.init), states: states)
     for stream in lengths.indices { lengths[stream] += 1 }

@@ -139,7 +139,7 @@ extension ModelConfig: Codable {
   }
 }
 
-/// The key `eos_token_id` of a Llama configuration: one piece, or several that close a text alike.
+/// The key `eos_token_id` of a Llama configuration: one token, or several that close a text alike.
 private struct EndIDs: Decodable {
   let all: [Int32]
 
@@ -153,7 +153,7 @@ private struct EndIDs: Decodable {
       all = try container.decode([Int32].self)
     }
     guard !all.isEmpty else {
-      throw ModelError.invalid("eos_token_id is an empty list, expected at least one piece")
+      throw ModelError.invalid("eos_token_id is an empty list, expected at least one token")
     }
   }
 }

@@ -13,7 +13,7 @@ package enum ModelError: Error, CustomStringConvertible, Equatable {
   }
 }
 
-/// How the decoder knows the order of its pieces.
+/// How the decoder knows the order of its tokens.
 package enum Position: String, Codable, Sendable, CaseIterable {
   /// Rotary embedding of queries and keys (Su et al., 2021, arXiv 2104.09864), two-halves
   /// convention as in Llama.
@@ -31,7 +31,7 @@ package enum Position: String, Codable, Sendable, CaseIterable {
 /// opens there as it is. Other models use the same keys and another `model_type`, so that they are
 /// never opened as something they are not.
 package struct ModelConfig: Sendable, Equatable {
-  /// Pieces, `V`.
+  /// Tokens, `V`.
   package var vocabularySize: Int
   /// Model width, `C`.
   package var width: Int
@@ -48,13 +48,13 @@ package struct ModelConfig: Sendable, Equatable {
   package var tiedHead = true
   package var normEpsilon: Float = 1e-5
   package var rotaryTheta: Double = 10_000
-  /// Longest sequence the model promises to continue, in pieces; scoring has no limit.
+  /// Longest sequence the model promises to continue, in tokens; scoring has no limit.
   package var maximumLength = 2_048
   /// Standard deviation of the initial matrices.
   package var initialDeviation: Double = 0.02
   package var bosID: Int32 = 1
   package var eosID: Int32 = 2
-  /// Pieces that close a text as `eosID` does, where a model from elsewhere names several.
+  /// Tokens that close a text as `eosID` does, where a model from elsewhere names several.
   package var otherEndIDs: [Int32] = []
 
   package init(vocabularySize: Int, width: Int, layers: Int, heads: Int, hidden: Int) {
@@ -114,7 +114,7 @@ package struct ModelConfig: Sendable, Equatable {
     }
     for id in [bosID, eosID] + otherEndIDs where !(0..<Int32(vocabularySize)).contains(id) {
       throw .invalid(
-        "the special id \(id) lies outside the vocabulary of \(vocabularySize) pieces")
+        "the special id \(id) lies outside the vocabulary of \(vocabularySize) tokens")
     }
     try attention.options.validate(self)
     guard approximateParameters <= Double(Self.mostParameters) else {

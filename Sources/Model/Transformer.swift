@@ -50,8 +50,8 @@ package final class Transformer {
   /// for bit.
   ///
   /// - Parameters:
-  ///   - ids: Inputs, `[N]`; each sequence begins with `<s>` or the piece before its first target.
-  ///   - targets: The pieces that follow, `[N]`.
+  ///   - ids: Inputs, `[N]`; each sequence begins with `<s>` or the token before its first target.
+  ///   - targets: The tokens that follow, `[N]`.
   ///   - starts: First position of every sequence and, last, N.
   package func nllNats(
     ids: [Int32], targets: [Int32], starts: [Int]
@@ -63,7 +63,7 @@ package final class Transformer {
     return try kernels.numbers(of: nll)
   }
 
-  /// The logits of the next piece at every position, `[N, V]` in memory of their own.
+  /// The logits of the next token at every position, `[N, V]` in memory of their own.
   package func logits(ids: [Int32], starts: [Int]) throws(DeviceError) -> View {
     let logits = try kernels.makeView(rows: ids.count, columns: config.vocabularySize)
     project(try hiddenStates(ids: ids, starts: starts), into: logits)
@@ -113,7 +113,7 @@ package final class Transformer {
   ///
   /// - Parameters:
   ///   - ids: Inputs, `[N]`.
-  ///   - targets: The pieces that follow, `[N]`.
+  ///   - targets: The tokens that follow, `[N]`.
   ///   - starts: First position of every sequence and, last, N.
   ///   - gradientScale: 1 / targets of the whole step, so that micro-batches add up to the mean.
   ///   - dropout: Masks of this step, or nil for none.
@@ -178,7 +178,7 @@ package final class Transformer {
     return hidden
   }
 
-  /// - Parameter inBands: False for positions of many streams, each taken alone: a row is one piece.
+  /// - Parameter inBands: False for positions of many streams, each taken alone: a row is one token.
   private func block(
     _ a: Activations, _ layer: Int, rows: Int, inBands: Bool = true
   ) -> Block {

@@ -57,7 +57,7 @@ package struct ReportPage: Sendable {
     let model = run.config.model
     let text =
       "preset \(run.config.preset): \(model.layers) layers of \(model.width), "
-      + "\(model.heads) heads, \(Numbers.count(model.vocabularySize)) pieces, "
+      + "\(model.heads) heads, \(Numbers.count(model.vocabularySize)) tokens, "
       + "\(model.attention) with \(model.position.rawValue) positions"
     return "<p>\(HTML.escaped(text))</p>"
   }
@@ -75,7 +75,7 @@ package struct ReportPage: Sendable {
           "steps", Numbers.count(last.step),
           isDone ? "all of the run" : "of \(Numbers.count(run.config.steps))"
         ))
-      cards.append(("pieces seen", Numbers.short(Double(last.pieces)), "targets, </s> included"))
+      cards.append(("tokens seen", Numbers.short(Double(last.tokens)), "targets, </s> included"))
       cards.append(("time in steps", Numbers.duration(last.trainedSeconds), "validation apart"))
     }
     cards.append(
@@ -89,7 +89,7 @@ package struct ReportPage: Sendable {
     }
     if let last = run.training.last {
       cards.append(
-        ("last loss", Numbers.decimal(last.natsPerPiece, 3), "nats per piece, training"))
+        ("last loss", Numbers.decimal(last.natsPerToken, 3), "nats per token, training"))
     }
     if !run.incidents.isEmpty {
       cards.append(("incidents", Numbers.count(run.incidents.count), "see below"))
@@ -120,7 +120,7 @@ package struct ReportPage: Sendable {
         evaluation.step.map { "step \(Numbers.count($0))" } ?? evaluation.checkpoint,
         evaluation.text, Numbers.decimal(tally.wordPerplexity, 2) + error,
         Numbers.count(tally.words + tally.sentences),
-        Numbers.decimal(tally.piecePerplexity, 2), Numbers.decimal(tally.bitsPerByte, 4),
+        Numbers.decimal(tally.tokenPerplexity, 2), Numbers.decimal(tally.bitsPerByte, 4),
         unknown ?? "none, spelt exactly",
         evaluation.window.map { "windows of \(Numbers.count($0))" } ?? "sentence",
       ]
@@ -128,7 +128,7 @@ package struct ReportPage: Sendable {
     let lines = run.evaluations.map { "<p><code>\(HTML.escaped($0.paperLine))</code></p>" }
     return HTML.table(
       [
-        "checkpoint", "text", "word perplexity", "words with </s>", "piece perplexity",
+        "checkpoint", "text", "word perplexity", "words with </s>", "token perplexity",
         "bits per byte", "unknown words", "context",
       ], rows) + "<details><summary>To be quoted whole</summary>" + lines.joined() + "</details>"
   }

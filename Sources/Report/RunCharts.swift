@@ -16,9 +16,9 @@ struct RunCharts: Sendable {
   }
 
   var losses: String {
-    let axes = [pieces, time]
+    let axes = [tokens, time]
     let loss = axes.map { axis in
-      chart("Loss by \(name(axis))", axis, "nats per piece", .linear) { $0.natsPerPiece }
+      chart("Loss by \(name(axis))", axis, "nats per token", .linear) { $0.natsPerToken }
     }
     let perplexity = axes.map { axis in
       chart("Word perplexity by \(name(axis))", axis, "word perplexity", .logarithmic) {
@@ -37,7 +37,7 @@ struct RunCharts: Sendable {
         "Gradient norm before clipping", steps, "norm", isWide ? .logarithmic : .linear,
         fromZero: true
       ) { $0.gradientNorm },
-      single("Throughput", time, "pieces per second", fromZero: true) { $0.piecesPerSecond },
+      single("Throughput", time, "tokens per second", fromZero: true) { $0.tokensPerSecond },
       single("Share of the machine's matrix-product peak", time, "%", fromZero: true) {
         $0.peakFraction.map { 100 * $0 }
       },
@@ -53,15 +53,15 @@ struct RunCharts: Sendable {
 
   private var steps: HorizontalAxis { HorizontalAxis(label: "steps") { Double($0.step) } }
 
-  private var pieces: HorizontalAxis {
-    let most = Double(run.last?.pieces ?? 1)
+  private var tokens: HorizontalAxis {
+    let most = Double(run.last?.tokens ?? 1)
     let (unit, name) =
       most >= 2e9
-      ? (1e9, "billion pieces")
+      ? (1e9, "billion tokens")
       : most >= 2e6
-        ? (1e6, "million pieces")
-        : most >= 2e3 ? (1e3, "thousand pieces") : (1.0, "pieces")
-    return HorizontalAxis(label: name) { Double($0.pieces) / unit }
+        ? (1e6, "million tokens")
+        : most >= 2e3 ? (1e3, "thousand tokens") : (1.0, "tokens")
+    return HorizontalAxis(label: name) { Double($0.tokens) / unit }
   }
 
   private var time: HorizontalAxis {
@@ -76,7 +76,7 @@ struct RunCharts: Sendable {
   }
 
   private func name(_ axis: HorizontalAxis) -> String {
-    axis.label.hasSuffix("pieces") ? "pieces" : "time"
+    axis.label.hasSuffix("tokens") ? "tokens" : "time"
   }
 
   // MARK: Charts

@@ -53,7 +53,7 @@ package struct RunRecord: Sendable {
   package var last: Metrics? { (training + validation).max { $0.step < $1.step } }
 
   /// The validation metrics with the lowest loss.
-  package var best: Metrics? { validation.min { $0.natsPerPiece < $1.natsPerPiece } }
+  package var best: Metrics? { validation.min { $0.natsPerToken < $1.natsPerToken } }
 
   /// A quantity at a step: that of the first line of training metrics from the step on, or of the last.
   package func place(of step: Int, _ figure: (Metrics) -> Double) -> Double? {

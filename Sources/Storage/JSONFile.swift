@@ -32,7 +32,7 @@ package enum JSONFile {
     let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
     let json = bytes.starts(with: mark) ? bytes[mark.count...] : bytes[...]
     do {
-      return try JSONDecoder().decode(type, from: Foundation.Data(json))
+      return try EarlierKeys.decoder().decode(type, from: Foundation.Data(json))
     } catch {
       throw .json(path: path, reason: reason(for: error))
     }

@@ -52,6 +52,7 @@ package struct SummedLog<Entry: Decodable> {
   /// Whether its lines have sums; false for one of the version before and for one without lines.
   package private(set) var hasSums = false
   private let path: String
+  private let decoder = EarlierKeys.decoder()
 
   /// Reads a log; one that is not there has no lines.
   ///
@@ -99,7 +100,7 @@ package struct SummedLog<Entry: Decodable> {
     case .missing, .holds: break
     }
     do {
-      entries.append((line, try JSONDecoder().decode(Entry.self, from: Data(line))))
+      entries.append((line, try decoder.decode(Entry.self, from: Data(line))))
     } catch {
       damage("it is not the JSON expected here")
     }

@@ -87,7 +87,7 @@ package protocol Kernels: Device {
   /// `nllNats [1, N]`, `hidden [N, C]`, `w [V, C]`.
   func crossEntropyForward(nllNats: View, hidden: View, w: View, targets: Indices)
   /// Forward and backward in one pass: also `dHidden = …`, `dw += …`, both multiplied by
-  /// `gradientScale` (1 / pieces of the whole step).
+  /// `gradientScale` (1 / tokens of the whole step).
   func crossEntropyForwardBackward(
     nllNats: View, dHidden: View, dw: View, hidden: View, w: View, targets: Indices,
     gradientScale: Float)

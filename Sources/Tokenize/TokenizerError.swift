@@ -82,10 +82,10 @@ extension TokenizerError: CustomStringConvertible {
       return "no tokenizer could be trained: \(reason)"
     case .vocabularyTooLarge(let asked, let possible):
       let limit = possible.map { "at most \($0)" } ?? "fewer"
-      return "a vocabulary of \(asked) pieces was asked for but the training text yields \(limit);"
+      return "a vocabulary of \(asked) tokens was asked for but the training text yields \(limit);"
         + " give a smaller --vocab-size or more different text"
     case .vocabularyTooSmall(let asked, let reason):
-      return "a vocabulary of \(asked) pieces is too small: \(reason)"
+      return "a vocabulary of \(asked) tokens is too small: \(reason)"
     case .invalidUTF8(let path, let line):
       return "\(path), line \(line): not valid UTF-8; convert the file, for example with iconv"
     case .otherEncoding(let path, let found):

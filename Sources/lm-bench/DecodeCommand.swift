@@ -7,16 +7,16 @@ import Roofline
 import Storage
 import Tensor
 
-/// Time of one piece, by the length of its past, for a layer and for the whole model.
+/// Time of one token, by the length of its past, for a layer and for the whole model.
 struct DecodeCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "decode",
-    abstract: "Time decoding piece by piece, against the length of the text.",
+    abstract: "Time decoding token by token, against the length of the text.",
     discussion: """
       layer is one attention's step through its cache, model a step of the whole decoder, head and
       all; of the memory says how near a step comes to reading all weights and the cache once.
-      forward is what the piece would cost without a cache: a full pass over its past. streams is
-      one step of so many samples together, for each of them; draw chooses a piece from the logits.
+      forward is what the token would cost without a cache: a full pass over its past. streams is
+      one step of so many samples together, for each of them; draw chooses a token from the logits.
 
       EXAMPLE
 
@@ -34,7 +34,7 @@ struct DecodeCommand: ParsableCommand {
   @Option(help: "Model width.") var width = 512
   @Option(help: "Attention heads.") var heads = 8
   @Option(help: "Feed-forward width.") var hidden = 1_408
-  @Option(help: "Pieces of the vocabulary.") var vocabulary = 32_000
+  @Option(help: "Tokens of the vocabulary.") var vocabulary = 32_000
   @Option(help: "Samples in step.") var streams = 32
   @Option(help: "Timed steps; the median counts.") var steps = 24
   @OptionGroup var timing: TimingOptions
@@ -100,7 +100,7 @@ private struct DecodeFigures: Encodable {
   let forwardMicroseconds: Double
   /// One sample of a step of many; nil where their caches would take gigabytes.
   let streamMicroseconds: Double?
-  /// A draw from all pieces.
+  /// A draw from all tokens.
   let drawMicroseconds: Double
   let stateBytes: Int
 }

@@ -16,7 +16,7 @@ struct MemoryCommand: ParsableCommand {
 
       EXAMPLE
 
-        lm-bench memory --data data/1bw -- --preset h1d-53m --batch-pieces 4096
+        lm-bench memory --data data/1bw -- --preset h1d-53m --batch-tokens 4096
       """)
 
   @Option(help: "Folder of shards made by lm-tokenize.") var data: String

@@ -24,7 +24,7 @@ struct ProductCommand: ParsableCommand {
   @Option(help: "Feed-forward width.") var hidden = 1_408
   @Option(
     name: [.customLong("vocab-size"), .customLong("vocabulary")],
-    help: "Pieces of the vocabulary; 0 leaves out the head.")
+    help: "Tokens of the vocabulary; 0 leaves out the head.")
   var vocabulary = 32_000
   @Option(help: "Positions of the batch.") var positions = 2_048
   @Option(help: "Timed rounds; the median counts.") var rounds = 3

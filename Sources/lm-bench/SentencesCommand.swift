@@ -43,13 +43,13 @@ struct SentencesCommand: ParsableCommand {
     let attention: String
     let parameters: Int
     let sentences: Int
-    let pieces: Int
+    let tokens: Int
     let longestSentence: Int
-    /// Positions of batches padded to their longest sentence, for each piece.
+    /// Positions of batches padded to their longest sentence, for each token.
     let padding: Double
     let milliseconds: Double
-    let piecesPerSecond: Double
-    let flopsPerPiece: Double
+    let tokensPerSecond: Double
+    let flopsPerToken: Double
     let peakFraction: Double
     let peakFlopsPerSecond: Double
   }
@@ -81,15 +81,15 @@ struct SentencesCommand: ParsableCommand {
     let timed = all.batches.dropFirst(2)
     let lengths = timed.flatMap { batch in (0..<batch.sequences).map { batch.range(of: $0).count } }
     let total = seconds.reduce(0, +)
-    let pieces = lengths.reduce(0, +)
+    let tokens = lengths.reduce(0, +)
     let cost = Cost(config)
     let flops = forward ? cost.forward(lengths: lengths) : cost.training(lengths: lengths)
     show(
       Figures(
         attention: "\(config.attention)", parameters: ParameterLayout(config).count,
-        sentences: lengths.count, pieces: pieces, longestSentence: lengths.max() ?? 0,
+        sentences: lengths.count, tokens: tokens, longestSentence: lengths.max() ?? 0,
         padding: all.padding, milliseconds: total / Double(steps) * 1e3,
-        piecesPerSecond: Double(pieces) / total, flopsPerPiece: flops / Double(pieces),
+        tokensPerSecond: Double(tokens) / total, flopsPerToken: flops / Double(tokens),
         peakFraction: flops / total / peak, peakFlopsPerSecond: peak))
   }
 
@@ -102,11 +102,11 @@ struct SentencesCommand: ParsableCommand {
       """
       attention       \(figures.attention)
       sentences       \(Format.count(figures.sentences)) of \
-      \(Format.decimal(Double(figures.pieces) / Double(figures.sentences), 1)) pieces, the longest \
+      \(Format.decimal(Double(figures.tokens) / Double(figures.sentences), 1)) tokens, the longest \
       of \(figures.longestSentence); padded they are \(Format.decimal(figures.padding, 2)) times as long
       step            \(Format.decimal(figures.milliseconds, 0)) ms
-      pieces/s        \(Format.count(Int(figures.piecesPerSecond)))
-      rate            \(Format.short(figures.flopsPerPiece * figures.piecesPerSecond))FLOP/s, \
+      tokens/s        \(Format.count(Int(figures.tokensPerSecond)))
+      rate            \(Format.short(figures.flopsPerToken * figures.tokensPerSecond))FLOP/s, \
       \(Format.decimal(100 * figures.peakFraction, 0)) % of the \
       \(Format.short(figures.peakFlopsPerSecond))FLOP/s of the matrix product
       """)

@@ -14,11 +14,11 @@ import Train
 struct StartCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "start",
-    abstract: "Time lm-sample to its first piece and lm-eval to its first score.",
+    abstract: "Time lm-sample to its first token and lm-eval to its first score.",
     discussion: """
       Runs the programs that stand beside this one, from their start: lm-sample --stream until it
       prints, and lm-eval on one sentence until it ends. The limit is to read all weights once, as
-      the first piece needs every one of them. Without --checkpoint a model of --preset is made for
+      the first token needs every one of them. Without --checkpoint a model of --preset is made for
       the time of the measurement, with random weights and the tokenizer of --tokenizer.
 
       EXAMPLE
@@ -75,7 +75,7 @@ struct StartCommand: ParsableCommand {
     )
     let bandwidth = MemoryBandwidth.measure()
     let rows = [
-      ("lm-sample", "first piece", median(sampled)),
+      ("lm-sample", "first token", median(sampled)),
       ("lm-eval", "end, one sentence", median(scored)),
     ].map { program, until, seconds in
       Figures(

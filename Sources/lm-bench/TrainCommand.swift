@@ -27,9 +27,9 @@ struct TrainCommand: ParsableCommand {
   @Option(help: "Attention heads.") var heads = 8
   @Option(help: "Feed-forward width.") var hidden = 1_408
   @Option(
-    name: [.customLong("vocab-size"), .customLong("vocabulary")], help: "Pieces of the vocabulary.")
+    name: [.customLong("vocab-size"), .customLong("vocabulary")], help: "Tokens of the vocabulary.")
   var vocabulary = 32_000
-  @Option(help: "Length of every sequence, in pieces.") var length = 256
+  @Option(help: "Length of every sequence, in tokens.") var length = 256
   @Option(help: "Sequences of a step.") var batch = 8
   @Option(help: "Timed steps; the median counts.") var steps = 6
   @Option(
@@ -70,10 +70,10 @@ private struct TrainFigures: Encodable, CustomStringConvertible {
   let parameters: Int
   let milliseconds: Double
   let leastMilliseconds: Double
-  let piecesPerSecond: Double
-  let flopsPerPiece: Double
+  let tokensPerSecond: Double
+  let flopsPerToken: Double
   /// Planned activations, in bytes; those of the backward pass included in training.
-  let activationBytesPerPiece: Double
+  let activationBytesPerToken: Double
   /// Share of the matrix-product peak measured in the same process.
   let peakFraction: Double
   let peakFlopsPerSecond: Double
@@ -84,17 +84,17 @@ private struct TrainFigures: Encodable, CustomStringConvertible {
     parameters      \(Format.count(parameters))
     step            \(Format.decimal(milliseconds, 0)) ms \
     (least \(Format.decimal(leastMilliseconds, 0)) ms)
-    pieces/s        \(Format.count(Int(piecesPerSecond)))
-    work            \(Format.short(flopsPerPiece))FLOP a piece, \
-    \(Format.bytes(Int(activationBytesPerPiece))) of activations
-    rate            \(Format.short(flopsPerPiece * piecesPerSecond))FLOP/s, \
+    tokens/s        \(Format.count(Int(tokensPerSecond)))
+    work            \(Format.short(flopsPerToken))FLOP a token, \
+    \(Format.bytes(Int(activationBytesPerToken))) of activations
+    rate            \(Format.short(flopsPerToken * tokensPerSecond))FLOP/s, \
     \(Format.decimal(100 * peakFraction, 0)) % of the \(Format.short(peakFlopsPerSecond))FLOP/s \
     of the matrix product
     """
   }
 }
 
-/// A model with random weights and one batch of random pieces.
+/// A model with random weights and one batch of random tokens.
 private final class TimedModel {
   private let command: TrainCommand
   private let config: ModelConfig
@@ -150,17 +150,17 @@ private final class TimedModel {
     let lengths = Array(repeating: command.length, count: command.batch)
     let cost = Cost(config)
     let flops = command.forward ? cost.forward(lengths: lengths) : cost.training(lengths: lengths)
-    let pieces = ids.count - 1
+    let tokens = ids.count - 1
     let bytes =
       MemoryLayout<Float>.stride
       * Activations.numbers(
-        config, positions: pieces, training: !command.forward, heads: benchKernels.headLayout)
+        config, positions: tokens, training: !command.forward, heads: benchKernels.headLayout)
     return TrainFigures(
       attention: "\(config.attention)", length: command.length,
       parameters: ParameterLayout(config).count, milliseconds: typical * 1e3,
-      leastMilliseconds: (seconds.min() ?? 0) * 1e3, piecesPerSecond: Double(pieces) / typical,
-      flopsPerPiece: flops / Double(pieces),
-      activationBytesPerPiece: Double(bytes) / Double(pieces), peakFraction: flops / typical / peak,
+      leastMilliseconds: (seconds.min() ?? 0) * 1e3, tokensPerSecond: Double(tokens) / typical,
+      flopsPerToken: flops / Double(tokens),
+      activationBytesPerToken: Double(bytes) / Double(tokens), peakFraction: flops / typical / peak,
       peakFlopsPerSecond: peak)
   }
 }

@@ -89,7 +89,7 @@ struct TwinCommand: ParsableCommand {
       starts: Array(all.starts[...count]))
   }
 
-  /// Mean nats per piece before each of `steps` AdamW steps on the same batch.
+  /// Mean nats per token before each of `steps` AdamW steps on the same batch.
   private func lossCurve(
     _ model: Transformer, _ batch: Batch, _ gradients: Parameters
   ) throws -> [Float] {

@@ -20,10 +20,10 @@ struct Audit {
   let work: WorkOptions
   let json: Bool
 
-  /// Pieces of the running text that the sentences are joined into, long enough for the far levels of a
+  /// Tokens of the running text that the sentences are joined into, long enough for the far levels of a
   /// hierarchical attention.
   private static let runningLength = 512
-  /// Pieces of the longest sentence; a longer one, perhaps a whole file without a newline, is cut
+  /// Tokens of the longest sentence; a longer one, perhaps a whole file without a newline, is cut
   /// there: the logits of a sequence are held at once.
   private static let longestSentence = 2_048
 
@@ -80,10 +80,10 @@ struct Audit {
 
   private func audit(_ model: Transformer, _ sequences: [AuditSequence]) throws -> AuditReport {
     var auditor = Auditor(
-      model, sequences: sequences, positions: min(work.batchPieces, Evaluator.defaultPositions))
+      model, sequences: sequences, positions: min(work.batchTokens, Evaluator.defaultPositions))
     let progress = Progress(
       "auditing \(model.config.attention)", total: Double(auditor.work)
-    ) { "\(Format.count(Int($0))) pieces/s" }
+    ) { "\(Format.count(Int($0))) tokens/s" }
     auditor.progress = { positions in
       if Interrupt.isRequested { throw Interrupt.exitCode }
       progress.advance(Double(positions))
@@ -126,14 +126,14 @@ struct Audit {
             sentence: line.ids, bos: config.bosID, eos: config.eosID, place: line.place))
       }
     } else {
-      name = "pieces drawn at random"
+      name = "tokens drawn at random"
       found = (0..<sentences).map { Self.drawn($0, config) }
     }
     guard !found.isEmpty else { throw EvaluationError.nothingToScore }
     return (Array(found.prefix(sentences)), name)
   }
 
-  /// A sentence of 1 to 48 pieces of any kind.
+  /// A sentence of 1 to 48 tokens of any kind.
   private static func drawn(_ number: Int, _ config: ModelConfig) -> AuditSequence {
     let random = CounterRandom(seed: 1, 0xD4A3, UInt64(number))
     let ids = (0..<Int(1 + random.bits(0) % 48)).map {
@@ -156,7 +156,7 @@ struct Audit {
       line(
         "text",
         "\(text): \(Format.count(report.sequences, "sequence")), "
-          + Format.count(report.pieces, "piece")
+          + Format.count(report.tokens, "token")
       ),
     ]
     for check in report.checks {

@@ -50,8 +50,8 @@ struct FlagSpelling: ParsableCommand {
   @Option(help: Help.scoreFormat)
   var scoreFormat: ScoreFormat?
 
-  @Flag(help: "Add the log-probability of every piece to --score.")
-  var perPiece = false
+  @Flag(help: "Add the log-probability of every token to --score.")
+  var perToken = false
 
   @Flag(help: Help.paperLine)
   var paperLine = false
@@ -172,15 +172,15 @@ struct FlagSpelling: ParsableCommand {
     try Audit.check(sentences: auditSentences, option: "--audit-sentences")
     try work.check()
     try figures.check()
-    if perPiece || scoreFormat != nil, score == nil {
-      throw ValidationError("--per-piece and --score-format belong to --score FILE")
+    if perToken || scoreFormat != nil, score == nil {
+      throw ValidationError("--per-token and --score-format belong to --score FILE")
     }
     if let score, ScoreFile.isStandardOutput(score), figures.json || printsPaperLine {
       throw ValidationError(
         "--score - fills standard output: leave out --json and --paper-line, or give a file")
     }
-    if perPiece, scoreFormat == .kenlm {
-      throw ValidationError("--per-piece is a column of the table: KenLM's lines have none")
+    if perToken, scoreFormat == .kenlm {
+      throw ValidationError("--per-token is a column of the table: KenLM's lines have none")
     }
   }
 
@@ -202,7 +202,7 @@ struct FlagSpelling: ParsableCommand {
       work: work,
       scores: score.map {
         Scoring.Scores(
-          path: $0, option: "--score", format: scoreFormat ?? .table, hasPieces: perPiece)
+          path: $0, option: "--score", format: scoreFormat ?? .table, hasTokens: perToken)
       }
     ).run()
   }

@@ -23,7 +23,7 @@ struct LMEval: ParsableCommand {
     abstract: "Evaluate a trained model: perplexity, comparison, scores, audit, report.",
     usage: usage,
     discussion: """
-      No figure depends on --threads, --batch-pieces or the order of the lines.
+      No figure depends on --threads, --batch-tokens or the order of the lines.
       SIGINT, SIGTERM and SIGHUP end it with nothing written; SIGUSR1 and SIGUSR2
       change nothing.
 

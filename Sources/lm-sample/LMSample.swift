@@ -17,7 +17,7 @@ struct LMSample: ParsableCommand {
     discussion: """
       Samples go to standard output, one a line, each the prompt and its
       continuation; everything else goes to standard error. A sample ends
-      where the model closes the sentence, or after --max-pieces. The same
+      where the model closes the sentence, or after --max-tokens. The same
       seed gives the same text: sample n depends on --seed and n alone, not
       on --count or --threads.
 
@@ -27,7 +27,7 @@ struct LMSample: ParsableCommand {
       sentence, Ctrl-D leaves. An empty prompt samples whole sentences.
 
       Sampling divides the logits by --temperature, then keeps the --top-k
-      most probable pieces, of these the fewest that together reach --top-p,
+      most probable tokens, of these the fewest that together reach --top-p,
       and of these the ones at least --min-p times as probable as the best.
       <s>, <unk> and line breaks are never sampled.
 
@@ -57,19 +57,19 @@ struct LMSample: ParsableCommand {
   @Option(help: "Number of samples of each prompt. (default: 1)")
   var count: Int?
 
-  @Option(help: "Pieces after which a sample is cut off.")
-  var maxPieces = 100
+  @Option(help: "Tokens after which a sample is cut off.")
+  var maxTokens = 100
 
-  @Option(help: "Divides the logits; 0 takes the most probable piece always.")
+  @Option(help: "Divides the logits; 0 takes the most probable token always.")
   var temperature = 1.0
 
-  @Option(help: "Most probable pieces to choose from; 0 for all.")
+  @Option(help: "Most probable tokens to choose from; 0 for all.")
   var topK = 0
 
-  @Option(help: "Choose from the fewest most probable pieces that reach this probability.")
+  @Option(help: "Choose from the fewest most probable tokens that reach this probability.")
   var topP = 1.0
 
-  @Option(help: "Drop pieces less probable than this part of the most probable one.")
+  @Option(help: "Drop tokens less probable than this part of the most probable one.")
   var minP = 0.0
 
   @Option(help: "What ends a prompt: newline; any: CR LF and CR as well (Windows, old Macs).")
@@ -78,7 +78,7 @@ struct LMSample: ParsableCommand {
   @Option(help: "Seed of the samples.")
   var seed: UInt64 = 1
 
-  @Flag(help: "Print pieces as they are sampled; for one sample.")
+  @Flag(help: "Print tokens as they are sampled; for one sample.")
   var stream = false
 
   @Option(
@@ -104,8 +104,8 @@ struct LMSample: ParsableCommand {
     if let count, count < 1 {
       throw ValidationError("--count is \(count), expected 1 or more")
     }
-    guard maxPieces >= 1 else {
-      throw ValidationError("--max-pieces is \(maxPieces), expected 1 or more")
+    guard maxTokens >= 1 else {
+      throw ValidationError("--max-tokens is \(maxTokens), expected 1 or more")
     }
     if stream, count ?? 1 > 1 {
       throw ValidationError("--stream prints one sample; leave out --count")
@@ -124,13 +124,13 @@ struct LMSample: ParsableCommand {
       serialized: trained.tokenizer, path: trained.tokenizerPath)
     try trained.fit(vocabularySize: tokenizer.vocabularySize, special: tokenizer.special)
     for note in trained.notes { Terminal.note("lm-sample: \(note)") }
-    let pieces = tokenizer.pieceTable()
+    let tokens = tokenizer.tokenTable()
     let sampler = try Sampler(
       options, seed: seed, vocabulary: trained.rows,
-      excluded: trained.neverSampled(pieces, special: tokenizer.special))
+      excluded: trained.neverSampled(tokens, special: tokenizer.special))
     let writer = SampleWriter(
-      generator: Generator(model: trained.model, sampler: sampler, maximumPieces: maxPieces),
-      tokenizer: tokenizer, pieces: pieces)
+      generator: Generator(model: trained.model, sampler: sampler, maximumTokens: maxTokens),
+      tokenizer: tokenizer, tokens: tokens)
     if let prompt {
       var text = Array(prompt.utf8)
       if try ByteOrderMark.remove(from: &text, name: "the prompt") { Self.noteMark("the prompt") }

@@ -5,17 +5,17 @@ import Foundation
 import LMData
 import Tokenize
 
-/// Writes samples to standard output, whole or piece by piece.
+/// Writes samples to standard output, whole or token by token.
 final class SampleWriter {
   private let generator: Generator
   private let tokenizer: SentencePieceModel
-  private let pieces: PieceTable
+  private let tokens: TokenTable
   private var encoder: LineEncoder?
 
-  init(generator: Generator, tokenizer: SentencePieceModel, pieces: PieceTable) {
+  init(generator: Generator, tokenizer: SentencePieceModel, tokens: TokenTable) {
     self.generator = generator
     self.tokenizer = tokenizer
-    self.pieces = pieces
+    self.tokens = tokens
   }
 
   /// The ids of a prompt; the tables of an encoder are made only for one that needs them.
@@ -33,17 +33,17 @@ final class SampleWriter {
     let ids = try encode(prompt, name: name)
     try generator.forEachGroup(of: ids, count: count) { samples in
       for sample in samples {
-        let text = pieces.decode(ids + sample.ids)
+        let text = tokens.decode(ids + sample.ids)
         try Self.put(String(decoding: text, as: UTF8.self) + "\n")
       }
     }
   }
 
-  /// Writes one sample as it is drawn; characters of several pieces appear whole.
+  /// Writes one sample as it is drawn; characters of several tokens appear whole.
   ///
   /// - Parameters:
   ///   - number: Number of the sample.
-  ///   - isStopped: Asked after every piece; the sample ends there.
+  ///   - isStopped: Asked after every token; the sample ends there.
   func stream(
     _ prompt: [UInt8], name: String, number: Int = 0, isStopped: () -> Bool = { false }
   ) throws {
@@ -53,10 +53,10 @@ final class SampleWriter {
     var isFirst = ids.isEmpty
     // The prompt is echoed at once, but not before it is known to be short enough.
     try generator.check(prompt: ids)
-    try Self.put(text.append(pieces.decode(ids)))
+    try Self.put(text.append(tokens.decode(ids)))
     do {
-      _ = try generator.continuations(of: ids, count: 1, first: number) { _, piece in
-        let bytes = isFirst ? pieces.decode([piece]) : Array(pieces[piece])
+      _ = try generator.continuations(of: ids, count: 1, first: number) { _, token in
+        let bytes = isFirst ? tokens.decode([token]) : Array(tokens[token])
         isFirst = false
         try Self.put(text.append(bytes))
         if isStopped() { throw Stop() }

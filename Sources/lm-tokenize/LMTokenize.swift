@@ -11,7 +11,7 @@ extension ModelType: ExpressibleByArgument {}
 struct LMTokenize: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "lm-tokenize",
-    abstract: "Turn text into a tokenizer and shards of piece ids, ready for training.",
+    abstract: "Turn text into a tokenizer and shards of token ids, ready for training.",
     discussion: """
       Text has one sentence to a line and is UTF-8; files may end in .gz or .zst,
       pipes are read as well, and - is standard input.
@@ -86,7 +86,7 @@ struct LMTokenize: ParsableCommand {
   @Option(help: "Kind of tokenizer to train. (default: unigram)")
   var modelType: ModelType?
 
-  @Option(help: "Pieces of the tokenizer to train. (default: 16000)")
+  @Option(help: "Tokens of the tokenizer to train. (default: 16000)")
   var vocabSize: Int?
 
   @Option(help: ArgumentHelp("Use this tokenizer instead of training one.", valueName: "file"))
@@ -216,7 +216,7 @@ struct LMTokenize: ParsableCommand {
   static func summary(of manifest: Manifest, folder: String) -> String {
     var rows = [
       [
-        "split", "files", "shards", "sentences", "words", "pieces", "pieces/word", "text",
+        "split", "files", "shards", "sentences", "words", "tokens", "tokens/word", "text",
         "compressed",
       ]
     ]
@@ -226,11 +226,11 @@ struct LMTokenize: ParsableCommand {
       let files = Set(manifest.splits[split]?.map(\.source) ?? [])
       // Both count one </s> for each sentence.
       let ratio =
-        Double(totals.pieces + totals.sentences) / Double(totals.words + totals.sentences)
+        Double(totals.tokens + totals.sentences) / Double(totals.words + totals.sentences)
       rows.append([
         split, Format.count(files.count), Format.count(totals.shards),
         Format.count(totals.sentences),
-        Format.count(totals.words), Format.count(totals.pieces), Format.decimal(ratio, 4),
+        Format.count(totals.words), Format.count(totals.tokens), Format.decimal(ratio, 4),
         Format.bytes(totals.bytes), Format.bytes(totals.compressedBytes),
       ])
     }
@@ -247,7 +247,7 @@ struct LMTokenize: ParsableCommand {
         + rates.joined(separator: ", ") + "\n"
     }
     return Format.table(rows) + "\n"
-      + "pieces/word counts one </s> for each sentence on both sides\n" + unknown
-      + "\(folder): \(tokenizer.modelType), \(Format.count(tokenizer.vocabularySize)) pieces"
+      + "tokens/word counts one </s> for each sentence on both sides\n" + unknown
+      + "\(folder): \(tokenizer.modelType), \(Format.count(tokenizer.vocabularySize)) tokens"
   }
 }

@@ -83,7 +83,7 @@ struct LMTrain: ParsableCommand {
     help: "With --dry-run, in place of --data: plan for the One Billion Word benchmark.")
   var assumesBenchmark = false
 
-  @Option(help: "With --assume-1bw: pieces of the tokenizer (those of the preset's recipe).")
+  @Option(help: "With --assume-1bw: tokens of the tokenizer (those of the preset's recipe).")
   var vocabSize: Int?
 
   @Flag(help: "List the presets, then stop.")
@@ -182,8 +182,8 @@ struct LMTrain: ParsableCommand {
     try MemoryLimit.require(
       plan.bytes - plan.programBytes, for: "the run",
       advice:
-        "choose a smaller model, fewer --micro-batch-pieces, or --stream-length N in place of "
-        + "whole sentences (the largest micro-batch has \(Format.count(plan.positions)) pieces)")
+        "choose a smaller model, fewer --micro-batch-tokens, or --stream-length N in place of "
+        + "whole sentences (the largest micro-batch has \(Format.count(plan.positions)) tokens)")
     try train(
       config, dataSet, tokenizer, on: kernels, peak: peak, run: output ?? "", lock: lock)
   }
@@ -205,7 +205,7 @@ struct LMTrain: ParsableCommand {
   /// The tokenizer of a data set: its file, stored with every checkpoint, and what its ids spell.
   private struct Tokenizer {
     let file: [UInt8]
-    let pieces: PieceTable
+    let tokens: TokenTable
     /// The same tokenizer in files of other programs, by name.
     let forms: [String: [UInt8]]
 
@@ -217,10 +217,10 @@ struct LMTrain: ParsableCommand {
       else {
         throw TrainingError.invalid(
           "\(dataSet.directory)/\(Manifest.fileName) is damaged: it gives the tokenizer "
-            + "\(dataSet.manifest.tokenizer.vocabularySize) pieces and other special ids than "
+            + "\(dataSet.manifest.tokenizer.vocabularySize) tokens and other special ids than "
             + "\(dataSet.tokenizerPath) has; run lm-tokenize again")
       }
-      pieces = model.pieceTable()
+      tokens = model.tokenTable()
       forms = HuggingFaceTokenizer.files(of: model)
       if let obstacle = HuggingFaceTokenizer.obstacle(model) {
         Terminal.note(
@@ -241,7 +241,7 @@ struct LMTrain: ParsableCommand {
 
   // MARK: Configuration
 
-  /// The benchmark with as many pieces as were asked for.
+  /// The benchmark with as many tokens as were asked for.
   private func assumedManifest() throws -> Manifest {
     let preset = try Preset.named(options.preset ?? PlanTable.defaultPreset)
     return AssumedData.manifest(vocabularySize: vocabSize ?? preset.vocabularySize)
@@ -301,7 +301,7 @@ struct LMTrain: ParsableCommand {
     try Self.leaveIfAsked()
     let printer = ProgressPrinter(steps: config.steps)
     let trainer = try Trainer(
-      config: config, on: kernels, dataSet: dataSet, pieceTable: tokenizer.pieces,
+      config: config, on: kernels, dataSet: dataSet, tokenTable: tokenizer.tokens,
       tokenizer: tokenizer.file, tokenizerForms: tokenizer.forms, run: run, resume: resume,
       report: { printer.show($0) })
     trainer.peak = peak

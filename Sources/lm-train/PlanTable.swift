@@ -14,7 +14,7 @@ enum PlanTable {
       return StepForecast(
         steps: config.steps,
         lengths: config.data.streamLength.map { [$0] } ?? AssumedData.lengths,
-        budget: config.batchPieces)
+        budget: config.batchTokens)
     }
     do {
       return try StepForecast(config, dataSet: dataSet)
@@ -27,7 +27,7 @@ enum PlanTable {
 
   /// Under a plan for the benchmark.
   static let assumption =
-    "assumed       the benchmark's sentences and words, and \(AssumedData.piecesPerWord) pieces a "
+    "assumed       the benchmark's sentences and words, and \(AssumedData.tokensPerWord) tokens a "
     + "word, each with one </s> a sentence;\n              lengths spread by half their mean (a gamma "
     + "distribution of shape 4)"
 
@@ -42,7 +42,7 @@ enum PlanTable {
         "model",
         "\(Format.count(model.layers, "layer")) of \(model.width), "
           + "\(Format.count(model.heads, "head")), hidden \(model.hidden), "
-          + "\(Format.count(model.vocabularySize, "piece")), head "
+          + "\(Format.count(model.vocabularySize, "token")), head "
           + (model.tiedHead ? "tied" : "untied"),
       ],
       ["attention", "\(model.attention), \(model.position.rawValue) positions"],
@@ -50,7 +50,7 @@ enum PlanTable {
       [
         "data",
         "\(Format.count(totals.sentences, "sentence")), \(Format.count(totals.words, "word")), "
-          + "\(Format.count(plan.piecesPerEpoch, "piece")) an epoch",
+          + "\(Format.count(plan.tokensPerEpoch, "token")) an epoch",
       ],
       ["run", run(config, plan)],
       ["optimizer", recipe(config)],
@@ -64,8 +64,8 @@ enum PlanTable {
       ],
       [
         "work",
-        "\(Format.short(plan.trainingFlopsPerPiece))FLOP a piece in training, "
-          + "\(Format.short(plan.forwardFlopsPerPiece))FLOP in scoring",
+        "\(Format.short(plan.trainingFlopsPerToken))FLOP a token in training, "
+          + "\(Format.short(plan.forwardFlopsPerToken))FLOP in scoring",
       ],
       [
         "machine",
@@ -77,19 +77,19 @@ enum PlanTable {
     return rows.map { padded($0[0]) + "  " + $0[1] }.joined(separator: "\n")
   }
 
-  /// Steps, pieces and epochs, and sentences that are a step by themselves.
+  /// Steps, tokens and epochs, and sentences that are a step by themselves.
   private static func run(_ config: RunConfig, _ plan: TrainingPlan) -> String {
     let about = plan.isExact ? "" : "about "
     var line =
       "\(Format.count(config.steps, "step")) of up to "
-      + "\(Format.count(config.batchPieces, "piece")), "
-      + "\(about)\(Format.count(plan.pieces)) in all, \(about)\(epochs(plan.epochs))"
+      + "\(Format.count(config.batchTokens, "token")), "
+      + "\(about)\(Format.count(plan.tokens)) in all, \(about)\(epochs(plan.epochs))"
     if plan.sequencesBeyondStep > 0 {
       let kind = config.data.streamLength == nil ? "sentence" : "window"
       line +=
         "; \(about)\(Format.count(plan.sequencesBeyondStep, "step")) "
         + (plan.sequencesBeyondStep == 1 ? "is" : "are")
-        + " one \(kind) beyond that, the longest of \(Format.count(plan.longestBeyondStep, "piece"))"
+        + " one \(kind) beyond that, the longest of \(Format.count(plan.longestBeyondStep, "token"))"
     }
     return line
   }
@@ -144,7 +144,7 @@ enum PlanTable {
                     \(Format.count(model.layers, "layer")) of \(model.width), \
         \(Format.count(model.heads, "head")), hidden \(model.hidden), \
         \(model.attention) attention; \(Format.count(config.steps, "step")) of \
-        \(Format.count(config.batchPieces, "piece"))
+        \(Format.count(config.batchTokens, "token"))
                     \(recipe(config))
         """
     }.joined(separator: "\n")

@@ -34,7 +34,7 @@ final class ProgressPrinter {
       let best = isBest ? ", " + Terminal.styled("the best so far", .green, on: .errors) : ""
       Terminal.note(
         "step \(Format.count(validation.step))  validation: "
-          + "\(Format.decimal(tally.natsPerPiece, 4)) nats/piece, word perplexity "
+          + "\(Format.decimal(tally.natsPerToken, 4)) nats/token, word perplexity "
           + "\(Format.decimal(tally.wordPerplexity, 2)) over "
           + "\(Format.count(tally.words + tally.sentences, "word"))\(best)"
       )
@@ -53,12 +53,12 @@ final class ProgressPrinter {
   private func describe(_ metrics: Metrics) -> String {
     var parts = [
       "step \(Format.count(metrics.step))/\(Format.count(steps))",
-      "\(Format.decimal(metrics.natsPerPiece, 4)) nats/piece over "
-        + Format.count(metrics.piecesCounted ?? 0),
+      "\(Format.decimal(metrics.natsPerToken, 4)) nats/token over "
+        + Format.count(metrics.tokensCounted ?? 0),
       "word ppl \(Format.decimal(metrics.wordPerplexity, 1))",
     ]
-    if let speed = metrics.piecesPerSecond {
-      parts.append("\(Format.count(Int(speed))) pieces/s")
+    if let speed = metrics.tokensPerSecond {
+      parts.append("\(Format.count(Int(speed))) tokens/s")
     }
     if let peak = metrics.peakFraction { parts.append("\(Int(peak * 100)) % of peak") }
     if let skipped = metrics.skippedSteps { parts.append("\(Format.count(skipped)) skipped") }

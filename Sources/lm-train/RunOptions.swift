@@ -45,13 +45,13 @@ struct RunOptions: ParsableArguments {
   @Option(help: "Optimizer steps of the run.")
   var steps: Int?
 
-  @Option(help: "Pieces of one optimizer step.")
-  var batchPieces: Int?
+  @Option(help: "Tokens of one optimizer step.")
+  var batchTokens: Int?
 
-  @Option(help: "Pieces computed at a time; bounds memory.")
-  var microBatchPieces: Int?
+  @Option(help: "Tokens computed at a time; bounds memory.")
+  var microBatchTokens: Int?
 
-  @Option(help: "Window of stream mode in pieces; without it every sentence stands alone.")
+  @Option(help: "Window of stream mode in tokens; without it every sentence stands alone.")
   var streamLength: Int?
 
   @Option(help: "Optimizer of hidden matrices: adamW or muon; the rest takes AdamW.")
@@ -111,8 +111,8 @@ struct RunOptions: ParsableArguments {
   func apply(to config: inout RunConfig, manifest: Manifest) throws {
     try applyModel(to: &config)
     set(&config.steps, steps)
-    set(&config.batchPieces, batchPieces)
-    set(&config.microBatchPieces, microBatchPieces)
+    set(&config.batchTokens, batchTokens)
+    set(&config.microBatchTokens, microBatchTokens)
     if let streamLength { config.data.streamLength = streamLength }
     set(&config.optimizer.kind, optimizer)
     set(&config.optimizer.rate, rate)
@@ -132,7 +132,7 @@ struct RunOptions: ParsableArguments {
     set(&config.report.sampleEvery, sampleEvery)
     guard config.model.vocabularySize == manifest.tokenizer.vocabularySize else {
       throw TrainingError.invalid(
-        "the configuration is for \(config.model.vocabularySize) pieces, the data has "
+        "the configuration is for \(config.model.vocabularySize) tokens, the data has "
           + "\(manifest.tokenizer.vocabularySize); use the data it was made for, or a preset")
     }
     config.model.bosID = manifest.special.bos
@@ -187,9 +187,9 @@ extension RunOptions {
       ("--layers", layers, 1, 1 << 20), ("--width", width, 1, 1 << 20),
       ("--heads", heads, 1, 1 << 20), ("--hidden", hidden, 1, 1 << 24),
       ("--relative-bias-length", relativeBiasLength, 1, 1 << 26),
-      ("--steps", steps, 1, 1 << 32), ("--batch-pieces", batchPieces, 1, 1 << 26),
-      ("--micro-batch-pieces", microBatchPieces, 1, 1 << 26),
-      // A window of one piece would see nothing but the piece before.
+      ("--steps", steps, 1, 1 << 32), ("--batch-tokens", batchTokens, 1, 1 << 26),
+      ("--micro-batch-tokens", microBatchTokens, 1, 1 << 26),
+      // A window of one token would see nothing but the token before.
       ("--stream-length", streamLength, 2, 1 << 26), ("--warmup", warmup, 0, 1 << 32),
       ("--skip-budget", skipBudget, 0, 1 << 32), ("--log-every", logEvery, 1, 1 << 32),
       ("--validate-every", validateEvery, 0, 1 << 32),
@@ -242,8 +242,8 @@ extension RunOptions {
       ("--width", "\(model.width)", width.map { "\($0)" }),
       ("--heads", "\(model.heads)", heads.map { "\($0)" }),
       ("--hidden", "\(model.hidden)", hidden.map { "\($0)" }),
-      ("--batch-pieces", "\(run.batchPieces)", batchPieces.map { "\($0)" }),
-      ("--micro-batch-pieces", "\(run.microBatchPieces)", microBatchPieces.map { "\($0)" }),
+      ("--batch-tokens", "\(run.batchTokens)", batchTokens.map { "\($0)" }),
+      ("--micro-batch-tokens", "\(run.microBatchTokens)", microBatchTokens.map { "\($0)" }),
       (
         "--stream-length", run.data.streamLength.map { "\($0)" } ?? "none",
         streamLength.map { "\($0)" }

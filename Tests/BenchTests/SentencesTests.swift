@@ -14,13 +14,13 @@ struct SentencesTests {
     }
     #expect(lines.map { $0.reduce(0, +) } == all.batches.map(\.positions))
     let padded = lines.map { $0.count * ($0.max() ?? 0) }.reduce(0, +)
-    let pieces = all.batches.map(\.positions).reduce(0, +)
-    #expect(all.padding == Double(padded) / Double(pieces) && all.padding > 1.2)
+    let tokens = all.batches.map(\.positions).reduce(0, +)
+    #expect(all.padding == Double(padded) / Double(tokens) && all.padding > 1.2)
     // The sentences are those of the source, each once an epoch: 80 sentences make five batches.
     let epoch = try SentenceBatches(dataSet, split: "train", count: 5, sentences: 16)
     let totals = dataSet.manifest.totals(of: "train")
     #expect(
-      epoch.batches.map(\.positions).reduce(0, +) == totals.pieces + totals.sentences)
+      epoch.batches.map(\.positions).reduce(0, +) == totals.tokens + totals.sentences)
     let short = try SentenceBatches(dataSet, split: "train", count: 2, sentences: 8, longest: 5)
     #expect(short.batches.allSatisfy { $0.positions <= 40 })
   }

@@ -63,7 +63,7 @@ import Testing
     }
     #expect(figures[0].count == 11)
     #expect(figures[1].count == (try Self.kinds()))
-    let work = try figures[2...].map { try #require($0[0]["flopsPerPiece"] as? Double) }
+    let work = try figures[2...].map { try #require($0[0]["flopsPerToken"] as? Double) }
     #expect(work[0] > 2.9 * work[1])
   }
 
@@ -76,10 +76,10 @@ import Testing
         + Self.shape, limit: "of the matrix product")
     let batches = try String(contentsOfFile: lengths, encoding: .utf8).split(separator: "\n")
     #expect(batches.count == 5 && batches.allSatisfy { $0.split(separator: " ").count == 20 })
-    let pieces = batches.dropFirst(2).reduce(0) { sum, line in
+    let tokens = batches.dropFirst(2).reduce(0) { sum, line in
       sum + line.split(separator: " ").compactMap { Int($0) }.reduce(0, +)
     }
-    #expect(rows[0]["pieces"] as? Int == pieces && rows[0]["sentences"] as? Int == 60)
+    #expect(rows[0]["tokens"] as? Int == tokens && rows[0]["sentences"] as? Int == 60)
 
     // Which thread takes how many tasks, and so how many buffers there are, is up to the machine: the
     // best of three is what the program needs.

@@ -33,7 +33,7 @@ import Testing
 
   /// Lines of metrics without what a clock has measured, and without the sums of it.
   private static func metrics(_ path: String) throws -> [String] {
-    let clock = /"(piecesPerSecond|peakFraction|trainedSeconds|sum)":[^,}]*,?/
+    let clock = /"(tokensPerSecond|peakFraction|trainedSeconds|sum)":[^,}]*,?/
     return try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n").map {
       String($0.replacing(clock, with: ""))
     }
@@ -69,7 +69,7 @@ import Testing
         [
           "--data", data, "--output", folder.path + "/" + name, "--attention", attention,
           "--layers", "2", "--width", "32", "--heads", "2", "--hidden", "48", "--steps", "12",
-          "--batch-pieces", "1500", "--rate", "0.01", "--warmup", "2", "--dropout", "0.1",
+          "--batch-tokens", "1500", "--rate", "0.01", "--warmup", "2", "--dropout", "0.1",
           "--log-every", "3", "--validate-every", "6", "--seed", "9", "--threads", threads,
         ])
       runs.append(try folder.contents(of: name + "/step-00000012"))
@@ -89,7 +89,7 @@ import Testing
       let report = try Self.succeed(
         "lm-eval",
         [
-          "--checkpoint", run, "--data", data, "--json", "--score", scores, "--per-piece",
+          "--checkpoint", run, "--data", data, "--json", "--score", scores, "--per-token",
           "--threads", threads,
         ])
       let samples = try Self.succeed(

@@ -37,18 +37,18 @@ import Testing
       "lm-train",
       [
         "--data", data, "--output", run, "--device", device, "--layers", "2", "--width", "16",
-        "--heads", "2", "--hidden", "24", "--steps", "8", "--batch-pieces", "300",
-        "--micro-batch-pieces", "150", "--rate", "0.01", "--warmup", "2", "--dropout", "0.1",
+        "--heads", "2", "--hidden", "24", "--steps", "8", "--batch-tokens", "300",
+        "--micro-batch-tokens", "150", "--rate", "0.01", "--warmup", "2", "--dropout", "0.1",
         "--log-every", "1", "--validate-every", "4", "--checkpoint-every", "4",
       ] + more)
   }
 
-  /// Nats a piece of every line of the metrics, training and validation.
+  /// Nats a token of every line of the metrics, training and validation.
   private static func nats(_ run: String) throws -> [Double] {
     try String(contentsOfFile: run + "/metrics.jsonl", encoding: .utf8).split(separator: "\n")
       .compactMap { line in
         let fields = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any]
-        return fields?["natsPerPiece"] as? Double
+        return fields?["natsPerToken"] as? Double
       }
   }
 
@@ -87,7 +87,7 @@ import Testing
         "lm-eval", ["--checkpoint", runs[0], "--data", data, "--device", device, "--json"])
       let figures = try JSONSerialization.jsonObject(with: Data(report.utf8)) as? [String: Any]
       return [
-        try #require(figures?["piece_perplexity"] as? Double),
+        try #require(figures?["token_perplexity"] as? Double),
         try #require(figures?["nats"] as? Double),
       ]
     }
@@ -107,7 +107,7 @@ import Testing
     #expect(resumed.status == 0, "\(resumed.errors)")
     let greedy = ["--checkpoint", run, "--prompt", "oak", "--temperature", "0"]
     let samples = try Self.devices.map { device in
-      try Self.succeed("lm-sample", greedy + ["--max-pieces", "12", "--device", device])
+      try Self.succeed("lm-sample", greedy + ["--max-tokens", "12", "--device", device])
     }
     #expect(samples[0].hasPrefix("oak") && samples[0] == samples[1])
     let audit = try Self.succeed(

@@ -17,7 +17,7 @@ import Testing
 
   private static let model = [
     "--layers", "2", "--width", "32", "--heads", "2", "--hidden", "64", "--steps", "160",
-    "--batch-pieces", "400", "--rate", "0.01", "--warmup", "5", "--log-every", "20",
+    "--batch-tokens", "400", "--rate", "0.01", "--warmup", "5", "--log-every", "20",
     "--validate-every", "80", "--checkpoint-every", "80", "--threads", "2",
   ]
 
@@ -57,7 +57,7 @@ import Testing
     let run = folder.path + "/run"
     let plan = try Self.succeed(
       "lm-train", ["--data", data, "--output", run, "--attention", attention] + Self.model)
-    #expect(plan.contains("parameters") && plan.contains("FLOP a piece"))
+    #expect(plan.contains("parameters") && plan.contains("FLOP a token"))
 
     let sums = try folder.contents(of: "run/step-00000160")["SHA256SUMS"]
     for name in ["tokenizer.model", "tokenizer.json", "tokenizer_config.json"] {
@@ -73,7 +73,7 @@ import Testing
     let isSampled = attention.hasPrefix("yoso")
     #expect(
       Set(figures.keys).symmetricDifference([
-        "word_perplexity", "piece_perplexity", "bits_per_byte", "nats", "words", "pieces",
+        "word_perplexity", "token_perplexity", "bits_per_byte", "nats", "words", "tokens",
         "sentences", "bytes", "standard_error",
       ]) == (isSampled ? ["sampled"] : []))
     // Five choices three times a sentence: about 4.8 nats over 7 to 10 words. Untrained: hundreds.
@@ -150,7 +150,7 @@ import Testing
         "blockSize, query"
       ),
       ("lm-train", ["--data", data, "--output", run], "--resume"),
-      ("lm-train", ["--data", folder.path + "/other", "--output", run, "--resume"], "pieces"),
+      ("lm-train", ["--data", folder.path + "/other", "--output", run, "--resume"], "tokens"),
       ("lm-eval", ["--checkpoint", folder.path + "/none", "--data", data], "/none"),
       ("lm-eval", ["--checkpoint", run, "--data", folder.path + "/other"], "tokenizer"),
       ("lm-eval", ["--checkpoint", run, "--text", empty], "empty.txt"),

@@ -41,7 +41,7 @@ import Testing
           "lm-train",
           [
             "--data", data, "--output", run, "--layers", "1", "--width", "16", "--heads", "2",
-            "--hidden", "32", "--steps", "2", "--checkpoint-every", "1", "--batch-pieces", "200",
+            "--hidden", "32", "--steps", "2", "--checkpoint-every", "1", "--batch-tokens", "200",
             "--attention", "yoso:hashes=4,bits=3",
           ]
         ),
@@ -72,7 +72,7 @@ import Testing
       "\(data) --split test valid", "\(data) --json --hash-seeds 0", "\(text) --paper-line",
       "\(data) --context stream --length 9", "\(text) --vocabulary \(world.words) --threads 1",
       "\(text) --record", "--text - --json", "--text /none", "--checkpoint /none \(text)",
-      "\(text) --batch-pieces 0", "\(text) --json --paper-line", "\(text) \(data)",
+      "\(text) --batch-tokens 0", "\(text) --json --paper-line", "\(text) \(data)",
       "\(text) --vocabulary -", "\(data) --split test test",
     ] {
       let model = options.contains("--checkpoint") ? "" : "--checkpoint \(run) "
@@ -89,8 +89,8 @@ import Testing
       ("--compare \(first) \(run) --text - --json", "compare \(first) \(run) --text - --json"),
       ("--checkpoint \(run) \(text) --score -", "score --checkpoint \(run) \(text)"),
       (
-        "--checkpoint \(run) --text - --score - --per-piece",
-        "score --checkpoint \(run) --text - --per-piece"
+        "--checkpoint \(run) --text - --score - --per-token",
+        "score --checkpoint \(run) --text - --per-token"
       ),
       (
         "--checkpoint \(run) \(text) --score - --score-format kenlm",
@@ -126,8 +126,8 @@ import Testing
     let (old, new) = (world.folder.path + "/old", world.folder.path + "/new")
     for (flags, subcommand) in [
       (
-        "--checkpoint \(world.run) --text \(world.text) --score \(old) --per-piece",
-        "score --checkpoint \(world.run) --text \(world.text) --output \(new) --per-piece"
+        "--checkpoint \(world.run) --text \(world.text) --score \(old) --per-token",
+        "score --checkpoint \(world.run) --text \(world.text) --output \(new) --per-token"
       ),
       ("--report \(world.run) --output \(old)", "report \(world.run) --output \(new)"),
       ("--report \(world.run) -o \(old)", "report \(world.run) -o \(new)"),
@@ -180,7 +180,7 @@ import Testing
       ("perplexity --checkpoint a --text t --json --paper-line", "not both"),
       ("perplexity --checkpoint a --text t --hash-seeds -1", "--hash-seeds is -1"),
       ("perplexity --chekpoint a --data d", "Did you mean '--checkpoint'?"),
-      ("perplexity --checkpoint a --text t --per-piece", "lm-eval score has it"),
+      ("perplexity --checkpoint a --text t --per-token", "lm-eval score has it"),
       ("perplexity --checkpoint a --text t --score f", "lm-eval score is a subcommand"),
       ("perplexity --audit --checkpoint a", "lm-eval audit is a subcommand"),
       ("compare a --text t", "compare takes two runs, not 1"),
@@ -193,7 +193,7 @@ import Testing
       ("score --checkpoint a b --text t", "'b'"),
       ("score --checkpoint a --text t --json", "the scores fill standard output"),
       ("score --checkpoint a --text t --output /dev/stdout --json", "fill standard output"),
-      ("score --checkpoint a --text t --per-piece --format kenlm", "KenLM's lines have none"),
+      ("score --checkpoint a --text t --per-token --format kenlm", "KenLM's lines have none"),
       ("score --checkpoint a --text t --format xml", "xml"),
       ("audit --data d", "--checkpoint"),
       ("audit --checkpoint a --data d --split x y", "audit takes one split, not 2"),
@@ -224,7 +224,7 @@ import Testing
     }
     let text = ["--data", "--split", "--text", "--line-ends"]
     let figures = ["--vocabulary", "--hash-seeds", "--json", "--record"]
-    let work = ["--threads", "--batch-pieces"]
+    let work = ["--threads", "--batch-tokens"]
     let all = try help("--help")
     for (name, options) in [
       (
@@ -232,7 +232,7 @@ import Testing
         text + figures + work + ["--checkpoint", "--context", "--length", "--paper-line"]
       ),
       ("compare", text + figures + work),
-      ("score", text + figures + work + ["--checkpoint", "--output", "--format", "--per-piece"]),
+      ("score", text + figures + work + ["--checkpoint", "--output", "--format", "--per-token"]),
       ("audit", text + work + ["--checkpoint", "--sentences", "--json"]),
       ("verify", []), ("report", ["--output"]),
     ] {

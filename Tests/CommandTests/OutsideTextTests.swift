@@ -31,7 +31,7 @@ import Testing
       "lm-train",
       [
         "--data", data, "--output", run, "--layers", "1", "--width", "16", "--heads", "2",
-        "--hidden", "32", "--steps", "3", "--batch-pieces", "200", "--attention", attention,
+        "--hidden", "32", "--steps", "3", "--batch-tokens", "200", "--attention", attention,
       ])
     try #require(trained.status == 0, "\(trained.errors)")
     return (run, try folder.write(lines(40, from: 1_000), to: "test.txt"))
@@ -158,12 +158,12 @@ import Testing
     for word in ["long.txt, line 1", "ulimit -v", "--context stream"] {
       #expect(outcome.errors.contains(word), "\(outcome.errors)")
     }
-    // A budget of pieces without measure is no sentence without end.
+    // A budget of tokens without measure is no sentence without end.
     let short = try folder.write(
       String(repeating: String(repeating: "birch elm ", count: 20) + "\n", count: 12_500),
       to: "short.txt")
-    let batch = try evaluate(["--text", short, "--batch-pieces", "10000000"])
+    let batch = try evaluate(["--text", short, "--batch-tokens", "10000000"])
     #expect(batch.status == 1, "\(batch.errors)")
-    #expect(batch.errors.contains("--batch-pieces"), "\(batch.errors)")
+    #expect(batch.errors.contains("--batch-tokens"), "\(batch.errors)")
   }
 }

@@ -57,7 +57,7 @@ import Testing
           "lm-train",
           [
             "--data", place.data, "--output", place.run, "--layers", "1", "--width", "16",
-            "--heads", "2", "--hidden", "32", "--steps", "40", "--batch-pieces", "200", "--rate",
+            "--heads", "2", "--hidden", "32", "--steps", "40", "--batch-tokens", "200", "--rate",
             "0.01", "--warmup", "5", "--log-every", "5", "--validate-every", "20",
             "--sample-every", "20", "--threads", "1",
           ])
@@ -76,7 +76,7 @@ import Testing
         + ["--output", data])
     let arguments = [
       "--data", data, "--output", run, "--layers", "1", "--width", "16", "--heads", "2",
-      "--hidden", "32", "--steps", "60", "--batch-pieces", "100", "--rate", "3", "--warmup", "50",
+      "--hidden", "32", "--steps", "60", "--batch-tokens", "100", "--rate", "3", "--warmup", "50",
       "--schedule", "inverseSquareRoot", "--optimizer", "adamW", "--validate-every", "5",
       "--keep-last", "1", "--threads", "1",
     ]
@@ -126,7 +126,7 @@ import Testing
     let plain = try succeed(
       "lm-eval",
       ["--checkpoint", world.plain.run, "--text", world.test, "--vocabulary", world.words])
-    #expect(plain.contains("no piece for <UNK>"), "\(plain)")
+    #expect(plain.contains("no token for <UNK>"), "\(plain)")
 
     // Shards made with the list, and shards made without it but scored with it, agree on the words.
     let shards = try json(
@@ -165,7 +165,7 @@ import Testing
       "--checkpoint", world.listed.run, "--text", world.test, "--vocabulary", world.words,
     ]
     _ = try succeed("lm-eval", arguments + ["--score", kenlm, "--score-format", "kenlm"])
-    _ = try succeed("lm-eval", arguments + ["--score", table, "--batch-pieces", "1"])
+    _ = try succeed("lm-eval", arguments + ["--score", table, "--batch-tokens", "1"])
     func lines(_ path: String) throws -> [[Substring]] {
       String(decoding: try Files.contents(of: path), as: UTF8.self).split(separator: "\n").map {
         $0.split(separator: path == kenlm ? " " : "\t", omittingEmptySubsequences: false)
@@ -244,7 +244,7 @@ import Testing
     _ = try succeed("lm-eval", ["--report", world.listed.run, "--output", page])
     let html = String(decoding: try Files.contents(of: page), as: UTF8.self)
     for part in [
-      "<svg", "nats per piece", "Word perplexity by time", "Learning rate", "Gradient norm",
+      "<svg", "nats per token", "Word perplexity by time", "Learning rate", "Gradient norm",
       "Throughput", "3 scored as &lt;UNK&gt;", "none, spelt exactly", "prefers-color-scheme",
       "Samples", "step 20", "model.hidden_size", "Configuration",
     ] { #expect(html.contains(part), "\(part) is not on the page") }

@@ -7,7 +7,7 @@ import Testing
 /// What the commands do when a signal comes, and when another one works in the same folder.
 @Suite(.serialized) struct SignalTests {
   private static let model = [
-    "--layers", "1", "--width", "16", "--heads", "2", "--hidden", "32", "--batch-pieces", "100",
+    "--layers", "1", "--width", "16", "--heads", "2", "--hidden", "32", "--batch-tokens", "100",
     "--log-every", "2", "--dropout", "0.1", "--validate-every", "0",
   ]
 

@@ -34,7 +34,7 @@ import Testing
           "lm-train",
           [
             "--data", data, "--output", run, "--layers", "1", "--width", "16", "--heads", "2",
-            "--hidden", "32", "--steps", "8", "--batch-pieces", "100", "--log-every", "1",
+            "--hidden", "32", "--steps", "8", "--batch-tokens", "100", "--log-every", "1",
           ]
         ),
         (

@@ -25,7 +25,7 @@ import Testing
       "lm-train",
       [
         "--data", data, "--output", run, "--layers", "1", "--width", "16", "--heads", "2",
-        "--hidden", "32", "--steps", "6", "--batch-pieces", "200", "--checkpoint-every", "3",
+        "--hidden", "32", "--steps", "6", "--batch-tokens", "200", "--checkpoint-every", "3",
       ])
     try #require(trained.status == 0, "\(trained.errors)")
     return (data, run)
@@ -45,7 +45,7 @@ import Testing
     ] {
       let audit = try runProgram("lm-eval", ["--audit", "--checkpoint", run] + source)
       #expect(audit.status == 0, "\(audit.errors)")
-      #expect(audit.output.contains("all later pieces  passed"), "\(audit.output)")
+      #expect(audit.output.contains("all later tokens  passed"), "\(audit.output)")
       #expect(audit.output.contains("\npassed: no way was found"))
       #expect(!audit.output.contains("FAILED"))
     }
@@ -110,7 +110,7 @@ import Testing
     let (data, _) = try Self.trained(folder)
     let options = [
       "--layers", "1", "--width", "16", "--heads", "2", "--hidden", "32", "--steps", "400",
-      "--batch-pieces", "100", "--checkpoint-every", "10", "--log-every", "2", "--dropout", "0.1",
+      "--batch-tokens", "100", "--checkpoint-every", "10", "--log-every", "2", "--dropout", "0.1",
     ]
     let whole = folder.path + "/whole"
     let made = try runProgram("lm-train", ["--data", data, "--output", whole] + options)
@@ -142,7 +142,7 @@ import Testing
       "lm-train",
       [
         "--data", data, "--output", run, "--layers", "1", "--width", "16", "--heads", "2",
-        "--hidden", "32", "--steps", "4", "--batch-pieces", "100", "--checkpoint-every", "2",
+        "--hidden", "32", "--steps", "4", "--batch-tokens", "100", "--checkpoint-every", "2",
       ], fileBlocks: 60)
     #expect(limited.status == 1, "\(limited.errors)")
     let error = limited.errors.split(separator: "\n").last ?? ""

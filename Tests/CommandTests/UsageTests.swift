@@ -7,7 +7,7 @@ import Testing
 /// What is typed wrongly, and what is printed to be typed.
 @Suite(.serialized) struct UsageTests {
   private static let model = [
-    "--layers", "1", "--width", "16", "--heads", "2", "--hidden", "32", "--batch-pieces", "100",
+    "--layers", "1", "--width", "16", "--heads", "2", "--hidden", "32", "--batch-tokens", "100",
     "--warmup", "1", "--log-every", "1",
   ]
 
@@ -49,8 +49,8 @@ import Testing
 
   @Test func valuesThatCannotBeAreNamedByTheirOption() throws {
     for (option, value) in [
-      ("--steps", "-5"), ("--steps", "0"), ("--batch-pieces", "0"), ("--batch-pieces", "-1"),
-      ("--micro-batch-pieces", "0"), ("--stream-length", "1"), ("--stream-length", "-3"),
+      ("--steps", "-5"), ("--steps", "0"), ("--batch-tokens", "0"), ("--batch-tokens", "-1"),
+      ("--micro-batch-tokens", "0"), ("--stream-length", "1"), ("--stream-length", "-3"),
       ("--warmup", "-1"), ("--rate", "-0.1"), ("--rate", "nan"), ("--dropout", "1"),
       ("--layers", "0"), ("--log-every", "0"), ("--keep-last", "0"), ("--preset", "huge"),
       ("--schedule", "never"), ("--threads", "0"), ("--threads", "1025"), ("--threads", "-2"),
@@ -156,7 +156,7 @@ import Testing
     // Another run is refused in the words of the options.
     for (option, value) in [
       ("--attention", "yoso"), ("--layers", "2"), ("--rate", "0.5"), ("--seed", "9"),
-      ("--batch-pieces", "64"), ("--schedule", "cosine"), ("--stream-length", "16"),
+      ("--batch-tokens", "64"), ("--schedule", "cosine"), ("--stream-length", "16"),
     ] {
       let other = try runProgram(
         "lm-train",

@@ -17,7 +17,7 @@ struct EstimateSpreadTests {
 
   @Test func reportCarriesItOnlyIfThereIsOne() throws {
     var report = PerplexityReport(
-      tally: Tally(nats: 2, pieces: 1, sentences: 1, words: 1, bytes: 3), standardError: nil)
+      tally: Tally(nats: 2, tokens: 1, sentences: 1, words: 1, bytes: 3), standardError: nil)
     func keys() throws -> Set<String> {
       let object = try JSONSerialization.jsonObject(with: Data(JSONFile.encode(report)))
       return Set(try #require(object as? [String: Any]).keys)

@@ -7,7 +7,7 @@ import Tensor
 import TestSupport
 import Testing
 
-/// Models from elsewhere beside tokenizers with fewer pieces and markers of their own.
+/// Models from elsewhere beside tokenizers with fewer tokens and markers of their own.
 @Suite struct ForeignModelTests {
   private static let special = SpecialIDs(bos: 1, eos: 2, unk: 0)
 
@@ -23,16 +23,16 @@ import Testing
       let config = SmallModel.config()
       let model = try Self.write(config, to: folder)
       var trained = try TrainedModel(folder, verifyingWeights: true)
-      let pieces = config.vocabularySize - 10
-      try trained.fit(vocabularySize: pieces, special: Self.special)
+      let tokens = config.vocabularySize - 10
+      try trained.fit(vocabularySize: tokens, special: Self.special)
       #expect(trained.rows == config.vocabularySize && trained.notes.count == 1)
       // All rows are part of the normaliser.
       let nats = try trained.model.nllNats(ids: [1, 5], targets: [5, 2], starts: [0, 2])
       #expect(try nats == model.nllNats(ids: [1, 5], targets: [5, 2], starts: [0, 2]))
-      let table = PieceTable((0..<pieces).map { _ in [0x61] })
+      let table = TokenTable((0..<tokens).map { _ in [0x61] })
       let never = trained.neverSampled(table, special: Self.special)
-      #expect(never == [0, 1] + (Int32(pieces)..<Int32(config.vocabularySize)))
-      // A piece without a row is another tokenizer's.
+      #expect(never == [0, 1] + (Int32(tokens)..<Int32(config.vocabularySize)))
+      // A token without a row is another tokenizer's.
       #expect(throws: EvaluationError.self) {
         var trained = trained
         try trained.fit(vocabularySize: config.vocabularySize + 1, special: Self.special)
@@ -41,12 +41,12 @@ import Testing
       try AtomicFile.write([], to: folder + "/" + CheckpointFolder.stateName)
       #expect(throws: EvaluationError.self) {
         var trained = trained
-        try trained.fit(vocabularySize: pieces, special: Self.special)
+        try trained.fit(vocabularySize: tokens, special: Self.special)
       }
     }
   }
 
-  @Test func anyOfSeveralPiecesClosesASample() throws {
+  @Test func anyOfSeveralTokensClosesASample() throws {
     try withTemporaryDirectory { folder in
       var config = SmallModel.config()
       config.eosID = 9
@@ -57,7 +57,7 @@ import Testing
       #expect(trained.config.eosID == 2 && trained.config.otherEndIDs == [9])
       let sampler = try Sampler(
         SamplingOptions(), seed: 1, vocabulary: trained.rows, excluded: [Int32(2)])
-      let generator = Generator(model: trained.model, sampler: sampler, maximumPieces: 200)
+      let generator = Generator(model: trained.model, sampler: sampler, maximumTokens: 200)
       let ends = try generator.continuations(of: [], count: 20)
       #expect(ends.contains { $0.end == .sentence } && !ends.contains { $0.ids.contains(9) })
     }

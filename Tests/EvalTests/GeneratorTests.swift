@@ -8,7 +8,7 @@ import TestSupport
 /// Continuations of prompts.
 @Suite(.serialized) struct GeneratorTests {
   private static func generator(
-    _ model: Transformer, temperature: Double = 1, seed: UInt64 = 1, pieces: Int = 40,
+    _ model: Transformer, temperature: Double = 1, seed: UInt64 = 1, tokens: Int = 40,
     excluded: [Int32] = [0, 1]
   ) throws -> Generator {
     var options = SamplingOptions()
@@ -17,18 +17,18 @@ import TestSupport
       model: model,
       sampler: try Sampler(
         options, seed: seed, vocabulary: TinyDataSet.vocabulary, excluded: excluded),
-      maximumPieces: pieces)
+      maximumTokens: tokens)
   }
 
   private static let prompt: [Int32] = [17, 4, 30, 9, 11]
 
-  /// The most probable piece after every prefix, by a full forward pass each.
-  private static func chain(_ model: Transformer, _ prompt: [Int32], pieces: Int) throws
+  /// The most probable token after every prefix, by a full forward pass each.
+  private static func chain(_ model: Transformer, _ prompt: [Int32], tokens: Int) throws
     -> Continuation
   {
     var result = Continuation()
     var ids = [1] + prompt
-    while result.ids.count < pieces {
+    while result.ids.count < tokens {
       let logits = try model.logits(ids: ids, starts: [0, ids.count])
         .rows(ids.count - 1..<ids.count).elements
       var best = 2
@@ -47,9 +47,9 @@ import TestSupport
   func greedyIsTheArgmaxOfTheFullForward(variant: SmallModel.Variant) throws {
     let model = try SmallModel.make(variant.attention)
     for prompt in [[], Self.prompt, Array(3..<60)] {
-      let continued = try Self.generator(model, temperature: 0, pieces: 50)
+      let continued = try Self.generator(model, temperature: 0, tokens: 50)
         .continuations(of: prompt, count: 2)
-      #expect(try continued[0] == Self.chain(model, prompt, pieces: 50))
+      #expect(try continued[0] == Self.chain(model, prompt, tokens: 50))
       #expect(continued[1] == continued[0])
     }
   }
@@ -72,17 +72,17 @@ import TestSupport
     #expect(other != Array(many.prefix(3)))
   }
 
-  @Test func piecesAreToldAsTheyAreDrawn() throws {
+  @Test func tokensAreToldAsTheyAreDrawn() throws {
     let model = try SmallModel.make()
     var told: [[Int32]] = [[], [], []]
     let results = try Self.generator(model).continuations(of: [], count: 3) { told[$0].append($1) }
     #expect(told == results.map(\.ids))
-    #expect(results.allPieces.allSatisfy { $0 > 2 })
+    #expect(results.allTokens.allSatisfy { $0 > 2 })
   }
 
   @Test func groupsAreHandedOverAsTheyFinish() throws {
     let model = try SmallModel.make()
-    let generator = try Self.generator(model, pieces: 3)
+    let generator = try Self.generator(model, tokens: 3)
     var groups: [[Continuation]] = []
     try generator.forEachGroup(of: Self.prompt, count: 70) { groups.append($0) }
     #expect(groups.map(\.count) == [64, 6])
@@ -100,7 +100,7 @@ import TestSupport
 
   @Test func samplesEndWhereTheyMust() throws {
     let model = try SmallModel.make()
-    for result in try Self.generator(model, pieces: 1).continuations(of: [], count: 20) {
+    for result in try Self.generator(model, tokens: 1).continuations(of: [], count: 20) {
       #expect(result.ids.count == (result.end == .length ? 1 : 0))
     }
     // With all but </s> excluded every sample is empty.
@@ -117,11 +117,11 @@ import TestSupport
     config.maximumLength = 12
     let model = try SmallModel.make(config)
     let generator = try Self.generator(model, excluded: [0, 1, 2])
-    // <s>, ten pieces and one more.
+    // <s>, ten tokens and one more.
     let last = try generator.continuations(of: Array(repeating: 5, count: 10), count: 1)
     #expect(last[0].ids.count == 1 && last[0].end == .length)
     #expect(try generator.continuations(of: [], count: 1)[0].ids.count == 11)
-    #expect(throws: EvaluationError.promptTooLong(pieces: 11, longest: 10)) {
+    #expect(throws: EvaluationError.promptTooLong(tokens: 11, longest: 10)) {
       try generator.continuations(of: Array(repeating: 5, count: 11), count: 1)
     }
   }
@@ -136,5 +136,5 @@ import TestSupport
 }
 
 extension [Continuation] {
-  fileprivate var allPieces: [Int32] { flatMap(\.ids) }
+  fileprivate var allTokens: [Int32] { flatMap(\.ids) }
 }

@@ -14,7 +14,7 @@ import TestSupport
     sink: ((ScoredSentence) throws -> Void)? = nil
   ) throws -> PerplexityReport {
     var scorer = PerplexityScorer(
-      model: model, pieceTable: TinyDataSet.pieceTable, positions: positions)
+      model: model, tokenTable: TinyDataSet.tokenTable, positions: positions)
     scorer.sink = sink
     var rest = sentences.enumerated().makeIterator()
     return try scorer.report {
@@ -32,7 +32,7 @@ import TestSupport
     let sentences = textSentences(Self.lengths)
     let whole = try Self.report(model, sentences)
     #expect(whole.tally.sentences == Self.lengths.count)
-    #expect(whole.tally.pieces == Self.lengths.reduce(0, +))
+    #expect(whole.tally.tokens == Self.lengths.reduce(0, +))
     #expect(whole.standardError.map { $0 > 0 } == true)
     for positions in [1, 7, 10_000] {
       for threads in [1, 3] {
@@ -70,7 +70,7 @@ import TestSupport
       let data = try TinyDataSet.write(to: directory)
       let model = try SmallModel.make()
       var scored: [ScoredSentence] = []
-      var scorer = PerplexityScorer(model: model, pieceTable: TinyDataSet.pieceTable)
+      var scorer = PerplexityScorer(model: model, tokenTable: TinyDataSet.tokenTable)
       scorer.sink = { scored.append($0) }
       let report = try scorer.report(dataSet: data, split: "test")
       let totals = data.manifest.totals(of: "test")
@@ -80,16 +80,16 @@ import TestSupport
       #expect(try Self.report(model, sentences) == report)
 
       // Sentence by sentence the sums are those that the trainer's validation prints.
-      let table = TinyDataSet.pieceTable
+      let table = TinyDataSet.tokenTable
       var total = Tally()
       for sentence in scored {
         let ids = Array(sentence.score.targets.dropLast())
         let (words, bytes) = table.measure(ids)
         total += Tally(
-          nats: sentence.score.nats, pieces: ids.count, sentences: 1, words: words, bytes: bytes)
+          nats: sentence.score.nats, tokens: ids.count, sentences: 1, words: words, bytes: bytes)
       }
       let validation = try Validator(
-        model: model, dataSet: data, split: "test", pieceTable: table, positions: 33
+        model: model, dataSet: data, split: "test", tokenTable: table, positions: 33
       ).tally()
       #expect(total == validation)
       #expect(abs(validation.nats - report.tally.nats) <= 1e-12 * report.tally.nats)
@@ -103,16 +103,16 @@ import TestSupport
     try withTemporaryDirectory { directory in
       let data = try TinyDataSet.write(to: directory)
       let model = try SmallModel.make()
-      let report = try PerplexityScorer(model: model, pieceTable: TinyDataSet.pieceTable)
+      let report = try PerplexityScorer(model: model, tokenTable: TinyDataSet.tokenTable)
         .report(dataSet: data, split: "train", mode: .stream(length: length))
       let totals = data.manifest.totals(of: "train")
       #expect(report.tally.words == totals.words && report.tally.bytes == totals.bytes)
-      #expect(report.tally.pieces == totals.pieces)
+      #expect(report.tally.tokens == totals.tokens)
       #expect(report.tally.sentences == totals.sentences)
       #expect(report.standardError == nil)
       let validation = try Validator(
         model: model, dataSet: data, split: "train", mode: .stream(length: length),
-        pieceTable: TinyDataSet.pieceTable
+        tokenTable: TinyDataSet.tokenTable
       ).tally()
       #expect(validation.words == totals.words && validation.bytes == totals.bytes)
     }
@@ -123,7 +123,7 @@ import TestSupport
       let data = try TinyDataSet.write(to: directory)
       let validator = Validator(
         model: try SmallModel.make(), dataSet: data, split: "valid",
-        pieceTable: TinyDataSet.pieceTable)
+        tokenTable: TinyDataSet.tokenTable)
       #expect(try validator.tally(limit: 7).sentences == 7)
     }
   }
@@ -142,7 +142,7 @@ import TestSupport
         throws: EvaluationError.miscounted(
           split: "test", what: "words", expected: totals.words, found: totals.words - 1)
       ) {
-        try PerplexityScorer(model: SmallModel.make(), pieceTable: TinyDataSet.pieceTable)
+        try PerplexityScorer(model: SmallModel.make(), tokenTable: TinyDataSet.tokenTable)
           .report(dataSet: wrong, split: "test")
       }
     }
@@ -156,7 +156,7 @@ import TestSupport
     #expect(throws: EvaluationError.notSpelled(place: "line 2")) {
       try Self.report(model, sentences)
     }
-    // A weight that is read at one sentence only: its piece has no number for an embedding.
+    // A weight that is read at one sentence only: its token has no number for an embedding.
     let config = SmallModel.config()
     var untied = config
     untied.tiedHead = false
@@ -164,7 +164,7 @@ import TestSupport
     broken.parameters.embedding.rows(40..<41).fill(.nan)
     let lines: [[Int32]] = [[3, 4], [5], [6, 40, 7], [8]]
     #expect(throws: EvaluationError.notFinite(place: "line 3")) {
-      try Self.report(broken, lines.map { (TinyDataSet.pieceTable.decode($0), $0) })
+      try Self.report(broken, lines.map { (TinyDataSet.tokenTable.decode($0), $0) })
     }
   }
 

@@ -14,7 +14,7 @@ struct SamplerTests {
     return options
   }
 
-  /// How often each piece is drawn.
+  /// How often each token is drawn.
   private static func counts(
     _ logits: [Float], _ options: SamplingOptions, draws: Int, excluded: [Int32] = []
   ) throws -> [Int] {
@@ -120,7 +120,7 @@ struct SamplerTests {
     #expect(drawn == [1, 2, 4, 5, 6, 7, 8])
   }
 
-  @Test func topKIsExactForManyPieces() throws {
+  @Test func topKIsExactForManyTokens() throws {
     let logits = (0..<5_000).map { Float(sin(Double($0 * $0))) * 12 }
     let best = logits.indices.sorted { (-logits[$0], $0) < (-logits[$1], $1) }
     for k in [1, 2, 40, 1_000] {
@@ -151,7 +151,7 @@ struct SamplerTests {
     #expect(try sampler.choose([-.infinity, 0, .nan], sample: 0, step: 0) == 1)
   }
 
-  @Test(arguments: [0.3, 1, 4]) func allPiecesAreDrawnAsByTheGeneralWay(
+  @Test(arguments: [0.3, 1, 4]) func allTokensAreDrawnAsByTheGeneralWay(
     temperature: Double
   ) throws {
     let logits = (0..<3_000).map { Float(sin(Double($0 * $0))) * 9 }

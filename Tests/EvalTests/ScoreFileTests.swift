@@ -7,7 +7,7 @@ import Testing
 import TestSupport
 
 struct ScoreFileTests {
-  private let table = PieceTable([
+  private let table = TokenTable([
     [], [], [], Array(" a".utf8), [0xE2], [0x96], Array("b\t\\".utf8), Array(":é".utf8),
   ])
 
@@ -26,7 +26,7 @@ struct ScoreFileTests {
   @Test func kenlmLinesAreAsKenLMWritesThem() throws {
     try withTemporaryDirectory { directory in
       let path = directory + "/scores"
-      let file = try ScoreFile(path: path, pieces: nil, format: .kenlm)
+      let file = try ScoreFile(path: path, tokens: nil, format: .kenlm)
       try file.append(
         ScoredSentence(
           score: SequenceScore(targets: [3, 2], nllNats: [Float(2.5), 0.25]), text: [], words: 3,
@@ -46,19 +46,19 @@ struct ScoreFileTests {
       let path = directory + "/scores.tsv"
       // Of a run that was killed.
       try AtomicFile.write([1], to: directory + "/.scores.tsv.partial-\(Int32.max)")
-      for perPiece in [false, true] {
-        let file = try ScoreFile(path: path, pieces: perPiece ? table : nil)
+      for perToken in [false, true] {
+        let file = try ScoreFile(path: path, tokens: perToken ? table : nil)
         try file.append(sentence([3, 4, 5, 6, 7], [1, 0.5, 0.25, 2, 0, 4], "a \t\\:é"))
         try file.append(sentence([], [0.125], ""))
         try file.finish()
         let lines = try lines(path)
         #expect(lines.count == 4 && lines[3].isEmpty)
-        #expect(lines[0] == "# nats\tpieces\twords\ttext" + (perPiece ? "\tpiece:logprob" : ""))
+        #expect(lines[0] == "# nats\ttokens\twords\ttext" + (perToken ? "\ttoken:logprob" : ""))
         #expect(
           lines[1] == #"7.75\#t5\#t1\#ta \t\\:é"#
-            + (perPiece
+            + (perToken
               ? "\t▁a:-1.0 \\xE2:-0.5 \\x96:-0.25 b\\t\\\\:-2.0 :é:0.0 </s>:-4.0" : ""))
-        #expect(lines[2] == "0.125\t0\t1\t" + (perPiece ? "\t</s>:-0.125" : ""))
+        #expect(lines[2] == "0.125\t0\t1\t" + (perToken ? "\t</s>:-0.125" : ""))
       }
       #expect(try Files.entries(of: directory) == ["scores.tsv"])
     }
@@ -69,7 +69,7 @@ struct ScoreFileTests {
       let path = directory + "/scores.tsv"
       try AtomicFile.write([1], to: path)
       do {
-        let file = try ScoreFile(path: path, pieces: nil)
+        let file = try ScoreFile(path: path, tokens: nil)
         for _ in 0..<20_000 { try file.append(sentence([3], [1, 2], "some text, so many times")) }
         #expect(try Files.contents(of: path) == [1])
       }
@@ -94,7 +94,7 @@ struct ScoreFileTests {
           }
         } _: {
           do {
-            let file = try ScoreFile(path: path, pieces: nil)
+            let file = try ScoreFile(path: path, tokens: nil)
             for _ in 0..<12_000 { try file.append(sentence([3], [1, 2], "text, so many times")) }
             try file.finish()
           } catch {
@@ -121,13 +121,13 @@ struct ScoreFileTests {
   @Test func devicesAndFoldersAreNotReplaced() throws {
     try withTemporaryDirectory { directory in
       #expect(throws: StorageError.notAFile(path: directory)) {
-        try ScoreFile(path: directory, pieces: nil)
+        try ScoreFile(path: directory, tokens: nil)
       }
       // A device is written to and stays one.
-      try ScoreFile(path: "/dev/null", pieces: nil).finish()
+      try ScoreFile(path: "/dev/null", tokens: nil).finish()
       #expect(throws: StorageError.notAFile(path: "/dev/null")) { try Files.size(of: "/dev/null") }
       let path = directory + "/missing/scores.tsv"
-      let error = #expect(throws: StorageError.self) { try ScoreFile(path: path, pieces: nil) }
+      let error = #expect(throws: StorageError.self) { try ScoreFile(path: path, tokens: nil) }
       #expect(error?.description.contains("create \(path):") == true)
     }
   }

@@ -52,6 +52,6 @@ func textSentences(_ lengths: [Int], seed: UInt64 = 3) -> [(text: [UInt8], ids: 
     lengths: lengths.map { $0 + 1 }, vocabulary: TinyDataSet.vocabulary, seed: seed)
   return lengths.indices.map { index in
     let ids = Array(sequences.sequence(index).targets.dropLast())
-    return (TinyDataSet.pieceTable.decode(ids), ids)
+    return (TinyDataSet.tokenTable.decode(ids), ids)
   }
 }

@@ -6,23 +6,23 @@ import Tensor
 import Testing
 
 struct TallyTests {
-  private let tally = Tally(nats: 900, pieces: 230, sentences: 10, words: 150, bytes: 1_000)
+  private let tally = Tally(nats: 900, tokens: 230, sentences: 10, words: 150, bytes: 1_000)
 
   @Test func figuresFollowTheirDefinitions() {
     #expect(abs(tally.wordPerplexity - exp(900.0 / 160)) < 1e-9)
-    #expect(abs(tally.piecePerplexity - exp(900.0 / 240)) < 1e-9)
-    #expect(abs(tally.natsPerPiece - 3.75) < 1e-12)
+    #expect(abs(tally.tokenPerplexity - exp(900.0 / 240)) < 1e-9)
+    #expect(abs(tally.natsPerToken - 3.75) < 1e-12)
     #expect(abs(tally.bitsPerByte - 0.9 / log(2)) < 1e-12)
     // The identity between the two perplexities.
-    let power = pow(tally.piecePerplexity, 240.0 / 160)
+    let power = pow(tally.tokenPerplexity, 240.0 / 160)
     #expect(abs(tally.wordPerplexity - power) < 1e-9 * power)
   }
 
   @Test func sumsAdd() {
     var total = tally
-    total += Tally(nats: 100, pieces: 20, sentences: 2, words: 11, bytes: 77)
+    total += Tally(nats: 100, tokens: 20, sentences: 2, words: 11, bytes: 77)
     #expect(
-      total == Tally(nats: 1_000, pieces: 250, sentences: 12, words: 161, bytes: 1_077))
+      total == Tally(nats: 1_000, tokens: 250, sentences: 12, words: 161, bytes: 1_077))
   }
 
   private static func sentences(_ count: Int) -> [SentenceSum] {
@@ -77,11 +77,11 @@ struct TallyTests {
       try JSONSerialization.jsonObject(with: Data(bytes)) as? [String: Any])
     #expect(
       Set(object.keys) == [
-        "word_perplexity", "piece_perplexity", "bits_per_byte", "nats", "words", "pieces",
+        "word_perplexity", "token_perplexity", "bits_per_byte", "nats", "words", "tokens",
         "sentences", "bytes", "standard_error",
       ])
     #expect(object["words"] as? Int == 150)
-    #expect(object["pieces"] as? Int == 230)
+    #expect(object["tokens"] as? Int == 230)
     #expect(object["word_perplexity"] as? Double == tally.wordPerplexity)
     #expect(object["standard_error"] is NSNull)
   }

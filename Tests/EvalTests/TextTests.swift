@@ -58,12 +58,12 @@ struct TextTests {
   }
 
   @Test func markersAndLineBreaksAreNeverSampled() {
-    let table = PieceTable([
+    let table = TokenTable([
       Array(" ⁇ ".utf8), [], [], Array(" a".utf8), [0x0A], Array("b\nc".utf8), [0xE2], [],
     ])
     let special = SpecialIDs(bos: 1, eos: 2, unk: 0)
     #expect(Prompt.neverSampled(table, special: special) == [0, 1, 4, 5, 7])
-    // Nor rows that are no pieces, unless one closes a text.
+    // Nor rows that are no tokens, unless one closes a text.
     #expect(
       Prompt.neverSampled(table, special: special, ends: [7, 9], rows: 11) == [0, 1, 4, 5, 8, 10])
   }

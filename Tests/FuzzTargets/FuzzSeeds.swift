@@ -31,7 +31,7 @@ package enum FuzzSeeds {
       let lines = (1...3).map {
         Array(
           """
-          {"cursor":{"epoch":0,"sentence":7,"shard":1},"kind":"spike","pieces":90,"sequences":3,\
+          {"cursor":{"epoch":0,"sentence":7,"shard":1},"kind":"spike","tokens":90,"sequences":3,\
           "step":\($0)}
           """.utf8)
       }
@@ -56,7 +56,7 @@ package enum FuzzSeeds {
     "the king saw the river", "", " a  b ", "naïve ▁ 中文 \u{1F600}", "tab\there\u{0}zero\r\n",
   ]
 
-  /// A unigram model of a few hundred pieces.
+  /// A unigram model of a few hundred tokens.
   static let tokenizer: [UInt8] = {
     let words = ["the", "king", "saw", "river", "children", "of", "night", "and", "followed"]
     let lines: [String] = (0..<300).map { (line: Int) -> String in

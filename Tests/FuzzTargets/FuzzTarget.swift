@@ -68,7 +68,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     let line = Array("some words, tëxt and  \u{2581}<UNK> ".utf8)
     let early = try? encoder.encode(line)
     try model.loadLibrary()
-    _ = model.pieceTable()
+    _ = model.tokenTable()
     let late = try? model.encode(line)
     precondition(early == nil || early == late, "\(early ?? []) is not \(late ?? [])")
   }
@@ -82,14 +82,14 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
   private static func readShard(_ bytes: UnsafeRawBufferPointer) throws {
     let path = try FuzzFile.shard.write(bytes)
     var info = ShardInfo(
-      file: "shard", source: "", sentences: 0, pieces: 0, words: 0, bytes: 0,
+      file: "shard", source: "", sentences: 0, tokens: 0, words: 0, bytes: 0,
       compressedBytes: bytes.count, longestSentence: 0, sha256: "")
-    info.pieces = idsOfSeekTable(bytes)
+    info.tokens = idsOfSeekTable(bytes)
     let reader = try ShardReader(path: path, info: info, idBytes: 2, vocabularySize: 1_000)
     let ids = try reader.decodeAll()
     precondition(ids.count == info.ids && ids.allSatisfy { (0..<1_000).contains($0) })
     info.sentences = ids.count { $0 == 2 }
-    info.pieces -= info.sentences
+    info.tokens -= info.sentences
     info.longestSentence = ids.split(separator: 2).map(\.count).max() ?? 0
     let again = try ShardReader(path: path, info: info, idBytes: 2, vocabularySize: 1_000)
     _ = try DecodedShard(reader: again, eos: 2)
@@ -131,7 +131,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     let set = try DataSet(directory: FuzzFile.folder)
     for name in set.manifest.splits.keys {
       let totals = set.manifest.totals(of: name)
-      precondition(totals.pieces >= 0 && totals.bytes >= 0)
+      precondition(totals.tokens >= 0 && totals.bytes >= 0)
     }
     for shard in set.manifest.splits.values.joined() {
       precondition(!shard.file.hasPrefix("/") && !shard.file.contains(".."), shard.file)
@@ -191,20 +191,20 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
   private static func readPrompt(_ bytes: [UInt8]) throws {
     let line = try Prompt.line(of: bytes)
     let ids = try sharedEncoder().encode(line, name: "the prompt")
-    precondition(pieces.decode(ids) == line, "a prompt is not spelled by its pieces")
+    precondition(tokens.decode(ids) == line, "a prompt is not spelled by its tokens")
     var stream = TextStream()
     var text = ""
     for byte in bytes { text += stream.append([byte]) }
     precondition(text + stream.finish() == String(decoding: bytes, as: UTF8.self))
   }
 
-  private static let pieces = model.pieceTable()
+  private static let tokens = model.tokenTable()
 
   private static func readText(_ bytes: UnsafeRawBufferPointer, _ file: FuzzFile) throws {
     let lines = try TextLines(path: file.write(bytes), encoder: sharedEncoder())
     var total = 0
     while let line = try lines.nextLine() {
-      precondition(pieces.decode(line.ids) == line.text, "line \(line.number) is not spelled")
+      precondition(tokens.decode(line.ids) == line.text, "line \(line.number) is not spelled")
       total += line.text.count + 1
       // A small frame may hold gigabytes; a reader that goes on is right, a fuzzer is not.
       if total > 1 << 22 { return }

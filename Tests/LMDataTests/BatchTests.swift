@@ -34,12 +34,12 @@ import Testing
   }
 }
 
-@Suite struct PieceTableTests {
-  // Ids: three control pieces, words, continuations, white space, and the two bytes of "é".
-  private static let pieces: [[UInt8]] =
+@Suite struct TokenTableTests {
+  // Ids: three control tokens, words, continuations, white space, and the two bytes of "é".
+  private static let tokens: [[UInt8]] =
     [[], [], []] + [" the", " cat", "s", " ", "a b", "\t", "\n", "  x "].map { Array($0.utf8) }
     + [[0xC3], [0xA9]]
-  private let table = PieceTable(pieces)
+  private let table = TokenTable(tokens)
 
   @Test(arguments: [
     ([], "", 0), ([1, 2], "", 0), ([3], "the", 1), ([3, 4, 5], "the cats", 2),
@@ -59,14 +59,14 @@ import Testing
     for _ in 0..<500 {
       let count = Int.random(in: 0...12, using: &random)
       let ids = (0..<count).map { _ in
-        Int32.random(in: 0..<Int32(Self.pieces.count), using: &random)
+        Int32.random(in: 0..<Int32(Self.tokens.count), using: &random)
       }
       let text = table.decode(ids)
       let words = text.split { $0 == 0x20 || (0x09...0x0D).contains($0) }.count
       #expect(table.measure(ids) == (words, text.count + 1))
       #expect(table.measure(ids[...]) == (words, text.count + 1))
     }
-    #expect(table.count == Self.pieces.count)
+    #expect(table.count == Self.tokens.count)
     #expect(Array(table[4]) == Array(" cat".utf8))
   }
 

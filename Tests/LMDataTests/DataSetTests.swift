@@ -17,7 +17,7 @@ import Testing
     try set.verify()
     #expect(try set.split("train").count == 3)
     #expect(set.manifest.totals(of: "train").sentences == 21)
-    #expect(set.manifest.totals(of: "train").pieces == makeLengths(20).reduce(4, +))
+    #expect(set.manifest.totals(of: "train").tokens == makeLengths(20).reduce(4, +))
     #expect(set.manifest.totals(of: "nothing") == Totals())
     #expect(set.fingerprint.count == 64)
   }
@@ -53,12 +53,12 @@ import Testing
   @Test func anotherVersionIsRefusedWhateverElseItHolds() throws {
     let folder = try TemporaryFolder()
     let directory = try makeSet(folder)
-    try Array("{\"formatVersion\": 2, \"new\": 1}".utf8).write(
+    try Array("{\"formatVersion\": 3, \"new\": 1}".utf8).write(
       plainlyTo: directory + "/manifest.json")
     let error = #expect(throws: DataSetError.self) { try DataSet(directory: directory) }
     #expect(
       error
-        == .formatVersion(path: directory + "/manifest.json", expected: 1, found: 2))
+        == .formatVersion(path: directory + "/manifest.json", expected: 2, found: 3))
   }
 
   @Test(arguments: ["../x", "/etc/passwd", "a/../../x", "", ".", "a//b", "a/./b", "a\0b", ".."])
@@ -77,7 +77,7 @@ import Testing
 
   @Test func numbersThatCannotBeAreRefused() throws {
     let edits: [@Sendable (inout Manifest) -> Void] = [
-      { $0.splits["train"]?[0].pieces = -1 },
+      { $0.splits["train"]?[0].tokens = -1 },
       { $0.splits["train"]?[0].sentences = Int.max },
       { $0.tokenizer.vocabularySize = 0 },
       { $0.special.eos = 1000 },

@@ -19,7 +19,7 @@ import Testing
     let sentences = makeSentences(lengths)
     let info = try writeShard(sentences, to: path)
     #expect(info.sentences == lengths.count)
-    #expect(info.pieces == lengths.reduce(0, +))
+    #expect(info.tokens == lengths.reduce(0, +))
     #expect(info.longestSentence == lengths.max() ?? 0)
     #expect(info.words == lengths.reduce(0) { $0 + $1 / 2 })
     #expect(info.bytes == lengths.reduce(0) { $0 + 3 * $1 + 1 })
@@ -235,7 +235,7 @@ import Testing
     }
     #expect(error?.description.contains("frame 0") == true)
     try bytes.write(plainlyTo: path)
-    info.pieces += 1
+    info.tokens += 1
     #expect(throws: ShardError.self) { try ShardReader(path: path, info: info, idBytes: 2) }
   }
 
@@ -244,7 +244,7 @@ import Testing
     let (path, info, _) = try makeShard(in: folder)
     var other = info
     other.sentences -= 1
-    other.pieces += 1
+    other.tokens += 1
     expectMismatch(path, other, "number of its sentences")
     other = info
     other.longestSentence += 1

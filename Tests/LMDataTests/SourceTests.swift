@@ -64,7 +64,7 @@ import Testing
     #expect(sequences.sorted(by: before) == expected.sorted(by: before))
   }
 
-  @Test func windowsReadThePieceBeforeThem() throws {
+  @Test func windowsReadTheTokenBeforeThem() throws {
     let source = try source(.stream(length: 8), budget: 1)
     let streams = Self.shards.map { stream(of: $0) }
     while source.cursor.epoch == 0 {

@@ -58,7 +58,7 @@ import Testing
     let config = variant.config
     let report = try Self.audit(config, leak: .blockAverage)
     #expect(!report.passed)
-    for name in ["one later piece", "all later pieces", "some later pieces", "no later pieces"] {
+    for name in ["one later token", "all later tokens", "some later tokens", "no later tokens"] {
       let check = report.checks.first { $0.name == name }
       #expect(check?.passed == false, "\(name)")
       #expect(check?.firstFailure?.contains("with another future") == true)
@@ -69,7 +69,7 @@ import Testing
   @Test(arguments: Backend.allCases) func oneValueFromTheEndIsCaught(backend: Backend) throws {
     let config = Variant.all[0].config
     let report = try Self.audit(config, on: backend, leak: .lastValue)
-    #expect(report.checks.first { $0.name == "all later pieces" }?.passed == false)
+    #expect(report.checks.first { $0.name == "all later tokens" }?.passed == false)
     #expect(!report.passed)
   }
 

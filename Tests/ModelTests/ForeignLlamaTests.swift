@@ -157,7 +157,7 @@ import Testing
     #expect(try Self.read([:], without: ["rope_theta"]).rotaryTheta == 10_000)
   }
 
-  @Test func severalPiecesMayCloseAText() throws {
+  @Test func severalTokensMayCloseAText() throws {
     let config = try Self.read(["eos_token_id": [5, 2, 7]])
     #expect(config.eosID == 5 && config.otherEndIDs == [2, 7])
     let again = try JSONFile.decode(

@@ -47,7 +47,7 @@ import Testing
   }
 
   @Test(arguments: Backend.allCases, Variant.all)
-  func laterPiecesChangeNothing(backend: Backend, variant: Variant) throws {
+  func laterTokensChangeNothing(backend: Backend, variant: Variant) throws {
     let model = try variant.model(on: backend)
     let text = TinySequences(lengths: [50], vocabulary: 61, seed: 6)
     let base = try model.nllNats(ids: text.ids, targets: text.targets, starts: text.starts)
@@ -151,14 +151,14 @@ import Testing
       lengths: [9, 5, 14, 3, 21, 8, 11, 6], vocabulary: 61, seed: 11)
     let gradients = try model.makeGradients()
     let moments = (try model.makeGradients(), try model.makeGradients())
-    var natsPerPiece: [Double] = []
+    var natsPerToken: [Double] = []
     for step in 1...(backend.isSlow ? 25 : 250) {
       model.kernels.fill(gradients.all, with: 0)
       let nats = try model.accumulateGradients(
         ids: text.ids, targets: text.targets, starts: text.starts,
         gradientScale: 1 / Float(text.ids.count), dropout: nil, into: gradients)
-      natsPerPiece.append(nats / Double(text.ids.count))
-      #expect(natsPerPiece[step - 1].isFinite)
+      natsPerToken.append(nats / Double(text.ids.count))
+      #expect(natsPerToken[step - 1].isFinite)
       model.kernels.adamW(
         parameters: model.parameters.all, gradients: gradients.all, firstMoment: moments.0.all,
         secondMoment: moments.1.all,
@@ -166,12 +166,12 @@ import Testing
           rate: 1e-2, beta1: 0.9, beta2: 0.95, epsilon: 1e-8, decay: 0, step: step,
           gradientScale: 1))
     }
-    let last = natsPerPiece[natsPerPiece.count - 1]
+    let last = natsPerToken[natsPerToken.count - 1]
     if backend.isSlow {
-      #expect(last < 0.5 * natsPerPiece[0], "\(natsPerPiece)")
+      #expect(last < 0.5 * natsPerToken[0], "\(natsPerToken)")
       return
     }
-    // The first pieces of the eight sentences follow the same <s>: ln 8 nats each are not
+    // The first tokens of the eight sentences follow the same <s>: ln 8 nats each are not
     // learnable; the rest is.
     let floor = 8 * 2.0794 / Double(text.ids.count)
     #expect(last - floor < 0.05, "\(last) with a floor of \(floor)")

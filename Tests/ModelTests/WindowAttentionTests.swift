@@ -35,7 +35,7 @@ import Testing
 
   /// One layer sees a window, each further layer a window more.
   @Test(arguments: Backend.allCases, [1, 2])
-  func aPieceIsForgottenBehindTheWindow(backend: Backend, layers: Int) throws {
+  func aTokenIsForgottenBehindTheWindow(backend: Backend, layers: Int) throws {
     let (window, length, changed) = (5, 40, 11)
     let model = try Self.variant(window: window, layers: layers).model(on: backend)
     let text = TinySequences(lengths: [length], vocabulary: 61, seed: 6)
@@ -89,7 +89,7 @@ import Testing
     #expect(lines < 150, "\(lines) lines")
   }
 
-  /// Every piece of Swift on the page is in a file that it names.
+  /// Every token of Swift on the page is in a file that it names.
   @Test func thePageQuotesTheFiles() throws {
     let page = try Self.text("docs/adding-an-attention.md")
     let files = try ["WindowAttention", "AttentionConfig"].map {

@@ -91,9 +91,9 @@ import Train
           Metrics.self,
           from: Array(
             """
-            {"kind":"train","step":\(10 * line),"pieces":\(4_000 * line),"natsPerPiece":\
+            {"kind":"train","step":\(10 * line),"tokens":\(4_000 * line),"natsPerToken":\
             \(9 / Double(line)),"wordPerplexity":\(9_000 / Double(line)),"learningRate":0.001,\
-            "gradientNorm":1.5,"piecesPerSecond":900,"trainedSeconds":\(2 * line)}
+            "gradientNorm":1.5,"tokensPerSecond":900,"trainedSeconds":\(2 * line)}
             """.utf8), path: "line"))
     }
   }
@@ -123,13 +123,13 @@ import Train
     }
     try folder.write(
       """
-      {"cursor":{"epoch":0,"sentence":7,"shard":1},"gradientNorm":8,"kind":"spike","natsPerPiece":\
-      12,"pieces":90,"sequences":3,"step":30,"threshold":7}
+      {"cursor":{"epoch":0,"sentence":7,"shard":1},"gradientNorm":8,"kind":"spike","natsPerToken":\
+      12,"tokens":90,"sequences":3,"step":30,"threshold":7}
 
       """, to: "incidents.jsonl")
     let html = ReportPage(try RunRecord(path: folder.path)).html
     #expect(html.contains("&lt;b&gt;the king&lt;/b&gt; &amp; 20") && html.contains("12 more"))
-    #expect(html.contains("the loss leapt to 12.0 nats per piece"))
+    #expect(html.contains("the loss leapt to 12.0 nats per token"))
     #expect(html.contains("class=\"incident\""))
   }
 

@@ -33,12 +33,12 @@ extension TrainedModel {
 
 extension Trainer {
   package convenience init(
-    config: RunConfig, dataSet: DataSet, pieceTable: PieceTable, tokenizer: [UInt8],
+    config: RunConfig, dataSet: DataSet, tokenTable: TokenTable, tokenizer: [UInt8],
     tokenizerForms: [String: [UInt8]] = [:], run: String, resume: Bool,
     report: @escaping (TrainingEvent) -> Void = { _ in }
   ) throws {
     try self.init(
-      config: config, on: Backend.ofThisProcessor, dataSet: dataSet, pieceTable: pieceTable,
+      config: config, on: Backend.ofThisProcessor, dataSet: dataSet, tokenTable: tokenTable,
       tokenizer: tokenizer, tokenizerForms: tokenizerForms, run: run, resume: resume,
       report: report)
   }

@@ -53,7 +53,7 @@ package struct AttentionCase {
     bias = other.bias
   }
 
-  /// The same numbers with every head in one piece.
+  /// The same numbers with every head in one token.
   package var inBands: AttentionCase { AttentionCase(inBands: self) }
 
   private init(inBands other: AttentionCase) {

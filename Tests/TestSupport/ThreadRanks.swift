@@ -58,12 +58,12 @@ package final class ThreadRanks: @unchecked Sendable {
     posted[rank] = outgoing
     condition.broadcast()
     while posted.count < size { condition.wait() }
-    for (other, pieces) in posted {
+    for (other, tokens) in posted {
       precondition(
-        pieces[rank].count == incoming[other].count,
-        "rank \(other) sent \(pieces[rank].count) bytes to \(rank), expected \(incoming[other].count)"
+        tokens[rank].count == incoming[other].count,
+        "rank \(other) sent \(tokens[rank].count) bytes to \(rank), expected \(incoming[other].count)"
       )
-      incoming[other].copyMemory(from: pieces[rank])
+      incoming[other].copyMemory(from: tokens[rank])
     }
     finished += 1
     if finished == size {

@@ -9,9 +9,9 @@ package enum TinyDataSet {
   /// Stands in for the tokenizer's file: its sum is checked, its content is never read.
   package static let tokenizer = Array("not a tokenizer, only its bytes".utf8)
 
-  /// The bytes of every piece: control pieces none, others a space and a letter or two.
-  package static var pieceTable: PieceTable {
-    PieceTable((0..<vocabulary).map { $0 < 3 ? [] : [0x20, UInt8(0x40 + $0 % 60)] })
+  /// The bytes of every token: control tokens none, others a space and a letter or two.
+  package static var tokenTable: TokenTable {
+    TokenTable((0..<vocabulary).map { $0 < 3 ? [] : [0x20, UInt8(0x40 + $0 % 60)] })
   }
 
   /// Writes shards and manifest into a folder.
@@ -35,7 +35,7 @@ package enum TinyDataSet {
           seed: seed, UInt64(index), split == "train" ? 1 : split == "valid" ? 2 : 3)
         for sentence in 0..<sentences {
           let ids = Self.sentence(random, sentence)
-          let (words, bytes) = pieceTable.measure(ids)
+          let (words, bytes) = tokenTable.measure(ids)
           try writer.append(ids, words: words, bytes: bytes)
         }
         return try writer.finish()
@@ -60,7 +60,7 @@ package enum TinyDataSet {
         path: directory + "/" + name, idBytes: 2, eos: 2, source: "\(index).txt")
       for length in lengths {
         let ids = (1..<max(1, length)).map { Int32(3 + $0 * 7 % 58) }
-        let (words, bytes) = pieceTable.measure(ids)
+        let (words, bytes) = tokenTable.measure(ids)
         try writer.append(ids, words: words, bytes: bytes)
       }
       return try writer.finish()
@@ -74,7 +74,7 @@ package enum TinyDataSet {
     return try DataSet(directory: directory)
   }
 
-  /// Arithmetic progressions: the next piece follows from the last two.
+  /// Arithmetic progressions: the next token follows from the last two.
   private static func sentence(_ random: CounterRandom, _ index: Int) -> [Int32] {
     let bits = random.bits(UInt64(index))
     let length = Int(bits % 23)

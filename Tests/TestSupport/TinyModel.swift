@@ -9,7 +9,7 @@ package struct TinySequences: Sendable {
 
   /// - Parameters:
   ///   - lengths: Targets of every sequence, `</s>` included.
-  ///   - vocabulary: Pieces; ids from 3 are drawn.
+  ///   - vocabulary: Tokens; ids from 3 are drawn.
   package init(lengths: [Int], vocabulary: Int, seed: UInt64) {
     let random = CounterRandom(seed: seed, 0x7157)
     var ids: [Int32] = []

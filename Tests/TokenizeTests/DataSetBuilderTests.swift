@@ -11,7 +11,7 @@ import Tokenize
   private func text(of split: String, in output: String) throws -> String {
     let data = try DataSet(directory: output)
     try data.verify()
-    let table = try SentencePieceModel(path: data.tokenizerPath).pieceTable()
+    let table = try SentencePieceModel(path: data.tokenizerPath).tokenTable()
     var text: [UInt8] = []
     for shard in try data.split(split) {
       var sentence: [Int32] = []

@@ -5,7 +5,7 @@ import Tokenize
 @Suite struct LineEncoderTests {
   /// Checks a line: exact round trip by both decoders, and the library's own ids.
   private func check(
-    _ line: String, _ encoder: LineEncoder, _ model: SentencePieceModel, _ table: PieceTable,
+    _ line: String, _ encoder: LineEncoder, _ model: SentencePieceModel, _ table: TokenTable,
     sourceLocation: SourceLocation = #_sourceLocation
   ) throws {
     let bytes = Array(line.utf8)
@@ -22,7 +22,7 @@ import Tokenize
   @Test(arguments: ModelType.allCases)
   func awkwardLinesAreTheLibrarysAndRoundTrip(_ type: ModelType) throws {
     let model = try Samples.model(type)
-    let table = model.pieceTable()
+    let table = model.tokenTable()
     let encoder = LineEncoder(model: model)
     // Twice: the second time from the table of words.
     for line in Samples.awkward + Samples.awkward { try check(line, encoder, model, table) }
@@ -41,7 +41,7 @@ import Tokenize
   @Test(arguments: ModelType.allCases)
   func generatedLinesAreTheLibrarys(_ type: ModelType) throws {
     let model = try Samples.model(type)
-    let table = model.pieceTable()
+    let table = model.tokenTable()
     let encoder = LineEncoder(model: model)
     for line in Samples.lines(3000, seed: 99) { try check(line, encoder, model, table) }
   }
@@ -51,7 +51,7 @@ import Tokenize
   @Test(arguments: ModelType.allCases)
   func longLinesAreTheLibrarys(_ type: ModelType) throws {
     let model = try Samples.model(type)
-    let table = model.pieceTable()
+    let table = model.tokenTable()
     let encoder = LineEncoder(model: model)
     var generator = Samples.Generator(3)
     for _ in 0..<3 {
@@ -72,7 +72,7 @@ import Tokenize
       WireFormat.piece("Q", score: -5.1) + WireFormat.piece("W", score: -5.2)
       + WireFormat.piece("QW", score: -10.3)
     let model = try SentencePieceModel(serialized: base.serialized + pieces)
-    let table = model.pieceTable()
+    let table = model.tokenTable()
     let encoder = LineEncoder(model: model)
     let whole = Int32(base.vocabularySize + 2)
     var generator = Samples.Generator(8)
@@ -91,7 +91,7 @@ import Tokenize
   @Test(arguments: ModelType.allCases)
   func randomBytesOfManyScriptsRoundTrip(_ type: ModelType) throws {
     let model = try Samples.model(type)
-    let table = model.pieceTable()
+    let table = model.tokenTable()
     let encoder = LineEncoder(model: model, cacheSlots: 64)
     var generator = Samples.Generator(5)
     for _ in 0..<1500 {
@@ -112,7 +112,7 @@ import Tokenize
   @Test(arguments: ModelType.allCases)
   func aSmallTableForgetsAndStaysRight(_ type: ModelType) throws {
     let model = try Samples.model(type)
-    let table = model.pieceTable()
+    let table = model.tokenTable()
     let encoder = LineEncoder(model: model, cacheSlots: 16)
     for line in Samples.lines(1000, seed: 4) { try check(line, encoder, model, table) }
   }
@@ -121,7 +121,7 @@ import Tokenize
   @Test(arguments: ModelType.allCases, [16, 256])
   func wordsOfOtherEncodersAreRight(_ type: ModelType, slots: Int) throws {
     let model = try Samples.model(type)
-    let table = model.pieceTable()
+    let table = model.tokenTable()
     let exchange = WordExchange()
     let encoders = (0..<3).map { _ in
       LineEncoder(model: model, cacheSlots: slots, exchange: exchange)
@@ -145,7 +145,7 @@ import Tokenize
     let model = try SentencePieceModel(serialized: base.serialized + pieces)
     let encoder = LineEncoder(model: model)
     for line in ["qxj", "qx", "aqxjb qxq jqx"] {
-      try check(line, encoder, model, model.pieceTable())
+      try check(line, encoder, model, model.tokenTable())
     }
   }
 
@@ -156,7 +156,7 @@ import Tokenize
     #expect(!model.wordsAreIndependent)
     #expect(base.wordsAreIndependent)
     let encoder = LineEncoder(model: model)
-    let table = model.pieceTable()
+    let table = model.tokenTable()
     for line in ["the con the con", "a the con", "the▁con"] + Samples.awkward {
       try check(line, encoder, model, table)
     }
@@ -169,7 +169,7 @@ import Tokenize
     let model = try SentencePieceModel(serialized: base.serialized + symbol)
     #expect(!model.wordsAreIndependent)
     let encoder = LineEncoder(model: model)
-    for line in ["a@@b the @@", "@@"] { try check(line, encoder, model, model.pieceTable()) }
+    for line in ["a@@b the @@", "@@"] { try check(line, encoder, model, model.tokenTable()) }
   }
 
   @Test(

@@ -33,7 +33,7 @@ import Tokenize
     let bytes = Array(line.utf8)
     let ids = try encoder.encode(bytes)
     #expect(try model.encode(bytes) == ids, "\(line.count): \(line.prefix(40))")
-    #expect(model.pieceTable().decode(ids) == bytes, "\(line.count): \(line.prefix(40))")
+    #expect(model.tokenTable().decode(ids) == bytes, "\(line.count): \(line.prefix(40))")
   }
 
   @Test(arguments: ModelType.allCases) func idsAreTheLibrarys(_ type: ModelType) throws {

@@ -14,7 +14,7 @@ import Tokenize
     #expect(model.byteIDs.count == 256)
     #expect(Set(model.byteIDs).count == 256)
     #expect(model.piece(1) == Array("<s>".utf8))
-    let table = model.pieceTable()
+    let table = model.tokenTable()
     #expect(table.count == 400)
     #expect(table[1].isEmpty && table[2].isEmpty)
     #expect(Array(table[model.byteIDs[0xE2]]) == [0xE2])

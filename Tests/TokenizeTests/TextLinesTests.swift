@@ -21,7 +21,7 @@ import Tokenize
       let lines = try Self.read(path, model)
       #expect(lines.map(\.text) == expected.map { Array($0.utf8) })
       #expect(lines.map(\.number) == Array(1...expected.count))
-      let table = model.pieceTable()
+      let table = model.tokenTable()
       for line in lines {
         #expect(line.ids == (try model.encode(line.text)))
         #expect(table.decode(line.ids) == line.text)

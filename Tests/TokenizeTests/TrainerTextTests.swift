@@ -33,7 +33,7 @@ import Tokenize
     for reserved in ["▅", "а▁", "ж▁"] { #expect(!pieces.contains { $0.contains(reserved) }) }
     let encoder = LineEncoder(model: model)
     for line in strange.prefix(5) {
-      #expect(model.pieceTable().decode(try encoder.encode(Array(line.utf8))) == Array(line.utf8))
+      #expect(model.tokenTable().decode(try encoder.encode(Array(line.utf8))) == Array(line.utf8))
     }
   }
 

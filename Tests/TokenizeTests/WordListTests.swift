@@ -143,7 +143,7 @@ import Tokenize
     let model = try #require(models[type])
     let unknown = try #require(model.unknownWordID)
     #expect(model.wordsAreIndependent && model.vocabularySize == 400)
-    let table = model.pieceTable()
+    let table = model.tokenTable()
     let encoder = LineEncoder(model: model)
     var generator = Samples.Generator(12)
     let long = list.mapping(Array(Samples.line(words: 5_000, using: &generator).utf8)).text
@@ -212,7 +212,7 @@ import Tokenize
     #expect(try Files.contents(of: data.directory + "/" + made.file) == list.contents)
     let model = try SentencePieceModel(path: data.tokenizerPath)
     let unknown = try #require(model.unknownWordID)
-    let table = model.pieceTable()
+    let table = model.tokenTable()
     for split in ["train", "valid", "test"] {
       var source = try EvaluationSource(
         dataSet: data, split: split, mode: .sentences, budget: 5_000)

@@ -29,7 +29,7 @@ import Train
       preset: "test",
       model: ModelConfig(
         vocabularySize: TinyDataSet.vocabulary, width: 4, layers: 1, heads: 2, hidden: 4),
-      steps: 4, batchPieces: 40, schedule: .inverseSquareRoot(warmup: 2))
+      steps: 4, batchTokens: 40, schedule: .inverseSquareRoot(warmup: 2))
     config.report.checkpointEvery = 2
     config.report.validateEvery = 0
     let run = directory + "/run"
@@ -42,7 +42,7 @@ import Train
     report: @escaping (TrainingEvent) -> Void = { _ in }
   ) throws -> Trainer {
     try Trainer(
-      config: config, dataSet: data, pieceTable: TinyDataSet.pieceTable,
+      config: config, dataSet: data, tokenTable: TinyDataSet.tokenTable,
       tokenizer: TinyDataSet.tokenizer, run: run, resume: resume, report: report)
   }
 

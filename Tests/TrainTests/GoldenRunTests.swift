@@ -22,22 +22,22 @@ import Train
         vocabularySize: TinyDataSet.vocabulary, width: 24, layers: 2, heads: 3, hidden: 40)
       model.initialDeviation = 0.1
       var config = RunConfig(
-        preset: "golden", model: model, steps: 100, batchPieces: 200,
+        preset: "golden", model: model, steps: 100, batchTokens: 200,
         schedule: .warmupStableDecay(warmup: 10, decay: 0.5))
       config.optimizer.rate = 2e-3
-      config.microBatchPieces = 80
+      config.microBatchTokens = 80
       config.dropout = 0.1
       config.report.logEvery = 1
       config.report.validateEvery = 0
       config.report.checkpointEvery = 0
       let run = directory + "/run"
       _ = try Trainer(
-        config: config, dataSet: data, pieceTable: TinyDataSet.pieceTable,
+        config: config, dataSet: data, tokenTable: TinyDataSet.tokenTable,
         tokenizer: TinyDataSet.tokenizer, run: run, resume: false
       ).train()
       let losses = try Files.contents(of: run + "/" + MetricsLog.name).split(separator: 10).map {
         try JSONDecoder().decode(Metrics.self, from: Data($0))
-      }.filter { $0.kind == "train" }.map(\.natsPerPiece)
+      }.filter { $0.kind == "train" }.map(\.natsPerToken)
       let different = zip(losses, Self.losses).enumerated().filter {
         abs($0.element.0 - $0.element.1) > Self.tolerance * $0.element.1
       }

@@ -24,23 +24,23 @@ struct PresetTests {
     #expect(abs(try millions("flax-lm1b", 30_000) - 49.7) < 0.2)
     #expect(abs(try millions("t2t-50m", 32_000) - 51.7) < 0.2)
     // A plan without data takes the same vocabularies.
-    for (name, pieces) in [("h1d-53m", 33_300), ("flax-lm1b", 30_000), ("t2t-50m", 32_000)] {
-      #expect(try Preset.named(name).vocabularySize == pieces)
+    for (name, tokens) in [("h1d-53m", 33_300), ("flax-lm1b", 30_000), ("t2t-50m", 32_000)] {
+      #expect(try Preset.named(name).vocabularySize == tokens)
     }
   }
 
-  /// The epoch of the benchmark has "about 0.9 G pieces".
+  /// The epoch of the benchmark has "about 0.9 G tokens".
   @Test func theBenchmarkIsPlannedWithoutIt() throws {
     for preset in Preset.all {
       let manifest = AssumedData.manifest(vocabularySize: preset.vocabularySize)
       let config = preset.config(vocabularySize: preset.vocabularySize)
       let forecast = StepForecast(
-        steps: config.steps, lengths: AssumedData.lengths, budget: config.batchPieces)
+        steps: config.steps, lengths: AssumedData.lengths, budget: config.batchTokens)
       let plan = try TrainingPlan(config, manifest: manifest, forecast: forecast)
-      #expect(plan.piecesPerEpoch == 885_316_397, "\(plan.piecesPerEpoch)")
+      #expect(plan.tokensPerEpoch == 885_316_397, "\(plan.tokensPerEpoch)")
       // Steps take whole sentences, and are a little less than full.
-      let share = Double(plan.pieces) / Double(config.steps * config.batchPieces)
-      #expect(share < 1 && share > 1 - 30 / Double(config.batchPieces), "\(share)")
+      let share = Double(plan.tokens) / Double(config.steps * config.batchTokens)
+      #expect(share < 1 && share > 1 - 30 / Double(config.batchTokens), "\(share)")
       #expect(plan.sequencesBeyondStep == 0)
       #expect(plan.parameters == ParameterLayout(config.model).count)
     }
@@ -62,7 +62,7 @@ struct PresetTests {
   @Test func impossibleRunsAreRefused() throws {
     let good = try Preset.named("quickstart").config(vocabularySize: 500)
     let changes: [(inout RunConfig) -> Void] = [
-      { $0.steps = 0 }, { $0.batchPieces = 0 }, { $0.dropout = 1 }, { $0.dropout = -0.1 },
+      { $0.steps = 0 }, { $0.batchTokens = 0 }, { $0.dropout = 1 }, { $0.dropout = -0.1 },
       { $0.optimizer.rate = 0 }, { $0.optimizer.rate = .nan }, { $0.optimizer.beta2 = 1 },
       { $0.optimizer.epsilon = 0 }, { $0.optimizer.momentum = 1 }, { $0.report.keepLast = 0 },
       { $0.data.streamLength = 0 },

@@ -16,11 +16,11 @@ import Train
       vocabularySize: TinyDataSet.vocabulary, width: 24, layers: 2, heads: 3, hidden: 40)
     model.initialDeviation = 0.1
     var config = RunConfig(
-      preset: "test", model: model, steps: 12, batchPieces: 200,
+      preset: "test", model: model, steps: 12, batchTokens: 200,
       schedule: .warmupStableDecay(warmup: 4, decay: 0.5))
     config.model.use(try AttentionConfig(parsing: attention))
     config.optimizer.rate = 1e-2
-    config.microBatchPieces = 40
+    config.microBatchTokens = 40
     config.gradientShares = shares
     config.dropout = 0.1
     config.report.logEvery = 3
@@ -43,7 +43,7 @@ import Train
     try ThreadRanks.run(ranks) { communicator in
       let trainer = try Trainer(
         config: config, on: Backend.ofThisProcessor, with: communicator,
-        dataSet: DataSet(directory: data), pieceTable: TinyDataSet.pieceTable,
+        dataSet: DataSet(directory: data), tokenTable: TinyDataSet.tokenTable,
         tokenizer: TinyDataSet.tokenizer, run: run, resume: resume)
       // Only one of them has been asked.
       trainer.shouldStop = { communicator.rank == ranks - 1 && trainer.step == stopAt }
@@ -60,7 +60,7 @@ import Train
     try MetricsLog.read(run: run).map { line in
       var line = line
       line.trainedSeconds = 0
-      line.piecesPerSecond = nil
+      line.tokensPerSecond = nil
       return line
     }
   }
@@ -146,7 +146,7 @@ import Train
       let outcomes = try ThreadRanks.run(3) { communicator in
         let trainer = try Trainer(
           config: config, on: Backend.ofThisProcessor, with: communicator,
-          dataSet: DataSet(directory: data), pieceTable: TinyDataSet.pieceTable,
+          dataSet: DataSet(directory: data), tokenTable: TinyDataSet.tokenTable,
           tokenizer: TinyDataSet.tokenizer, run: directory + "/run\(failing)", resume: false)
         trainer.willSave = { throw TrainingError.invalid("the disk is full") }
         do {

@@ -15,7 +15,7 @@ import Train
       preset: "test",
       model: ModelConfig(
         vocabularySize: TinyDataSet.vocabulary, width: 4, layers: 1, heads: 2, hidden: 4),
-      steps: 12, batchPieces: 40, schedule: .inverseSquareRoot(warmup: 2))
+      steps: 12, batchTokens: 40, schedule: .inverseSquareRoot(warmup: 2))
     config.seed = seed
     config.report.checkpointEvery = 2
     config.report.validateEvery = 0
@@ -29,7 +29,7 @@ import Train
     report: @escaping (TrainingEvent) -> Void = { _ in }
   ) throws -> Trainer {
     try Trainer(
-      config: config, dataSet: data, pieceTable: TinyDataSet.pieceTable,
+      config: config, dataSet: data, tokenTable: TinyDataSet.tokenTable,
       tokenizer: TinyDataSet.tokenizer, run: run, resume: resume, report: report)
   }
 
@@ -366,7 +366,7 @@ import Train
         tokenizerSHA256: "t", vocabularySize: 9, text: "text",
         textSums: TextSums(md5: "m", sha256: "s"), textIsMapped: false, window: nil,
         outOfVocabulary: nil,
-        tally: Tally(nats: 8, pieces: 7, sentences: 6, words: 5, bytes: 4), standardError: 1.5)
+        tally: Tally(nats: 8, tokens: 7, sentences: 6, words: 5, bytes: 4), standardError: 1.5)
     }
     for weights in ["a", "b", "c"] { try EvaluationLog.add(record(weights), run: folder.path) }
     let path = folder.path + "/" + EvaluationLog.name

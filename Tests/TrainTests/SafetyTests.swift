@@ -14,7 +14,7 @@ import Train
       vocabularySize: TinyDataSet.vocabulary, width: 24, layers: 1, heads: 3, hidden: 40)
     model.initialDeviation = 0.1
     var config = RunConfig(
-      preset: "test", model: model, steps: 24, batchPieces: 200,
+      preset: "test", model: model, steps: 24, batchTokens: 200,
       schedule: .warmupStableDecay(warmup: 4, decay: 0.5))
     config.optimizer.rate = 1e-2
     config.dropout = 0.1
@@ -28,7 +28,7 @@ import Train
     _ config: RunConfig, _ data: DataSet, run: String, resume: Bool = false
   ) throws -> Trainer {
     try Trainer(
-      config: config, dataSet: data, pieceTable: TinyDataSet.pieceTable,
+      config: config, dataSet: data, tokenTable: TinyDataSet.tokenTable,
       tokenizer: TinyDataSet.tokenizer, run: run, resume: resume)
   }
 
@@ -36,7 +36,7 @@ import Train
   private static func places(_ config: RunConfig, _ data: DataSet, count: Int) throws -> [Cursor] {
     let source = try TrainingSource(
       dataSet: data, split: "train", seed: config.seed, mode: .sentences,
-      budget: config.batchPieces, cursor: Cursor())
+      budget: config.batchTokens, cursor: Cursor())
     var places = [Cursor()]
     while places.count < count { places.append(try source.next().cursorAfter) }
     return places
@@ -87,12 +87,12 @@ import Train
       #expect(try Self.incidents(run) == events)
       for event in events {
         #expect(event.cursor == places[event.step - 1])
-        #expect(event.pieces > 0 && event.tensors?.isEmpty == false)
+        #expect(event.tokens > 0 && event.tensors?.isEmpty == false)
         #expect(event.description.contains("shard \(event.cursor.shard)"))
       }
       let worst = try #require(events[0].tensors?.first)
       switch Fault.allCases[fault] {
-      case .loss: #expect(worst.notFinite == 0 && events[0].natsPerPiece == nil)
+      case .loss: #expect(worst.notFinite == 0 && events[0].natsPerToken == nil)
       case .gradient: #expect(worst.notFinite == 1 && worst.name.hasSuffix("down_proj.weight"))
       case .infinity: #expect(worst.notFinite == 1 && worst.name == "model.embed_tokens.weight")
       }
@@ -190,7 +190,7 @@ import Train
       let lines = try Files.contents(of: run + "/" + MetricsLog.name).split(separator: 10)
       let metrics = try lines.map { try JSONDecoder().decode(Metrics.self, from: Data($0)) }
       #expect(metrics.contains { $0.wordPerplexity == .infinity }, "\(metrics)")
-      #expect(metrics.allSatisfy { $0.natsPerPiece.isFinite })
+      #expect(metrics.allSatisfy { $0.natsPerToken.isFinite })
       #expect(lines.contains { !String(decoding: $0, as: UTF8.self).contains("wordPerplexity") })
       _ = try MetricsLog(run: run, keepingUpTo: config.steps)
       #expect(try Files.contents(of: run + "/" + MetricsLog.name).split(separator: 10) == lines)
@@ -210,7 +210,7 @@ import Train
       trainer.fault = { _, _, nats in if trainer.step + 1 == 60 { nats *= 20 } }
       #expect(try trainer.train() == .finished)
       #expect(events.map(\.kind) == [.spike] && events[0].step == 60)
-      #expect((events[0].natsPerPiece ?? 0) > (events[0].threshold ?? .infinity))
+      #expect((events[0].natsPerToken ?? 0) > (events[0].threshold ?? .infinity))
     }
   }
 

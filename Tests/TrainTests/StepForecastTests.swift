@@ -38,7 +38,7 @@ struct StepForecastTests {
     let model = ModelConfig(
       vocabularySize: TinyDataSet.vocabulary, width: 8, layers: 1, heads: 1, hidden: 8)
     var config = RunConfig(
-      preset: "test", model: model, steps: test.steps, batchPieces: 100,
+      preset: "test", model: model, steps: test.steps, batchTokens: 100,
       schedule: .warmupStableDecay(warmup: 2, decay: 0.5))
     config.data.streamLength = test.streamLength
     config.report.validateEvery = 0
@@ -56,14 +56,14 @@ struct StepForecastTests {
       config, manifest: data.manifest, forecast: StepForecast(config, dataSet: data))
     var taken: Metrics?
     let trainer = try Trainer(
-      config: config, dataSet: data, pieceTable: TinyDataSet.pieceTable,
+      config: config, dataSet: data, tokenTable: TinyDataSet.tokenTable,
       tokenizer: TinyDataSet.tokenizer, run: folder.path + "/run", resume: false
     ) { if case .step(let metrics, _) = $0 { taken = metrics } }
     #expect(try trainer.train() == .finished)
     #expect(plan.isExact)
-    #expect(plan.pieces == taken?.pieces, "\(test)")
+    #expect(plan.tokens == taken?.tokens, "\(test)")
     let all = test.lengths.joined().reduce(0, +)
-    #expect(abs(plan.epochs - Double(plan.pieces) / Double(all)) < 1e-9)
+    #expect(abs(plan.epochs - Double(plan.tokens) / Double(all)) < 1e-9)
 
     // The work is that of the very sequences.
     let source = try TrainingSource(
@@ -74,7 +74,7 @@ struct StepForecastTests {
       lengths += (0..<batch.sequences).map { batch.range(of: $0).count }
     }
     let flops = Cost(config.model).training(lengths: lengths)
-    #expect(abs(plan.trainingFlopsPerPiece * Double(plan.pieces) / flops - 1) < 1e-9)
+    #expect(abs(plan.trainingFlopsPerToken * Double(plan.tokens) / flops - 1) < 1e-9)
     #expect(plan.sequencesBeyondStep == lengths.count { $0 > 100 })
     #expect(plan.longestBeyondStep == lengths.filter { $0 > 100 }.max() ?? 0)
   }
@@ -90,7 +90,7 @@ struct StepForecastTests {
     let estimate = try StepForecast(config, dataSet: data, idsReadInOrder: idsReadInOrder)
     #expect(exact.isExact && !estimate.isExact)
     #expect(estimate.steps == exact.steps)
-    #expect(abs(estimate.pieces / exact.pieces - 1) < 0.05, "\(estimate.pieces), \(exact.pieces)")
+    #expect(abs(estimate.tokens / exact.tokens - 1) < 0.05, "\(estimate.tokens), \(exact.tokens)")
     let cost = Cost(config.model)
     let work = cost.work(estimate.sequences).training / cost.work(exact.sequences).training
     #expect(abs(work - 1) < 0.05, "\(work)")
@@ -98,7 +98,7 @@ struct StepForecastTests {
 
   @Test func stepsLargerThanTheDataAreWholeSteps() {
     let forecast = StepForecast(steps: 3, lengths: [28], budget: 1 << 26)
-    #expect(abs(forecast.pieces / Double(3 << 26) - 1) < 0.001)
+    #expect(abs(forecast.tokens / Double(3 << 26) - 1) < 0.001)
     #expect(abs(forecast.sequences[28, default: 0] * 28 / Double(3 << 26) - 1) < 0.001)
   }
 }

@@ -15,11 +15,11 @@ import Train
       vocabularySize: TinyDataSet.vocabulary, width: 24, layers: 2, heads: 3, hidden: 40)
     model.initialDeviation = 0.1
     var config = RunConfig(
-      preset: "test", model: model, steps: 24, batchPieces: 200,
+      preset: "test", model: model, steps: 24, batchTokens: 200,
       schedule: .warmupStableDecay(warmup: 4, decay: 0.5))
     config.model.use(attention)
     config.optimizer.rate = 1e-2
-    config.microBatchPieces = 80
+    config.microBatchTokens = 80
     config.dropout = 0.1
     config.report.logEvery = 5
     config.report.validateEvery = 8
@@ -31,7 +31,7 @@ import Train
     _ config: RunConfig, _ data: DataSet, run: String, resume: Bool = false
   ) throws -> Trainer {
     try Trainer(
-      config: config, dataSet: data, pieceTable: TinyDataSet.pieceTable,
+      config: config, dataSet: data, tokenTable: TinyDataSet.tokenTable,
       tokenizer: TinyDataSet.tokenizer, run: run, resume: resume)
   }
 
@@ -158,7 +158,7 @@ import Train
       let lines = try ["whole", "parts"].map { run in
         try Self.metrics(directory + "/" + run).map {
           var line = $0
-          (line.piecesPerSecond, line.trainedSeconds) = (nil, 0)
+          (line.tokensPerSecond, line.trainedSeconds) = (nil, 0)
           return line
         }
       }
@@ -202,11 +202,11 @@ import Train
       let metrics = try Self.metrics(run)
       let train = metrics.filter { $0.kind == "train" }
       #expect(train.map(\.step) == Array(stride(from: 5, through: 60, by: 5)))
-      #expect(train.allSatisfy { $0.natsPerPiece.isFinite && $0.gradientNorm ?? 0 > 0 })
+      #expect(train.allSatisfy { $0.natsPerToken.isFinite && $0.gradientNorm ?? 0 > 0 })
       // Uniform guessing costs ln 61 = 4.11 nats.
-      #expect(train[0].natsPerPiece < 4.6)
+      #expect(train[0].natsPerToken < 4.6)
       let valid = metrics.filter { $0.kind == "valid" }
-      #expect(valid.last.map { $0.natsPerPiece < 2.6 } == true, "\(valid.map(\.natsPerPiece))")
+      #expect(valid.last.map { $0.natsPerToken < 2.6 } == true, "\(valid.map(\.natsPerToken))")
       let validated = events.count { if case .validated = $0 { true } else { false } }
       #expect(validated == valid.count)
     }
@@ -224,7 +224,7 @@ import Train
       config.optimizer.weightDecay = 0
       config.optimizer.clipNorm = 0
       let weights = try [25, 80, 10_000].map { positions in
-        config.microBatchPieces = positions
+        config.microBatchTokens = positions
         let trainer = try Self.trainer(config, data, run: directory + "/run\(positions)")
         _ = try trainer.train()
         return trainer.weights.all.elements
@@ -248,7 +248,7 @@ import Train
       try AtomicFile.write(bytes, to: newest)
       var skipped: [String] = []
       let trainer = try Trainer(
-        config: config, dataSet: data, pieceTable: TinyDataSet.pieceTable,
+        config: config, dataSet: data, tokenTable: TinyDataSet.tokenTable,
         tokenizer: TinyDataSet.tokenizer, run: run, resume: true
       ) { if case .skippedCheckpoint(let reason) = $0 { skipped.append(reason) } }
       #expect(trainer.step == 16)
@@ -309,7 +309,7 @@ import Train
       _ = try trainer.train()
       let changes: [(inout RunConfig) -> Void] = [
         { $0.seed = 9 }, { $0.optimizer.rate = 0.5 }, { $0.steps = 2 }, { $0.model.hidden = 48 },
-        { $0.schedule = .inverseSquareRoot(warmup: 4) }, { $0.batchPieces = 100 },
+        { $0.schedule = .inverseSquareRoot(warmup: 4) }, { $0.batchTokens = 100 },
       ]
       for change in changes {
         var other = config

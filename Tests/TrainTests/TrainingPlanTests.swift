@@ -12,7 +12,7 @@ struct TrainingPlanTests {
       vocabularySize: TinyDataSet.vocabulary, width: 24, layers: 2, heads: 3, hidden: 40)
     model.use(attention)
     return RunConfig(
-      preset: "test", model: model, steps: 24, batchPieces: 200,
+      preset: "test", model: model, steps: 24, batchTokens: 200,
       schedule: .warmupStableDecay(warmup: 4, decay: 0.5))
   }
 
@@ -39,14 +39,14 @@ struct TrainingPlanTests {
     let totals = data.manifest.totals(of: "valid")
     var config = Self.config()
     #expect(
-      Trainer.plannedScoring(config, manifest: data.manifest) == totals.pieces + totals.sentences)
+      Trainer.plannedScoring(config, manifest: data.manifest) == totals.tokens + totals.sentences)
     config.data.validSplit = "none"
     #expect(Trainer.plannedScoring(config, manifest: data.manifest) == 0)
     config.data.streamLength = 5_000
     config.data.validSplit = "train"
     let train = data.manifest.totals(of: "train")
     #expect(
-      Trainer.plannedScoring(config, manifest: data.manifest) == train.pieces + train.sentences)
+      Trainer.plannedScoring(config, manifest: data.manifest) == train.tokens + train.sentences)
   }
 
   /// Long sequences are not run for the plan: what they borrow is foreseen from shorter ones.

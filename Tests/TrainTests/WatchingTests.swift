@@ -16,7 +16,7 @@ import Train
       vocabularySize: TinyDataSet.vocabulary, width: 16, layers: 1, heads: 2, hidden: 24)
     model.initialDeviation = 0.1
     var config = RunConfig(
-      preset: "test", model: model, steps: 24, batchPieces: 120,
+      preset: "test", model: model, steps: 24, batchTokens: 120,
       schedule: .inverseSquareRoot(warmup: 4))
     config.dropout = 0.1
     config.report.logEvery = 3
@@ -25,7 +25,7 @@ import Train
     config.report.keepLast = 9
     config.report.sampleEvery = sampleEvery
     return try Trainer(
-      config: config, dataSet: data, pieceTable: TinyDataSet.pieceTable,
+      config: config, dataSet: data, tokenTable: TinyDataSet.tokenTable,
       tokenizer: TinyDataSet.tokenizer, run: run, resume: resume)
   }
 

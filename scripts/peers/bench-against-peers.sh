@@ -5,7 +5,7 @@
 #   scripts/peers/bench-against-peers.sh [--text FILE] [--data DIR] [--rounds N] [--steps N] [--only ROWS]
 #
 # --text FILE   text for encoding (the King James Bible of Debian's bible-kjv); tokenizers of
-#               --vocabulary N pieces (32000; 8000 for the Bible) are trained on it
+#               --vocabulary N tokens (32000; 8000 for the Bible) are trained on it
 # --data DIR    shards with a unigram tokenizer for the sentences (made from the text)
 # --rounds N    runs of each side, of which the median counts (3)
 # --steps N     timed training steps of a run (4)

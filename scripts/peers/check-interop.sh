@@ -46,14 +46,14 @@ cat docs/*.md docs/lab/*.md ./*.md | grep -v '▁' | grep . >"$work/text"
 } >"$work/sentences"
 prompt="The model"
 
-greedy() { # greedy CHECKPOINT: the text of 40 pieces
-  "$bin/lm-sample" --checkpoint "$1" --temperature 0 --max-pieces 40 --prompt "$prompt" \
+greedy() { # greedy CHECKPOINT: the text of 40 tokens
+  "$bin/lm-sample" --checkpoint "$1" --temperature 0 --max-tokens 40 --prompt "$prompt" \
     >"$work/greedy" 2>"$work/log" || { cat "$work/log" >&2; exit 1; }
   interop greedy "$1" "$prompt" "$work/greedy" 40
 }
 score() { # score CHECKPOINT OPTIONS...
   quietly "$bin/lm-eval" --checkpoint "$1" --text "$work/sentences" --score "$work/scores" \
-    --per-piece
+    --per-token
   interop scores "$1" "$work/scores" "${@:2}"
 }
 
@@ -64,7 +64,7 @@ for kind in unigram bpe; do
   head=--tied-head
   if [[ $kind == bpe ]]; then head=--no-tied-head; fi
   quietly "$bin/lm-train" --data "$work/$kind" --output "$work/run-$kind" --layers 2 --width 64 \
-    --heads 4 --hidden 128 --steps 150 --batch-pieces 512 --rate 0.01 --warmup 10 $head
+    --heads 4 --hidden 128 --steps 150 --batch-tokens 512 --rate 0.01 --warmup 10 $head
   step=$work/run-$kind/step-00000150
   score "$step" --tokenizer
   greedy "$step"
@@ -74,7 +74,7 @@ done
 tokenizer() { # tokenizer NAME OPTIONS...: a run of a few steps on a tokenizer of its own
   quietly "$bin/lm-tokenize" --train "$work/text" --test "$work/sentences" --output "$work/$1" "${@:2}"
   quietly "$bin/lm-train" --data "$work/$1" --output "$work/run-$1" --layers 1 --width 32 --heads 2 \
-    --hidden 64 --steps 2 --batch-pieces 256 --warmup 1
+    --hidden 64 --steps 2 --batch-tokens 256 --warmup 1
   step=$work/run-$1/$(<"$work/run-$1/latest")
 }
 own() { # own NAME OPTIONS...: a model of sentencepiece's own trainer
@@ -114,7 +114,7 @@ for kind in unigram bpe; do
     interop resave "$step" "$work/again-$name"
     if [[ -e $work/again-$name/tokenizer.model ]]; then fail "tokenizer.model is still there"; fi
     for folder in "$step" "$work/again-$name"; do
-      quietly "$bin/lm-eval" --checkpoint "$folder" --text "$work/sentences" --per-piece \
+      quietly "$bin/lm-eval" --checkpoint "$folder" --text "$work/sentences" --per-token \
         --score "$work/scores-$(basename "$folder" | cut -c 1-5)"
     done
     cmp "$work/scores-step-" "$work/scores-again" || fail "$name: other scores after save_pretrained"

@@ -47,7 +47,7 @@ else
   quietly "$bin/lm-tokenize" --train "$work/text" --split-valid 0.1 --vocab-size 290 \
     --model-type bpe --output "$work/data"
   train=("$bin/lm-train" --data "$work/data" --output "$run")
-  "${train[@]}" --layers 1 --width 16 --heads 2 --hidden 32 --steps 600 --batch-pieces 100 \
+  "${train[@]}" --layers 1 --width 16 --heads 2 --hidden 32 --steps 600 --batch-tokens 100 \
     --log-every 5 --validate-every 100 --checkpoint-every 50 --validation-sequences 20 \
     >"$work/log" 2>&1 &
   pid=$!
@@ -85,10 +85,10 @@ def single(value):
 
 
 names = {
-    "natsPerPiece": "nats_per_piece", "wordPerplexity": "word_perplexity",
+    "natsPerToken": "nats_per_token", "wordPerplexity": "word_perplexity",
     "learningRate": "learning_rate", "gradientNorm": "gradient_norm",
-    "piecesPerSecond": "pieces_per_second", "peakFraction": "peak_fraction",
-    "trainedSeconds": "trained_seconds", "pieces": "pieces", "skippedSteps": "skipped_steps",
+    "tokensPerSecond": "tokens_per_second", "peakFraction": "peak_fraction",
+    "trainedSeconds": "trained_seconds", "tokens": "tokens", "skippedSteps": "skipped_steps",
 }
 expected = {}
 for line in open(os.path.join(run, "metrics.jsonl")):

@@ -67,7 +67,7 @@ def row(stage, here, peer, ratio, wanted, holds=None):
     note("  " + "  ".join(ROWS[-1]))
 
 
-def rate_row(stage, here, peer, wanted, unit="pieces/s"):
+def rate_row(stage, here, peer, wanted, unit="tokens/s"):
     """Rates of alternating runs, the medians compared."""
     ratio = median(here) / median(peer)
     row(
@@ -91,7 +91,7 @@ def in_turn(ours, peers):
 
 
 def speed(answer):
-    return (answer[0] if isinstance(answer, list) else answer)["piecesPerSecond"]
+    return (answer[0] if isinstance(answer, list) else answer)["tokensPerSecond"]
 
 
 def train_rows(name, stage, words, peers, forward=False):
@@ -210,7 +210,7 @@ def decode():
         growth = last["modelMicroseconds"] / first["modelMicroseconds"]
         flat = None if kind == "softmax" else growth <= 1.3
         row(
-            f"decode, {kind}, a piece after 4,096 | after 256 (one layer: {layer:.2f} times)",
+            f"decode, {kind}, a token after 4,096 | after 256 (one layer: {layer:.2f} times)",
             f"{last['modelMicroseconds'] / 1e3:.1f} ms", f"{first['modelMicroseconds'] / 1e3:.1f} ms",
             f"{growth:.2f}", "" if flat is None else "flat", flat,
         )
@@ -259,7 +259,7 @@ def main():
     if "small" in chosen:
         note("training step of the small model")
         shape = [*flags(SMALL), "--vocabulary", 8000, "--batch", 16]
-        train_rows("small", "training step, 4 layers of 256, 8k pieces, 16 × 256", shape, [eager])
+        train_rows("small", "training step, 4 layers of 256, 8k tokens, 16 × 256", shape, [eager])
     if "forward" in chosen:
         note("scoring")
         train_rows(

@@ -22,9 +22,16 @@ NAMES = [
 ]
 
 
+def today(fields):
+    """Keys that earlier versions wrote, under the names of today."""
+    return {
+        name.replace("piece", "token").replace("Piece", "Token"): value for name, value in fields.items()
+    }
+
+
 def load(path):
     with open(path) as file:
-        return json.load(file)
+        return json.load(file, object_hook=today)
 
 
 def style(name):
@@ -81,9 +88,9 @@ class Results:
                 head, key, sum_of_head = line.rpartition(',"sum":"')
                 if key and hashlib.sha256(head.encode()).hexdigest()[:16] != sum_of_head[:16]:
                     sys.exit(f"{folder}/metrics.jsonl is damaged: a sum does not hold: {line}")
-                row = json.loads(line)
+                row = json.loads(line, object_hook=today)
                 if row["kind"] == "valid":
-                    points.append((row["pieces"], row["wordPerplexity"]))
+                    points.append((row["tokens"], row["wordPerplexity"]))
         return points
 
 
@@ -137,8 +144,8 @@ def cost(results):
     ends = sorted({lengths[0], lengths[-1]}) if lengths else []
     header = ["attention"]
     for n in [32] + ends:
-        header += [f"scoring, pieces/s at {n:,}", f"training, pieces/s at {n:,}"]
-    header += [f"training, MFLOP a piece at {n:,}" for n in ends] + ["activations, kB a piece"]
+        header += [f"scoring, tokens/s at {n:,}", f"training, tokens/s at {n:,}"]
+    header += [f"training, MFLOP a token at {n:,}" for n in ends] + ["activations, kB a token"]
     decoded = sorted(results.measured("decode", results.timed[0])) if results.timed else []
     header += [f"decoding state at {n:,}, kB a layer" for n in decoded]
     rows = []
@@ -147,12 +154,12 @@ def cost(results):
         for n in [32] + ends:
             for kind in ("forward", "train"):
                 row = results.speed(kind, name, n)
-                cells.append(number(row["piecesPerSecond"]) if row else "–")
+                cells.append(number(row["tokensPerSecond"]) if row else "–")
         for n in ends:
             row = results.speed("train", name, n)
-            cells.append(number(row["flopsPerPiece"] / 1e6, 1) if row else "–")
+            cells.append(number(row["flopsPerToken"] / 1e6, 1) if row else "–")
         row = results.speed("train", name, ends[0]) if ends else None
-        cells.append(number(row["activationBytesPerPiece"] / 1e3, 1) if row else "–")
+        cells.append(number(row["activationBytesPerToken"] / 1e3, 1) if row else "–")
         decode = results.measured("decode", name)
         cells += [number(decode[n]["stateBytes"] / 1e3) if n in decode else "–" for n in decoded]
         rows.append([name] + cells)
@@ -239,7 +246,7 @@ def plot(path, title, x_title, y_title, series, x_ticks=None):
 
 
 def mean_curve(results, name):
-    """Validation perplexity by seconds: pieces over the measured training speed, mean of the seeds."""
+    """Validation perplexity by seconds: tokens over the measured training speed, mean of the seeds."""
     row = results.speed("train", name, 32)
     curves = [results.curve(os.path.dirname(path)) for path in results.reports("sentences", name)]
     if not row or not curves:
@@ -247,7 +254,7 @@ def mean_curve(results, name):
     count = min(len(c) for c in curves)
     return [
         (
-            statistics.mean(c[i][0] for c in curves) / row["piecesPerSecond"],
+            statistics.mean(c[i][0] for c in curves) / row["tokensPerSecond"],
             statistics.mean(c[i][1] for c in curves),
         )
         for i in range(count)
@@ -272,7 +279,7 @@ def main():
     names = [n for n in NAMES if mean_curve(results, n)]
     if plot(
         f"{docs}/attention-loss.svg", "Validation perplexity against training time, sentences",
-        "seconds of training on this machine (pieces over measured pieces/s)", "word perplexity",
+        "seconds of training on this machine (tokens over measured tokens/s)", "word perplexity",
         {n: mean_curve(results, n) for n in names},
     ):
         lines += ["![Validation perplexity against time](attention-loss.svg)", ""]

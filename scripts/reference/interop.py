@@ -3,7 +3,7 @@
     interop.py make DIR TOKENIZER_MODEL [--tied] [--type bfloat16|float16] [--grouped]
         a tiny Llama with random weights, written by transformers' save_pretrained
     interop.py scores CHECKPOINT SCORES [--tokenizer]
-        log-probabilities of `lm-eval score --per-piece` against AutoModelForCausalLM; with
+        log-probabilities of `lm-eval score --per-token` against AutoModelForCausalLM; with
         --tokenizer also the ids of AutoTokenizer against those of the sentencepiece package
     interop.py vary FOLDER DIR KIND
         such a folder as others write it (KINDS below)
@@ -15,8 +15,8 @@
         file. Lines may differ only where two segmentations are equally probable; they are counted
     interop.py refused CHECKPOINT
         that AutoTokenizer does not open the folder
-    interop.py greedy CHECKPOINT PROMPT TEXT PIECES
-        the text of `lm-sample --temperature 0 --max-pieces PIECES` against generate()
+    interop.py greedy CHECKPOINT PROMPT TEXT TOKENS
+        the text of `lm-sample --temperature 0 --max-tokens TOKENS` against generate()
     interop.py snippet MARKDOWN
         runs the Python blocks of a document that mention numpy, in the current folder
 """
@@ -26,17 +26,17 @@ import json
 import re
 import sys
 
-PIECE_BAR = 1e-4  # nats, absolute
+TOKEN_BAR = 1e-4  # nats, absolute
 
 
 def read_scores(path):
-    """[(text, [log-probability of every piece and </s>], the column they stand in)]."""
+    """[(text, [log-probability of every token and </s>], the column they stand in)]."""
     rows = []
     for line in open(path, encoding="utf-8", newline="\n").read().rstrip("\n").split("\n")[1:]:
-        *_, text, pieces = line.split("\t")
+        *_, text, tokens = line.split("\t")
         escapes = {"t": "\t", "r": "\r", "n": "\n", "\\": "\\"}
         text = re.sub(r"\\(.)", lambda match: escapes[match[1]], text)
-        rows.append((text, [float(item.rsplit(":", 1)[1]) for item in pieces.split(" ")], pieces))
+        rows.append((text, [float(item.rsplit(":", 1)[1]) for item in tokens.split(" ")], tokens))
     return rows
 
 
@@ -267,7 +267,7 @@ def scores(arguments):
             stored, is_spelled = own.stored(column, text)
             check(is_spelled, f"{column} does not spell {text!r}")
             ids = [pieces.bos_id()] + stored + [pieces.eos_id()]
-            check(len(ours) == len(ids) - 1, f"{len(ours)} scores of {len(ids) - 1} pieces")
+            check(len(ours) == len(ids) - 1, f"{len(ours)} scores of {len(ids) - 1} tokens")
             logits = model(torch.tensor([ids[:-1]])).logits[0].double()
             theirs = torch.log_softmax(logits, -1)[range(len(ids) - 1), ids[1:]]
             difference = (theirs - torch.tensor(ours)).abs()
@@ -279,7 +279,7 @@ def scores(arguments):
     if weights:
         total = sum(weight.size for weight in weights.values())
         check(total == model.num_parameters(), f"safetensors holds {total} weights")
-    check(worst <= PIECE_BAR, f"log-probabilities differ by {worst}")
+    check(worst <= TOKEN_BAR, f"log-probabilities differ by {worst}")
     check(bool(count) and any(abs(value) > 1 for _, row, _ in rows for value in row), "nothing scored")
     print(f"interop: {path.split('/')[-2 if 'step-' in path else -1]}: {len(rows)} sentences, "
           f"{count} log-probabilities within {worst:.1e} nats, sums within {worst_sum:.1e}"
@@ -306,7 +306,7 @@ def greedy(arguments):
     ends = ends if isinstance(ends, list) else [ends]
     with torch.no_grad():
         found = model.generate(
-            torch.tensor([ids]), do_sample=False, max_new_tokens=arguments.pieces,
+            torch.tensor([ids]), do_sample=False, max_new_tokens=arguments.tokens,
             suppress_tokens=never, pad_token_id=pieces.eos_id())[0].tolist()
     if found[-1] in ends:
         found.pop()
@@ -317,7 +317,7 @@ def greedy(arguments):
     check(ours == theirs, f"greedy text\n  {ours!r}\nexpected\n  {theirs!r}")
     check(len(text) > len(ids), "nothing was sampled")
     print(f"interop: {path.split('/')[-2 if 'step-' in path else -1]}: the same greedy text of "
-          f"{len(found)} pieces: {ours[:60]!r}")
+          f"{len(found)} tokens: {ours[:60]!r}")
 
 
 def snippet(arguments):
@@ -368,7 +368,7 @@ def main():
     command.add_argument("checkpoint")
     command.add_argument("prompt")
     command.add_argument("text")
-    command.add_argument("pieces", type=int)
+    command.add_argument("tokens", type=int)
     command = commands.add_parser("snippet")
     command.set_defaults(run=snippet)
     command.add_argument("markdown")

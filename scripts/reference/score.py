@@ -7,10 +7,10 @@ CHECKPOINT is a run folder or one step of it; SCORES.tsv is what `lm-eval score`
 sentence is scored again in float64 by loops over its positions, and its nats are compared with those
 in the file. Needs numpy and the public package sentencepiece.
 
-With `--per-piece` the file has the pieces of every sentence: they are scored, once it is known that
-they spell it and are pieces of the tokenizer, and sentences that this release of sentencepiece cuts
+With `--per-token` the file has the tokens of every sentence: they are scored, once it is known that
+they spell it and are tokens of the tokenizer, and sentences that this release of sentencepiece cuts
 otherwise are named: releases since 0.2.2 choose otherwise than 0.1.97 where two segmentations are
-equally probable. Without it every sentence is tokenized again; one whose number of pieces differs
+equally probable. Without it every sentence is tokenized again; one whose number of tokens differs
 cannot be compared, is named, and fails the check.
 
 An attention that is a random estimate (YOSO) is scored by its expectation, as lm-eval does; with
@@ -347,7 +347,7 @@ class Model:
         return merged @ self.weights[prefix + "o_proj.weight"].T
 
     def nats(self, ids, targets):
-        """-ln p of every target given <s> and the pieces before it."""
+        """-ln p of every target given <s> and the tokens before it."""
         x = self.weights["model.embed_tokens.weight"][ids]
         if self.config.get("position") == "sinusoidal":
             x = x + self.sinusoidal(*x.shape)
@@ -424,7 +424,7 @@ class Tokenizer:
                 continue
             text = self.pieces.id_to_piece(index)
             if self.pieces.is_byte(index):
-                # Where a piece has the same byte as text, that one is meant.
+                # Where a token has the same byte as text, that one is meant.
                 self.by_bytes.setdefault(bytes([int(text[3:5], 16)]), index)
             else:
                 self.by_bytes[text.replace("\u2581", " ").encode()] = index
@@ -447,16 +447,16 @@ class Tokenizer:
         return ids
 
     def stored(self, column, text):
-        """Ids of the column piece:logprob, and whether they spell the text."""
+        """Ids of the column token:logprob, and whether they spell the text."""
         ids, spelled = [], b""
         for item in column.split(" ")[:-1]:
-            piece = item.rsplit(":", 1)[0]
-            if piece.startswith("\\x"):
-                raw = bytes.fromhex(piece.replace("\\x", ""))
+            token = item.rsplit(":", 1)[0]
+            if token.startswith("\\x"):
+                raw = bytes.fromhex(token.replace("\\x", ""))
             else:
-                raw = unescaped(piece).replace("\u2581", " ").encode()
+                raw = unescaped(token).replace("\u2581", " ").encode()
             if raw not in self.by_bytes:
-                sys.exit(f"{piece!r} is no piece of the tokenizer")
+                sys.exit(f"{token!r} is no token of the tokenizer")
             ids.append(self.by_bytes[raw])
             spelled += raw
         return ids, spelled == b" " + text.encode() or not (ids or text)
@@ -473,7 +473,7 @@ def sentence_ids(tokenizer, line, number, path, other):
         return ours
     ids, is_spelled = tokenizer.stored(line[4], text)
     if not is_spelled or len(ids) != int(line[1]):
-        sys.exit(f"sentence {number} of {path}: its pieces do not spell it: {text!r}")
+        sys.exit(f"sentence {number} of {path}: its tokens do not spell it: {text!r}")
     if ids != ours:
         other.append((number, text))
     return ids
@@ -483,7 +483,7 @@ def name_others(other, are_scored):
     for number, text in other:
         print(f"sentence {number} is cut otherwise by sentencepiece {sentencepiece.__version__}: {text!r}")
     if other and not are_scored:
-        print("they cannot be compared; write the file with lm-eval score --per-piece")
+        print("they cannot be compared; write the file with lm-eval score --per-token")
 
 
 def compare_draw(model, tokenizer, lines, options):
@@ -498,7 +498,7 @@ def compare_draw(model, tokenizer, lines, options):
         ids = sentence_ids(tokenizer, line, number, options.scores, other)
         if ids is None:
             name_others(other, are_scored=False)
-            return "the perplexity of all sentences needs the pieces of each"
+            return "the perplexity of all sentences needs the tokens of each"
         nats += model.nats([bos] + ids, ids + [eos])
         units += int(line[2]) + 1
     difference = abs(nats - units * math.log(there)) / nats
@@ -543,7 +543,7 @@ def main():
             print(
                 f"sentence {number}: {nats:.6f} nats here, {float(line[0]):.6f} there"
                 + ("" if len(line) > 4 else f", perhaps cut otherwise by sentencepiece "
-                   f"{sentencepiece.__version__} (lm-eval score --per-piece tells)")
+                   f"{sentencepiece.__version__} (lm-eval score --per-token tells)")
                 + f": {unescaped(line[3])!r}"
             )
     are_scored = all(len(line) > 4 for line in lines)

@@ -70,7 +70,7 @@ def check(condition, problem):
 PROMPT = r"\r\n> $"
 
 # A prompt, its answer, the same prompt again with another answer, Ctrl-D.
-session = Session("--temperature", "2", "--max-pieces", "400")
+session = Session("--temperature", "2", "--max-tokens", "400")
 session.until(r"Ctrl-D leaves\.\r\n> ")
 session.type("the king\n")
 session.until("the king\r\n")  # the terminal's echo
@@ -102,7 +102,7 @@ session.type("\x04")
 check(session.ended() == 0, "Ctrl-D did not leave quietly")
 
 # Ctrl-C in the middle of a sentence stops it, not the program: the model is told never to stop.
-session = Session("--temperature", "50", "--max-pieces", "100000")
+session = Session("--temperature", "50", "--max-tokens", "100000")
 session.until("> ")
 session.type("the king\n")
 session.until("the king\r\nthe king.")

@@ -99,7 +99,7 @@ def batches_of_lengths(path, in_buckets):
 
 
 def padded(lengths, vocabulary):
-    """Random pieces, and targets of which those of the padding are ignored."""
+    """Random tokens, and targets of which those of the padding are ignored."""
     shape = (len(lengths), max(lengths))
     x, y = torch.randint(0, vocabulary, shape), torch.randint(0, vocabulary, shape)
     for row, length in enumerate(lengths):
@@ -146,11 +146,11 @@ def main():
     if a.lengths:
         # Every batch is another one: the sum over all, as `lm-bench sentences` has it.
         took = sum(seconds) / len(seconds)
-        pieces = sum(sum(batch) for batch in batches[2:]) / len(seconds)
+        tokens = sum(sum(batch) for batch in batches[2:]) / len(seconds)
     else:
         took = sorted(seconds)[len(seconds) // 2]
-        pieces = sum(batches[0])
-    print(json.dumps(dict(milliseconds=took * 1e3, piecesPerSecond=pieces / took)))
+        tokens = sum(batches[0])
+    print(json.dumps(dict(milliseconds=took * 1e3, tokensPerSecond=tokens / took)))
 
 
 main()

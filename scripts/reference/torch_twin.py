@@ -6,7 +6,7 @@ A softmax run with rotary positions is opened by Hugging Face `transformers` as 
 (`LlamaForCausalLM.from_pretrained`); every other model by the dense decoder below, whose attention
 is written from the definition (an L x L matrix per head) and differentiated by autograd. Compared:
 logits (largest absolute difference), gradients (largest difference over the largest entry, per
-weight), the losses of AdamW steps (relative), and, with SCORE_FILE (`lm-eval score --per-piece`
+weight), the losses of AdamW steps (relative), and, with SCORE_FILE (`lm-eval score --per-token`
 is not needed), the nats of every scored sentence. Exits with 1 if a bar is missed.
 """
 import json
@@ -194,7 +194,7 @@ def unescaped(text):
 
 
 def compare_scores(path, score_file, bar):
-    """Nats of the sentences of `lm-eval score`: nats, pieces, words, text, tab separated."""
+    """Nats of the sentences of `lm-eval score`: nats, tokens, words, text, tab separated."""
     import sentencepiece
     _, _, logits_of, _ = open_model(path)
     tokenizer = sentencepiece.SentencePieceProcessor(model_file=f"{path}/tokenizer.model")
@@ -204,12 +204,12 @@ def compare_scores(path, score_file, bar):
         for line in fh:
             if line.startswith("#"):
                 continue
-            nats, pieces, _, text = line.rstrip("\n").split("\t")[:4]
+            nats, tokens, _, text = line.rstrip("\n").split("\t")[:4]
             text = unescaped(text)
-            pieces_here = tokenizer.encode(text)
-            assert len(pieces_here) == int(pieces), (text, pieces)
-            ids = torch.tensor([tokenizer.bos_id()] + pieces_here)
-            targets = torch.tensor(pieces_here + [tokenizer.eos_id()])
+            tokens_here = tokenizer.encode(text)
+            assert len(tokens_here) == int(tokens), (text, tokens)
+            ids = torch.tensor([tokenizer.bos_id()] + tokens_here)
+            targets = torch.tensor(tokens_here + [tokenizer.eos_id()])
             theirs += float(F.cross_entropy(logits_of(ids), targets, reduction="sum"))
             ours += float(nats)
             count += 1

@@ -66,10 +66,10 @@ package func crossEntropyScratchFloats(vocabulary: Int) -> Int {
 /// Floats of panels that the products of the head hold beside them, for hidden states of that width.
 package func crossEntropyPanelFloats(vocabulary: Int, width: Int) -> Int {
   let plan = CrossEntropyPlan(vocabulary: vocabulary, keepsLogits: true)
-  let pieces = plan.chunks.longest
+  let tokens = plan.chunks.longest
   return max(
-    productPanelFloats(columns: pieces, steps: width),
-    productPanelFloats(columns: width, steps: pieces),
+    productPanelFloats(columns: tokens, steps: width),
+    productPanelFloats(columns: width, steps: tokens),
     productPanelFloats(columns: width, steps: plan.blockRows))
 }
 
@@ -146,11 +146,11 @@ private struct HeadBlock: Sendable {
   /// Every chunk, if it is kept, is left as `e^(logit - maximum of the chunk)`.
   func score(kernels: CPUKernels) {
     for chunk in 0..<plan.chunks.count {
-      let pieces = plan.chunks[chunk]
+      let tokens = plan.chunks[chunk]
       let logits = logits(chunk)
-      kernels.linearForward(y: logits, x: hidden, w: w.rows(pieces), accumulate: false)
+      kernels.linearForward(y: logits, x: hidden, w: w.rows(tokens), accumulate: false)
       parallelFor(hidden.rows, grain: 8) { range in
-        for row in range { join(row, of: logits, chunk: chunk, pieces: pieces) }
+        for row in range { join(row, of: logits, chunk: chunk, tokens: tokens) }
       }
     }
     for row in 0..<hidden.rows {
@@ -162,12 +162,12 @@ private struct HeadBlock: Sendable {
 
   /// Joins one row of a chunk to what is known of the row; until the end its nats hold the logit of
   /// its target.
-  private func join(_ row: Int, of logits: View, chunk: Int, pieces: Range<Int>) {
+  private func join(_ row: Int, of logits: View, chunk: Int, tokens: Range<Int>) {
     let values = logits.base + row * logits.stride
-    let padded = (pieces.count + 7) & ~7
-    for index in pieces.count..<padded { values[index] = -.infinity }
+    let padded = (tokens.count + 7) & ~7
+    for index in tokens.count..<padded { values[index] = -.infinity }
     let target = Int(targets[row])
-    if pieces.contains(target) { nllNats.base[row] = values[target - pieces.lowerBound] }
+    if tokens.contains(target) { nllNats.base[row] = values[target - tokens.lowerBound] }
     let largest = rowMaximum(values, count: padded)
     // A chunk of nothing but minus infinity, or of NaN, which the maximum passes over.
     let top = largest == -.infinity ? 0 : largest
@@ -191,19 +191,19 @@ private struct HeadBlock: Sendable {
 
   /// Turns the exponentials of one row of a chunk into `scale · (softmax - onehot)`.
   func differentiate(_ row: Int, of logits: View, chunk: Int, scale: Float) {
-    let pieces = plan.chunks[chunk]
+    let tokens = plan.chunks[chunk]
     let values = logits.base + row * logits.stride
     let share = exp(Double(maxima(chunk)[row]) - Double(peaks[row]))
     let sum = sums.load(fromByteOffset: row * 8, as: Double.self)
     let factor = Lanes(repeating: Float(Double(scale) * share / sum))
-    let padded = (pieces.count + 7) & ~7
+    let padded = (tokens.count + 7) & ~7
     var index = 0
     while index < padded {
       store(load(values + index) * factor, values + index)
       index += 8
     }
     let target = Int(targets[row])
-    if pieces.contains(target) { values[target - pieces.lowerBound] -= scale }
+    if tokens.contains(target) { values[target - tokens.lowerBound] -= scale }
   }
 }
 
@@ -218,16 +218,16 @@ private struct HeadGradient: Sendable {
   func add(_ block: HeadBlock, positions: Range<Int>) {
     let dHidden = dHidden.rows(positions)
     for chunk in 0..<block.plan.chunks.count {
-      let pieces = block.plan.chunks[chunk]
+      let tokens = block.plan.chunks[chunk]
       let dLogits = block.logits(chunk)
       parallelFor(dLogits.rows, grain: 8) { range in
         for row in range { block.differentiate(row, of: dLogits, chunk: chunk, scale: scale) }
       }
       gemm(
-        c: dHidden, a: .kContiguous(dLogits), b: .mnContiguous(block.w.rows(pieces)),
+        c: dHidden, a: .kContiguous(dLogits), b: .mnContiguous(block.w.rows(tokens)),
         accumulate: chunk > 0)
       gemm(
-        c: dw.rows(pieces), a: .mnContiguous(dLogits), b: .mnContiguous(block.hidden),
+        c: dw.rows(tokens), a: .mnContiguous(dLogits), b: .mnContiguous(block.hidden),
         accumulate: true)
     }
   }

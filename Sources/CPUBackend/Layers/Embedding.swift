@@ -40,7 +40,7 @@ extension CPUKernels {
   }
 }
 
-/// A piece id as a row number, checked: an id beyond the table would write foreign memory.
+/// A token id as a row number, checked: an id beyond the table would write foreign memory.
 @inline(__always)
 private func checkedRow(_ id: Int32, of table: View) -> Int {
   precondition(id >= 0 && id < table.rows, "id \(id) in a table of \(table.rows)")

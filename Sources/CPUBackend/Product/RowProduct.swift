@@ -15,7 +15,7 @@ private let rowsOfTile = 4
 /// OpenBLAS does not promise a row the same bits whatever rows are computed with it: its AVX2 kernel
 /// rounds rows 6 to 11 of every twelve differently from the others, and its small-matrix kernel
 /// serves some shapes and not their neighbours. Here every element is summed over
-/// `MicroKernel.kBlocks`, whichever tile computes it. Decoding one piece therefore equals the full
+/// `MicroKernel.kBlocks`, whichever tile computes it. Decoding one token therefore equals the full
 /// forward pass, and perplexity cannot depend on the batch.
 func rowProduct(y: View, x: View, w: View, accumulate: Bool) {
   let rowBlocks = Partition(y.rows, near: 192, multipleOf: tileRows)

@@ -32,8 +32,8 @@ package struct AuditReport: Sendable, Equatable, Encodable {
   /// What was audited, for example the attention as `--attention` takes it.
   package let subject: String
   package let sequences: Int
-  /// Pieces of all sequences together.
-  package let pieces: Int
+  /// Tokens of all sequences together.
+  package let tokens: Int
   package let checks: [AuditCheck]
 
   package var passed: Bool { !checks.isEmpty && checks.allSatisfy(\.passed) }

@@ -1,4 +1,4 @@
-/// One sequence that an audit reads: inputs `[n]` and the pieces that follow them `[n]`.
+/// One sequence that an audit reads: inputs `[n]` and the tokens that follow them `[n]`.
 package struct AuditSequence: Sendable {
   package let ids: [Int32]
   package let targets: [Int32]
@@ -23,7 +23,7 @@ package struct AuditSequence: Sendable {
     self.init(ids: [bos] + sentence, targets: sentence + [eos], place: place)
   }
 
-  /// Sentences one after the other as one running text, cut after `length` pieces.
+  /// Sentences one after the other as one running text, cut after `length` tokens.
   package init(joining sentences: [AuditSequence], length: Int, place: String) {
     var targets: [Int32] = []
     for sentence in sentences where targets.count < length { targets += sentence.targets }

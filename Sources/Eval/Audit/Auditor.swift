@@ -8,7 +8,7 @@ package import Model
 /// Tests whether a model sees the future, and whether scores depend on anything but the text.
 ///
 /// It compares the numbers that perplexities and samples are made of, bit for bit: the log-probability
-/// of a piece must be the same whatever follows it, whatever shares its batch, and whichever code path
+/// of a token must be the same whatever follows it, whatever shares its batch, and whichever code path
 /// computes it. Nothing is assumed about the attention.
 package struct Auditor {
   private let model: Transformer
@@ -19,7 +19,7 @@ package struct Auditor {
   /// Called with the number of positions computed; may throw to stop.
   package var progress: (Int) throws -> Void = { _ in }
 
-  /// Sequences that are decoded piece by piece beside the full pass, the longest first.
+  /// Sequences that are decoded token by token beside the full pass, the longest first.
   private static let decoded = 6
   /// Places at which a long sequence is cut between past and future.
   private static let cuts = 48
@@ -54,7 +54,7 @@ package struct Auditor {
     let reference = try sequences.map { try nll([Variation($0)])[0] }
     return AuditReport(
       subject: "\(model.config.attention), \(model.config.position.rawValue) positions",
-      sequences: sequences.count, pieces: sequences.reduce(0) { $0 + $1.ids.count },
+      sequences: sequences.count, tokens: sequences.reduce(0) { $0 + $1.ids.count },
       checks: [finite(reference)] + (try causality(reference)) + [
         try sums(), try decoding(), try batches(reference), try threads(reference),
       ])
@@ -63,8 +63,8 @@ package struct Auditor {
   /// Throws unless there is memory for the largest batch and for the logits of the longest sequence.
   private func planMemory() throws {
     let longest = sequences.map(\.ids.count).max() ?? 1
-    let purpose = "auditing sequences of up to \(longest) pieces"
-    let advice = "give shorter sentences, or a smaller --batch-pieces"
+    let purpose = "auditing sequences of up to \(longest) tokens"
+    let advice = "give shorter sentences, or a smaller --batch-tokens"
     try model.planScoring(
       starts: [0, longest, max(longest, positions)], purpose: purpose, advice: advice)
     try MemoryLimit.require(
@@ -140,7 +140,7 @@ package struct Auditor {
     for (sequence, scores) in zip(sequences, reference) {
       let wrong = scores.indices.filter { !(scores[$0].isFinite && scores[$0] >= -1e-6) }
       check.record(scores.count, failures: wrong.count) {
-        "\(sequence.place), piece \(wrong[0] + 1): -ln p is \(scores[wrong[0]])"
+        "\(sequence.place), token \(wrong[0] + 1): -ln p is \(scores[wrong[0]])"
       }
     }
     return check
@@ -167,11 +167,11 @@ package struct Auditor {
     return cuts.sorted()
   }
 
-  /// A piece of the vocabulary other than the one given.
-  private func other(than piece: Int32, _ draw: UInt64) -> Int32 {
+  /// A token of the vocabulary other than the one given.
+  private func other(than token: Int32, _ draw: UInt64) -> Int32 {
     let count = UInt64(model.config.vocabularySize)
-    guard count > 1 else { return piece }
-    return Int32((UInt64(piece) + 1 + random.bits(draw) % (count - 1)) % count)
+    guard count > 1 else { return token }
+    return Int32((UInt64(token) + 1 + random.bits(draw) % (count - 1)) % count)
   }
 
   /// The ways in which the future of a sequence is changed.
@@ -181,10 +181,10 @@ package struct Auditor {
     var check: AuditCheck {
       let changed =
         switch self {
-        case .one: ("one later piece", "one later piece is replaced")
-        case .all: ("all later pieces", "all later pieces are replaced")
-        case .some: ("some later pieces", "any of the later pieces are replaced")
-        case .cut: ("no later pieces", "the text ends")
+        case .one: ("one later token", "one later token is replaced")
+        case .all: ("all later tokens", "all later tokens are replaced")
+        case .some: ("some later tokens", "any of the later tokens are replaced")
+        case .cut: ("no later tokens", "the text ends")
         }
       return AuditCheck(
         name: changed.0,
@@ -226,8 +226,8 @@ package struct Auditor {
           let cut = cuts[variation]
           let different = Self.differences(scores.prefix(cut), reference[index].prefix(cut))
           check.record(cut, failures: different.count) {
-            "\(sequence.place): piece \(different[0] + 1) had -ln p \(reference[index][different[0]]), "
-              + "\(scores[different[0]]) with another future from piece \(cut + 1) on"
+            "\(sequence.place): token \(different[0] + 1) had -ln p \(reference[index][different[0]]), "
+              + "\(scores[different[0]]) with another future from token \(cut + 1) on"
           }
         }
       }
@@ -255,7 +255,7 @@ package struct Auditor {
         let normaliser = Double(scores[row]) + values[Int(sequence.targets[row])]
         let sum = values.reduce(0) { $0 + exp($1 - normaliser) }
         check.record(failures: abs(sum - 1) <= Self.sumTolerance ? 0 : 1) {
-          "\(sequence.place), piece \(row + 1): the probabilities sum to \(sum)"
+          "\(sequence.place), token \(row + 1): the probabilities sum to \(sum)"
         }
       }
     }
@@ -264,11 +264,11 @@ package struct Auditor {
 
   // MARK: Decoding
 
-  /// Pieces taken in one at a time, by themselves and beside others, against the full pass.
+  /// Tokens taken in one at a time, by themselves and beside others, against the full pass.
   private func decoding() throws -> AuditCheck {
     var check = AuditCheck(
       name: "decoding",
-      requirement: "piece by piece gives the bits of the full pass, alone and beside others")
+      requirement: "token by token gives the bits of the full pass, alone and beside others")
     let longest = sequences.sorted { $0.ids.count > $1.ids.count }.prefix(Self.decoded)
     for (index, sequence) in longest.enumerated() {
       let full = try model.logits(ids: sequence.ids, starts: [0, sequence.ids.count])
@@ -285,7 +285,7 @@ package struct Auditor {
           let found = try model.kernels.numbers(of: rows.rows(stream..<stream + 1))
           let different = Self.differences(found, expected)
           check.record(expected.count, failures: different.count) {
-            "\(sequence.place): logit \(different[0]) after piece \(position) is "
+            "\(sequence.place): logit \(different[0]) after token \(position) is "
               + "\(found[different[0]]), \(expected[different[0]]) in the full pass"
           }
         }
@@ -309,7 +309,7 @@ package struct Auditor {
         let index = order[place]
         let different = Self.differences(scores, reference[index])
         check.record(scores.count, failures: different.count) {
-          "\(sequences[index].place), piece \(different[0] + 1): -ln p is "
+          "\(sequences[index].place), token \(different[0] + 1): -ln p is "
             + "\(scores[different[0]]) in a batch, \(reference[index][different[0]]) alone"
         }
       }
@@ -326,7 +326,7 @@ package struct Auditor {
       try forEach(sequences.map { Variation($0) }, budget: positions) { index, scores in
         let different = Self.differences(scores, reference[index])
         check.record(scores.count, failures: different.count) {
-          "\(sequences[index].place), piece \(different[0] + 1): -ln p is "
+          "\(sequences[index].place), token \(different[0] + 1): -ln p is "
             + "\(scores[different[0]]) with \(threads) threads, \(reference[index][different[0]]) before"
         }
       }

@@ -60,12 +60,12 @@ package struct TrainedModel {
 
   package var config: ModelConfig { model.config }
 
-  /// Logits of the model: one for each piece of its tokenizer, and perhaps more.
+  /// Logits of the model: one for each token of its tokenizer, and perhaps more.
   package var rows: Int { config.vocabularySize }
 
-  /// Markers, pieces that are empty or hold a newline, and rows beyond the tokenizer's pieces.
-  package func neverSampled(_ pieces: PieceTable, special: SpecialIDs) -> [Int32] {
-    Prompt.neverSampled(pieces, special: special, ends: config.otherEndIDs, rows: rows)
+  /// Markers, tokens that are empty or hold a newline, and rows beyond the tokenizer's tokens.
+  package func neverSampled(_ tokens: TokenTable, special: SpecialIDs) -> [Int32] {
+    Prompt.neverSampled(tokens, special: special, ends: config.otherEndIDs, rows: rows)
   }
 
   /// The same weights under another attention, for example the expectation of a sampled one.
@@ -80,8 +80,8 @@ package struct TrainedModel {
 
   /// Sets the ids of `<s>` and `</s>` from the tokenizer.
   ///
-  /// A model from elsewhere may have several pieces that close a text, of which `</s>` is one, and rows
-  /// beyond the tokenizer's pieces: these have their share of every probability.
+  /// A model from elsewhere may have several tokens that close a text, of which `</s>` is one, and rows
+  /// beyond the tokenizer's tokens: these have their share of every probability.
   ///
   /// - Throws: `EvaluationError.otherVocabulary` if the model was built for another tokenizer.
   package mutating func fit(vocabularySize: Int, special: SpecialIDs) throws {
@@ -96,21 +96,21 @@ package struct TrainedModel {
     if spare > 0 {
       notes.append(
         "\(path): the model has \(spare) \(spare == 1 ? "row" : "rows") more than its tokenizer has "
-          + "pieces; they take their share of every probability, as in transformers, and are never "
+          + "tokens; they take their share of every probability, as in transformers, and are never "
           + "written")
     }
   }
 
   private func check(vocabularySize: Int, special: SpecialIDs) throws(EvaluationError) {
-    // Of a run, every row is a piece.
+    // Of a run, every row is a token.
     let isRun = Files.exists(path + "/" + CheckpointFolder.stateName)
     let fits =
       isRun ? vocabularySize == config.vocabularySize : vocabularySize <= config.vocabularySize
     guard fits && special.bos == config.bosID && special.eos == config.eosID else {
       throw .otherVocabulary(
         tokenizer: tokenizerPath,
-        found: "\(vocabularySize) pieces with <s> \(special.bos) and </s> \(special.eos)",
-        expected: "\(config.vocabularySize) pieces with <s> \(config.bosID) and </s> "
+        found: "\(vocabularySize) tokens with <s> \(special.bos) and </s> \(special.eos)",
+        expected: "\(config.vocabularySize) tokens with <s> \(config.bosID) and </s> "
           + "\(config.eosID)")
     }
   }

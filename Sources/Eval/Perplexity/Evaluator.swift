@@ -3,7 +3,7 @@ package import Model
 
 /// The score of one sequence of a batch.
 package struct SequenceScore: Sendable {
-  /// Pieces and, in sentence mode, the closing `</s>`.
+  /// Tokens and, in sentence mode, the closing `</s>`.
   package let targets: [Int32]
   /// -ln p of every target.
   package let nllNats: [Float]
@@ -62,12 +62,12 @@ package struct Evaluator {
   ///   - place: Where the first sequence stands.
   func plan(_ starts: [Int], place: String? = nil) throws {
     let positions = starts.last ?? 0
-    var purpose = "scoring \(positions) pieces at a time"
+    var purpose = "scoring \(positions) tokens at a time"
     let advice: String
     if starts.count > 2 {
-      advice = "give a smaller --batch-pieces"
+      advice = "give a smaller --batch-tokens"
     } else if mode == .sentences {
-      purpose = (place.map { "\($0): " } ?? "") + "scoring a sentence of \(positions) pieces"
+      purpose = (place.map { "\($0): " } ?? "") + "scoring a sentence of \(positions) tokens"
       advice =
         "cut this sentence into lines, or make shards of the text with lm-tokenize and read them as a "
         + "stream (lm-eval --data DIR --context stream --stream-length N)"

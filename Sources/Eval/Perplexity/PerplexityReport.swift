@@ -2,7 +2,7 @@ import Foundation
 
 /// The figures of one evaluation, which are always reported together.
 ///
-/// As JSON it is one object with the keys below; words and pieces are those of the text, without
+/// As JSON it is one object with the keys below; words and tokens are those of the text, without
 /// the `</s>` that is scored after every sentence.
 package struct PerplexityReport: Sendable, Equatable {
   package let tally: Tally
@@ -35,9 +35,9 @@ package struct PerplexityReport: Sendable, Equatable {
 extension PerplexityReport: Encodable {
   private enum Key: String, CodingKey {
     case wordPerplexity = "word_perplexity"
-    case piecePerplexity = "piece_perplexity"
+    case tokenPerplexity = "token_perplexity"
     case bitsPerByte = "bits_per_byte"
-    case nats, words, pieces, sentences, bytes
+    case nats, words, tokens, sentences, bytes
     case standardError = "standard_error"
     case sampled
     case unknownWords = "out_of_vocabulary"
@@ -50,11 +50,11 @@ extension PerplexityReport: Encodable {
     // is not defined.
     func finite(_ value: Double?) -> Double? { value.flatMap { $0.isFinite ? $0 : nil } }
     try fields.encode(finite(tally.wordPerplexity), forKey: .wordPerplexity)
-    try fields.encode(finite(tally.piecePerplexity), forKey: .piecePerplexity)
+    try fields.encode(finite(tally.tokenPerplexity), forKey: .tokenPerplexity)
     try fields.encode(finite(tally.bitsPerByte), forKey: .bitsPerByte)
     try fields.encode(tally.nats, forKey: .nats)
     try fields.encode(tally.words, forKey: .words)
-    try fields.encode(tally.pieces, forKey: .pieces)
+    try fields.encode(tally.tokens, forKey: .tokens)
     try fields.encode(tally.sentences, forKey: .sentences)
     try fields.encode(tally.bytes, forKey: .bytes)
     try fields.encode(finite(standardError), forKey: .standardError)

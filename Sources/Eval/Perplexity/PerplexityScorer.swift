@@ -8,7 +8,7 @@ package import Model
 /// added.
 package struct PerplexityScorer {
   private let model: Transformer
-  private let pieceTable: PieceTable
+  private let tokenTable: TokenTable
   private let positions: Int
 
   /// Called with the tally so far, after every batch or sentence; may throw to stop.
@@ -20,11 +20,11 @@ package struct PerplexityScorer {
 
   /// - Parameter positions: Positions scored at a time; bounds memory, no result depends on it.
   package init(
-    model: Transformer, pieceTable: PieceTable, positions: Int = Evaluator.defaultPositions
+    model: Transformer, tokenTable: TokenTable, positions: Int = Evaluator.defaultPositions
   ) {
     precondition(positions > 0, "batches of \(positions) positions")
     self.model = model
-    self.pieceTable = pieceTable
+    self.tokenTable = tokenTable
     self.positions = positions
   }
 
@@ -69,11 +69,11 @@ package struct PerplexityScorer {
     after before: Tally, into sums: inout [SentenceSum]
   ) throws -> Tally {
     let validator = Validator(
-      model: model, dataSet: dataSet, split: split, mode: mode, pieceTable: pieceTable,
+      model: model, dataSet: dataSet, split: split, mode: mode, tokenTable: tokenTable,
       positions: positions)
     var total = Tally()
     var count = 0
-    var counter = StreamCounter(eos: dataSet.special.eos, pieces: pieceTable, reader: reader)
+    var counter = StreamCounter(eos: dataSet.special.eos, tokens: tokenTable, reader: reader)
     let unit = mode == .sentences ? "sentence" : "window"
     try validator.forEachSequence { score in
       guard score.nats.isFinite else {
@@ -84,7 +84,7 @@ package struct PerplexityScorer {
       total += tally
       sums.append(SentenceSum(nats: score.nats, units: tally.words + tally.sentences))
       if mode == .sentences, let sink {
-        let text = pieceTable.decode(score.targets.dropLast())
+        let text = tokenTable.decode(score.targets.dropLast())
         try sink(
           ScoredSentence(
             score: score, text: text, words: tally.words, unknownWords: reader.lastUnknownWords))
@@ -101,7 +101,7 @@ package struct PerplexityScorer {
     _ tally: Tally, unknownWords: Int, with totals: Totals, split: String
   ) throws {
     for (what, found, expected) in [
-      ("sentences", tally.sentences, totals.sentences), ("pieces", tally.pieces, totals.pieces),
+      ("sentences", tally.sentences, totals.sentences), ("tokens", tally.tokens, totals.tokens),
       ("words", tally.words, totals.words), ("bytes", tally.bytes, totals.bytes),
       ("unknown words", unknownWords, totals.unknownWords),
     ] where found != expected {
@@ -150,7 +150,7 @@ package struct PerplexityScorer {
         }
         let words = Words.count(in: sentence.text)
         total += Tally(
-          nats: score.nats, pieces: sentence.ids.count, sentences: 1, words: words,
+          nats: score.nats, tokens: sentence.ids.count, sentences: 1, words: words,
           bytes: sentence.text.count + 1)
         sums.append(SentenceSum(nats: score.nats, units: words + 1))
         reader.read(sentence.text, original: sentence.original)
@@ -165,7 +165,7 @@ package struct PerplexityScorer {
     }
 
     while let sentence = try next() {
-      guard pieceTable.decode(sentence.ids) == sentence.text else {
+      guard tokenTable.decode(sentence.ids) == sentence.text else {
         throw EvaluationError.notSpelled(place: sentence.place)
       }
       if !waiting.isEmpty && filled + sentence.ids.count + 1 > positions { try flush() }

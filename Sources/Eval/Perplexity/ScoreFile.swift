@@ -5,20 +5,20 @@ import Storage
 /// A text file with one line per scored sentence, which appears complete or not at all; to `-`, a pipe
 /// or a device the lines are written as they come.
 ///
-/// As a table, the first line begins with `#` and names the columns, which are separated by tabs: nats, pieces,
-/// words, text, and on demand every piece with its log-probability. Nats and log-probabilities are
+/// As a table, the first line begins with `#` and names the columns, which are separated by tabs: nats, tokens,
+/// words, text, and on demand every token with its log-probability. Nats and log-probabilities are
 /// written so that reading them gives the same number.
 ///
 /// In the text, `\t`, `\r`, `\n` and `\\` stand for tab, carriage return, newline and backslash. The
-/// last column is `piece:logprob` for every piece and for the closing `</s>`, separated by single
-/// spaces; the number begins after the last colon. In a piece, `▁` stands for a space, and any byte
+/// last column is `token:logprob` for every token and for the closing `</s>`, separated by single
+/// spaces; the number begins after the last colon. In a token, `▁` stands for a space, and any byte
 /// that is no whole UTF-8 character by itself is written as `\xE2`.
 package final class ScoreFile {
   private let path: String
   /// Where the file is written before it is renamed; nil for a pipe or a device.
   private let temporary: String?
   private let writer: FileWriter
-  private let pieces: PieceTable?
+  private let tokens: TokenTable?
   private let format: ScoreFormat
   private var buffer: [UInt8] = []
   private var isPending = true
@@ -27,13 +27,13 @@ package final class ScoreFile {
 
   /// Opens a file beside the target.
   ///
-  /// - Parameter pieces: Spells the pieces of the last column, or nil to leave it out.
-  package init(path: String, pieces: PieceTable?, format: ScoreFormat = .table) throws {
+  /// - Parameter tokens: Spells the tokens of the last column, or nil to leave it out.
+  package init(path: String, tokens: TokenTable?, format: ScoreFormat = .table) throws {
     let path = Self.standardOutputNames.contains(path) ? Self.standardOutput : path
     self.path = path
-    self.pieces = pieces
+    self.tokens = tokens
     self.format = format
-    let columns = ["nats", "pieces", "words", "text"] + (pieces == nil ? [] : ["piece:logprob"])
+    let columns = ["nats", "tokens", "words", "text"] + (tokens == nil ? [] : ["token:logprob"])
     if format == .table { buffer = Array("# \(columns.joined(separator: "\t"))\n".utf8) }
     if Self.isStream(path) {
       temporary = nil
@@ -95,15 +95,15 @@ package final class ScoreFile {
   }
 
   private func appendTableLine(_ sentence: ScoredSentence) {
-    buffer += "\(sentence.score.nats)\t\(sentence.pieces)\t\(sentence.words)\t".utf8
+    buffer += "\(sentence.score.nats)\t\(sentence.tokens)\t\(sentence.words)\t".utf8
     Self.escape(sentence.text, into: &buffer)
-    if let pieces {
+    if let tokens {
       for (index, (id, nll)) in zip(sentence.score.targets, sentence.score.nllNats).enumerated() {
         buffer.append(index == 0 ? UInt8(ascii: "\t") : UInt8(ascii: " "))
-        if index == sentence.pieces {
+        if index == sentence.tokens {
           buffer += "</s>".utf8
         } else {
-          Self.spell(pieces[id], into: &buffer)
+          Self.spell(tokens[id], into: &buffer)
         }
         buffer += ":\(0 - Double(nll))".utf8
       }
@@ -136,10 +136,10 @@ package final class ScoreFile {
     }
   }
 
-  private static func spell(_ piece: ArraySlice<UInt8>, into buffer: inout [UInt8]) {
-    guard let text = String(validating: piece, as: UTF8.self) else {
+  private static func spell(_ token: ArraySlice<UInt8>, into buffer: inout [UInt8]) {
+    guard let text = String(validating: token, as: UTF8.self) else {
       let digits = Array("0123456789ABCDEF".utf8)
-      for byte in piece {
+      for byte in token {
         buffer += "\\x".utf8
         buffer += [digits[Int(byte >> 4)], digits[Int(byte & 15)]]
       }

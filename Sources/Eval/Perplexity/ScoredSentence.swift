@@ -13,6 +13,6 @@ package struct ScoredSentence: Sendable {
     self.unknownWords = unknownWords
   }
 
-  /// Pieces without `</s>`.
-  package var pieces: Int { score.targets.count - 1 }
+  /// Tokens without `</s>`.
+  package var tokens: Int { score.targets.count - 1 }
 }

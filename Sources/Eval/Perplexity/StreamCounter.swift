@@ -6,15 +6,15 @@ import LMData
 /// bytes are counted when the sentence ends.
 struct StreamCounter {
   private let eos: Int32
-  private let pieces: PieceTable
+  private let tokens: TokenTable
   /// Reads the text of every complete sentence.
   private let reader: SentenceReader?
-  /// Pieces of the incomplete sentence.
+  /// Tokens of the incomplete sentence.
   private var open: [Int32] = []
 
-  init(eos: Int32, pieces: PieceTable, reader: SentenceReader? = nil) {
+  init(eos: Int32, tokens: TokenTable, reader: SentenceReader? = nil) {
     self.eos = eos
-    self.pieces = pieces
+    self.tokens = tokens
     self.reader = reader
   }
 
@@ -24,14 +24,14 @@ struct StreamCounter {
     tally.nats = score.nats
     for target in score.targets {
       if target == eos {
-        let (words, bytes) = pieces.measure(open)
+        let (words, bytes) = tokens.measure(open)
         tally.words += words
         tally.bytes += bytes
         tally.sentences += 1
-        reader?.read(pieces.decode(open))
+        reader?.read(tokens.decode(open))
         open.removeAll(keepingCapacity: true)
       } else {
-        tally.pieces += 1
+        tally.tokens += 1
         open.append(target)
       }
     }
@@ -41,8 +41,8 @@ struct StreamCounter {
   /// Words and bytes of the incomplete sentence at the end, without a newline.
   mutating func rest() -> Tally {
     guard !open.isEmpty else { return Tally() }
-    let (words, bytes) = pieces.measure(open)
+    let (words, bytes) = tokens.measure(open)
     open.removeAll()
-    return Tally(nats: 0, pieces: 0, sentences: 0, words: words, bytes: bytes - 1)
+    return Tally(nats: 0, tokens: 0, sentences: 0, words: words, bytes: bytes - 1)
   }
 }

@@ -3,7 +3,7 @@ package struct TextSentence: Sendable {
   package let text: [UInt8]
   /// The line before its unknown words were replaced.
   package let original: [UInt8]
-  /// Its pieces, without markers.
+  /// Its tokens, without markers.
   package let ids: [Int32]
   /// Where it stands, for messages: a file and a line.
   package let place: String

@@ -8,7 +8,7 @@ package struct Validator {
   private let dataSet: DataSet
   private let split: String
   private let mode: SequenceMode
-  private let pieceTable: PieceTable
+  private let tokenTable: TokenTable
   private let positions: Int
   private let communicator: any Communicator
 
@@ -17,12 +17,12 @@ package struct Validator {
   ///   - dataSet: Has the split.
   ///   - split: Its name.
   ///   - mode: What a sequence is.
-  ///   - pieceTable: Spells the ids, to count words and bytes.
+  ///   - tokenTable: Spells the ids, to count words and bytes.
   ///   - positions: Positions scored at a time; bounds memory, no result depends on it.
   ///   - communicator: The ranks that score it together, batches in turn; all get the same figures.
   package init(
     model: Transformer, dataSet: DataSet, split: String, mode: SequenceMode = .sentences,
-    pieceTable: PieceTable, positions: Int = Evaluator.defaultPositions,
+    tokenTable: TokenTable, positions: Int = Evaluator.defaultPositions,
     communicator: any Communicator = SingleProcess()
   ) {
     self.communicator = communicator
@@ -30,7 +30,7 @@ package struct Validator {
     self.dataSet = dataSet
     self.split = split
     self.mode = mode
-    self.pieceTable = pieceTable
+    self.tokenTable = tokenTable
     self.positions = positions
   }
 
@@ -42,7 +42,7 @@ package struct Validator {
   package func tally(limit: Int = 0, progress: (Int) -> Void = { _ in }) throws -> Tally {
     var total = Tally()
     var count = 0
-    var counter = StreamCounter(eos: dataSet.special.eos, pieces: pieceTable)
+    var counter = StreamCounter(eos: dataSet.special.eos, tokens: tokenTable)
     try forEachSequence { score in
       total += counter.add(score)
       count += 1

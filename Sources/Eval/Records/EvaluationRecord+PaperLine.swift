@@ -9,7 +9,7 @@ extension EvaluationRecord {
       "text \(text)\(readingNote), MD5 \(textSums.md5), SHA-256 \(textSums.sha256)\(mappedNote)",
       context, rule,
       "model of \(Self.count(parameters)) parameters, attention \(attention), "
-        + "\(Self.count(vocabularySize)) pieces (tokenizer SHA-256 \(tokenizerSHA256))",
+        + "\(Self.count(vocabularySize)) tokens (tokenizer SHA-256 \(tokenizerSHA256))",
       "checkpoint \(checkpoint), model.safetensors SHA-256 \(weightsSHA256)",
     ].joined(separator: "; ")
   }
@@ -29,19 +29,19 @@ extension EvaluationRecord {
 
   private var context: String {
     guard let window else { return "context: each sentence alone, from <s>" }
-    return "context: the running text in windows of \(Self.count(window)) pieces, across sentences"
+    return "context: the running text in windows of \(Self.count(window)) tokens, across sentences"
   }
 
   private var rule: String {
     guard let unknown = outOfVocabulary else {
-      return "OOV: none, every word is spelt exactly by \(Self.count(tally.pieces, "piece"))"
+      return "OOV: none, every word is spelt exactly by \(Self.count(tally.tokens, "token"))"
     }
     let rate = 100 * Double(unknown.words) / Double(max(1, tally.words))
     return
       "OOV: \(Self.count(unknown.words, "word")) (\(String(format: "%.2f", rate)) %) outside a "
       + "list of \(Self.count(unknown.listWords)) (SHA-256 \(unknown.listSHA256)) scored as <UNK>"
-      + (unknown.isOnePiece
-        ? "" : ", which this tokenizer spells in pieces and the model was not trained on")
+      + (unknown.isOneToken
+        ? "" : ", which this tokenizer spells in several tokens and the model was not trained on")
       + (unknown.trainedListSHA256.map {
         ", while the model was trained with another list (SHA-256 \($0))"
       } ?? "")

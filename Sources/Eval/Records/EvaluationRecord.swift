@@ -7,19 +7,19 @@ package struct EvaluationRecord: Codable, Sendable, Equatable {
     /// Different words in the list.
     package var listWords: Int
     package var listSHA256: String
-    /// Whether the tokenizer has `<UNK>` as one piece, and so was trained on such text.
-    package var isOnePiece: Bool
+    /// Whether the tokenizer has `<UNK>` as one token, and so was trained on such text.
+    package var isOneToken: Bool
     /// The list that the model was trained with, where it is recorded and differs.
     package var trainedListSHA256: String?
 
     package init(
-      words: Int, listWords: Int, listSHA256: String, isOnePiece: Bool,
+      words: Int, listWords: Int, listSHA256: String, isOneToken: Bool,
       trainedListSHA256: String? = nil
     ) {
       self.words = words
       self.listWords = listWords
       self.listSHA256 = listSHA256
-      self.isOnePiece = isOnePiece
+      self.isOneToken = isOneToken
       self.trainedListSHA256 = trainedListSHA256
     }
   }
@@ -31,7 +31,7 @@ package struct EvaluationRecord: Codable, Sendable, Equatable {
   package var parameters: Int
   package var attention: String
   package var tokenizerSHA256: String
-  /// Pieces of the tokenizer.
+  /// Tokens of the tokenizer.
   package var vocabularySize: Int
   /// Name of the text: files, or splits and their data set.
   package var text: String
@@ -40,7 +40,7 @@ package struct EvaluationRecord: Codable, Sendable, Equatable {
   package var textIsMapped: Bool
   /// How the text was read if not byte for byte, for example without its byte order mark.
   package var textReading: String?
-  /// Window of stream mode in pieces; absent if every sentence stands alone.
+  /// Window of stream mode in tokens; absent if every sentence stands alone.
   package var window: Int?
   /// Absent if no word was replaced.
   package var outOfVocabulary: OutOfVocabulary?

@@ -9,11 +9,11 @@ package struct Continuation: Sendable, Equatable {
   package enum End: Sendable, Equatable {
     /// The model closed the sentence.
     case sentence
-    /// The limit of pieces was reached, that of the caller or of the model.
+    /// The limit of tokens was reached, that of the caller or of the model.
     case length
   }
 
-  /// The pieces that follow the prompt, without `</s>`.
+  /// The tokens that follow the prompt, without `</s>`.
   package var ids: [Int32] = []
   package var end = End.length
 
@@ -24,20 +24,20 @@ package struct Continuation: Sendable, Equatable {
 package struct Generator {
   private let model: Transformer
   private let sampler: Sampler
-  private let maximumPieces: Int
+  private let maximumTokens: Int
 
   /// Samples that advance together; it bounds memory and changes nothing else.
   private static let streams = 64
 
-  /// - Parameter maximumPieces: Pieces after which a sample is cut off.
-  package init(model: Transformer, sampler: Sampler, maximumPieces: Int) {
-    precondition(maximumPieces >= 1, "samples of \(maximumPieces) pieces")
+  /// - Parameter maximumTokens: Tokens after which a sample is cut off.
+  package init(model: Transformer, sampler: Sampler, maximumTokens: Int) {
+    precondition(maximumTokens >= 1, "samples of \(maximumTokens) tokens")
     self.model = model
     self.sampler = sampler
-    self.maximumPieces = maximumPieces
+    self.maximumTokens = maximumTokens
   }
 
-  /// Pieces that can follow a prompt: what the model promises, less `<s>` and the prompt.
+  /// Tokens that can follow a prompt: what the model promises, less `<s>` and the prompt.
   ///
   /// - Throws: `EvaluationError.promptTooLong` if there is no room for one.
   package static func room(
@@ -45,7 +45,7 @@ package struct Generator {
   ) throws(EvaluationError) -> Int {
     let longest = config.maximumLength - 2
     guard prompt <= longest else {
-      throw .promptTooLong(pieces: prompt, longest: max(0, longest))
+      throw .promptTooLong(tokens: prompt, longest: max(0, longest))
     }
     return longest + 1 - prompt
   }
@@ -58,44 +58,44 @@ package struct Generator {
   /// Continues a prompt `count` times; sample `n` depends on the seed and `n` alone.
   ///
   /// - Parameters:
-  ///   - prompt: Pieces without markers; none samples a whole sentence.
+  ///   - prompt: Tokens without markers; none samples a whole sentence.
   ///   - count: Number of samples.
   ///   - first: Number of the first sample.
-  ///   - onPiece: Called with the number of the sample and every piece as it is drawn; may throw to
+  ///   - onToken: Called with the number of the sample and every token as it is drawn; may throw to
   ///     stop.
   package func continuations(
     of prompt: [Int32], count: Int, first: Int = 0,
-    onPiece: (Int, Int32) throws -> Void = { _, _ in }
+    onToken: (Int, Int32) throws -> Void = { _, _ in }
   ) throws -> [Continuation] {
     var results: [Continuation] = []
-    try forEachGroup(of: prompt, count: count, first: first, onPiece: onPiece) { results += $0 }
+    try forEachGroup(of: prompt, count: count, first: first, onToken: onToken) { results += $0 }
     return results
   }
 
   /// As `continuations`, but hands over each group of samples, in their order, as it finishes.
   package func forEachGroup(
     of prompt: [Int32], count: Int, first: Int = 0,
-    onPiece: (Int, Int32) throws -> Void = { _, _ in }, _ body: ([Continuation]) throws -> Void
+    onToken: (Int, Int32) throws -> Void = { _, _ in }, _ body: ([Continuation]) throws -> Void
   ) throws {
-    let limit = min(maximumPieces, try Self.room(after: prompt.count, in: model.config))
+    let limit = min(maximumTokens, try Self.room(after: prompt.count, in: model.config))
     let past = try DecodeSession(model)
     let logits = try model.kernels.numbers(
       of: past.read([model.config.bosID] + prompt, advice: "shorten it"))
     let end = first + count
-    let streams = streams(after: past, pieces: prompt.count + limit)
+    let streams = streams(after: past, tokens: prompt.count + limit)
     for start in stride(from: first, to: end, by: streams) {
       let samples = start..<min(end, start + streams)
       try body(
-        try advance(past, samples: samples, first: logits, limit: limit, onPiece: onPiece))
+        try advance(past, samples: samples, first: logits, limit: limit, onToken: onToken))
     }
   }
 
   /// Samples that advance together, as many as there is memory for; no sample depends on it.
   ///
-  /// - Parameter pieces: Pieces of a stream at its end.
-  private func streams(after past: DecodeSession, pieces: Int) -> Int {
+  /// - Parameter tokens: Tokens of a stream at its end.
+  private func streams(after past: DecodeSession, tokens: Int) -> Int {
     // A cache holds at least so many positions from the first.
-    let growth = Double(max(64, pieces)) / Double(max(64, past.length))
+    let growth = Double(max(64, tokens)) / Double(max(64, past.length))
     let stream = 1.5 * growth * Double(past.bytes) + 8 * Double(model.config.vocabularySize)
     let room = Double(MemoryLimit.current().room) / 2
     return max(1, Int(min(Double(Self.streams), room / max(1, stream))))
@@ -103,7 +103,7 @@ package struct Generator {
 
   private func advance(
     _ past: DecodeSession, samples: Range<Int>, first: [Float], limit: Int,
-    onPiece: (Int, Int32) throws -> Void
+    onToken: (Int, Int32) throws -> Void
   ) throws -> [Continuation] {
     var results = Array(repeating: Continuation(), count: samples.count)
     var drawn = try draw(samples: Array(samples), step: 0, from: first)
@@ -113,12 +113,12 @@ package struct Generator {
     for step in 0..<limit {
       var kept: [Int] = []
       for (stream, sample) in open.enumerated() {
-        let piece = drawn[stream]
-        if piece == model.config.eosID || model.config.otherEndIDs.contains(piece) {
+        let token = drawn[stream]
+        if token == model.config.eosID || model.config.otherEndIDs.contains(token) {
           results[sample - samples.lowerBound].end = .sentence
         } else {
-          results[sample - samples.lowerBound].ids.append(piece)
-          try onPiece(sample, piece)
+          results[sample - samples.lowerBound].ids.append(token)
+          try onToken(sample, token)
           kept.append(stream)
         }
       }
@@ -137,23 +137,23 @@ package struct Generator {
     return results
   }
 
-  /// One piece for every sample.
+  /// One token for every sample.
   ///
   /// - Parameter logits: A row for every sample, or one row for all.
   private func draw(samples: [Int], step: Int, from logits: [Float]) throws -> [Int32] {
     let width = model.config.vocabularySize
     let isShared = logits.count == width
-    var pieces = [Int32](repeating: -1, count: samples.count)
+    var tokens = [Int32](repeating: -1, count: samples.count)
     let sampler = sampler
-    pieces.withUnsafeMutableBufferPointer { buffer in
-      nonisolated(unsafe) let pieces = buffer
+    tokens.withUnsafeMutableBufferPointer { buffer in
+      nonisolated(unsafe) let tokens = buffer
       parallelFor(samples.count) { stream in
         let first = isShared ? 0 : stream * width
         let row = logits.span.extracting(first..<first + width)
-        pieces[stream] = (try? sampler.choose(row, sample: samples[stream], step: step)) ?? -1
+        tokens[stream] = (try? sampler.choose(row, sample: samples[stream], step: step)) ?? -1
       }
     }
-    guard !pieces.contains(-1) else { throw EvaluationError.noLogits(step: step) }
-    return pieces
+    guard !tokens.contains(-1) else { throw EvaluationError.noLogits(step: step) }
+    return tokens
   }
 }

@@ -1,6 +1,6 @@
 package import LMData
 
-/// Which prompts are accepted, and which pieces may follow.
+/// Which prompts are accepted, and which tokens may follow.
 package enum Prompt {
   /// The one line of a prompt, without the line break that ends it.
   ///
@@ -17,21 +17,21 @@ package enum Prompt {
     return Array(line)
   }
 
-  /// Markers, pieces that are empty or hold a newline, and rows of a model beyond its pieces.
+  /// Markers, tokens that are empty or hold a newline, and rows of a model beyond its tokens.
   ///
   /// The model was trained on lines, where none of them occurs.
   ///
   /// - Parameters:
-  ///   - ends: Other pieces that end a text, as `</s>` does.
-  ///   - rows: Rows of the model, if they may be more than the pieces.
+  ///   - ends: Other tokens that end a text, as `</s>` does.
+  ///   - rows: Rows of the model, if they may be more than the tokens.
   package static func neverSampled(
-    _ pieces: PieceTable, special: SpecialIDs, ends: [Int32] = [], rows: Int? = nil
+    _ tokens: TokenTable, special: SpecialIDs, ends: [Int32] = [], rows: Int? = nil
   ) -> [Int32] {
-    (0..<Int32(rows ?? pieces.count)).filter { id in
+    (0..<Int32(rows ?? tokens.count)).filter { id in
       guard id != special.eos, !ends.contains(id) else { return false }
-      guard id < pieces.count else { return true }
-      return id == special.bos || id == special.unk || pieces[id].isEmpty
-        || pieces[id].contains(UInt8(ascii: "\n"))
+      guard id < tokens.count else { return true }
+      return id == special.bos || id == special.unk || tokens[id].isEmpty
+        || tokens[id].contains(UInt8(ascii: "\n"))
     }
   }
 }

@@ -2,20 +2,20 @@ import Deterministic
 import Foundation
 import Tensor
 
-/// Which pieces may be drawn, and how sharply.
+/// Which tokens may be drawn, and how sharply.
 ///
 /// Applied in this order, each to what the one before has left: temperature, top-k, top-p, min-p.
 package struct SamplingOptions: Sendable, Equatable {
-  /// Logits are divided by it; 0 takes the most probable piece always.
+  /// Logits are divided by it; 0 takes the most probable token always.
   package var temperature = 1.0
-  /// Number of most probable pieces kept; 0 keeps all.
+  /// Number of most probable tokens kept; 0 keeps all.
   package var topK = 0
-  /// The fewest most probable pieces that together reach this probability are kept; 1 keeps all.
+  /// The fewest most probable tokens that together reach this probability are kept; 1 keeps all.
   ///
   /// Source: Holtzman et al., The curious case of neural text degeneration (2020), arXiv
   /// 1904.09751, section 3.1.
   package var topP = 1.0
-  /// Pieces less probable than this part of the most probable one are dropped; 0 keeps all.
+  /// Tokens less probable than this part of the most probable one are dropped; 0 keeps all.
   ///
   /// Source: Nguyen et al., Turning up the heat (2024), arXiv 2407.01082, section 3.
   package var minP = 0.0
@@ -31,15 +31,15 @@ package struct SamplingOptions: Sendable, Equatable {
     }
     try require(
       temperature >= 0 && temperature.isFinite, "temperature", "\(temperature)",
-      "0 (the most probable piece always) or a positive number")
-    try require(topK >= 0, "top-k", "\(topK)", "0 (all pieces) or a positive number")
+      "0 (the most probable token always) or a positive number")
+    try require(topK >= 0, "top-k", "\(topK)", "0 (all tokens) or a positive number")
     try require(
-      topP > 0 && topP <= 1, "top-p", "\(topP)", "a number above 0 and at most 1 (all pieces)")
-    try require(minP >= 0 && minP <= 1, "min-p", "\(minP)", "a number from 0 (all pieces) to 1")
+      topP > 0 && topP <= 1, "top-p", "\(topP)", "a number above 0 and at most 1 (all tokens)")
+    try require(minP >= 0 && minP <= 1, "min-p", "\(minP)", "a number from 0 (all tokens) to 1")
   }
 }
 
-/// Draws pieces from logits.
+/// Draws tokens from logits.
 ///
 /// The number behind a draw is a function of (seed, sample, step) alone, so a sample is the same
 /// text whatever is sampled beside it.
@@ -54,8 +54,8 @@ package struct Sampler: Sendable {
   /// - Parameters:
   ///   - options: What the distribution is made of.
   ///   - seed: Of all samples.
-  ///   - vocabulary: Number of pieces.
-  ///   - excluded: Pieces that are never drawn.
+  ///   - vocabulary: Number of tokens.
+  ///   - excluded: Tokens that are never drawn.
   package init(
     _ options: SamplingOptions, seed: UInt64, vocabulary: Int, excluded: some Sequence<Int32>
   ) throws(EvaluationError) {
@@ -65,23 +65,23 @@ package struct Sampler: Sendable {
     var isExcluded = [Bool](repeating: false, count: vocabulary)
     for id in excluded { isExcluded[Int(id)] = true }
     guard isExcluded.contains(false) else {
-      throw .invalid("no piece of the \(vocabulary) may be sampled")
+      throw .invalid("no token of the \(vocabulary) may be sampled")
     }
     self.isExcluded = isExcluded
   }
 
-  /// The next piece of a sample.
+  /// The next token of a sample.
   ///
   /// - Parameters:
-  ///   - logits: One per piece, `[V]`; -∞ is never drawn.
+  ///   - logits: One per token, `[V]`; -∞ is never drawn.
   ///   - sample: Number of the sample.
-  ///   - step: Pieces of it drawn before.
+  ///   - step: Tokens of it drawn before.
   /// - Throws: `EvaluationError.noLogits` for a logit that is NaN or +∞, or if all are -∞.
   package func choose(_ logits: [Float], sample: Int, step: Int) throws(EvaluationError) -> Int32 {
     try choose(logits.span, sample: sample, step: step)
   }
 
-  /// The next piece of a sample, from logits where they lie.
+  /// The next token of a sample, from logits where they lie.
   package func choose(
     _ logits: Span<Float>, sample: Int, step: Int
   ) throws(EvaluationError) -> Int32 {
@@ -108,13 +108,13 @@ package struct Sampler: Sendable {
     return candidates.last { $0.weight > 0 }?.id ?? Int32(best)
   }
 
-  /// Whether every piece may be drawn.
+  /// Whether every token may be drawn.
   private var keepsAll: Bool {
     (options.topK == 0 || options.topK >= isExcluded.count) && options.topP == 1
       && options.minP == 0
   }
 
-  /// A draw from all pieces: the same sums, without a list of candidates.
+  /// A draw from all tokens: the same sums, without a list of candidates.
   private func drawFromAll(
     _ logits: Span<Float>, best: Int, uniform: Double
   ) -> Int32 {
@@ -137,11 +137,11 @@ package struct Sampler: Sendable {
     return Int32(last)
   }
 
-  /// A piece that may be drawn.
+  /// A token that may be drawn.
   private struct Candidate {
     let id: Int32
     let logit: Float
-    /// Probability relative to the most probable piece.
+    /// Probability relative to the most probable token.
     let weight: Double
 
     /// More probable first, then the lower id.
@@ -174,7 +174,7 @@ package struct Sampler: Sendable {
 
   private func nucleus(_ all: [Candidate]) -> [Candidate] {
     let mass = all.reduce(0) { $0 + $1.weight }
-    // Pieces below this all together cannot fill what the nucleus leaves; few need sorting.
+    // Tokens below this all together cannot fill what the nucleus leaves; few need sorting.
     let negligible = (1 - options.topP) * mass / Double(all.count)
     var kept = all.filter { $0.weight >= negligible }
     kept.sort(by: Candidate.isBefore)

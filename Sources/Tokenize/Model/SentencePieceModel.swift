@@ -136,8 +136,8 @@ package final class SentencePieceModel: Sendable {
   var hasUnusedPieces: Bool { pieces.contains { $0.kind == .unused } }
 
   /// The bytes of every id.
-  package func pieceTable() -> PieceTable {
-    PieceTable(
+  package func tokenTable() -> TokenTable {
+    TokenTable(
       pieces.enumerated().map { id, piece in
         switch piece.kind {
         case .control: []

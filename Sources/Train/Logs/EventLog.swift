@@ -26,7 +26,9 @@ package final class EventLog {
     damaged: (String) -> Void = { _ in }
   ) throws(StorageError) {
     let path = run + "/" + Self.name
-    let bytes = Files.exists(path) ? try Files.contents(of: path) : []
+    let found = Files.exists(path) ? try Files.contents(of: path) : []
+    let bytes = Self.withTagsOfToday(found)
+    if bytes != found { try AtomicFile.write(bytes, to: path) }
     let kept = Self.length(of: bytes, keepingUpTo: step)
     let damage = Self.damage(of: bytes)
     if kept == 0 {
@@ -50,11 +52,11 @@ package final class EventLog {
   /// Appends a line of metrics.
   package func append(_ metrics: Metrics) throws(StorageError) {
     let figures: [(String, Double?)] = [
-      ("nats_per_piece", metrics.natsPerPiece), ("word_perplexity", metrics.wordPerplexity),
+      ("nats_per_token", metrics.natsPerToken), ("word_perplexity", metrics.wordPerplexity),
       ("learning_rate", metrics.learningRate), ("gradient_norm", metrics.gradientNorm),
-      ("pieces_per_second", metrics.piecesPerSecond), ("peak_fraction", metrics.peakFraction),
+      ("tokens_per_second", metrics.tokensPerSecond), ("peak_fraction", metrics.peakFraction),
       ("skipped_steps", metrics.skippedSteps.map { Double($0) }),
-      ("trained_seconds", metrics.trainedSeconds), ("pieces", Double(metrics.pieces)),
+      ("trained_seconds", metrics.trainedSeconds), ("tokens", Double(metrics.tokens)),
     ]
     try append(
       step: metrics.step,
@@ -85,6 +87,21 @@ package final class EventLog {
     }
     guard let problem = records.problem else { return nil }
     return (bytes.count - records.left, "\(problem) of event \(number + 1) does not hold")
+  }
+
+  /// An event file whose scalars have the tags of today, so that a run begun by an earlier version has
+  /// one curve; as long as it was.
+  static func withTagsOfToday(_ bytes: [UInt8]) -> [UInt8] {
+    var result = bytes
+    var place = 0
+    for message in EventRecords(bytes[...]) {
+      let count = message.count + EventRecord.frameBytes
+      if let renamed = EventRecord.withTagsOfToday(message) {
+        result.replaceSubrange(place..<place + count, with: EventRecord.framed(renamed))
+      }
+      place += count
+    }
+    return result
   }
 
   /// Bytes of the whole records up to the first of a later step, or to the first damaged one; 0 if

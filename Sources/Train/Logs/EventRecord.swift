@@ -76,6 +76,23 @@ package enum EventRecord {
     message.suffix(versionText.count).elementsEqual(versionText)
   }
 
+  /// Ends of tags that earlier versions wrote, and what has taken the place of each.
+  private static let earlierTags = [
+    ("/nats_per_piece", "/nats_per_token"), ("/pieces_per_second", "/tokens_per_second"),
+    ("/pieces", "/tokens"),
+  ].map { (earlier: Array($0.0.utf8), today: Array($0.1.utf8)) }
+
+  /// A message with other tags of the same length in the place of earlier ones; nil if it has none.
+  static func withTagsOfToday(_ message: ArraySlice<UInt8>) -> [UInt8]? {
+    var result = Array(message)
+    for (earlier, today) in earlierTags {
+      while let place = result.firstRange(of: earlier) {
+        result.replaceSubrange(place, with: today)
+      }
+    }
+    return result == Array(message) ? nil : result
+  }
+
   /// The step of a message as this program writes it: behind the wall time, or 0.
   static func step(of message: ArraySlice<UInt8>) -> Int {
     var rest = message.dropFirst(9)

@@ -18,9 +18,9 @@ package struct Incident: Codable, Sendable, Equatable {
   package var cursor: Cursor
   /// Sequences and targets of the batch.
   package var sequences: Int
-  package var pieces: Int
+  package var tokens: Int
   /// Nil if it is not finite.
-  package var natsPerPiece: Double?
+  package var natsPerToken: Double?
   /// Nil if it is not finite.
   package var gradientNorm: Double?
   /// The loss that would have passed, for a spike.
@@ -34,8 +34,8 @@ extension Incident: CustomStringConvertible {
   package var description: String {
     let place =
       "step \(step) (epoch \(cursor.epoch), shard \(cursor.shard), sequence \(cursor.sentence), "
-      + "\(pieces) pieces)"
-    let loss = natsPerPiece.map { "\($0) nats per piece" } ?? "a loss that is not finite"
+      + "\(tokens) tokens)"
+    let loss = natsPerToken.map { "\($0) nats per token" } ?? "a loss that is not finite"
     let norm = gradientNorm.map { "gradient norm \($0)" } ?? "a gradient norm that is not finite"
     let limit = threshold.map { ", above \($0)" } ?? ""
     switch kind {
@@ -55,12 +55,13 @@ extension Incident: CustomStringConvertible {
   }
 }
 
-/// `incidents.jsonl`; a run that repeats steps after a crash repeats its incidents bit for bit, and
-/// they are written once.
+/// `incidents.jsonl`; a run that repeats steps after a crash repeats its incidents exactly, and they
+/// are written once.
 package final class IncidentLog {
   package static let name = "incidents.jsonl"
   private let path: String
   private var bytes: [UInt8]
+  private var incidents: [Incident]
 
   /// - Parameter damaged: Told of every line that is not what was written; it is kept in a file
   ///   beside the log.
@@ -68,6 +69,7 @@ package final class IncidentLog {
     path = run + "/" + Self.name
     let log = try Self.contents(run: run)
     bytes = log.summed()
+    incidents = log.entries.map(\.entry)
     guard !log.damages.isEmpty else { return }
     for note in try log.setAside() { damaged(note) }
     try AtomicFile.write(bytes, to: path)
@@ -81,9 +83,10 @@ package final class IncidentLog {
 
   /// Incidents are rare: the whole file is replaced, so that it is always whole.
   func append(_ incident: Incident) throws {
+    guard !incidents.contains(incident) else { return }
     let line = try SummedLog.line(incident, path: path)
-    guard !bytes.split(separator: UInt8(ascii: "\n")).contains(line[...]) else { return }
     try AtomicFile.write(bytes + line + [UInt8(ascii: "\n")], to: path)
     bytes += line + [UInt8(ascii: "\n")]
+    incidents.append(incident)
   }
 }

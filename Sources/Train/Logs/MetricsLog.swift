@@ -8,16 +8,16 @@ package struct Metrics: StepEntry, Equatable {
   package var kind: String
   package var step: Int
   /// Targets seen since the start of the run.
-  package var pieces: Int
-  package var natsPerPiece: Double
+  package var tokens: Int
+  package var natsPerToken: Double
   /// Targets that the loss is a mean over.
-  package var piecesCounted: Int?
+  package var tokensCounted: Int?
   /// Left out where it is larger than any number.
   @FiniteOrAbsent package var wordPerplexity: Double
   package var learningRate: Double?
   /// Norm of the gradient of the mean loss, before clipping.
   package var gradientNorm: Double?
-  package var piecesPerSecond: Double?
+  package var tokensPerSecond: Double?
   /// FLOPs per second over those of the measured matrix-product peak.
   package var peakFraction: Double?
   /// Steps skipped in the whole run because their loss or gradient was not finite.

@@ -8,7 +8,7 @@ package struct TrainingSample: StepEntry, Equatable {
   package static let fileName = "samples.jsonl"
   /// Sentences of each step.
   package static let count = 4
-  /// Pieces after which a sentence is cut off.
+  /// Tokens after which a sentence is cut off.
   package static let longest = 60
 
   package var step: Int
@@ -23,14 +23,14 @@ package struct TrainingSample: StepEntry, Equatable {
   ///
   /// The weights are read and nothing of the training is touched.
   package static func draw(
-    _ model: Transformer, pieces: PieceTable, special: SpecialIDs, seed: UInt64, step: Int
+    _ model: Transformer, tokens: TokenTable, special: SpecialIDs, seed: UInt64, step: Int
   ) throws -> TrainingSample {
     let sampler = try Sampler(
       SamplingOptions(), seed: seed, vocabulary: model.config.vocabularySize,
-      excluded: Prompt.neverSampled(pieces, special: special))
-    let generator = Generator(model: model, sampler: sampler, maximumPieces: longest)
+      excluded: Prompt.neverSampled(tokens, special: special))
+    let generator = Generator(model: model, sampler: sampler, maximumTokens: longest)
     let texts = try generator.continuations(of: [], count: count).map {
-      String(decoding: pieces.decode($0.ids), as: UTF8.self)
+      String(decoding: tokens.decode($0.ids), as: UTF8.self)
     }
     return TrainingSample(step: step, texts: texts)
   }

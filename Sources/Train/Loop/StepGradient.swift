@@ -88,7 +88,7 @@ struct StepGradient {
     model.kernels.fill(sum.all, with: 0)
     var nats = 0.0
     var done = share.first
-    for micro in share.batch.split(maximumPositions: config.microBatchPieces) {
+    for micro in share.batch.split(maximumPositions: config.microBatchTokens) {
       let dropout =
         config.dropout > 0
         ? Dropout(probability: config.dropout, seed: config.seed, step: step, rowOffset: done) : nil

@@ -8,20 +8,20 @@ extension Trainer {
   func validate() throws -> Bool {
     let tally = try Validator(
       model: model, dataSet: dataSet, split: config.data.validSplit, mode: config.data.mode,
-      pieceTable: pieceTable, communicator: communicator
+      tokenTable: tokenTable, communicator: communicator
     ).tally(limit: config.report.validationSequences) { tell(.validating($0)) }
     guard tally.nats.isFinite else {
       tell(.validationNotFinite(step: state.step))
       return false
     }
     let validation = Validation(step: state.step, tally: tally)
-    let isBest = state.best.map { tally.natsPerPiece < $0.tally.natsPerPiece } ?? true
+    let isBest = state.best.map { tally.natsPerToken < $0.tally.natsPerToken } ?? true
     if isBest { state.best = validation }
     try communicator.onRoot {
       try writer?.append(
         Metrics(
-          kind: "valid", step: state.step, pieces: state.pieces, natsPerPiece: tally.natsPerPiece,
-          piecesCounted: tally.pieces + tally.sentences, wordPerplexity: tally.wordPerplexity,
+          kind: "valid", step: state.step, tokens: state.tokens, natsPerToken: tally.natsPerToken,
+          tokensCounted: tally.tokens + tally.sentences, wordPerplexity: tally.wordPerplexity,
           trainedSeconds: state.trainedSeconds))
     }
     tell(.validated(validation, isBest: isBest))

@@ -14,7 +14,7 @@ package import Tensor
 package final class Trainer {
   package let config: RunConfig
   let dataSet: DataSet
-  let pieceTable: PieceTable
+  let tokenTable: TokenTable
   private let tokenizerFiles: [String: [UInt8]]
   private let store: CheckpointStore
   private let kernels: any Kernels
@@ -56,7 +56,7 @@ package final class Trainer {
   ///   - kernels: Where this rank trains it.
   ///   - communicator: The ranks that train it together.
   ///   - dataSet: What it is trained on.
-  ///   - pieceTable: Spells the ids, to count the words of the validation text.
+  ///   - tokenTable: Spells the ids, to count the words of the validation text.
   ///   - tokenizer: The tokenizer's file, stored with every checkpoint.
   ///   - tokenizerForms: The tokenizer once more in files that other programs read, by name.
   ///   - run: The run folder, the same for all ranks; created if missing.
@@ -65,7 +65,7 @@ package final class Trainer {
   package init(
     config: RunConfig, on kernels: any Kernels,
     with communicator: any Communicator = SingleProcess(), dataSet: DataSet,
-    pieceTable: PieceTable, tokenizer: [UInt8], tokenizerForms: [String: [UInt8]] = [:],
+    tokenTable: TokenTable, tokenizer: [UInt8], tokenizerForms: [String: [UInt8]] = [:],
     run: String, resume: Bool, report: @escaping (TrainingEvent) -> Void = { _ in }
   ) throws {
     try config.validate()
@@ -76,7 +76,7 @@ package final class Trainer {
     }
     self.config = config
     self.dataSet = dataSet
-    self.pieceTable = pieceTable
+    self.tokenTable = tokenTable
     tokenizerFiles = tokenizerForms.merging([CheckpointFolder.tokenizerName: tokenizer]) { $1 }
     self.report = report
     self.kernels = kernels
@@ -198,7 +198,7 @@ package final class Trainer {
   private func runToRewind() throws -> TrainingOutcome? {
     let source = try TrainingSource(
       dataSet: dataSet, split: config.data.trainSplit, seed: config.seed, mode: config.data.mode,
-      budget: config.batchPieces, cursor: state.cursor)
+      budget: config.batchTokens, cursor: state.cursor)
     let prefetcher = Prefetcher(capacity: 3) { try source.next() }
     while state.step < config.steps {
       guard let next = try communicator.together({ try prefetcher.next() }) else {
@@ -210,7 +210,7 @@ package final class Trainer {
       if hasRewound { return nil }
       let lengths = zip(next.batch.starts, next.batch.starts.dropFirst()).map { $1 - $0 }
       state.cursor = next.cursorAfter
-      state.pieces += next.batch.positions
+      state.tokens += next.batch.positions
       state.trainedSeconds += seconds
       state.window.seconds += seconds
       state.window.flops += cost.training(lengths: lengths)
@@ -236,7 +236,7 @@ package final class Trainer {
     var safety = state.safety ?? SafetyState()
     var incident = Incident(
       kind: .skipped, step: step, cursor: state.cursor, sequences: batch.sequences,
-      pieces: batch.positions, natsPerPiece: loss.isFinite ? loss : nil,
+      tokens: batch.positions, natsPerToken: loss.isFinite ? loss : nil,
       gradientNorm: norm.isFinite ? norm : nil)
     switch safety.verdict(
       loss: loss, isAccepted: optimizer.accepts(gradientNorm: norm), config.safety)
@@ -266,7 +266,7 @@ package final class Trainer {
       gradientNorm: norm, kernels: kernels)
     state.step = step
     state.window.nats += nats
-    state.window.pieces += batch.positions
+    state.window.tokens += batch.positions
     state.window.gradientNorm = norm
     state.window.rate = rate
     return true
@@ -334,7 +334,7 @@ package final class Trainer {
     if cadence.samples(after: step) {
       try communicator.onRoot {
         let sample = try TrainingSample.draw(
-          model, pieces: pieceTable, special: dataSet.special, seed: config.seed, step: step)
+          model, tokens: tokenTable, special: dataSet.special, seed: config.seed, step: step)
         try writer?.append(sample)
         report(.sampled(sample))
       }
@@ -347,13 +347,13 @@ package final class Trainer {
 
   private func metrics() -> Metrics? {
     let window = state.window
-    guard window.pieces > 0 else { return nil }
-    let natsPerPiece = window.nats / Double(window.pieces)
+    guard window.tokens > 0 else { return nil }
+    let natsPerToken = window.nats / Double(window.tokens)
     return Metrics(
-      kind: "train", step: state.step, pieces: state.pieces, natsPerPiece: natsPerPiece,
-      piecesCounted: window.pieces,
-      wordPerplexity: wordPerplexity(natsPerPiece: natsPerPiece), learningRate: window.rate,
-      gradientNorm: window.gradientNorm, piecesPerSecond: Double(window.pieces) / window.seconds,
+      kind: "train", step: state.step, tokens: state.tokens, natsPerToken: natsPerToken,
+      tokensCounted: window.tokens,
+      wordPerplexity: wordPerplexity(natsPerToken: natsPerToken), learningRate: window.rate,
+      gradientNorm: window.gradientNorm, tokensPerSecond: Double(window.tokens) / window.seconds,
       peakFraction: peakFraction(flopsPerSecond: window.flops / window.seconds),
       skippedSteps: state.safety.flatMap { $0.skipped > 0 ? $0.skipped : nil },
       trainedSeconds: state.trainedSeconds)
@@ -374,11 +374,11 @@ package final class Trainer {
     return fraction > limit ? nil : fraction
   }
 
-  /// Word perplexity of a loss per piece, by the ratio of pieces to words of the training text.
-  private func wordPerplexity(natsPerPiece: Double) -> Double {
+  /// Word perplexity of a loss per token, by the ratio of tokens to words of the training text.
+  private func wordPerplexity(natsPerToken: Double) -> Double {
     let total = dataSet.manifest.totals(of: config.data.trainSplit)
     return Tally(
-      nats: natsPerPiece * Double(total.pieces + total.sentences), pieces: total.pieces,
+      nats: natsPerToken * Double(total.tokens + total.sentences), tokens: total.tokens,
       sentences: total.sentences, words: total.words, bytes: total.bytes
     ).wordPerplexity
   }

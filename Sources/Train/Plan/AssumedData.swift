@@ -9,7 +9,7 @@ import Tensor
 /// The One Billion Word benchmark as a data set that is not there, to plan a run.
 ///
 /// Sentences and words are the benchmark's own counts (the words of the validation shard are about
-/// as many, and decide nothing). Pieces are Tensor2Tensor's with 32k of them, 1.1081 a word, where
+/// as many, and decide nothing). Tokens are Tensor2Tensor's with 32k of them, 1.1081 a word, where
 /// every sentence counts one `</s>` on both sides. No sentence is taken to be longer than 1,023.
 /// Lengths are spread around their mean as a gamma distribution of shape 4, whose deviation is half
 /// the mean; news in the benchmark's own cut has 0.46 of it, in words.
@@ -17,13 +17,13 @@ package enum AssumedData {
   package static let sentences = 30_301_028
   package static let words = 768_648_884
   private static let trainingShards = 99
-  /// Pieces a word, `</s>` among both.
-  package static let piecesPerWord = 1.1081
+  /// Tokens a word, `</s>` among both.
+  package static let tokensPerWord = 1.1081
 
   /// Lengths of sentences as they may come, `</s>` included.
   package static let lengths: [Int] = {
     let random = CounterRandom(seed: 1, 0x1B)
-    let mean = Double(words + sentences) * piecesPerWord / Double(sentences)
+    let mean = Double(words + sentences) * tokensPerWord / Double(sentences)
     return (0..<1 << 16).map { (index: UInt64) in
       // The sum of four exponential numbers.
       let product = (0..<4).reduce(1.0) { $0 * (1 - random.uniform(4 * index + $1)) }
@@ -31,14 +31,14 @@ package enum AssumedData {
     }
   }()
 
-  /// The training split and the validation shard, made with that many pieces.
+  /// The training split and the validation shard, made with that many tokens.
   package static func manifest(vocabularySize: Int) -> Manifest {
     func units(_ words: Int, _ sentences: Int) -> Int {
-      Int((Double(words + sentences) * piecesPerWord).rounded())
+      Int((Double(words + sentences) * tokensPerWord).rounded())
     }
     func shard(_ source: String, sentences: Int, words: Int, units: Int) -> ShardInfo {
       ShardInfo(
-        file: source, source: source, sentences: sentences, pieces: units - sentences,
+        file: source, source: source, sentences: sentences, tokens: units - sentences,
         words: words, bytes: 136 * sentences, compressedBytes: 0, longestSentence: 1_023, sha256: ""
       )
     }

@@ -5,11 +5,11 @@ package struct Preset: Sendable {
   package let name: String
   /// One line for `--list-presets`.
   package let summary: String
-  /// Pieces of the recipe's own vocabulary, for a plan without data.
+  /// Tokens of the recipe's own vocabulary, for a plan without data.
   package var vocabularySize = 32_000
   private let make: @Sendable (Int) -> RunConfig
 
-  /// The run for a vocabulary of that many pieces.
+  /// The run for a vocabulary of that many tokens.
   package func config(vocabularySize: Int) -> RunConfig { make(vocabularySize) }
 
   /// The preset of that name.
@@ -32,7 +32,7 @@ package struct Preset: Sendable {
     let model = ModelConfig(
       vocabularySize: vocabulary, width: 192, layers: 4, heads: 4, hidden: 512)
     var run = RunConfig(
-      preset: "quickstart", model: model, steps: 1_800, batchPieces: 1_024,
+      preset: "quickstart", model: model, steps: 1_800, batchTokens: 1_024,
       schedule: .warmupStableDecay(warmup: 60, decay: 0.6))
     run.optimizer.rate = 2e-3
     run.report.logEvery = 20
@@ -51,7 +51,7 @@ package struct Preset: Sendable {
     let model = ModelConfig(
       vocabularySize: vocabulary, width: 128, layers: 4, heads: 2, hidden: 344)
     var run = RunConfig(
-      preset: "compare", model: model, steps: 1_000, batchPieces: 1_024,
+      preset: "compare", model: model, steps: 1_000, batchTokens: 1_024,
       schedule: .warmupStableDecay(warmup: 60, decay: 0.6))
     run.optimizer.rate = 3e-3
     run.report.logEvery = 20
@@ -70,7 +70,7 @@ package struct Preset: Sendable {
     let model = ModelConfig(
       vocabularySize: vocabulary, width: 256, layers: 4, heads: 4, hidden: 704)
     var run = RunConfig(
-      preset: "news", model: model, steps: 10_000, batchPieces: 1_024,
+      preset: "news", model: model, steps: 10_000, batchTokens: 1_024,
       schedule: .warmupStableDecay(warmup: 150, decay: 0.6))
     run.optimizer.rate = 2e-3
     run.report.logEvery = 50
@@ -82,7 +82,7 @@ package struct Preset: Sendable {
   /// The public recipe of flax `examples/lm1b`, with SwiGLU of the same size in place of its MLP,
   /// whole sentences in place of rows of 128, and clipping at 1.
   package static let flaxLM1B = Preset(
-    name: "flax-lm1b", summary: "flax examples/lm1b: 6 layers of 512, 32,768 pieces a step",
+    name: "flax-lm1b", summary: "flax examples/lm1b: 6 layers of 512, 32,768 tokens a step",
     vocabularySize: 30_000
   ) { vocabulary in
     literature("flax-lm1b", vocabulary, width: 512, hidden: 1_368, steps: 500_000)
@@ -90,12 +90,12 @@ package struct Preset: Sendable {
 
   /// Tensor2Tensor's size and budget under the optimizer of `flax-lm1b`.
   package static let t2t50M = Preset(
-    name: "t2t-50m", summary: "Tensor2Tensor's size and budget: 300k steps of 32,768 pieces"
+    name: "t2t-50m", summary: "Tensor2Tensor's size and budget: 300k steps of 32,768 tokens"
   ) { vocabulary in
     literature("t2t-50m", vocabulary, width: 512, hidden: 1_368, steps: 300_000)
   }
 
-  /// The size of the H-Transformer-1D paper's smaller model: 53.0 M with 33.3k pieces.
+  /// The size of the H-Transformer-1D paper's smaller model: 53.0 M with 33.3k tokens.
   package static let h1d53M = Preset(
     name: "h1d-53m", summary: "H-Transformer-1D, 53 M parameters, blocks of 16, untied head",
     vocabularySize: 33_300
@@ -126,7 +126,7 @@ package struct Preset: Sendable {
       vocabularySize: vocabulary, width: width, layers: 6, heads: 8, hidden: hidden)
     model.tiedHead = false
     var run = RunConfig(
-      preset: name, model: model, steps: steps, batchPieces: 32_768,
+      preset: name, model: model, steps: steps, batchTokens: 32_768,
       schedule: .inverseSquareRoot(warmup: 1_000))
     run.optimizer.rate = 1.6e-3
     run.optimizer.beta2 = 0.98

@@ -9,10 +9,10 @@ package struct StepForecast: Sendable, Equatable {
   /// Steps of the run.
   package private(set) var steps = 0
   /// Targets of all of them.
-  package private(set) var pieces = 0.0
+  package private(set) var tokens = 0.0
   /// How often a length occurs in them; no whole numbers where steps are not foreseen one by one.
   package private(set) var sequences: [Int: Double] = [:]
-  /// Pieces of the fullest step that was foreseen.
+  /// Tokens of the fullest step that was foreseen.
   package private(set) var largestStep = 0
   /// Whether every step was foreseen, in the order of the run.
   package private(set) var isExact = true
@@ -31,12 +31,12 @@ package struct StepForecast: Sendable, Equatable {
   package init(
     _ config: RunConfig, dataSet: DataSet, idsReadInOrder: Int = Self.idsReadInOrder
   ) throws {
-    let (split, mode, budget) = (config.data.trainSplit, config.data.mode, config.batchPieces)
+    let (split, mode, budget) = (config.data.trainSplit, config.data.mode, config.batchTokens)
     let source = try TrainingSource(
       dataSet: dataSet, split: split, seed: config.seed, mode: mode, budget: budget)
     // Every shard of every epoch is opened anew.
     let mostEpochs = 2_000 / max(1, dataSet.manifest.totals(of: split).shards)
-    while steps < config.steps, pieces < Double(idsReadInOrder), source.cursor.epoch <= mostEpochs {
+    while steps < config.steps, tokens < Double(idsReadInOrder), source.cursor.epoch <= mostEpochs {
       add(try source.nextLengths())
     }
     guard steps < config.steps else { return }
@@ -65,20 +65,20 @@ package struct StepForecast: Sendable, Equatable {
     let lengths =
       config.data.streamLength.map { [$0] }
       ?? shards.map { max(1, ($0.ids + $0.sentences / 2) / $0.sentences) }
-    addSteps(config.steps, like: lengths.isEmpty ? [1] : lengths, budget: config.batchPieces)
+    addSteps(config.steps, like: lengths.isEmpty ? [1] : lengths, budget: config.batchTokens)
   }
 
   private mutating func add(_ lengths: [Int]) {
     let total = lengths.reduce(0, +)
     steps += 1
-    pieces += Double(total)
+    tokens += Double(total)
     largestStep = max(largestStep, total)
     for length in lengths { sequences[length, default: 0] += 1 }
   }
 
   private mutating func scale(by factor: Double) {
     steps = Int((Double(steps) * factor).rounded())
-    pieces *= factor
+    tokens *= factor
     sequences = sequences.mapValues { $0 * factor }
     isExact = false
   }
@@ -104,14 +104,14 @@ package struct StepForecast: Sendable, Equatable {
     if sample.steps == 0 {
       // A step is larger than all of this: the same lengths, but more of each.
       sample.add(step)
-      let factor = Double(budget) / sample.pieces
-      sample.pieces *= factor
+      let factor = Double(budget) / sample.tokens
+      sample.tokens *= factor
       sample.sequences = sample.sequences.mapValues { $0 * factor }
       sample.largestStep = budget
     }
     sample.scale(by: Double(count) / Double(sample.steps))
     steps += count
-    pieces += sample.pieces
+    tokens += sample.tokens
     largestStep = max(largestStep, sample.largestStep)
     for (length, number) in sample.sequences { sequences[length, default: 0] += number }
     isExact = false

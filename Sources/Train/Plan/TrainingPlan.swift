@@ -22,19 +22,19 @@ package struct TrainingPlan: Sendable, Encodable {
   package let programBytes: Int
   /// Largest micro-batch, in positions.
   package let positions: Int
-  /// FLOPs per piece of training, over all sequences of the run.
-  package let trainingFlopsPerPiece: Double
-  /// FLOPs per piece of scoring.
-  package let forwardFlopsPerPiece: Double
+  /// FLOPs per token of training, over all sequences of the run.
+  package let trainingFlopsPerToken: Double
+  /// FLOPs per token of scoring.
+  package let forwardFlopsPerToken: Double
   /// Targets of one epoch, `</s>` included.
-  package let piecesPerEpoch: Int
+  package let tokensPerEpoch: Int
   /// Targets of the whole run: steps take whole sentences up to their budget.
-  package let pieces: Int
+  package let tokens: Int
   /// Passes over the training split.
   package let epochs: Double
   /// Sequences beyond the budget of a step, which are a step by themselves, in the whole run.
   package let sequencesBeyondStep: Int
-  /// Pieces of the longest of them; 0 if there is none.
+  /// Tokens of the longest of them; 0 if there is none.
   package let longestBeyondStep: Int
   /// Whether every step was foreseen, not estimated from others.
   package let isExact: Bool
@@ -79,14 +79,14 @@ package struct TrainingPlan: Sendable, Encodable {
       + Self.decodedBytes(config.data.validSplit, config.data.mode, manifest)
     self.programBytes = programBytes
     bytes = parameterBytes + activationBytes + workingBytes + dataBytes + programBytes
-    piecesPerEpoch = totals.pieces + totals.sentences
-    pieces = Int(forecast.pieces.rounded())
-    epochs = forecast.pieces / Double(max(1, piecesPerEpoch))
-    (sequencesBeyondStep, longestBeyondStep) = forecast.beyond(config.batchPieces)
+    tokensPerEpoch = totals.tokens + totals.sentences
+    tokens = Int(forecast.tokens.rounded())
+    epochs = forecast.tokens / Double(max(1, tokensPerEpoch))
+    (sequencesBeyondStep, longestBeyondStep) = forecast.beyond(config.batchTokens)
     isExact = forecast.isExact
     let work = Cost(config.model).work(forecast.sequences)
-    trainingFlopsPerPiece = work.training / max(1, forecast.pieces)
-    forwardFlopsPerPiece = work.forward / max(1, forecast.pieces)
+    trainingFlopsPerToken = work.training / max(1, forecast.tokens)
+    forwardFlopsPerToken = work.forward / max(1, forecast.tokens)
   }
 
   /// Ids, places of sentences and order of the largest shard of a split.
@@ -95,7 +95,7 @@ package struct TrainingPlan: Sendable, Encodable {
   ) -> Int {
     let shards = manifest.splits[split] ?? []
     return shards.map { shard in
-      (shard.pieces + shard.sentences) * MemoryLayout<Int32>.stride
+      (shard.tokens + shard.sentences) * MemoryLayout<Int32>.stride
         + shard.sentences * MemoryLayout<Int>.stride
         + mode.count(in: shard) * MemoryLayout<UInt32>.stride
     }.max() ?? 0
@@ -103,7 +103,7 @@ package struct TrainingPlan: Sendable, Encodable {
 
   /// Seconds of the whole run at a speed in FLOPs per second.
   package func seconds(at flopsPerSecond: Double) -> Double {
-    Double(pieces) * trainingFlopsPerPiece / flopsPerSecond
+    Double(tokens) * trainingFlopsPerToken / flopsPerSecond
   }
 }
 
@@ -113,7 +113,7 @@ extension Trainer {
     let longest =
       config.data.streamLength
       ?? manifest.totals(of: config.data.trainSplit).longestSentence + 1
-    return max(min(config.microBatchPieces, config.batchPieces), longest)
+    return max(min(config.microBatchTokens, config.batchTokens), longest)
   }
 
   /// Positions scored at a time by a validation: the budget or a longer sentence, but no more than
@@ -121,6 +121,6 @@ extension Trainer {
   package static func plannedScoring(_ config: RunConfig, manifest: Manifest) -> Int {
     let totals = manifest.totals(of: config.data.validSplit)
     let longest = config.data.streamLength ?? totals.longestSentence + 1
-    return min(max(Evaluator.defaultPositions, longest), totals.pieces + totals.sentences)
+    return min(max(Evaluator.defaultPositions, longest), totals.tokens + totals.sentences)
   }
 }

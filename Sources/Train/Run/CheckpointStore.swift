@@ -193,8 +193,8 @@ package struct CheckpointStore: Sendable {
     step: Int, config: RunConfig, parameters: Parameters, optimizer: Optimizer
   ) throws -> TrainState {
     let path = path(step: step)
-    let state = try state(step: step)
-    guard state.formatVersion == TrainState.currentVersion, state.step == step else {
+    var state = try state(step: step)
+    guard TrainState.readVersions.contains(state.formatVersion), state.step == step else {
       throw CheckpointError.damaged(
         path: path + "/" + CheckpointFolder.stateName,
         problem: "it is version \(state.formatVersion) of step \(state.step), expected version "
@@ -222,6 +222,7 @@ package struct CheckpointStore: Sendable {
     try ModelFiles.readWeights(into: parameters, config.model, directory: path)
     try ModelFiles.readTensors(
       Self.momentGroups(optimizer), from: path + "/" + CheckpointFolder.optimizerName)
+    state.formatVersion = TrainState.currentVersion
     return state
   }
 }

@@ -13,10 +13,10 @@ package struct RunConfig: Codable, Sendable, Equatable {
   package var data = DataConfig()
   /// Optimizer steps of the whole run.
   package var steps: Int
-  /// Targets of one optimizer step, in pieces; a step takes whole sentences up to it.
-  package var batchPieces: Int
+  /// Targets of one optimizer step, in tokens; a step takes whole sentences up to it.
+  package var batchTokens: Int
   /// Targets computed at a time; it bounds memory and changes gradients by rounding only.
-  package var microBatchPieces: Int = 4_096
+  package var microBatchTokens: Int = 4_096
   /// Parts into which every step is cut, a power of two; nil for one.
   ///
   /// The sum of their gradients is that of a binary tree, whoever computed them (`ShareTree`): so many
@@ -30,12 +30,12 @@ package struct RunConfig: Codable, Sendable, Equatable {
   package var report = ReportConfig()
 
   package init(
-    preset: String, model: ModelConfig, steps: Int, batchPieces: Int, schedule: Schedule
+    preset: String, model: ModelConfig, steps: Int, batchTokens: Int, schedule: Schedule
   ) {
     self.preset = preset
     self.model = model
     self.steps = steps
-    self.batchPieces = batchPieces
+    self.batchTokens = batchTokens
     self.schedule = schedule
   }
 
@@ -84,8 +84,8 @@ package struct RunConfig: Codable, Sendable, Equatable {
       guard condition else { throw TrainingError.invalid(problem) }
     }
     for (name, value, most) in [
-      ("steps", steps, 1 << 32), ("batchPieces", batchPieces, 1 << 26),
-      ("microBatchPieces", microBatchPieces, 1 << 26),
+      ("steps", steps, 1 << 32), ("batchTokens", batchTokens, 1 << 26),
+      ("microBatchTokens", microBatchTokens, 1 << 26),
       ("streamLength", data.streamLength ?? 1, 1 << 26),
     ] {
       try require((1...most).contains(value), "\(name) is \(value), expected 1 to \(most)")
@@ -130,8 +130,8 @@ extension RunConfig {
     model = try fields.decode(ModelConfig.self, forKey: .model)
     data = try fields.decode(DataConfig.self, forKey: .data)
     steps = try fields.decode(Int.self, forKey: .steps)
-    batchPieces = try fields.decode(Int.self, forKey: .batchPieces)
-    microBatchPieces = try fields.decode(Int.self, forKey: .microBatchPieces)
+    batchTokens = try fields.decode(Int.self, forKey: .batchTokens)
+    microBatchTokens = try fields.decode(Int.self, forKey: .microBatchTokens)
     gradientShares = try fields.decodeIfPresent(Int.self, forKey: .gradientShares)
     optimizer = try fields.decode(OptimizerConfig.self, forKey: .optimizer)
     schedule = try fields.decode(Schedule.self, forKey: .schedule)
@@ -143,7 +143,7 @@ extension RunConfig {
 
 /// What the run reads.
 package struct DataConfig: Codable, Sendable, Equatable {
-  /// Window of stream mode in pieces, or nil for sentence mode.
+  /// Window of stream mode in tokens, or nil for sentence mode.
   ///
   /// In sentence mode every sentence is a sequence; in stream mode the text is one stream, cut into
   /// windows of this length.

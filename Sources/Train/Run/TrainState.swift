@@ -3,7 +3,9 @@ package import LMData
 
 /// Everything besides weights and moments that a run needs to go on exactly.
 package struct TrainState: Codable, Sendable, Equatable {
-  package static let currentVersion = 1
+  package static let currentVersion = 2
+  /// Version 1 had pieces for tokens in its keys.
+  package static let readVersions = 1...currentVersion
 
   package var formatVersion = Self.currentVersion
   /// The run that this is a state of; resuming anything else is refused.
@@ -13,7 +15,7 @@ package struct TrainState: Codable, Sendable, Equatable {
   /// Where the next batch begins.
   package var cursor: Cursor
   /// Targets seen, `</s>` included.
-  package var pieces = 0
+  package var tokens = 0
   /// Seconds spent in steps, over all sessions of the run.
   package var trainedSeconds = 0.0
   /// What the steps since the last line of metrics add up to.
@@ -45,7 +47,7 @@ package struct TrainState: Codable, Sendable, Equatable {
 package struct MetricsWindow: Codable, Sendable, Equatable {
   package var nats = 0.0
   /// Targets of the steps taken; those of skipped steps are not among them.
-  package var pieces = 0
+  package var tokens = 0
   package var seconds = 0.0
   package var flops = 0.0
   /// Norm of the last gradient, before clipping.

@@ -10,12 +10,12 @@ struct AuditCommand: ParsableCommand {
       lm-eval audit --checkpoint <run> [--data <dir> [--split <split>] | --text <file> ...] [<options>]
       """,
     discussion: """
-      Replaces later pieces, one at a time, all and some at random, and takes
+      Replaces later tokens, one at a time, all and some at random, and takes
       them away: every earlier log-probability must keep its bits.
       Probabilities must sum to 1, decoding must equal the full pass, and
       batches, order and threads must change nothing. It prints what it tried
       and a verdict; the exit code is 1 if anything failed. Without --data and
-      --text it reads pieces drawn at random.
+      --text it reads tokens drawn at random.
 
       EXAMPLES
 

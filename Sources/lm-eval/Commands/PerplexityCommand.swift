@@ -11,9 +11,9 @@ struct PerplexityCommand: ParsableCommand {
       lm-eval perplexity --checkpoint <run> ... --text <file> ... [<options>]
       """,
     discussion: """
-      Every sentence is scored whole: its pieces and the </s> that closes it,
+      Every sentence is scored whole: its tokens and the </s> that closes it,
       given <s>. Word perplexity divides by the words and one </s> a sentence,
-      as the benchmark does; piece perplexity by the pieces and one </s> a
+      as the benchmark does; token perplexity by the tokens and one </s> a
       sentence; bits per byte by the UTF-8 bytes, one newline a sentence
       included. The standard error is that of the word perplexity, by
       bootstrap over sentences. A model whose attention is a random estimate
@@ -42,8 +42,8 @@ struct PerplexityCommand: ParsableCommand {
       word, as n-gram models and the literature do; their number and rate are
       printed. Such a figure can be compared only under the same list, and is
       fair only for a model that was trained on text made with it
-      (lm-tokenize --vocabulary): its tokenizer has <UNK> as one piece. Other
-      models spell <UNK> in pieces that they have not been trained on; the
+      (lm-tokenize --vocabulary): its tokenizer has <UNK> as one token. Other
+      models spell <UNK> in tokens that they have not been trained on; the
       output says so. The literature's own file, with <S>, </S> and <UNK> in
       it, is read as it is.
 
@@ -62,9 +62,9 @@ struct PerplexityCommand: ParsableCommand {
       JSON
 
       --json prints one object with the keys word_perplexity,
-      piece_perplexity, bits_per_byte, nats, words, pieces, sentences, bytes
+      token_perplexity, bits_per_byte, nats, words, tokens, sentences, bytes
       and standard_error, and with a list of words out_of_vocabulary. words
-      and pieces are those of the text, WITHOUT </s>; sentences is the number
+      and tokens are those of the text, WITHOUT </s>; sentences is the number
       of </s>. What is not defined is null. For several models the object has
       the key evaluations.
       """ + Help.texts)

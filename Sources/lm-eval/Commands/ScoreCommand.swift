@@ -8,7 +8,7 @@ extension ScoreFormat: ExpressibleByArgument {}
 struct ScoreCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "score",
-    abstract: "Write the log-probability of every sentence, or of every piece.",
+    abstract: "Write the log-probability of every sentence, or of every token.",
     usage: """
       lm-eval score --checkpoint <run> --data <dir> [--split <split> ...] [<options>]
       lm-eval score --checkpoint <run> --text <file> ... [<options>]
@@ -22,17 +22,17 @@ struct ScoreCommand: ParsableCommand {
 
         lm-eval score --checkpoint checkpoints/first --text news.txt > scores.tsv
         lm-eval score --checkpoint checkpoints/first --text news.txt \\
-          --output scores.tsv --per-piece
+          --output scores.tsv --per-token
         lm-eval score --checkpoint checkpoints/first --text nbest.txt \\
           --output nbest.scores --format kenlm
 
       FORMATS
 
       table writes a header that begins with # and one line a sentence, with
-      tabs between the columns: nats, pieces, words (both without </s>), text.
+      tabs between the columns: nats, tokens, words (both without </s>), text.
       In the text \\t, \\r, \\n and \\\\ stand for tab, carriage return, newline
-      and backslash. --per-piece adds a fifth column with piece:logprob for
-      every piece and for </s>, separated by single spaces: the number is in
+      and backslash. --per-token adds a fifth column with token:logprob for
+      every token and for </s>, separated by single spaces: the number is in
       nats and begins after the last colon, ▁ stands for a space, and a byte
       that is no whole character by itself is written as \\xE2.
       kenlm writes what query -v sentence of KenLM prints, in the order of the
@@ -56,8 +56,8 @@ struct ScoreCommand: ParsableCommand {
   @Option(help: Help.scoreFormat)
   var format = ScoreFormat.table
 
-  @Flag(help: "Add the log-probability of every piece.")
-  var perPiece = false
+  @Flag(help: "Add the log-probability of every token.")
+  var perToken = false
 
   @OptionGroup var figures: FigureOptions
   @OptionGroup var work: WorkOptions
@@ -71,8 +71,8 @@ struct ScoreCommand: ParsableCommand {
       throw ValidationError(
         "the scores fill standard output: leave out --json, or give a file with --output")
     }
-    if perPiece, format == .kenlm {
-      throw ValidationError("--per-piece is a column of the table: KenLM's lines have none")
+    if perToken, format == .kenlm {
+      throw ValidationError("--per-token is a column of the table: KenLM's lines have none")
     }
   }
 
@@ -82,7 +82,7 @@ struct ScoreCommand: ParsableCommand {
       models: [checkpoint], text: text, vocabulary: vocabulary, figures: figures,
       work: work,
       scores: Scoring.Scores(
-        path: output, option: "--output", format: format, hasPieces: perPiece)
+        path: output, option: "--output", format: format, hasTokens: perToken)
     ).run()
   }
 }

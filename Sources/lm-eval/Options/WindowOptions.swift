@@ -1,6 +1,6 @@
 import ArgumentParser
 
-/// What a model sees before the piece that it predicts.
+/// What a model sees before the token that it predicts.
 struct WindowOptions: ParsableArguments {
   enum Context: String, ExpressibleByArgument, CaseIterable { case sentence, stream }
 
@@ -9,7 +9,7 @@ struct WindowOptions: ParsableArguments {
 
   @Option(
     name: [.long, .customLong("stream-length")],
-    help: "Window of --context stream in pieces, </s> included.")
+    help: "Window of --context stream in tokens, </s> included.")
   var length: Int?
 
   /// - Parameter data: The data set, if the text is one.
@@ -17,8 +17,8 @@ struct WindowOptions: ParsableArguments {
     guard (context == .stream) == (length != nil) else {
       throw ValidationError("--context stream and --length N belong together")
     }
-    if let length, !(1...WorkOptions.mostPieces).contains(length) {
-      throw ValidationError("--length is \(length), expected 1 to \(WorkOptions.mostPieces)")
+    if let length, !(1...WorkOptions.mostTokens).contains(length) {
+      throw ValidationError("--length is \(length), expected 1 to \(WorkOptions.mostTokens)")
     }
     if context == .stream, data == nil {
       throw ValidationError("--context stream needs --data DIR")

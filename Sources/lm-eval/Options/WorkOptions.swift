@@ -8,7 +8,7 @@ import Tensor
 /// How much is computed at a time; no result depends on it.
 struct WorkOptions: ParsableArguments {
   /// As the configuration of a run allows.
-  static let mostPieces = 1 << 26
+  static let mostTokens = 1 << 26
 
   @Option(
     help: "Threads; results do not depend on them (all processors that this process may use).")
@@ -17,12 +17,12 @@ struct WorkOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Device.", visibility: .hidden))
   var device = "cpu"
 
-  @Option(help: "Pieces scored at a time; bounds memory and changes nothing else.")
-  var batchPieces = Evaluator.defaultPositions
+  @Option(help: "Tokens scored at a time; bounds memory and changes nothing else.")
+  var batchTokens = Evaluator.defaultPositions
 
   func check() throws {
-    guard (1...Self.mostPieces).contains(batchPieces) else {
-      throw ValidationError("--batch-pieces is \(batchPieces), expected 1 to \(Self.mostPieces)")
+    guard (1...Self.mostTokens).contains(batchTokens) else {
+      throw ValidationError("--batch-tokens is \(batchTokens), expected 1 to \(Self.mostTokens)")
     }
   }
 

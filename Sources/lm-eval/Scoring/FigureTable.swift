@@ -36,7 +36,7 @@ enum FigureTable {
     let hasError = evaluations.allSatisfy { $0.report.standardError != nil }
     var rows = [
       ["checkpoint", "word ppl"] + (hasError ? ["s.e."] : []) + [
-        "piece ppl", "pieces", "bits/byte", "parameters",
+        "token ppl", "tokens", "bits/byte", "parameters",
       ]
     ]
     for evaluation in evaluations {
@@ -44,8 +44,8 @@ enum FigureTable {
       let error = report.standardError.map { [number($0, 2)] } ?? []
       rows.append(
         [evaluation.record.checkpoint, number(report.tally.wordPerplexity, 2)] + error + [
-          number(report.tally.piecePerplexity, 2),
-          Format.count(report.tally.pieces + report.tally.sentences),
+          number(report.tally.tokenPerplexity, 2),
+          Format.count(report.tally.tokens + report.tally.sentences),
           number(report.tally.bitsPerByte, 4), Format.count(evaluation.record.parameters),
         ])
     }
@@ -80,8 +80,8 @@ enum FigureTable {
         closed(tally.words, "word", tally.sentences),
       ],
       [
-        "piece perplexity", number(tally.piecePerplexity, 2),
-        closed(tally.pieces, "piece", tally.sentences),
+        "token perplexity", number(tally.tokenPerplexity, 2),
+        closed(tally.tokens, "token", tally.sentences),
       ],
       [
         "bits per byte", number(tally.bitsPerByte, 4),

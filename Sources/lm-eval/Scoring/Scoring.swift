@@ -16,8 +16,8 @@ struct Scoring {
     /// The option that named the file.
     let option: String
     let format: ScoreFormat
-    /// Whether every piece has a score of its own.
-    let hasPieces: Bool
+    /// Whether every token has a score of its own.
+    let hasTokens: Bool
 
     var isStandardOutput: Bool { ScoreFile.isStandardOutput(path) }
   }
@@ -28,7 +28,7 @@ struct Scoring {
   var isComparison = false
   let text: TextOptions
   let vocabulary: String?
-  /// Window on the running text in pieces; nil if every sentence stands alone.
+  /// Window on the running text in tokens; nil if every sentence stands alone.
   var window: Int?
   let figures: FigureOptions
   var printsPaperLine = false
@@ -98,9 +98,9 @@ struct Scoring {
     let tokenizer = try LMEval.tokenizer(of: &trained)
     let source = try TextSource(
       text, vocabulary: vocabulary, window: window, trained: trained, tokenizer: tokenizer)
-    let pieces = tokenizer.pieceTable()
+    let tokens = tokenizer.tokenTable()
     let file = try scores.map {
-      try ScoreFile(path: $0.path, pieces: $0.hasPieces ? pieces : nil, format: $0.format)
+      try ScoreFile(path: $0.path, tokens: $0.hasTokens ? tokens : nil, format: $0.format)
     }
     let name = models.count > 1 ? "\(trained.path): " : ""
     let report = try weights.during {
@@ -108,13 +108,13 @@ struct Scoring {
         try trained.model(with: $0)
       }
       let scored = try measure(
-        source, scorer(expectation ?? trained.model, pieces), "\(name)scoring \(source.name)",
+        source, scorer(expectation ?? trained.model, tokens), "\(name)scoring \(source.name)",
         into: file)
       var report = scored
       report.notes = source.notes
       // A line to be quoted is about the expectation.
       if expectation != nil, figures.hashSeeds > 0, !printsPaperLine {
-        report.sampled = try sampled(source, trained, pieces)
+        report.sampled = try sampled(source, trained, tokens)
       }
       return report
     }
@@ -127,8 +127,8 @@ struct Scoring {
       record: try record(of: report, source, trained, tokenizer))
   }
 
-  private func scorer(_ model: Transformer, _ pieces: PieceTable) -> PerplexityScorer {
-    PerplexityScorer(model: model, pieceTable: pieces, positions: work.batchPieces)
+  private func scorer(_ model: Transformer, _ tokens: TokenTable) -> PerplexityScorer {
+    PerplexityScorer(model: model, tokenTable: tokens, positions: work.batchTokens)
   }
 
   private func measure(
@@ -163,12 +163,12 @@ struct Scoring {
 
   /// The same text under the attention as it was trained, once for every draw of its numbers.
   private func sampled(
-    _ source: TextSource, _ trained: TrainedModel, _ pieces: PieceTable
+    _ source: TextSource, _ trained: TrainedModel, _ tokens: TokenTable
   ) throws -> EstimateSpread {
     let seeds = (0..<figures.hashSeeds).map(UInt64.init)
     let perplexities = try seeds.map { seed in
       trained.model.evaluationSeed = seed
-      var scorer = scorer(trained.model, pieces)
+      var scorer = scorer(trained.model, tokens)
       scorer.computesError = false
       return try measure(source, scorer, "scoring with hashes of seed \(seed)").tally
         .wordPerplexity
@@ -197,7 +197,7 @@ struct Scoring {
       outOfVocabulary: source.rule.map {
         EvaluationRecord.OutOfVocabulary(
           words: report.unknownWords ?? 0, listWords: $0.words, listSHA256: $0.sha256,
-          isOnePiece: tokenizer.unknownWordID != nil,
+          isOneToken: tokenizer.unknownWordID != nil,
           trainedListSHA256: source.otherList?.sha256)
       }, tally: report.tally, standardError: report.standardError)
   }

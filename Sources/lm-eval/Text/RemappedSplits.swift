@@ -8,7 +8,7 @@ final class RemappedSplits {
   private let dataSet: DataSet
   private let list: WordList
   private let encoder: LineEncoder
-  private let pieces: PieceTable
+  private let tokens: TokenTable
   private var remaining: ArraySlice<String>
   private var split = ""
   private var source: EvaluationSource?
@@ -22,7 +22,7 @@ final class RemappedSplits {
     self.dataSet = dataSet
     self.list = list
     encoder = LineEncoder(model: tokenizer)
-    pieces = tokenizer.pieceTable()
+    tokens = tokenizer.tokenTable()
     remaining = splits[...]
   }
 
@@ -30,7 +30,7 @@ final class RemappedSplits {
     while sequence == batch.sequences {
       guard try nextBatch() else { return nil }
     }
-    let original = pieces.decode(batch.targets(of: sequence).dropLast())
+    let original = tokens.decode(batch.targets(of: sequence).dropLast())
     sequence += 1
     sentence += 1
     let text = list.mapping(original).text

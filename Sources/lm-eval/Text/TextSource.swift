@@ -49,7 +49,7 @@ struct TextSource {
   /// - Parameters:
   ///   - options: Names the text.
   ///   - vocabulary: The list of words outside which words are unknown, a file.
-  ///   - window: Window on the running text in pieces; nil if every sentence stands alone.
+  ///   - window: Window on the running text in tokens; nil if every sentence stands alone.
   ///   - trained: The model that scores it.
   ///   - tokenizer: Of that model.
   init(
@@ -139,9 +139,9 @@ struct TextSource {
       ]
     }
     if rule != nil, tokenizer.unknownWordID == nil {
-      let pieces = try tokenizer.encode(Words.unknown).count
+      let tokens = try tokenizer.encode(Words.unknown).count
       return [
-        "the tokenizer has no piece for <UNK> and spells it in \(pieces): the model was not "
+        "the tokenizer has no token for <UNK> and spells it in \(tokens): the model was not "
           + "trained on such text, so this is no figure to compare; make data and model with "
           + "lm-tokenize --vocabulary"
       ]

@@ -37,7 +37,7 @@ extension SoftmaxOperator {
       q.columns == keys.columns && o.columns == values.columns && q.columns % heads == 0
         && values.columns % heads == 0, "widths of q, keys or values, o differ")
     let shape = HeadShape(keyWidth: q.columns / heads, valueWidth: values.columns / heads)
-    // Below this a thread costs more than it saves. Heads go together, so that a piece reads rows
+    // Below this a thread costs more than it saves. Heads go together, so that a part reads rows
     // of the cache in long stretches.
     let together = min((heads + 1) / 2, max(1, 256 / shape.keyWidth))
     let grain = length * q.columns < 1 << 16 ? heads : together

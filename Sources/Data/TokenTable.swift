@@ -1,16 +1,16 @@
 /// The bytes of every id, to decode ids and to count their words and bytes without decoding.
 ///
-/// Bytes are those of the decoded piece: the leading `▁` is a space, a byte piece is its byte, and a
-/// control piece is empty.
-package struct PieceTable: Sendable {
+/// Bytes are those of the decoded token: the leading `▁` is a space, a byte token is its byte, and a
+/// control token is empty.
+package struct TokenTable: Sendable {
   private let bytes: [UInt8]
   private let starts: [Int]
   private let shapes: [Shape]
 
-  /// The counts of a piece, and how it joins its neighbours.
+  /// The counts of a token, and how it joins its neighbours.
   private struct Shape: Sendable {
     var bytes: Int32
-    /// Words of the piece by itself.
+    /// Words of the token by itself.
     var words: Int32
     var beginsWithWord: Bool
     var endsWithWord: Bool
@@ -18,16 +18,16 @@ package struct PieceTable: Sendable {
   }
 
   /// A table of the bytes of each id, in order of the ids.
-  package init(_ pieces: [[UInt8]]) {
+  package init(_ tokens: [[UInt8]]) {
     var bytes: [UInt8] = []
     var starts = [0]
-    for piece in pieces {
-      bytes += piece
+    for token in tokens {
+      bytes += token
       starts.append(bytes.count)
     }
     self.bytes = bytes
     self.starts = starts
-    shapes = pieces.map(Self.shape)
+    shapes = tokens.map(Self.shape)
   }
 
   /// Number of ids.
@@ -36,9 +36,9 @@ package struct PieceTable: Sendable {
   /// The bytes of one id.
   package subscript(id: Int32) -> ArraySlice<UInt8> { bytes[starts[Int(id)]..<starts[Int(id) + 1]] }
 
-  /// The text of a sequence: all pieces concatenated, without the first space.
+  /// The text of a sequence: all tokens concatenated, without the first space.
   ///
-  /// The tokenizer puts that space before every line, so that a word has the same pieces wherever
+  /// The tokenizer puts that space before every line, so that a word has the same tokens wherever
   /// it stands.
   package func decode(_ ids: some Sequence<Int32>) -> [UInt8] {
     var text: [UInt8] = []
@@ -63,7 +63,7 @@ package struct PieceTable: Sendable {
       isFirst = false
       bytes += Int(shape.bytes)
       words += Int(shape.words)
-      // A word that spans two pieces was counted in both.
+      // A word that spans two tokens was counted in both.
       if insideWord && shape.beginsWithWord { words -= 1 }
       insideWord = shape.endsWithWord
     }
@@ -80,11 +80,11 @@ package struct PieceTable: Sendable {
     ids.withUnsafeBufferPointer { measure($0) }
   }
 
-  private static func shape(_ piece: [UInt8]) -> Shape {
+  private static func shape(_ token: [UInt8]) -> Shape {
     Shape(
-      bytes: Int32(piece.count), words: Int32(Words.count(in: piece)),
-      beginsWithWord: piece.first.map { !Words.isSpace($0) } ?? false,
-      endsWithWord: piece.last.map { !Words.isSpace($0) } ?? false,
-      beginsWithSpace: piece.first == UInt8(ascii: " "))
+      bytes: Int32(token.count), words: Int32(Words.count(in: token)),
+      beginsWithWord: token.first.map { !Words.isSpace($0) } ?? false,
+      endsWithWord: token.last.map { !Words.isSpace($0) } ?? false,
+      beginsWithSpace: token.first == UInt8(ascii: " "))
   }
 }

@@ -39,7 +39,7 @@ struct LMTrain: ParsableCommand {
         lm-train --data data --output checkpoints/first --sample-every 250
 
       The run folder holds metrics.jsonl and the same numbers for TensorBoard
-      (tensorboard --logdir RUN); lm-eval --report RUN makes one page of them.
+      (tensorboard --logdir RUN); lm-eval report RUN makes one page of them.
 
       SIGNALS
 

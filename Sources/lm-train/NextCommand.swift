@@ -12,7 +12,7 @@ enum NextCommand {
     let split = others ?? config.data.trainSplit
     let words =
       [
-        "lm-eval", "--perplexity", "--checkpoint", path(run), "--data", path(dataSet.directory),
+        "lm-eval", "perplexity", "--checkpoint", path(run), "--data", path(dataSet.directory),
         "--split", split,
       ]
       + (config.data.streamLength.map { ["--context", "stream", "--stream-length", "\($0)"] } ?? [])

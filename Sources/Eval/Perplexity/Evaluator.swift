@@ -70,7 +70,7 @@ package struct Evaluator {
       purpose = (place.map { "\($0): " } ?? "") + "scoring a sentence of \(positions) tokens"
       advice =
         "cut this sentence into lines, or make shards of the text with lm-tokenize and read them as a "
-        + "stream (lm-eval --data DIR --context stream --stream-length N)"
+        + "stream (lm-eval perplexity --data DIR --context stream --stream-length N)"
     } else {
       advice = "give a smaller --stream-length"
     }

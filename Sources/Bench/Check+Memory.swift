@@ -60,9 +60,9 @@ extension Check {
       let positions = batch.ids.count
       plannedBytes =
         4 * kernels.bytes(count: ParameterLayout(config).count)
-        + kernels.bytes(
-          count: Transformer.activationNumbers(
-            config, training: positions, scoring: positions, heads: kernels.headLayout))
+        + Transformer.activationSize(
+          config, training: positions, scoring: positions, on: kernels
+        ).bytes(on: kernels)
         + kernels.workingBytes(
           Transformer.workPlan(
             config, positions: positions,
@@ -89,6 +89,7 @@ extension Check {
       optimizer.update(
         model.parameters, gradients: gradients, step: step, rate: 1e-4,
         gradientNorm: try Optimizer.norm(gradients, kernels: model.kernels), kernels: model.kernels)
+      model.weightsChanged()
       _ = try model.nllNats(ids: batch.ids, targets: batch.targets, starts: batch.starts)
     }
   }

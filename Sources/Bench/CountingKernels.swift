@@ -124,11 +124,17 @@ extension CountingKernels {
   package var headLayout: HeadLayout { kernels.headLayout }
   package var headsAreTasks: Bool { kernels.headsAreTasks }
 
-  package func makeBuffer(count: Int) throws(DeviceError) -> Buffer {
-    try kernels.makeBuffer(count: count)
+  package func type(for use: NumberUse) -> NumberType { kernels.type(for: use) }
+
+  package func makeBuffer(count: Int, for use: NumberUse) throws(DeviceError) -> Buffer {
+    try kernels.makeBuffer(count: count, for: use)
   }
 
-  package func bytes(count: Int) -> Int { kernels.bytes(count: count) }
+  package func bytes(count: Int, for use: NumberUse) -> Int {
+    kernels.bytes(count: count, for: use)
+  }
+
+  package var freeBytes: Int? { kernels.freeBytes }
 
   package func borrow(
     _ bytes: UnsafeRawBufferPointer, type: NumberType, release: @escaping @Sendable () -> Void

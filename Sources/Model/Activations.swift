@@ -4,6 +4,9 @@ package import Tensor
 ///
 /// For training every layer keeps what its backward pass reads; normalised inputs and the SwiGLU
 /// product are cheaper to compute again than to keep. For scoring all layers share one set.
+///
+/// What products read and write is kept for `NumberUse.compute`; the residual stream, what
+/// normalisations and attentions save, and the stream's gradient for `NumberUse.master`.
 package struct Activations: Sendable {
   /// What one layer keeps.
   package struct Layer: Sendable {
@@ -38,27 +41,28 @@ package struct Activations: Sendable {
     package let gateUp: View  // [N, 2F]
   }
 
-  /// Numbers that are carved from one buffer.
-  package static func numbers(
-    _ config: ModelConfig, positions: Int, training: Bool, heads: HeadLayout
-  ) -> Int {
-    var arena = Arena(buffer: nil, heads: heads)
+  /// Numbers that are carved from a device's memory.
+  package static func size(
+    _ config: ModelConfig, positions: Int, training: Bool, on device: any Device
+  ) -> ActivationSize {
+    var arena = Arena(memory: nil, on: device)
     _ = Self.carve(config, positions: positions, training: training, &arena)
-    return arena.offset
+    return arena.size
   }
 
-  /// Carves the views from one buffer, whose contents are overwritten.
+  /// Carves the views from memory whose contents are overwritten.
   ///
   /// - Parameters:
   ///   - config: Dimensions of the model.
   ///   - positions: Positions of the largest batch.
   ///   - training: Whether there is a backward pass.
-  ///   - buffer: At least ``numbers(_:positions:training:heads:)``.
-  ///   - heads: How the device wants the heads of an attention.
+  ///   - memory: At least ``size(_:positions:training:on:)``.
+  ///   - device: Where it lies.
   package init(
-    _ config: ModelConfig, positions: Int, training: Bool, in buffer: Buffer, heads: HeadLayout
+    _ config: ModelConfig, positions: Int, training: Bool, in memory: ActivationMemory,
+    on device: any Device
   ) {
-    var arena = Arena(buffer: buffer, heads: heads)
+    var arena = Arena(memory: memory, on: device)
     let parts = Self.carve(config, positions: positions, training: training, &arena)
     layers = parts.layers
     output = parts.output
@@ -83,44 +87,6 @@ package struct Activations: Sendable {
     let gradients: Gradients?
   }
 
-  /// Hands out views one after the other; without a buffer it only counts.
-  private struct Arena {
-    let buffer: Buffer?
-    let heads: HeadLayout
-    var offset = 0
-
-    /// A size past every machine stays at that: a data set that lies about its longest sentence is
-    /// refused for want of memory.
-    private mutating func advance(by numbers: (partialValue: Int, overflow: Bool)) {
-      let most = Buffer.mostNumbers
-      offset =
-        numbers.overflow || numbers.partialValue > most - offset - 15
-        ? most : offset + (numbers.partialValue + 15) / 16 * 16
-    }
-
-    mutating func carve(_ rows: Int, _ columns: Int) -> View {
-      defer { advance(by: rows.multipliedReportingOverflow(by: columns)) }
-      guard let buffer else { return View(.nothing, offset: 0, rows: 0, columns: 0) }
-      return View(buffer, offset: offset, rows: rows, columns: columns)
-    }
-
-    /// A matrix of attention heads.
-    mutating func carve(_ rows: Int, _ columns: Int, headWidth: Int) -> View {
-      if case .rows = heads { return carve(rows, columns) }
-      let first = offset
-      // Bands are rounded up one by one; the columns of a head are as good as all for a plan so large.
-      let plain = rows.multipliedReportingOverflow(by: columns)
-      if plain.overflow || plain.partialValue > Buffer.mostNumbers {
-        advance(by: plain)
-      } else {
-        advance(
-          by: (View.numbers(rows: rows, columns: columns, bandWidth: headWidth), overflow: false))
-      }
-      guard let buffer else { return View(.nothing, offset: 0, rows: 0, columns: 0) }
-      return View(buffer, offset: first, rows: rows, columns: columns, bandWidth: headWidth)
-    }
-  }
-
   private static func carve(
     _ config: ModelConfig, positions: Int, training: Bool, _ arena: inout Arena
   ) -> Parts {
@@ -129,31 +95,33 @@ package struct Activations: Sendable {
     let savedRows = config.mechanism.savedRows
     func layer(input: View, middle: View) -> Layer {
       Layer(
-        input: input, inputRstd: arena.carve(1, rows),
+        input: input, inputRstd: arena.carve(1, rows, for: .master),
         qkv: arena.carve(rows, 3 * width, headWidth: config.headWidth),
         attended: arena.carve(rows, width, headWidth: config.headWidth),
-        saved: arena.carve(savedRows, rows),
+        saved: arena.carve(savedRows, rows, for: .master),
         middle: middle,
-        middleRstd: arena.carve(1, rows), gateUp: arena.carve(rows, 2 * config.hidden))
+        middleRstd: arena.carve(1, rows, for: .master),
+        gateUp: arena.carve(rows, 2 * config.hidden, for: .compute))
     }
     var layers: [Layer] = []
     let output: View
     if training {
-      var input = arena.carve(rows, width)
+      var input = arena.carve(rows, width, for: .master)
       for _ in 0..<config.layers {
-        layers.append(layer(input: input, middle: arena.carve(rows, width)))
-        input = arena.carve(rows, width)
+        layers.append(layer(input: input, middle: arena.carve(rows, width, for: .master)))
+        input = arena.carve(rows, width, for: .master)
       }
       output = input
     } else {
       // One residual stream, added to in place.
-      output = arena.carve(rows, width)
+      output = arena.carve(rows, width, for: .master)
       layers = Array(repeating: layer(input: output, middle: output), count: config.layers)
     }
     return Parts(
-      layers: layers, output: output, outputRstd: arena.carve(1, rows),
-      normed: arena.carve(rows, width), product: arena.carve(rows, config.hidden),
-      branch: arena.carve(rows, width), nllNats: arena.carve(1, rows),
+      layers: layers, output: output, outputRstd: arena.carve(1, rows, for: .master),
+      normed: arena.carve(rows, width, for: .compute),
+      product: arena.carve(rows, config.hidden, for: .compute),
+      branch: arena.carve(rows, width, for: .compute), nllNats: arena.carve(1, rows, for: .master),
       gradients: training ? carveGradients(config, rows: rows, &arena) : nil)
   }
 
@@ -162,11 +130,12 @@ package struct Activations: Sendable {
   ) -> Gradients {
     let width = config.width
     return Gradients(
-      residual: arena.carve(rows, width), normed: arena.carve(rows, width),
-      branch: arena.carve(rows, width),
+      residual: arena.carve(rows, width, for: .master),
+      normed: arena.carve(rows, width, for: .compute),
+      branch: arena.carve(rows, width, for: .compute),
       attended: arena.carve(rows, width, headWidth: config.headWidth),
       qkv: arena.carve(rows, 3 * width, headWidth: config.headWidth),
-      product: arena.carve(rows, config.hidden),
-      gateUp: arena.carve(rows, 2 * config.hidden))
+      product: arena.carve(rows, config.hidden, for: .compute),
+      gateUp: arena.carve(rows, 2 * config.hidden, for: .compute))
   }
 }

@@ -175,9 +175,11 @@ struct Block {
   private func branchGradient(
     _ d: Activations.Gradients, site: UInt64, dropout: Dropout?
   ) -> View {
-    guard let dropout, dropout.probability > 0 else { return d.residual }
+    let drops = dropout.map { $0.probability > 0 } ?? false
+    // Products read one type; the stream may be of the other.
+    guard drops || kernels.hasTwoTypes else { return d.residual }
     kernels.copy(d.residual, to: d.branch)
-    dropout.apply(to: d.branch, layer: index, site: site, kernels: kernels)
+    dropout?.apply(to: d.branch, layer: index, site: site, kernels: kernels)
     return d.branch
   }
 }

@@ -56,7 +56,8 @@ package final class DecodeSession {
     // States grow with the tokens at most, and one is copied at a time where they double.
     let growth = Double(bytes) * Double(ids.count) / Double(first)
     try MemoryLimit.require(
-      Int(min(1.5 * growth, Double(1 << 60))), for: "a prompt of \(ids.count) tokens",
+      Int(min(1.5 * growth, Double(1 << 60))), on: model.kernels,
+      for: "a prompt of \(ids.count) tokens",
       advice: advice)
     return try read(Array(ids[first...]))
   }

@@ -112,9 +112,12 @@ package struct Parameters: Sendable {
   /// Zeroed memory of its own.
   ///
   /// - Throws: `DeviceError.outOfMemory` if there is no such memory.
-  package init(_ config: ModelConfig, on device: any Device) throws(DeviceError) {
+  package init(
+    _ config: ModelConfig, on device: any Device, for use: NumberUse = .master
+  ) throws(DeviceError) {
     self.init(
-      config, buffer: try device.makeBuffer(count: ParameterLayout(config).count), on: device)
+      config, buffer: try device.makeBuffer(count: ParameterLayout(config).count, for: use),
+      on: device)
   }
 
   /// Over memory that is already filled in layout order.
@@ -185,4 +188,12 @@ package struct LayerParameters: Sendable {
   package let feedForwardNorm: View  // [1, C]
   package let gateUp: View  // [2F, C]
   package let down: View  // [C, F]
+
+  /// The same layer with the matrices of products from another; gains and biases stay.
+  func matrices(_ other: LayerParameters) -> LayerParameters {
+    LayerParameters(
+      inputNorm: inputNorm, qkv: other.qkv, bias: bias,
+      own: zip(own, other.own).map { $0.rows > 1 ? $1 : $0 }, output: other.output,
+      feedForwardNorm: feedForwardNorm, gateUp: other.gateUp, down: other.down)
+  }
 }

@@ -3,13 +3,12 @@ package import Tensor
 
 /// Memory, planned before it is taken.
 extension Transformer {
-  /// Numbers of the activations of training and scoring, which take turns in one buffer.
-  package static func activationNumbers(
-    _ config: ModelConfig, training: Int, scoring: Int, heads: HeadLayout
-  ) -> Int {
-    max(
-      Activations.numbers(config, positions: training, training: true, heads: heads),
-      Activations.numbers(config, positions: scoring, training: false, heads: heads))
+  /// Numbers of the activations of training and scoring, which take turns in the same memory.
+  package static func activationSize(
+    _ config: ModelConfig, training: Int, scoring: Int, on device: any Device
+  ) -> ActivationSize {
+    Activations.size(config, positions: training, training: true, on: device).joined(
+      Activations.size(config, positions: scoring, training: false, on: device))
   }
 
   /// What a pass over so many positions asks of the kernels.
@@ -44,23 +43,23 @@ extension Transformer {
   package func planScoring(starts: [Int], purpose: String, advice: String) throws {
     let positions = starts.last ?? 0
     // A training run has planned its validations.
-    guard positions > scoredPositions, trainingBuffer == nil else { return }
+    guard positions > scoredPositions, trainingMemory == nil else { return }
     let longest = zip(starts.dropFirst(), starts).map { $0 - $1 }.max() ?? 0
     // What was taken for a smaller batch is given back first.
-    let held = scoringBuffer?.count ?? 0
-    let activations = Activations.numbers(
-      config, positions: positions, training: false, heads: kernels.headLayout)
-    var need = kernels.bytes(count: max(0, activations - held))
+    let held = scoringMemory?.size.bytes(on: kernels) ?? 0
+    let activations = Activations.size(
+      config, positions: positions, training: false, on: kernels)
+    var need = max(0, activations.bytes(on: kernels) - held)
     // Ids, targets, positions, scores and their copies on the way out.
     need += 64 * min(positions, Buffer.mostNumbers >> 8)
-    try MemoryLimit.require(need, for: purpose, advice: advice)
+    try MemoryLimit.require(need, on: kernels, for: purpose, advice: advice)
     if positions > Self.ordinaryPositions {
       // Most attentions borrow by the length of a sequence; the trial is small beside the batch.
       let attention = try AttentionTrial.workingNeed(
         config, on: kernels, longest: longest, positions: positions, isScoring: true)
       need += kernels.workingBytes(
         Self.workPlan(config, positions: positions, attention: attention))
-      try MemoryLimit.require(need, for: purpose, advice: advice)
+      try MemoryLimit.require(need, on: kernels, for: purpose, advice: advice)
     }
     scoredPositions = positions
   }

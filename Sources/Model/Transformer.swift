@@ -7,6 +7,8 @@ package import Tensor
 package final class Transformer {
   package let config: ModelConfig
   package let parameters: Parameters
+  /// The weights as products read them: `parameters` itself, or a rounded copy.
+  private let rounded: Parameters
   package let kernels: any Kernels
   let attention: any AttentionOperator
   private let readsInput: Bool
@@ -14,12 +16,12 @@ package final class Transformer {
   package var evaluationSeed: UInt64 = 0
   private var activations: Activations?
   /// Memory of the activations of scoring.
-  private(set) var scoringBuffer: Buffer?
+  private(set) var scoringMemory: ActivationMemory?
   /// The largest batch whose memory has been asked for; see ``planScoring(starts:purpose:advice:)``.
   var scoredPositions = 0
   private var trainingActivations: Activations?
   /// Memory of the training activations, in which scoring takes its turn.
-  private(set) var trainingBuffer: Buffer?
+  private(set) var trainingMemory: ActivationMemory?
 
   /// - Parameters:
   ///   - config: Dimensions of the model.
@@ -39,7 +41,16 @@ package final class Transformer {
     self.kernels = kernels
     let mechanism = config.mechanism
     readsInput = mechanism.readsInput
+    rounded =
+      kernels.hasTwoTypes
+      ? try Parameters(config, on: kernels, for: .compute) : parameters
     self.attention = attention(try mechanism.makeOperator(on: kernels))
+    weightsChanged()
+  }
+
+  /// Takes note that `parameters` have other values; whoever moves them calls it before the next pass.
+  package func weightsChanged() {
+    if kernels.hasTwoTypes { kernels.copy(parameters.all, to: rounded.all) }
   }
 
   // MARK: Scoring
@@ -59,7 +70,7 @@ package final class Transformer {
     let hidden = try hiddenStates(ids: ids, starts: starts)
     let nll = try reserve(ids.count).nllNats.columns(0..<ids.count)
     kernels.crossEntropyForward(
-      nllNats: nll, hidden: hidden, w: parameters.head, targets: try kernels.place(targets))
+      nllNats: nll, hidden: hidden, w: rounded.head, targets: try kernels.place(targets))
     return try kernels.numbers(of: nll)
   }
 
@@ -72,7 +83,7 @@ package final class Transformer {
 
   /// Head of hidden states `[N, C]` → logits `[N, V]`.
   func project(_ hidden: View, into logits: View) {
-    kernels.linearForward(y: logits, x: hidden, w: parameters.head, accumulate: false)
+    kernels.linearForward(y: logits, x: hidden, w: rounded.head, accumulate: false)
   }
 
   private func hiddenStates(ids: [Int32], starts: [Int]) throws(DeviceError) -> View {
@@ -137,7 +148,7 @@ package final class Transformer {
     let d = all.cut(rows)
     let nll = a.nllNats.columns(0..<rows)
     kernels.crossEntropyForwardBackward(
-      nllNats: nll, dHidden: d.normed, dw: gradients.head, hidden: hidden, w: parameters.head,
+      nllNats: nll, dHidden: d.normed, dw: gradients.head, hidden: hidden, w: rounded.head,
       targets: try kernels.place(targets), gradientScale: gradientScale)
     kernels.fill(d.residual, with: 0)
     kernels.rmsNormBackward(
@@ -186,7 +197,8 @@ package final class Transformer {
     let next = layer + 1 < config.layers ? a.layers[layer + 1].input : a.output
     return Block(
       config: config, attention: attention, readsInput: readsInput, kernels: kernels, index: layer,
-      weights: parameters.layers[layer], kept: inBands ? kept : kept.withoutBands,
+      weights: parameters.layers[layer].matrices(rounded.layers[layer]),
+      kept: inBands ? kept : kept.withoutBands,
       output: next.rows(0..<rows),
       scratch: Block.Scratch(
         normed: a.normed.rows(0..<rows), product: a.product.rows(0..<rows),
@@ -196,19 +208,18 @@ package final class Transformer {
   private func reserve(_ rows: Int) throws(DeviceError) -> Activations {
     if let activations, activations.capacity >= rows { return activations }
     activations = nil
-    scoringBuffer = nil
-    let heads = kernels.headLayout
-    let count = Activations.numbers(config, positions: rows, training: false, heads: heads)
+    scoringMemory = nil
+    let size = Activations.size(config, positions: rows, training: false, on: kernels)
     // Nothing of a training step is needed after it, so scoring may write over it.
-    let buffer: Buffer
-    if let trainingBuffer, trainingBuffer.count >= count {
-      buffer = trainingBuffer
+    let memory: ActivationMemory
+    if let trainingMemory, trainingMemory.holds(size) {
+      memory = trainingMemory
     } else {
-      buffer = try kernels.makeBuffer(count: count)
+      memory = try ActivationMemory(size, on: kernels)
     }
-    let grown = Activations(config, positions: rows, training: false, in: buffer, heads: heads)
+    let grown = Activations(config, positions: rows, training: false, in: memory, on: kernels)
     activations = grown
-    scoringBuffer = buffer
+    scoringMemory = memory
     return grown
   }
 
@@ -227,14 +238,14 @@ package final class Transformer {
     // Both go before the new ones come, or the old memory would stay.
     trainingActivations = nil
     activations = nil
-    scoringBuffer = nil
-    trainingBuffer = nil
-    let heads = kernels.headLayout
-    let buffer = try kernels.makeBuffer(
-      count: Self.activationNumbers(
-        config, training: positions, scoring: scoring, heads: heads))
-    let grown = Activations(config, positions: positions, training: true, in: buffer, heads: heads)
-    trainingBuffer = buffer
+    scoringMemory = nil
+    trainingMemory = nil
+    let memory = try ActivationMemory(
+      Self.activationSize(config, training: positions, scoring: scoring, on: kernels),
+      on: kernels)
+    let grown = Activations(
+      config, positions: positions, training: true, in: memory, on: kernels)
+    trainingMemory = memory
     trainingActivations = grown
     return grown
   }

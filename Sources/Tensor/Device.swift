@@ -15,13 +15,22 @@ package protocol Device: Sendable {
 
   // MARK: Memory
 
-  /// Zeroed memory of the type that the kernels of this device work on.
+  /// The type of numbers that are kept for a use.
+  func type(for use: NumberUse) -> NumberType
+
+  /// Zeroed memory.
   ///
+  /// - Parameters:
+  ///   - count: Numbers.
+  ///   - use: What they are kept for.
   /// - Throws: `DeviceError.outOfMemory` if there is no such memory.
-  func makeBuffer(count: Int) throws(DeviceError) -> Buffer
+  func makeBuffer(count: Int, for use: NumberUse) throws(DeviceError) -> Buffer
 
   /// Bytes that a buffer of so many numbers takes.
-  func bytes(count: Int) -> Int
+  func bytes(count: Int, for use: NumberUse) -> Int
+
+  /// Bytes of its own memory that nobody has taken; nil where it takes this process's.
+  var freeBytes: Int? { get }
 
   /// Memory that somebody else owns, where the kernels can read it as it is; else nil.
   ///
@@ -90,6 +99,17 @@ package protocol Device: Sendable {
 }
 
 extension Device {
+  /// Whether products read and write another type than weights are kept in.
+  package var hasTwoTypes: Bool { type(for: .compute) != type(for: .master) }
+
+  /// Zeroed memory of the type that weights are kept in.
+  package func makeBuffer(count: Int) throws(DeviceError) -> Buffer {
+    try makeBuffer(count: count, for: .master)
+  }
+
+  /// Bytes that a buffer of so many numbers takes, of the type that weights are kept in.
+  package func bytes(count: Int) -> Int { bytes(count: count, for: .master) }
+
   /// The elements, row after row, rounded to single precision; waits for the device.
   package func numbers(of x: View) throws(DeviceError) -> [Float] {
     var numbers: [Float] = []
@@ -98,20 +118,31 @@ extension Device {
   }
 
   /// A zeroed matrix of its own.
-  package func makeView(rows: Int, columns: Int) throws(DeviceError) -> View {
-    View(try makeBuffer(count: rows * columns), offset: 0, rows: rows, columns: columns)
+  package func makeView(
+    rows: Int, columns: Int, for use: NumberUse = .master
+  ) throws(DeviceError) -> View {
+    View(try makeBuffer(count: rows * columns, for: use), offset: 0, rows: rows, columns: columns)
   }
 
-  /// A zeroed matrix of its own, its heads as ``headLayout`` says.
+  /// A zeroed matrix of its own for products, its heads as ``headLayout`` says.
   package func makeHeads(rows: Int, columns: Int, headWidth: Int) throws(DeviceError) -> View {
     switch headLayout {
-    case .rows: return try makeView(rows: rows, columns: columns)
+    case .rows: return try makeView(rows: rows, columns: columns, for: .compute)
     case .bands:
       let count = View.numbers(rows: rows, columns: columns, bandWidth: headWidth)
       return View(
-        try makeBuffer(count: count), offset: 0, rows: rows, columns: columns, bandWidth: headWidth)
+        try makeBuffer(count: count, for: .compute), offset: 0, rows: rows, columns: columns,
+        bandWidth: headWidth)
     }
   }
+}
+
+/// What numbers are kept for, which decides their type on a device.
+package enum NumberUse: Sendable {
+  /// Weights that are moved, their gradients and moments, sums, logarithms, the residual stream.
+  case master
+  /// What products read and write: activations, their gradients, and a copy of the weights.
+  case compute
 }
 
 /// How activations lay out the heads of an attention.

@@ -141,5 +141,6 @@ final class StepModel {
     optimizer.update(
       model.parameters, gradients: gradients, step: step, rate: 1e-4,
       gradientNorm: try Optimizer.norm(gradients, kernels: model.kernels), kernels: model.kernels)
+    model.weightsChanged()
   }
 }

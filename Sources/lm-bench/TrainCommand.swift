@@ -139,6 +139,7 @@ private final class TimedModel {
       optimizer.update(
         model.parameters, gradients: gradients, step: step, rate: 1e-4,
         gradientNorm: try Optimizer.norm(gradients, kernels: model.kernels), kernels: model.kernels)
+      model.weightsChanged()
     }
     if isCounted {
       seconds.append(command.timing.clock.now() - began)
@@ -151,10 +152,9 @@ private final class TimedModel {
     let cost = Cost(config)
     let flops = command.forward ? cost.forward(lengths: lengths) : cost.training(lengths: lengths)
     let tokens = ids.count - 1
-    let bytes =
-      MemoryLayout<Float>.stride
-      * Activations.numbers(
-        config, positions: tokens, training: !command.forward, heads: benchKernels.headLayout)
+    let bytes = Activations.size(
+      config, positions: tokens, training: !command.forward, on: benchKernels
+    ).bytes(on: benchKernels)
     return TrainFigures(
       attention: "\(config.attention)", length: command.length,
       parameters: ParameterLayout(config).count, milliseconds: typical * 1e3,

@@ -104,6 +104,7 @@ struct TwinCommand: ParsableCommand {
       optimizer.update(
         model.parameters, gradients: gradients, step: step, rate: rate,
         gradientNorm: try Optimizer.norm(gradients, kernels: model.kernels), kernels: model.kernels)
+      model.weightsChanged()
       return Float(nats / Double(batch.positions))
     }
   }

@@ -180,7 +180,8 @@ struct LMTrain: ParsableCommand {
     }
     guard let dataSet, let tokenizer, !dryRun else { return }
     try MemoryLimit.require(
-      plan.bytes - plan.programBytes, for: "the run",
+      kernels.freeBytes == nil ? plan.bytes - plan.programBytes : plan.deviceBytes, on: kernels,
+      for: "the run",
       advice:
         "choose a smaller model, fewer --micro-batch-tokens, or --stream-length N in place of "
         + "whole sentences (the largest micro-batch has \(Format.count(plan.positions)) tokens)")

@@ -40,26 +40,31 @@ struct AttentionStage {
     let shapes = [
       (width, heads * widths.values), (heads * widths.keys, width), (1, width), (1, width),
     ]
-    func own(_ seed: UInt64) throws -> [View] {
+    // Matrices are read by products, gains and biases are not; gradients are all of one type.
+    func own(_ seed: UInt64, _ use: (_ rows: Int) -> NumberUse) throws -> [View] {
       guard subject.needsProjection else { return [] }
       return try shapes.enumerated().map {
-        try stage.random($1.0, $1.1, seed: seed + UInt64($0), deviation: 0.5)
+        try stage.random(
+          $1.0, $1.1, seed: seed + UInt64($0), deviation: 0.5, for: use($1.0))
       }
     }
     func input(_ seed: UInt64) throws -> View? {
       subject.needsProjection ? try stage.random(rows, width, seed: seed) : nil
     }
     func bias(_ seed: UInt64) throws -> View? {
-      try subject.biasLength.map { try stage.random(heads, $0, seed: seed, deviation: 0.3) }
+      try subject.biasLength.map {
+        try stage.random(heads, $0, seed: seed, deviation: 0.3, for: .master)
+      }
     }
     let (qkv, dQKV) = (try three(1), try three(11))
     tensors = AttentionTensors(
       q: qkv[0], k: qkv[1], v: qkv[2], bias: try bias(4), o: try outputs(5),
-      saved: try stage.zeros(subject.savedRows, rows), input: try input(6), own: try own(7))
+      saved: try stage.zeros(subject.savedRows, rows, for: .master), input: try input(6),
+      own: try own(7) { $0 > 1 ? .compute : .master })
     // What is overwritten and what is added to begins with something else.
     gradients = AttentionGradients(
       dO: try outputs(21), dq: dQKV[0], dk: dQKV[1], dv: dQKV[2], dBias: try bias(22),
-      dInput: try input(23), dOwn: try own(24))
+      dInput: try input(23), dOwn: try own(24) { _ in .master })
     pass = AttentionPass(
       try Sequences(size.starts, on: stage.kernels), layer: Self.layer, draw: Self.draw)
     (self.stage, self.subject, self.size, self.attention) = (stage, subject, size, attention)

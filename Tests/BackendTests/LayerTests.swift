@@ -8,10 +8,12 @@ import Testing
   @Test(arguments: others, Shape.all) func embedding(backend: TestBackend, shape: Shape) throws {
     try expectAgreement(backend) { stage in
       let ids = try stage.kernels.place(randomIds(shape.rows, below: 11, seed: 3))
-      let table = try stage.random(11, shape.columns, seed: 1, padding: shape.padding)
-      let y = try stage.filled(shape.rows, shape.columns, with: 9, padding: shape.padding)
+      let table = try stage.random(
+        11, shape.columns, seed: 1, padding: shape.padding, for: .master)
+      let y = try stage.filled(
+        shape.rows, shape.columns, with: 9, padding: shape.padding, for: .master)
       stage.kernels.embeddingForward(y: y, ids: ids, table: table)
-      let dTable = try stage.random(11, shape.columns, seed: 2)
+      let dTable = try stage.random(11, shape.columns, seed: 2, for: .master)
       stage.kernels.embeddingBackward(
         dTable: dTable, dy: try stage.random(shape.rows, shape.columns, seed: 4), ids: ids)
       return [("y", y), ("dTable", dTable)]
@@ -20,16 +22,17 @@ import Testing
 
   @Test(arguments: others, Shape.all) func rmsNorm(backend: TestBackend, shape: Shape) throws {
     try expectAgreement(backend) { stage in
-      func random(_ seed: UInt64) throws -> View {
-        try stage.random(shape.rows, shape.columns, seed: seed, padding: shape.padding)
+      func random(_ seed: UInt64, for use: NumberUse = .master) throws -> View {
+        try stage.random(
+          shape.rows, shape.columns, seed: seed, padding: shape.padding, for: use)
       }
-      let (x, gain) = (try random(1), try stage.random(1, shape.columns, seed: 2))
+      let (x, gain) = (try random(1), try stage.random(1, shape.columns, seed: 2, for: .master))
       let y = try stage.filled(shape.rows, shape.columns, with: 9, padding: shape.padding)
-      let rstd = try stage.zeros(1, shape.rows)
+      let rstd = try stage.zeros(1, shape.rows, for: .master)
       stage.kernels.rmsNormForward(y: y, rstd: rstd, x: x, gain: gain, epsilon: 1e-5)
-      let (dx, dGain) = (try random(3), try stage.random(1, shape.columns, seed: 4))
+      let (dx, dGain) = (try random(3), try stage.random(1, shape.columns, seed: 4, for: .master))
       stage.kernels.rmsNormBackward(
-        dx: dx, dGain: dGain, dy: try random(5), x: x, gain: gain, rstd: rstd)
+        dx: dx, dGain: dGain, dy: try random(5, for: .compute), x: x, gain: gain, rstd: rstd)
       return [("y", y), ("rstd", rstd), ("dx", dx), ("dGain", dGain)]
     }
   }
@@ -75,7 +78,8 @@ import Testing
 
   @Test(arguments: others, Shape.all) func residual(backend: TestBackend, shape: Shape) throws {
     try expectAgreement(backend) { stage in
-      let x = try stage.random(shape.rows, shape.columns, seed: 1, padding: shape.padding)
+      let x = try stage.random(
+        shape.rows, shape.columns, seed: 1, padding: shape.padding, for: .master)
       stage.kernels.residualAdd(x: x, y: try stage.random(shape.rows, shape.columns, seed: 2))
       return [("x", x)]
     }

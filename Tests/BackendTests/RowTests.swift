@@ -47,7 +47,7 @@ import Testing
   {
     for vocabulary in [2, 61, 500] {
       try expectRows(backend, columns: width) { stage, x, rows in
-        let nll = try stage.zeros(1, x.rows)
+        let nll = try stage.zeros(1, x.rows, for: .master)
         let w = try stage.random(vocabulary, width, seed: 2, deviation: 0.2)
         let targets = randomIds(70, below: vocabulary, seed: 3)[rows]
         stage.kernels.crossEntropyForward(

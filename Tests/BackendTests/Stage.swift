@@ -13,23 +13,33 @@ struct Stage {
     kernels = try backend.makeKernels()
   }
 
-  /// - Parameter padding: Columns that lie between the rows and belong to nobody.
-  func zeros(_ rows: Int, _ columns: Int, padding: Int = 0) throws -> View {
-    let whole = try kernels.makeView(rows: rows, columns: columns + padding)
+  /// - Parameters:
+  ///   - rows: Rows.
+  ///   - columns: Columns.
+  ///   - padding: Columns that lie between the rows and belong to nobody.
+  ///   - use: What the matrix is kept for.
+  func zeros(
+    _ rows: Int, _ columns: Int, padding: Int = 0, for use: NumberUse = .compute
+  ) throws -> View {
+    let whole = try kernels.makeView(rows: rows, columns: columns + padding, for: use)
     return padding == 0 ? whole : whole.columns(0..<columns)
   }
 
-  func filled(_ rows: Int, _ columns: Int, with value: Float, padding: Int = 0) throws -> View {
-    let view = try zeros(rows, columns, padding: padding)
+  func filled(
+    _ rows: Int, _ columns: Int, with value: Float, padding: Int = 0,
+    for use: NumberUse = .compute
+  ) throws -> View {
+    let view = try zeros(rows, columns, padding: padding, for: use)
     kernels.fill(view, with: value)
     return view
   }
 
   /// Normal numbers, the same on every device.
   func random(
-    _ rows: Int, _ columns: Int, seed: UInt64, deviation: Double = 1, padding: Int = 0
+    _ rows: Int, _ columns: Int, seed: UInt64, deviation: Double = 1, padding: Int = 0,
+    for use: NumberUse = .compute
   ) throws -> View {
-    let view = try zeros(rows, columns, padding: padding)
+    let view = try zeros(rows, columns, padding: padding, for: use)
     try write(to: view, seed: seed, deviation: deviation)
     return view
   }
@@ -43,13 +53,16 @@ struct Stage {
     return view
   }
 
+  /// Normal numbers of eight significant bits, which every type of activations holds: what is compared
+  /// is the operation, not the rounding of its inputs.
   func write(to view: View, seed: UInt64, deviation: Double = 1) throws {
-    let random = CounterRandom(seed: seed)
-    try kernels.write(random.gaussians(0..<view.count, deviation: deviation), to: view)
+    let numbers = CounterRandom(seed: seed).gaussians(0..<view.count, deviation: deviation)
+    try kernels.write(
+      numbers.map { Float(bitPattern: ($0.bitPattern &+ 0x8000) & 0xFFFF_0000) }, to: view)
   }
 
-  func copy(of view: View) throws -> View {
-    let copy = try zeros(view.rows, view.columns)
+  func copy(of view: View, for use: NumberUse = .compute) throws -> View {
+    let copy = try zeros(view.rows, view.columns, for: use)
     kernels.copy(view, to: copy)
     return copy
   }

@@ -29,16 +29,17 @@ import Testing
   func plansGrowWithTheLength(variant: SmallModel.Variant) throws {
     var config = SmallModel.config(variant.attention)
     config.maximumLength = 1 << 20
+    let kernels = Backend.ofThisProcessor
     func floats(_ positions: Int) -> Int {
-      Activations.numbers(config, positions: positions, training: false, heads: .bands)
+      Activations.size(config, positions: positions, training: false, on: kernels).master
     }
     #expect(floats(20_000) > 3 * floats(5_000))
     // A size that no machine has is still a size.
     #expect(
-      Activations.numbers(config, positions: 1 << 60, training: true, heads: .bands)
-        == Buffer.mostNumbers)
+      Activations.size(config, positions: 1 << 60, training: true, on: kernels)
+        == ActivationSize(master: Buffer.mostNumbers))
     let need = try AttentionTrial.workingNeed(
-      config, on: Backend.ofThisProcessor, longest: 1 << 48, positions: 1 << 48, isScoring: true)
+      config, on: kernels, longest: 1 << 48, positions: 1 << 48, isScoring: true)
     #expect(need.task >= 0 && need.task <= 1 << 50 && need.shared <= 1 << 50)
   }
 

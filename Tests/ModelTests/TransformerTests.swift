@@ -131,13 +131,12 @@ import Testing
       try scores(try variant.model(on: backend)), try gradient(try variant.model(on: backend))
     )
     let model = try variant.model(on: backend)
-    let heads = model.kernels.headLayout
     try model.reserveTraining(text.ids.count, scoring: more.ids.count)
-    #expect(
-      Transformer.activationNumbers(
-        variant.config, training: text.ids.count, scoring: more.ids.count, heads: heads)
-        >= Activations.numbers(
-          variant.config, positions: more.ids.count, training: false, heads: heads))
+    let both = Transformer.activationSize(
+      variant.config, training: text.ids.count, scoring: more.ids.count, on: model.kernels)
+    let scoring = Activations.size(
+      variant.config, positions: more.ids.count, training: false, on: model.kernels)
+    #expect(both.joined(scoring) == both)
     for _ in 0..<2 {
       try backend.expectAlike(try gradient(model), trained)
       try backend.expectAlike(try scores(model), scored)

@@ -22,6 +22,8 @@ package final class EmulatedDriver: GPUDriver {
 
   package var name: String { "emulator" }
 
+  package var freeBytes: Int? { nil }
+
   private static let page = sysconf(Int32(_SC_PAGESIZE))
 
   package func allocate(bytes: Int) throws(DeviceError) -> UnsafeMutableRawPointer {

@@ -8,12 +8,15 @@ package enum TestBackend: String, CaseIterable, Sendable {
   case oracle
   /// The kernels of a card, run by the emulator.
   case emulator
+  /// The same with products in bfloat16.
+  case bfloat16
 
   package func makeKernels() throws(DeviceError) -> any Kernels {
     switch self {
     case .cpu: try Backend.cpu.makeKernels()
     case .oracle: try Backend.oracle.makeKernels()
     case .emulator: GPUKernels(EmulatedDriver())
+    case .bfloat16: GPUKernels(EmulatedDriver(), precision: .bfloat16)
     }
   }
 }

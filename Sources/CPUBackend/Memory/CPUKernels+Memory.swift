@@ -2,11 +2,15 @@ package import Tensor
 
 /// Memory of this process: work is done when a call returns, and nothing has to be copied to be read.
 extension CPUKernels {
-  package func makeBuffer(count: Int) throws(DeviceError) -> Buffer {
+  package func type(for use: NumberUse) -> NumberType { .float32 }
+
+  package func makeBuffer(count: Int, for use: NumberUse) throws(DeviceError) -> Buffer {
     try HostMemory.allocate(count: count, device: name)
   }
 
-  package func bytes(count: Int) -> Int { HostMemory.bytes(count: count) }
+  package func bytes(count: Int, for use: NumberUse) -> Int { HostMemory.bytes(count: count) }
+
+  package var freeBytes: Int? { nil }
 
   package func borrow(
     _ bytes: UnsafeRawBufferPointer, type: NumberType, release: @escaping @Sendable () -> Void

@@ -67,13 +67,12 @@ package struct Auditor {
     let advice = "give shorter sentences, or a smaller --batch-tokens"
     try model.planScoring(
       starts: [0, longest, max(longest, positions)], purpose: purpose, advice: advice)
+    let activations = Activations.size(
+      model.config, positions: max(longest, positions), training: false, on: model.kernels)
     try MemoryLimit.require(
-      model.kernels.bytes(
-        count: Activations.numbers(
-          model.config, positions: max(longest, positions), training: false,
-          heads: model.kernels.headLayout))
+      activations.bytes(on: model.kernels)
         + model.kernels.bytes(count: longest * model.config.vocabularySize),
-      for: purpose, advice: advice)
+      on: model.kernels, for: purpose, advice: advice)
   }
 
   // MARK: Scoring

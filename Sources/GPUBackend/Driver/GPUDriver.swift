@@ -13,6 +13,9 @@ package protocol GPUDriver: AnyObject, Sendable {
   /// - Throws: `DeviceError.outOfMemory` if the card has no such piece, or what went wrong before.
   func allocate(bytes: Int) throws(DeviceError) -> UnsafeMutableRawPointer
 
+  /// Bytes that nobody has taken; nil where memory is this process's.
+  var freeBytes: Int? { get }
+
   /// Gives memory back, after the work that was asked for before.
   func free(_ address: UnsafeMutableRawPointer, bytes: Int)
 

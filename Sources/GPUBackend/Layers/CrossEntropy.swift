@@ -38,7 +38,9 @@ extension GPUKernels {
         target >= 0 && target < w.rows, "target \(target) in a vocabulary of \(w.rows)")
     }
     guard hidden.rows > 0 else { return }
-    let plan = LogitsPlan(vocabulary: w.rows, type: hidden.buffer.type)
+    // Scores keep all digits of their logits; gradients are read by products of one type.
+    let plan = LogitsPlan(
+      vocabulary: w.rows, type: scale == 0 ? .float32 : hidden.buffer.type)
     let rows = min(hidden.rows, plan.blockRows)
     let nats = View(nllNats.buffer, offset: nllNats.offset, rows: 1, columns: nllNats.count)
     scratch.lend([rows * plan.rowBytes]) { parts in

@@ -2,12 +2,15 @@ package import Tensor
 
 /// Memory of a card; every row of a matrix lies in one piece.
 extension GPUKernels {
-  package func makeBuffer(count: Int) throws(DeviceError) -> Buffer {
-    try makeBuffer(count: count, type: .float32)
+  package func type(for use: NumberUse) -> NumberType {
+    switch (use, precision) {
+    case (.master, _), (.compute, .float32): .float32
+    case (.compute, .bfloat16): .brain16
+    }
   }
 
-  /// Zeroed memory for numbers of a type.
-  func makeBuffer(count: Int, type: NumberType) throws(DeviceError) -> Buffer {
+  package func makeBuffer(count: Int, for use: NumberUse) throws(DeviceError) -> Buffer {
+    let type = type(for: use)
     precondition(count >= 0, "a buffer of \(count) numbers")
     guard count <= Buffer.mostNumbers else {
       throw .outOfMemory(device: name, bytes: .max, held: Buffer.allocatedBytes)
@@ -22,7 +25,11 @@ extension GPUKernels {
     }
   }
 
-  package func bytes(count: Int) -> Int { Self.bytes(count: count, type: .float32) }
+  package func bytes(count: Int, for use: NumberUse) -> Int {
+    Self.bytes(count: count, type: type(for: use))
+  }
+
+  package var freeBytes: Int? { driver.freeBytes }
 
   /// Cards hand out memory in pieces of 512 bytes.
   static func bytes(count: Int, type: NumberType) -> Int {

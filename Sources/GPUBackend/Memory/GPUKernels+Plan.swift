@@ -9,7 +9,7 @@ extension GPUKernels {
   }
 
   package func workingBytes(_ plan: WorkPlan) -> Int {
-    let logits = LogitsPlan(vocabulary: plan.vocabulary, type: .float32)
+    let logits = LogitsPlan(vocabulary: plan.vocabulary, type: type(for: .compute))
     let embedding = plan.positions * (4 + 8 + 16 + 4 * plan.width)
     let muon = plan.muon.map { shape in
       Self.muonShapes(rows: shape.rows, columns: shape.columns).reduce(8 * 513) {

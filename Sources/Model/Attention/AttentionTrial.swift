@@ -32,11 +32,14 @@ package struct AttentionTrial: Sendable {
     sequences = try Sequences([0, length], on: kernels)
     widths = HeadWidths(keys: model.headWidth, values: model.headWidth)
     let (width, heads) = (model.width, model.heads)
-    func zeros(_ rows: Int, _ columns: Int) throws -> View {
-      try kernels.makeView(rows: rows, columns: columns)
+    func zeros(_ rows: Int, _ columns: Int, for use: NumberUse = .master) throws -> View {
+      try kernels.makeView(rows: rows, columns: columns, for: use)
     }
-    func random(_ rows: Int, _ columns: Int, _ word: UInt64, deviation: Double = 1) throws -> View {
-      let view = try zeros(rows, columns)
+    func random(
+      _ rows: Int, _ columns: Int, _ word: UInt64, deviation: Double = 1,
+      for use: NumberUse = .master
+    ) throws -> View {
+      let view = try zeros(rows, columns, for: use)
       try Self.draw(view, word, deviation: deviation, kernels)
       return view
     }
@@ -59,14 +62,16 @@ package struct AttentionTrial: Sendable {
       q: part(qkv, 0), k: part(qkv, 1), v: part(qkv, 2),
       bias: try mechanism.biasLength.map { try random(heads, $0, 2, deviation: 0.1) },
       o: try layer(width), saved: try zeros(mechanism.savedRows, length),
-      input: mechanism.readsInput ? try random(length, width, 3) : nil,
+      input: mechanism.readsInput ? try random(length, width, 3, for: .compute) : nil,
       own: try own.enumerated().map {
-        try random($1.rows, $1.columns, 10 + UInt64($0), deviation: $1.deviation ?? 1)
+        try random(
+          $1.rows, $1.columns, 10 + UInt64($0), deviation: $1.deviation ?? 1,
+          for: $1.rows > 1 ? .compute : .master)
       })
     gradients = AttentionGradients(
       dO: try layer(width, random: 4), dq: part(dQKV, 0), dk: part(dQKV, 1), dv: part(dQKV, 2),
       dBias: try mechanism.biasLength.map { try zeros(heads, $0) },
-      dInput: mechanism.readsInput ? try zeros(length, width) : nil,
+      dInput: mechanism.readsInput ? try zeros(length, width, for: .compute) : nil,
       dOwn: try own.map { try zeros($0.rows, $0.columns) })
   }
 
@@ -104,7 +109,7 @@ package struct AttentionTrial: Sendable {
   package func row(_ position: Int) throws(DeviceError) -> AttentionTensors {
     let rows = tensors.rows(position..<position + 1)
     func copy(_ view: View) throws(DeviceError) -> View {
-      let copy = try kernels.makeView(rows: 1, columns: view.columns)
+      let copy = try kernels.makeView(rows: 1, columns: view.columns, for: .compute)
       kernels.copy(view, to: copy)
       return copy
     }

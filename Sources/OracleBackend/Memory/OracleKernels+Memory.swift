@@ -2,11 +2,17 @@ package import Tensor
 
 /// Memory of this process that passes for a device's.
 extension OracleKernels {
-  package func makeBuffer(count: Int) throws(DeviceError) -> Buffer {
+  package func type(for use: NumberUse) -> NumberType { .float64 }
+
+  package func makeBuffer(count: Int, for use: NumberUse) throws(DeviceError) -> Buffer {
     try HostMemory.allocate(count: count, type: .float64, home: .device, device: name)
   }
 
-  package func bytes(count: Int) -> Int { HostMemory.bytes(count: count, type: .float64) }
+  package func bytes(count: Int, for use: NumberUse) -> Int {
+    HostMemory.bytes(count: count, type: .float64)
+  }
+
+  package var freeBytes: Int? { nil }
 
   /// Files hold single precision, which no kernel here reads.
   package func borrow(

@@ -98,6 +98,7 @@ package final class Trainer {
     } else {
       try parameters.initialize(seed: config.seed)
     }
+    model.weightsChanged()
     // What is reported may have changed since.
     state.config = config
     saved = (state.step, state.trainedSeconds)
@@ -264,6 +265,7 @@ package final class Trainer {
     optimizer.update(
       parameters, gradients: gradients, step: step - safety.skipped, rate: rate,
       gradientNorm: norm, kernels: kernels)
+    model.weightsChanged()
     state.step = step
     state.window.nats += nats
     state.window.tokens += batch.positions
@@ -299,6 +301,7 @@ package final class Trainer {
       // Weights that were read in part must not be saved as this error passes.
       throw TrainingError.invalid("\(error)")
     }
+    model.weightsChanged()
     restored.config = config
     restored.cursor = cursor
     restored.trainedSeconds = state.trainedSeconds

@@ -56,12 +56,14 @@ package struct TrainingPlan: Sendable, Encodable {
     parameters = ParameterLayout(config.model).count
     let buffers =
       3 + StepGradient.buffers(config, ranks: communicator.size, rank: communicator.rank)
-    parameterBytes = buffers * kernels.bytes(count: parameters)
+    parameterBytes =
+      buffers * kernels.bytes(count: parameters)
+      + (kernels.hasTwoTypes ? kernels.bytes(count: parameters, for: .compute) : 0)
     positions = Trainer.plannedPositions(config, manifest: manifest)
-    activationBytes = kernels.bytes(
-      count: Transformer.activationNumbers(
-        config.model, training: positions,
-        scoring: Trainer.plannedScoring(config, manifest: manifest), heads: kernels.headLayout))
+    activationBytes = Transformer.activationSize(
+      config.model, training: positions,
+      scoring: Trainer.plannedScoring(config, manifest: manifest), on: kernels
+    ).bytes(on: kernels)
     let longest =
       config.data.streamLength
       ?? max(
@@ -88,6 +90,9 @@ package struct TrainingPlan: Sendable, Encodable {
     trainingFlopsPerToken = work.training / max(1, forecast.tokens)
     forwardFlopsPerToken = work.forward / max(1, forecast.tokens)
   }
+
+  /// Memory of the device: weights and what belongs to them, activations, what kernels borrow.
+  package var deviceBytes: Int { parameterBytes + activationBytes + workingBytes }
 
   /// Ids, places of sentences and order of the largest shard of a split.
   private static func decodedBytes(

@@ -88,6 +88,9 @@ let package = Package(
       name: "Backends", dependencies: ["CPUBackend", "OracleBackend", "Tensor"],
       swiftSettings: strict),
     .target(
+      name: "DeviceCheck", dependencies: ["OracleBackend", "Deterministic", "Tensor"],
+      swiftSettings: strict),
+    .target(
       name: "Roofline",
       dependencies: ["CBLAS", "Deterministic", "Machine", "Tensor"],
       swiftSettings: simd),
@@ -145,7 +148,8 @@ let package = Package(
     command(
       "lm-bench",
       [
-        "Bench", "Train", "Eval", "Model", "Backends", "Deterministic", "Machine", "Roofline",
+        "Bench", "Train", "Eval", "Model", "Backends", "DeviceCheck", "Deterministic", "Machine",
+        "Roofline",
         "Tensor", "LMData", "Tokenize", "Storage",
       ]),
 
@@ -169,7 +173,7 @@ let package = Package(
     tests(
       "TensorTests", ["CPUBackend", "OracleBackend", "Deterministic", "Roofline", "Tensor"],
       resources: [.copy("Fixtures")]),
-    tests("BackendTests", ["OracleBackend", "Deterministic", "Tensor"]),
+    tests("BackendTests", ["DeviceCheck", "OracleBackend", "Deterministic", "Tensor"]),
     tests("LMDataTests", ["Deterministic", "LMData", "Storage"]),
     tests("TokenizeTests", ["Tokenize", "LMData", "Storage"]),
     tests(

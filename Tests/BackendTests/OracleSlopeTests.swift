@@ -1,5 +1,6 @@
-import Deterministic
+import DeviceCheck
 import OracleBackend
+import Deterministic
 import Tensor
 import TestSupport
 import Testing
@@ -63,7 +64,7 @@ import Testing
   }
 
   @Test(arguments: Shape.all) func layers(shape: Shape) throws {
-    let stage = try Stage(.oracle)
+    let stage = Stage(OracleKernels())
     let (rows, columns) = (shape.rows, shape.columns)
     func random(_ rows: Int, _ columns: Int, _ seed: UInt64) throws -> View {
       try stage.random(rows, columns, seed: seed, padding: shape.padding)
@@ -105,7 +106,7 @@ import Testing
 
   /// What works in place, whose backward pass is a call on the gradient.
   @Test func rotaryAndDropout() throws {
-    let stage = try Stage(.oracle)
+    let stage = Stage(OracleKernels())
     let kernels = Self.kernels
     let (x, y, dy, dx) = (
       try stage.random(9, 12, seed: 1), try stage.zeros(9, 12), try stage.random(9, 12, seed: 3),
@@ -130,7 +131,7 @@ import Testing
   }
 
   @Test(arguments: [[1, 1, 2], [3, 7, 5], [9, 33, 40]]) func products(size: [Int]) throws {
-    let stage = try Stage(.oracle)
+    let stage = Stage(OracleKernels())
     let kernels = Self.kernels
     let (rows, inputs, outputs) = (size[0], size[1], size[2])
     let (x, w) = (
@@ -167,7 +168,7 @@ import Testing
 
   @Test(arguments: AttentionSubject.all) func attentions(subject: AttentionSubject) throws {
     let size = AttentionSize([1, 23, 0, 6], keys: 5, values: 4)
-    let staged = try #require(try AttentionStage(.oracle, subject, size))
+    let staged = try #require(try AttentionStage(OracleKernels(), subject, size))
     let (tensors, gradients) = (staged.tensors, staged.gradients)
     var inputs = [Input("v", tensors.v, gradients.dv, accumulates: false)]
     if subject.hasSlopes {
@@ -190,7 +191,7 @@ import Testing
 
   /// AdamW as the contract writes it, step by step.
   @Test func adamWIsItsFormula() throws {
-    let stage = try Stage(.oracle)
+    let stage = Stage(OracleKernels())
     let kernels = Self.kernels
     let views = try (0..<4).map { try stage.random(1, 9, seed: UInt64($0)) }
     kernels.writeDoubles([Double](repeating: 0.3, count: 9), to: views[3])

@@ -39,9 +39,11 @@ import Testing
       ],
       example: "d.branch.copy(from: d.residual)"),
     Rule(
-      what: "the name of one back end", pattern: #"(?<!CLOCK_PROCESS_)CPU|Oracle"#,
+      what: "the name of one back end", pattern: #"(?<!CLOCK_PROCESS_)CPU|Oracle|GPU|CUDA"#,
+      // The checks of a device compare it with the definitions.
       exempt: [
-        "Sources/Backends/", "Sources/CPUBackend/", "Sources/OracleBackend/", "Package.swift",
+        "Sources/Backends/", "Sources/CPUBackend/", "Sources/OracleBackend/", "Sources/GPUBackend/",
+        "Sources/DeviceCheck/", "Package.swift",
       ],
       example: "import CPUBackend"),
     Rule(

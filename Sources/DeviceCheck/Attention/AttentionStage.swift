@@ -1,22 +1,22 @@
-import Tensor
-import TestSupport
-import Testing
+package import Tensor
 
 /// Tensors and gradients of an attention on one device, filled with seeded numbers.
-struct AttentionStage {
-  let stage: Stage
-  let subject: AttentionSubject
-  let size: AttentionSize
-  let attention: any AttentionOperator
-  let tensors: AttentionTensors
-  let gradients: AttentionGradients
-  let pass: AttentionPass
-  static let draw = AttentionDraw.evaluation(seed: 3)
-  static let layer = 1
+package struct AttentionStage {
+  package let stage: Stage
+  package let subject: AttentionSubject
+  package let size: AttentionSize
+  package let attention: any AttentionOperator
+  package let tensors: AttentionTensors
+  package let gradients: AttentionGradients
+  package let pass: AttentionPass
+  package static let draw = AttentionDraw.evaluation(seed: 3)
+  package static let layer = 1
 
   /// Nil if the back end leaves the attention out.
-  init?(_ backend: TestBackend, _ subject: AttentionSubject, _ size: AttentionSize) throws {
-    let stage = try Stage(backend)
+  package init?(
+    _ kernels: any Kernels, _ subject: AttentionSubject, _ size: AttentionSize
+  ) throws {
+    let stage = Stage(kernels)
     guard let attention = try subject.make(on: stage.kernels) else { return nil }
     let (widths, heads) = (size.widths, AttentionSubject.heads)
     let rows = size.starts.last ?? 0
@@ -70,12 +70,12 @@ struct AttentionStage {
     (self.stage, self.subject, self.size, self.attention) = (stage, subject, size, attention)
   }
 
-  func forward() { attention.forward(tensors, pass) }
+  package func forward() { attention.forward(tensors, pass) }
 
-  func backward() { attention.backward(tensors, gradients, pass) }
+  package func backward() { attention.backward(tensors, gradients, pass) }
 
   /// Everything that the passes write and that has a meaning on every device.
-  var results: Results {
+  package var results: Results {
     var results = [
       ("o", tensors.o), ("dq", gradients.dq), ("dk", gradients.dk), ("dv", gradients.dv),
     ]
@@ -88,7 +88,7 @@ struct AttentionStage {
   }
 
   /// Tensors of some rows in memory of their own, heads side by side as decoding has them.
-  func copy(rows: Range<Int>) throws -> AttentionTensors {
+  package func copy(rows: Range<Int>) throws -> AttentionTensors {
     let rows = tensors.rows(rows)
     return AttentionTensors(
       q: try stage.copy(of: rows.q), k: try stage.copy(of: rows.k), v: try stage.copy(of: rows.v),
@@ -96,7 +96,7 @@ struct AttentionStage {
       input: try rows.input.map { try stage.copy(of: $0) }, own: tensors.own)
   }
 
-  func makeState() throws -> any AttentionState {
+  package func makeState() throws -> any AttentionState {
     try attention.makeState(size.widths, layer: Self.layer, draw: Self.draw)
   }
 }

@@ -1,12 +1,15 @@
 import Deterministic
 import Tensor
-import TestSupport
-import Testing
 
-/// Operations on rows: every back end against the oracle.
-@Suite struct LayerTests {
-  @Test(arguments: others, Shape.all) func embedding(backend: TestBackend, shape: Shape) throws {
-    try expectAgreement(backend) { stage in
+/// Operations on rows, against the oracle.
+extension DeviceCheck {
+  package static let layers: [DeviceCheck] =
+    Shape.all.flatMap {
+      [embedding($0), rmsNorm($0), sinusoidal($0), swiGLU($0), residual($0)] + dropout($0)
+    } + [2, 6, 8, 34, 64].map(rotary)
+
+  private static func embedding(_ shape: Shape) -> DeviceCheck {
+    DeviceCheck("embedding \(shape)") { stage in
       let ids = try stage.kernels.place(randomIds(shape.rows, below: 11, seed: 3))
       let table = try stage.random(
         11, shape.columns, seed: 1, padding: shape.padding, for: .master)
@@ -20,8 +23,8 @@ import Testing
     }
   }
 
-  @Test(arguments: others, Shape.all) func rmsNorm(backend: TestBackend, shape: Shape) throws {
-    try expectAgreement(backend) { stage in
+  private static func rmsNorm(_ shape: Shape) -> DeviceCheck {
+    DeviceCheck("rmsNorm \(shape)") { stage in
       func random(_ seed: UInt64, for use: NumberUse = .master) throws -> View {
         try stage.random(
           shape.rows, shape.columns, seed: seed, padding: shape.padding, for: use)
@@ -37,8 +40,8 @@ import Testing
     }
   }
 
-  @Test(arguments: others, [2, 6, 8, 34]) func rotary(backend: TestBackend, headWidth: Int) throws {
-    try expectAgreement(backend) { stage in
+  private static func rotary(_ headWidth: Int) -> DeviceCheck {
+    DeviceCheck("rotary, heads of \(headWidth)") { stage in
       let positions = (0..<300).map { Int32($0 * 7 % 301) }
       let plain = try stage.random(300, 3 * headWidth, seed: 1, padding: 2)
       let heads = try stage.randomHeads(300, 3 * headWidth, headWidth: headWidth, seed: 1)
@@ -51,8 +54,8 @@ import Testing
     }
   }
 
-  @Test(arguments: others, Shape.all) func sinusoidal(backend: TestBackend, shape: Shape) throws {
-    try expectAgreement(backend) { stage in
+  private static func sinusoidal(_ shape: Shape) -> DeviceCheck {
+    DeviceCheck("sinusoidal \(shape)") { stage in
       let x = try stage.random(shape.rows, shape.columns, seed: 1, padding: shape.padding)
       stage.kernels.addSinusoidal(
         x: x, positions: try stage.kernels.place((0..<shape.rows).map { Int32(13 * $0) }),
@@ -61,8 +64,8 @@ import Testing
     }
   }
 
-  @Test(arguments: others, Shape.all) func swiGLU(backend: TestBackend, shape: Shape) throws {
-    try expectAgreement(backend) { stage in
+  private static func swiGLU(_ shape: Shape) -> DeviceCheck {
+    DeviceCheck("swiGLU \(shape)") { stage in
       let gateUp = try stage.random(
         shape.rows, 2 * shape.columns, seed: 1, deviation: 3, padding: shape.padding)
       let y = try stage.filled(shape.rows, shape.columns, with: 9, padding: shape.padding)
@@ -76,8 +79,8 @@ import Testing
     }
   }
 
-  @Test(arguments: others, Shape.all) func residual(backend: TestBackend, shape: Shape) throws {
-    try expectAgreement(backend) { stage in
+  private static func residual(_ shape: Shape) -> DeviceCheck {
+    DeviceCheck("residual \(shape)") { stage in
       let x = try stage.random(
         shape.rows, shape.columns, seed: 1, padding: shape.padding, for: .master)
       stage.kernels.residualAdd(x: x, y: try stage.random(shape.rows, shape.columns, seed: 2))
@@ -86,9 +89,9 @@ import Testing
   }
 
   /// Element by element the same mask, wherever a batch begins.
-  @Test(arguments: others, Shape.all) func dropout(backend: TestBackend, shape: Shape) throws {
-    for (probability, rowOffset) in [(Float(0), 0), (0.1, 5), (0.5, 1 << 33), (0.999, 7)] {
-      try expectAgreement(backend) { stage in
+  private static func dropout(_ shape: Shape) -> [DeviceCheck] {
+    [(Float(0), 0), (0.1, 5), (0.5, 1 << 33), (0.999, 7)].map { probability, rowOffset in
+      DeviceCheck("dropout \(shape), \(probability) from row \(rowOffset)") { stage in
         let x = try stage.random(shape.rows, shape.columns, seed: 1, padding: shape.padding)
         stage.kernels.dropout(
           x: x, probability: probability, random: CounterRandom(seed: 4, 2), rowOffset: rowOffset)

@@ -1,26 +1,37 @@
-import Tensor
-import Testing
+package import Tensor
 
 /// One attention with its options, as any back end makes it.
-struct AttentionSubject: Sendable, CustomTestStringConvertible {
-  enum Kind: Sendable {
+package struct AttentionSubject: Sendable, CustomStringConvertible {
+  package enum Kind: Sendable {
     case softmax(biasLength: Int?)
     case hierarchical(blockSize: Int, fineQuery: Bool, hasBias: Bool)
     case combiner(CombinerShape.Pattern, Int, CombinerShape.Pooling, CombinerShape.Address)
     case yoso(YosoShape.Estimate, bits: Int, hashes: Int, slope: YosoShape.Slope)
   }
 
-  static let heads = 2
+  package static let heads = 2
   /// Factor of every logit, as a head of width 9 has it.
-  static let scale: Float = 1 / 3
+  package static let scale: Float = 1 / 3
   /// Width of the layer's input, where an attention reads it.
-  static let inputWidth = 11
+  package static let inputWidth = 11
 
-  let kind: Kind
-  var testDescription: String { "\(kind)" }
+  package let kind: Kind
+  package var description: String {
+    switch kind {
+    case .softmax(let biasLength): "softmax" + (biasLength.map { ", bias of \($0)" } ?? "")
+    case .hierarchical(let blockSize, let fineQuery, let hasBias):
+      "hierarchical, blocks of \(blockSize)" + (fineQuery ? ", fine" : "")
+        + (hasBias ? ", bias" : "")
+    case .combiner(let pattern, let segment, let pooling, let address):
+      "combiner \(pattern.rawValue) of \(segment), "
+        + (pattern == .rowmajor ? address.rawValue : pooling.rawValue)
+    case .yoso(let estimate, let bits, let hashes, let slope):
+      "yoso \(estimate.rawValue), \(bits) bits, \(hashes) hashes, slope \(slope.rawValue)"
+    }
+  }
 
   /// The attention, or nil if the back end leaves it out.
-  func make(on kernels: any Kernels) throws -> (any AttentionOperator)? {
+  package func make(on kernels: any Kernels) throws -> (any AttentionOperator)? {
     switch kind {
     case .softmax:
       return try (kernels as? any SoftmaxAttentionKernels)?.softmaxAttention(
@@ -55,7 +66,7 @@ struct AttentionSubject: Sendable, CustomTestStringConvertible {
       heads: Self.heads, estimate: estimate, bits: bits, hashes: hashes, chunk: 9, slope: slope)
   }
 
-  var biasLength: Int? {
+  package var biasLength: Int? {
     switch kind {
     case .softmax(let biasLength): biasLength
     case .hierarchical(let blockSize, _, let hasBias): hasBias ? 2 * blockSize : nil
@@ -63,23 +74,23 @@ struct AttentionSubject: Sendable, CustomTestStringConvertible {
     }
   }
 
-  var savedRows: Int { yosoShape?.savedRows ?? Self.heads }
+  package var savedRows: Int { yosoShape?.savedRows ?? Self.heads }
 
   /// Whether the first rows of what is saved are logarithms of softmax denominators.
-  var savesLogarithms: Bool { yosoShape == nil }
+  package var savesLogarithms: Bool { yosoShape == nil }
 
-  var needsProjection: Bool { combinerShape?.needsProjection ?? false }
+  package var needsProjection: Bool { combinerShape?.needsProjection ?? false }
 
   /// Whether the gradients of queries and keys are slopes of the outputs; the published gradient of
   /// YOSO is a lower bound.
-  var hasSlopes: Bool { yosoShape.map { $0.slope == .exact } ?? true }
+  package var hasSlopes: Bool { yosoShape.map { $0.slope == .exact } ?? true }
 
   /// A bound of its own, or nil for what the back end promises.
   ///
   /// The weight of two nearly parallel vectors has a slope without bound in their cosine.
-  var relativeError: Double? { yosoShape == nil ? nil : 1e-4 }
+  package var relativeError: Double? { yosoShape == nil ? nil : 1e-4 }
 
-  static let all: [AttentionSubject] =
+  package static let all: [AttentionSubject] =
     [
       .softmax(biasLength: nil), .softmax(biasLength: 5), .softmax(biasLength: 200),
       .hierarchical(blockSize: 2, fineQuery: false, hasBias: true),
@@ -104,21 +115,21 @@ struct AttentionSubject: Sendable, CustomTestStringConvertible {
 }
 
 /// Lengths of a batch's sequences and widths of a head.
-struct AttentionSize: Sendable, CustomTestStringConvertible {
-  let lengths: [Int]
-  let widths: HeadWidths
+package struct AttentionSize: Sendable, CustomStringConvertible {
+  package let lengths: [Int]
+  package let widths: HeadWidths
 
-  init(_ lengths: [Int], keys: Int, values: Int) {
+  package init(_ lengths: [Int], keys: Int, values: Int) {
     self.lengths = lengths
     widths = HeadWidths(keys: keys, values: values)
   }
 
-  var testDescription: String { "\(lengths), \(widths.keys)/\(widths.values)" }
+  package var description: String { "\(lengths), \(widths.keys)/\(widths.values)" }
 
-  var starts: [Int] { lengths.reduce(into: [0]) { $0.append(($0.last ?? 0) + $1) } }
+  package var starts: [Int] { lengths.reduce(into: [0]) { $0.append(($0.last ?? 0) + $1) } }
 
   /// One position, ragged and odd, whole vectors, past them.
-  static let all = [
+  package static let all = [
     AttentionSize([1], keys: 4, values: 4), AttentionSize([1, 2, 0, 3, 17], keys: 5, values: 3),
     AttentionSize([33, 16, 50], keys: 8, values: 8), AttentionSize([7, 81], keys: 17, values: 9),
     AttentionSize([150, 9], keys: 16, values: 16),

@@ -1,33 +1,35 @@
 import Tensor
-import TestSupport
-import Testing
 
-/// Matrix products and the head: every back end against the oracle.
-@Suite struct ProductTests {
-  /// Rows, inputs, outputs and padding.
-  struct Size: Sendable {
-    let rows: Int
-    let inputs: Int
-    let outputs: Int
-    var padding = 0
+/// Rows, inputs, outputs and padding.
+struct ProductSize: Sendable, CustomStringConvertible {
+  let rows: Int
+  let inputs: Int
+  let outputs: Int
+  var padding = 0
 
-    static let all = [
-      Size(rows: 1, inputs: 1, outputs: 1), Size(rows: 3, inputs: 5, outputs: 7),
-      Size(rows: 5, inputs: 8, outputs: 16, padding: 3), Size(rows: 25, inputs: 33, outputs: 65),
-      Size(rows: 100, inputs: 17, outputs: 130, padding: 7),
-      Size(rows: 207, inputs: 140, outputs: 97),
-      // Sums of several blocks.
-      Size(rows: 30, inputs: 1_100, outputs: 70),
-    ]
-  }
+  var description: String { "[\(rows), \(inputs)] to \(outputs), padding \(padding)" }
 
-  @Test(arguments: others, Size.all) func linear(backend: TestBackend, size: Size) throws {
-    for accumulate in [false, true] { try linear(backend, size, accumulate: accumulate) }
-  }
+  static let all = [
+    ProductSize(rows: 1, inputs: 1, outputs: 1), ProductSize(rows: 3, inputs: 5, outputs: 7),
+    ProductSize(rows: 5, inputs: 8, outputs: 16, padding: 3),
+    ProductSize(rows: 25, inputs: 33, outputs: 65),
+    ProductSize(rows: 100, inputs: 17, outputs: 130, padding: 7),
+    ProductSize(rows: 207, inputs: 140, outputs: 97),
+    // Sums of several blocks.
+    ProductSize(rows: 30, inputs: 1_100, outputs: 70),
+  ]
+}
 
-  private func linear(_ backend: TestBackend, _ size: Size, accumulate: Bool) throws {
+/// Matrix products and the head, against the oracle.
+extension DeviceCheck {
+  package static let products: [DeviceCheck] =
+    ProductSize.all.flatMap {
+      [linear($0, accumulate: false), linear($0, accumulate: true), crossEntropy($0)]
+    } + [3, 8, 20].map(heads)
+
+  private static func linear(_ size: ProductSize, accumulate: Bool) -> DeviceCheck {
     let (rows, inputs, outputs, padding) = (size.rows, size.inputs, size.outputs, size.padding)
-    try expectAgreement(backend) { stage in
+    return DeviceCheck("product \(size)\(accumulate ? ", added" : "")") { stage in
       let x = try stage.random(rows, inputs, seed: 1, padding: padding)
       let w = try stage.random(outputs, inputs, seed: 2, padding: padding)
       let dy = try stage.random(rows, outputs, seed: 3, padding: padding)
@@ -42,9 +44,9 @@ import Testing
   }
 
   /// Products that write and read the heads of an attention.
-  @Test(arguments: others, [3, 8, 20]) func heads(backend: TestBackend, headWidth: Int) throws {
+  private static func heads(_ headWidth: Int) -> DeviceCheck {
     let width = 3 * headWidth
-    try expectAgreement(backend) { stage in
+    return DeviceCheck("products of heads of \(headWidth)") { stage in
       func heads(_ seed: UInt64) throws -> View {
         try stage.randomHeads(50, width, headWidth: headWidth, seed: seed)
       }
@@ -64,11 +66,13 @@ import Testing
     }
   }
 
-  @Test(arguments: others, Size.all) func crossEntropy(backend: TestBackend, size: Size) throws {
+  /// Where products have eight bits, logits up to 8 are rounded to those on their way to a loss of
+  /// about 4.
+  private static func crossEntropy(_ size: ProductSize) -> DeviceCheck {
     let (rows, width, vocabulary) = (size.rows, min(size.inputs, 150), size.outputs)
-    // Logits up to 8 are rounded to eight bits on their way to a loss of about 4.
-    let relative = backend == .bfloat16 ? 2e-2 : nil
-    try expectAgreement(backend, relative: relative) { stage in
+    return DeviceCheck(
+      "cross-entropy \(size)", relative: { $0 > 1e-3 ? 2 * $0 : $0 }
+    ) { stage in
       let hidden = try stage.random(rows, width, seed: 1, padding: size.padding)
       let w = try stage.random(vocabulary, width, seed: 2, deviation: 0.3, padding: size.padding)
       let targets = try stage.kernels.place(randomIds(rows, below: vocabulary, seed: 3))

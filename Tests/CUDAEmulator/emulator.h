@@ -28,6 +28,7 @@
 #define DEVICE inline
 #define __forceinline__ inline
 #define __restrict__ __restrict
+#define __grid_constant__
 #define __launch_bounds__(...)
 #define __shared__ static thread_local
 #define DYNAMIC_SHARED(T, name) T *name = reinterpret_cast<T *>(emulator::state.shared.data())

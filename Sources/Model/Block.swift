@@ -116,13 +116,16 @@ struct Block {
   private func join(
     _ sum: View, from residual: View, branch: View, weights: View, site: UInt64, dropout: Dropout?
   ) {
-    if sum.offset != residual.offset || sum.buffer !== residual.buffer {
-      kernels.copy(residual, to: sum)
-    }
+    let isInPlace = sum.offset == residual.offset && sum.buffer === residual.buffer
     guard let dropout, dropout.probability > 0 else {
-      kernels.linearForward(y: sum, x: branch, w: weights, accumulate: true)
+      if isInPlace {
+        kernels.linearForward(y: sum, x: branch, w: weights, accumulate: true)
+      } else {
+        kernels.linearForward(y: sum, x: branch, w: weights, adding: residual)
+      }
       return
     }
+    if !isInPlace { kernels.copy(residual, to: sum) }
     kernels.linearForward(y: scratch.branch, x: branch, w: weights, accumulate: false)
     dropout.apply(to: scratch.branch, layer: index, site: site, kernels: kernels)
     kernels.residualAdd(x: sum, y: scratch.branch)
@@ -144,8 +147,8 @@ struct Block {
       epsilon: config.normEpsilon)
     kernels.linearBackwardWeight(dw: dWeights.gateUp, dy: d.gateUp, x: scratch.normed)
     kernels.linearBackwardInput(dx: d.normed, dy: d.gateUp, w: weights.gateUp, accumulate: false)
-    kernels.rmsNormBackward(
-      dx: d.residual, dGain: dWeights.feedForwardNorm, dy: d.normed, x: kept.middle,
+    d.joinNorm(
+      on: kernels, dGain: dWeights.feedForwardNorm, x: kept.middle,
       gain: weights.feedForwardNorm, rstd: kept.middleRstd)
 
     let dAttention = branchGradient(d, site: DropoutSite.attention, dropout: dropout)
@@ -166,20 +169,18 @@ struct Block {
     kernels.linearBackwardWeight(dw: dWeights.qkv, dy: d.qkv, x: scratch.normed)
     kernels.linearBackwardInput(
       dx: d.normed, dy: d.qkv, w: weights.qkv, accumulate: readsInput)
-    kernels.rmsNormBackward(
-      dx: d.residual, dGain: dWeights.inputNorm, dy: d.normed, x: kept.input,
-      gain: weights.inputNorm, rstd: kept.inputRstd)
+    d.joinNorm(
+      on: kernels, dGain: dWeights.inputNorm, x: kept.input, gain: weights.inputNorm,
+      rstd: kept.inputRstd)
   }
 
   /// The gradient that reaches a branch: that of the stream, through the branch's dropout mask.
   private func branchGradient(
     _ d: Activations.Gradients, site: UInt64, dropout: Dropout?
   ) -> View {
-    let drops = dropout.map { $0.probability > 0 } ?? false
-    // Products read one type; the stream may be of the other.
-    guard drops || kernels.hasTwoTypes else { return d.residual }
+    guard let dropout, dropout.probability > 0 else { return d.undropped(on: kernels) }
     kernels.copy(d.residual, to: d.branch)
-    dropout?.apply(to: d.branch, layer: index, site: site, kernels: kernels)
+    dropout.apply(to: d.branch, layer: index, site: site, kernels: kernels)
     return d.branch
   }
 }

@@ -151,8 +151,8 @@ package final class Transformer {
       nllNats: nll, dHidden: d.normed, dw: gradients.head, hidden: hidden, w: rounded.head,
       targets: try kernels.place(targets), gradientScale: gradientScale)
     kernels.fill(d.residual, with: 0)
-    kernels.rmsNormBackward(
-      dx: d.residual, dGain: gradients.finalNorm, dy: d.normed, x: a.output.rows(0..<rows),
+    d.joinNorm(
+      on: kernels, dGain: gradients.finalNorm, x: a.output.rows(0..<rows),
       gain: parameters.finalNorm, rstd: a.outputRstd.columns(0..<rows))
     for layer in (0..<config.layers).reversed() {
       block(a, layer, rows: rows).backward(
@@ -271,6 +271,21 @@ extension Activations.Layer {
 }
 
 extension Activations.Gradients {
+  /// The gradient of a normalised input joins that of the stream; where products read another type
+  /// than the stream's, it is rounded into `branch` on the way.
+  func joinNorm(on kernels: any Kernels, dGain: View, x: View, gain: View, rstd: View) {
+    if kernels.hasTwoTypes {
+      kernels.rmsNormBackward(
+        dx: residual, copy: branch, dGain: dGain, dy: normed, x: x, gain: gain, rstd: rstd)
+    } else {
+      kernels.rmsNormBackward(
+        dx: residual, dGain: dGain, dy: normed, x: x, gain: gain, rstd: rstd)
+    }
+  }
+
+  /// The gradient of the stream as products read it, after ``joinNorm(on:dGain:x:gain:rstd:)``.
+  func undropped(on kernels: any Kernels) -> View { kernels.hasTwoTypes ? branch : residual }
+
   /// The first `rows` positions of every view.
   func cut(_ rows: Int) -> Self {
     Self(

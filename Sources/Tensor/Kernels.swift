@@ -24,6 +24,8 @@ package protocol Kernels: Device {
   /// computed with it: decoding equals the full forward pass and perplexity cannot depend on batch
   /// size.
   func linearForward(y: View, x: View, w: View, accumulate: Bool)
+  /// `y = addend + x wᵀ`; a row has the bits that it has when a copy of `addend` is added to.
+  func linearForward(y: View, x: View, w: View, adding addend: View)
   /// `dx (+)= dy w`; `accumulate` chooses `+=`. `dx [N, I]`, `dy [N, O]`, `w [O, I]`.
   func linearBackwardInput(dx: View, dy: View, w: View, accumulate: Bool)
   /// `dw += dyᵀ x`. `dw [O, I]`.
@@ -35,6 +37,9 @@ package protocol Kernels: Device {
   func rmsNormForward(y: View, rstd: View, x: View, gain: View, epsilon: Float)
   /// `dx += …` (residual stream), `dGain += …`.
   func rmsNormBackward(dx: View, dGain: View, dy: View, x: View, gain: View, rstd: View)
+  /// The same, and `copy = dx`, which may be of another type.
+  func rmsNormBackward(
+    dx: View, copy: View, dGain: View, dy: View, x: View, gain: View, rstd: View)
 
   // MARK: Rotary position (two-halves convention, as in Llama)
 
@@ -115,6 +120,20 @@ package protocol Kernels: Device {
   /// Sum of squares of contiguous elements, in Double, by fixed chunks in chunk order; waits for the
   /// device.
   func sumOfSquares(_ x: View) throws(DeviceError) -> Double
+}
+
+extension Kernels {
+  package func linearForward(y: View, x: View, w: View, adding addend: View) {
+    copy(addend, to: y)
+    linearForward(y: y, x: x, w: w, accumulate: true)
+  }
+
+  package func rmsNormBackward(
+    dx: View, copy: View, dGain: View, dy: View, x: View, gain: View, rstd: View
+  ) {
+    rmsNormBackward(dx: dx, dGain: dGain, dy: dy, x: x, gain: gain, rstd: rstd)
+    self.copy(dx, to: copy)
+  }
 }
 
 /// The numbers of one step of AdamW.

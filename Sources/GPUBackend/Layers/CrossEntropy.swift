@@ -51,10 +51,14 @@ extension GPUKernels {
         let positions = start..<min(hidden.rows, start + plan.blockRows)
         let logits = View(
           block, offset: 0, rows: positions.count, columns: w.rows, stride: plan.stride)
-        linearForward(y: logits, x: hidden.rows(positions), w: w, accumulate: false)
-        driver.launch(
-          GPUKernel("cross_entropy", "cross_entropy"), grid: GPUGrid(positions.count),
-          nats.columns(positions).matrix, logits.matrix, targets.address + 4 * start, scale)
+        // A part at a time, so that the kernel still finds its logits in the card's cache.
+        for part in plan.parts(of: positions) {
+          let rows = logits.rows(part.lowerBound - start..<part.upperBound - start)
+          linearForward(y: rows, x: hidden.rows(part), w: w, accumulate: false)
+          driver.launch(
+            GPUKernel("cross_entropy", "cross_entropy"), grid: GPUGrid(part.count),
+            nats.columns(part).matrix, rows.matrix, targets.address + 4 * part.lowerBound, scale)
+        }
         body(positions, logits)
       }
     }
@@ -76,4 +80,12 @@ struct LogitsPlan {
   }
 
   var rowBytes: Int { stride * type.bytes }
+
+  /// Parts whose logits take 32 MiB, of which half a cache of 50 MB is left for the weights.
+  func parts(of positions: Range<Int>) -> [Range<Int>] {
+    let rows = max(128, (32 << 20) / rowBytes / 128 * 128)
+    return Swift.stride(from: positions.lowerBound, to: positions.upperBound, by: rows).map {
+      $0..<min(positions.upperBound, $0 + rows)
+    }
+  }
 }

@@ -29,6 +29,13 @@ let strict: [SwiftSetting] = [
   let simd = strict
 #endif
 
+// The emulator multiplies tiles and adds with one rounding, as a card does.
+#if arch(x86_64)
+  let emulated = ["-O2", "-Wno-unknown-pragmas", "-march=x86-64-v3"]
+#else
+  let emulated = ["-O2", "-Wno-unknown-pragmas"]
+#endif
+
 let argumentParser: Target.Dependency = .product(
   name: "ArgumentParser", package: "swift-argument-parser")
 
@@ -158,7 +165,7 @@ let package = Package(
       name: "CUDAEmulator", dependencies: ["CUDASource"], path: "Tests/CUDAEmulator",
       cxxSettings: [
         .headerSearchPath("."), .headerSearchPath("../../Sources/CUDASource/kernels"),
-        .unsafeFlags(["-O2", "-Wno-unknown-pragmas"]),
+        .unsafeFlags(emulated),
       ]),
     .target(
       name: "TestSupport",
@@ -173,7 +180,8 @@ let package = Package(
     tests(
       "TensorTests", ["CPUBackend", "OracleBackend", "Deterministic", "Roofline", "Tensor"],
       resources: [.copy("Fixtures")]),
-    tests("BackendTests", ["DeviceCheck", "OracleBackend", "Deterministic", "Tensor"]),
+    tests(
+      "BackendTests", ["DeviceCheck", "GPUBackend", "OracleBackend", "Deterministic", "Tensor"]),
     tests("LMDataTests", ["Deterministic", "LMData", "Storage"]),
     tests("TokenizeTests", ["Tokenize", "LMData", "Storage"]),
     tests(

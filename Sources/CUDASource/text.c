@@ -70,7 +70,10 @@ static const char yoso_planes_cu[] = {
 #embed "kernels/yoso_planes.cu"
     , 0};
 
+#include "attention_text.h"
+
 static const CUDASourceFile files[] = {
+    ATTENTION_FILES,
     {"cuda_source.h", cuda_source_h},
     {"device.h", device_h},
     {"combiner_plan.h", combiner_plan_h},

@@ -24,15 +24,94 @@ State::~State() {
   abort();
 }
 
+// ------------------------------------------------------------------------- changing stacks
+
+static void threadBody();
+
+#if EMULATOR_IS_PORTABLE
+
+static void switchTo(Fiber &from, Fiber &to) {
+  state.current = &to;
+  swapcontext(&from.here, &to.here);
+}
+
+static void prepare(Fiber &fiber) {
+  getcontext(&fiber.here);
+  fiber.here.uc_stack.ss_sp = fiber.stack;
+  fiber.here.uc_stack.ss_size = stackBytes;
+  fiber.here.uc_link = nullptr;
+  makecontext(&fiber.here, threadBody, 0);
+}
+
+#else
+
+// Keeps what a call must keep on the stack, and goes on with another stack.
+extern "C" void emulator_switch(void **from, void *to);
+asm(R"(
+  .text
+  .globl emulator_switch
+  .type emulator_switch, @function
+emulator_switch:
+  pushq %rbp
+  pushq %rbx
+  pushq %r12
+  pushq %r13
+  pushq %r14
+  pushq %r15
+  movq %rsp, (%rdi)
+  movq %rsi, %rsp
+  popq %r15
+  popq %r14
+  popq %r13
+  popq %r12
+  popq %rbx
+  popq %rbp
+  ret
+  .size emulator_switch, .-emulator_switch
+)");
+
+static void switchTo(Fiber &from, Fiber &to) {
+  state.current = &to;
+  emulator_switch(&from.here, to.here);
+}
+
+static void prepare(Fiber &fiber) {
+  // As if the body had been called: above its return address lies one more that is never used.
+  void **top = reinterpret_cast<void **>(fiber.stack + stackBytes) - 1;
+  top[0] = nullptr;
+  top[-1] = reinterpret_cast<void *>(&threadBody);
+  for (int n = 2; n <= 7; n++) top[-n] = nullptr;
+  fiber.here = top - 7;
+}
+
+#endif
+
+// ----------------------------------------------------------------------------------- turns
+
+/// The thread whose turn is next; some thread has not ended.
+static Fiber &next() {
+  for (;;) {
+    if (++state.turn == state.threads) {
+      state.turn = 0;
+      if (state.progress == state.progressBefore)
+        fail("threads wait at a barrier for ever", state.left);
+      state.progressBefore = state.progress;
+    }
+    Fiber &fiber = state.fibers[state.order[state.turn]];
+    if (!fiber.done) return fiber;
+  }
+}
+
 static void yield() {
-  if (!_setjmp(state.current->here)) _longjmp(state.scheduler, 1);
+  Fiber &me = *state.current, &other = next();
+  if (&other != &me) switchTo(me, other);
 }
 
 void meet(Meeting &meeting) {
   unsigned generation = meeting.generation;
+  state.progress++;
   if (++meeting.arrived == meeting.live) {
     meeting.arrived = 0, meeting.generation++;
-    state.progress++;
     return;
   }
   while (meeting.generation == generation) yield();
@@ -43,54 +122,61 @@ static void leave(Meeting &meeting) {
     meeting.arrived = 0, meeting.generation++;
 }
 
-static void enter() {
+/// What a fiber runs; it never returns.
+static void threadBody() {
   (*state.body)();
   leave(state.block);
   leave(state.current->warp->meeting);
   state.current->done = true;
   state.progress++;
-  _longjmp(state.scheduler, 1);
-}
-
-static void resume(Fiber &fiber) {
-  state.current = &fiber;
-  if (_setjmp(state.scheduler)) return;
-  if (fiber.started) _longjmp(fiber.here, 1);
-  fiber.started = true;
-  if (!fiber.stack) {
-    fiber.stack = (unsigned char *)malloc(stackBytes);
-    memset(fiber.stack, 0xff, stackBytes);
-  }
-  getcontext(&fiber.entry);
-  fiber.entry.uc_stack.ss_sp = fiber.stack;
-  fiber.entry.uc_stack.ss_size = stackBytes;
-  fiber.entry.uc_link = nullptr;
-  makecontext(&fiber.entry, enter, 0);
-  setcontext(&fiber.entry);
+  Fiber &me = *state.current;
+  switchTo(me, --state.left > 0 ? next() : state.host);
 }
 
 static void runBlock(int threads) {
   state.block = Meeting();
-  state.block.live = threads;
+  state.block.live = state.threads = state.left = threads;
   for (auto &warp : state.warps) warp.meeting = Meeting();
   for (int n = 0; n < threads; n++) {
     Fiber &fiber = state.fibers[n];
-    fiber.started = fiber.done = false;
+    fiber.done = false;
     fiber.operation = 0;
     fiber.threadIdx = dim3(n);
     fiber.lane = n % 32;
     fiber.warp = &state.warps[n / 32];
     fiber.warp->meeting.live++;
-  }
-  for (int left = threads; left > 0;) {
-    long before = state.progress;
-    left = 0;
-    for (int n = 0; n < threads; n++) {
-      Fiber &fiber = state.fibers[state.order[n]];
-      if (!fiber.done) resume(fiber);
-      if (!fiber.done) left++;
+    if (!fiber.stack) {
+      fiber.stack = (unsigned char *)aligned_alloc(64, stackBytes);
+      memset(fiber.stack, 0xff, stackBytes);
     }
-    if (left && state.progress == before) fail("threads wait at a barrier for ever", left);
+    prepare(fiber);
+  }
+  state.turn = 0;
+  state.progressBefore = -1;
+  switchTo(state.host, state.fibers[state.order[0]]);
+}
+
+void multiplyTiles(Board &board) {
+  float a[16][16], b[16][8], c[16][8];
+  auto operands = [&](int lane) {
+    return reinterpret_cast<TileOperands *>(board.slot[lane]);
+  };
+  for (int lane = 0; lane < 32; lane++) {
+    const TileOperands &x = *operands(lane);
+    int g = lane / 4, t = lane % 4;
+    for (int n = 0; n < 8; n++) a[g + 8 * (n / 2 % 2)][2 * t + n % 2 + 8 * (n / 4)] = x.a[n];
+    for (int n = 0; n < 4; n++) {
+      b[2 * t + n % 2 + 8 * (n / 2)][g] = x.b[n];
+      c[g + 8 * (n / 2)][2 * t + n % 2] = x.c[n];
+    }
+  }
+  for (int row = 0; row < 16; row++)
+    for (int k = 0; k < 16; k++)
+      for (int column = 0; column < 8; column++)
+        c[row][column] = fmaf(a[row][k], b[k][column], c[row][column]);
+  for (int lane = 0; lane < 32; lane++) {
+    int g = lane / 4, t = lane % 4;
+    for (int n = 0; n < 4; n++) operands(lane)->c[n] = c[g + 8 * (n / 2)][2 * t + n % 2];
   }
 }
 

@@ -3,19 +3,18 @@
 //
 // Every thread of a block is a fiber with a stack of its own; the fibers of a block take turns, so a
 // run is repeatable. A fiber gives its turn up only in __syncthreads, __syncwarp, a shuffle or an mma.
+// A turn goes straight from one fiber to the next by a few instructions, or, on other processors than
+// x86-64 and under sanitizers, by the C library's way to change stacks.
 // A barrier that some live thread never reaches ends the program with a sentence. Static shared arrays
 // keep their old contents from block to block; races inside one turn, between two barriers, are not
 // seen. Blocks of different launches may run on different threads at once.
 #pragma once
 
-#undef _FORTIFY_SOURCE  // its longjmp refuses to change stacks
 #include <math.h>
-#include <setjmp.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <ucontext.h>
 
 #include <algorithm>
 #include <functional>
@@ -24,6 +23,13 @@
 #include <vector>
 
 #include "cuda_emulator.h"
+
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || !defined(__x86_64__)
+#define EMULATOR_IS_PORTABLE 1
+#include <ucontext.h>
+#else
+#define EMULATOR_IS_PORTABLE 0
+#endif
 
 #define DEVICE inline
 #define __forceinline__ inline
@@ -68,10 +74,13 @@ struct Fiber {
   int lane = 0;
   Warp *warp = nullptr;
   unsigned operation = 0;
-  bool started = false, done = false;
-  jmp_buf here;
-  ucontext_t entry;
+  bool done = false;
   unsigned char *stack = nullptr;
+#if EMULATOR_IS_PORTABLE
+  ucontext_t here;
+#else
+  void *here = nullptr;  // its stack pointer; what it needs is on the stack
+#endif
 };
 
 /// What one thread of this processor needs to run blocks.
@@ -82,8 +91,9 @@ struct State {
   std::vector<int> order;
   Meeting block;
   Fiber *current = nullptr;
-  jmp_buf scheduler;
-  long progress = 0;
+  Fiber host;  // who runs the block
+  int threads = 0, left = 0, turn = 0;
+  long progress = 0, progressBefore = 0;
   const std::function<void()> *body = nullptr;
   const char *kernel = "";
   dim3 blockIdx, blockDim, gridDim;
@@ -101,6 +111,23 @@ template <class V> inline Board &exchange(const V &value) {
   memcpy(board.slot[me.lane], &value, sizeof(V));
   meet(me.warp->meeting);
   return board;
+}
+
+/// What a lane gives to mma.sync m16n8k16, in the order of its registers.
+struct TileOperands { float c[4], a[8], b[4]; };
+void multiplyTiles(Board &board);
+
+/// c += a b for the tiles of which every lane of the warp holds a share; sums run in the order of the
+/// summed dimension, in single precision. The last lane that comes works for all.
+inline void multiplyTile(float (&c)[4], const float (&a)[8], const float (&b)[4]) {
+  Fiber &me = *state.current;
+  Board &board = me.warp->boards[me.operation++ & 1];
+  TileOperands &mine = *reinterpret_cast<TileOperands *>(board.slot[me.lane]);
+  memcpy(mine.c, c, sizeof c), memcpy(mine.a, a, sizeof a), memcpy(mine.b, b, sizeof b);
+  Meeting &meeting = me.warp->meeting;
+  if (meeting.arrived + 1 == meeting.live) multiplyTiles(board);
+  meet(meeting);
+  memcpy(c, mine.c, sizeof c);
 }
 
 template <class V> inline V shuffle(const V &value, int from) {

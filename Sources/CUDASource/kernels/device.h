@@ -138,6 +138,12 @@ DEVICE float warpSum(float x) {
   return x;
 }
 
+/// The largest number of a warp, the same in all lanes.
+DEVICE float warpMax(float x) {
+  for (int by = 16; by > 0; by >>= 1) x = fmaxf(x, __shfl_xor_sync(FULL, x, by));
+  return x;
+}
+
 /// Number of this thread, and of its warp, in a grid of one dimension.
 DEVICE size_t globalThread() { return (size_t)blockIdx.x * blockDim.x + threadIdx.x; }
 DEVICE int globalWarp() { return (int)(globalThread() >> 5); }

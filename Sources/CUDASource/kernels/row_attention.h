@@ -74,10 +74,6 @@ DEVICE float2 loadPair(Row row, int column, int width) {
   return *(const float2 *)(at + 4 * column);
 }
 
-DEVICE float warpMax(float x) {
-  for (int by = 16; by > 0; by >>= 1) x = fmaxf(x, __shfl_xor_sync(FULL, x, by));
-  return x;
-}
 
 /// Floats that hold a row of some width.
 DEVICE int padded(int width) { return (width + 7) & ~7; }

@@ -6,6 +6,8 @@ final class PlacedIndices: @unchecked Sendable {
   let address: UnsafeMutableRawPointer
   private let bytes: Int
   private let driver: any GPUDriver
+  /// What follows from the numbers.
+  let plans = PlanCache()
 
   init(_ numbers: [Int32], _ driver: any GPUDriver) throws(DeviceError) {
     bytes = max(4 * numbers.count, 4)
@@ -25,10 +27,15 @@ extension GPUKernels {
 
 extension Indices {
   /// The first number on the card.
-  var address: UnsafeMutableRawPointer {
+  var address: UnsafeMutableRawPointer { placed.address }
+
+  /// What follows from the numbers.
+  var plans: PlanCache { placed.plans }
+
+  private var placed: PlacedIndices {
     guard let placed = memory as? PlacedIndices else {
       preconditionFailure("whole numbers that no card has")
     }
-    return placed.address
+    return placed
   }
 }

@@ -66,6 +66,10 @@ let fuzzDriver: [Target] =
 
 let package = Package(
   name: "billion-word-trainer",
+  products: [
+    // Tests open it under the names of NVIDIA's libraries.
+    .library(name: "FakeCUDA", type: .dynamic, targets: ["FakeCUDA"])
+  ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0")
   ],
@@ -86,13 +90,16 @@ let package = Package(
       swiftSettings: simd),
     .target(
       name: "OracleBackend", dependencies: ["Deterministic", "Tensor"], swiftSettings: strict),
+    // Declarations of NVIDIA's libraries, which are opened at run time.
+    .target(name: "CCUDA"),
     // The kernels of a card are text, compiled when a run starts.
     .target(name: "CUDASource", exclude: ["kernels"]),
     .target(
-      name: "GPUBackend", dependencies: ["CUDASource", "Deterministic", "Tensor"],
+      name: "GPUBackend",
+      dependencies: ["CCUDA", "CUDASource", "Deterministic", "Storage", "Tensor"],
       swiftSettings: strict),
     .target(
-      name: "Backends", dependencies: ["CPUBackend", "OracleBackend", "Tensor"],
+      name: "Backends", dependencies: ["CPUBackend", "GPUBackend", "OracleBackend", "Tensor"],
       swiftSettings: strict),
     .target(
       name: "DeviceCheck", dependencies: ["OracleBackend", "Deterministic", "Tensor"],
@@ -168,6 +175,9 @@ let package = Package(
         .unsafeFlags(emulated),
       ]),
     .target(
+      name: "FakeCUDA", dependencies: ["CCUDA", "CUDAEmulator", "CUDASource"],
+      path: "Tests/FakeCUDA", cSettings: [.unsafeFlags(["-O2", "-Wno-unused-parameter"])]),
+    .target(
       name: "TestSupport",
       dependencies: [
         "Backends", "CUDAEmulator", "CUDASource", "GPUBackend", "Communication", "CPUBackend",
@@ -182,6 +192,9 @@ let package = Package(
       resources: [.copy("Fixtures")]),
     tests(
       "BackendTests", ["DeviceCheck", "GPUBackend", "OracleBackend", "Deterministic", "Tensor"]),
+    tests(
+      "GPUBackendTests",
+      ["CUDAEmulator", "Deterministic", "GPUBackend", "Storage", "Tensor"]),
     tests("LMDataTests", ["Deterministic", "LMData", "Storage"]),
     tests("TokenizeTests", ["Tokenize", "LMData", "Storage"]),
     tests(

@@ -1,6 +1,18 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that the build needs, if they are missing. Sourced or run.
+# Installs what is missing of what the build and the programs need. Sourced or run.
+#
+#   scripts/setup.sh [PACKAGE...]      Debian's packages for the build, and those named
+#   scripts/setup.sh --cuda            what a card needs beside NVIDIA's driver: NVRTC and cuBLASLt from
+#                                      PyPI, into .cuda of this project; nothing else is touched
+#   scripts/setup.sh --cuda-compiler   NVRTC alone, which compiles kernels without a card
+#
+# CUDA_MAJOR=12 or 13 chooses the version for another machine's driver; without it, that of this
+# machine's driver, or 13 if there is none.
 set -euo pipefail
+
+if [[ ${1:-} == --cuda* ]]; then
+  exec "$(dirname "${BASH_SOURCE[0]}")/cuda-libraries.sh" "$@"
+fi
 
 packages=(libopenblas-dev libsentencepiece-dev libzstd-dev pkg-config)
 packages+=("$@")

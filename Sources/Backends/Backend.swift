@@ -1,24 +1,42 @@
 import CPUBackend
+import GPUBackend
 import OracleBackend
 package import Tensor
 
 /// The back ends there are: the one place that names them all.
-package enum Backend: String, CaseIterable, Sendable {
+package enum Backend: Hashable, Sendable {
   /// This processor.
   case cpu
   /// Definitions in Float64, slow: what tests compare the others with.
   case oracle
+  /// A card by NVIDIA, by its number.
+  case cuda(Int)
+  /// The first card if there is one that works, else this processor.
+  case automatic
 
   /// Kernels of the one back end that every machine has.
   package static var ofThisProcessor: any Kernels { CPUKernels() }
 
-  /// Kernels of the back end.
+  /// Kernels of the back end. Libraries of a card are opened for a card alone.
   ///
+  /// - Parameter note: Told why a card that is there is not taken, where the choice is free.
   /// - Throws: `DeviceError` if this machine has no such device.
-  package func makeKernels() throws(DeviceError) -> any Kernels {
+  package func makeKernels(note: (String) -> Void = { _ in }) throws(DeviceError) -> any Kernels {
     switch self {
-    case .cpu: CPUKernels()
-    case .oracle: OracleKernels()
+    case .cpu: return CPUKernels()
+    case .oracle: return OracleKernels()
+    case .cuda(let number): return GPUKernels(try CUDADriver(card: number))
+    case .automatic:
+      guard let libraries = try? CUDALibraries(), let card = try? CUDACard.all(libraries).first
+      else {
+        return CPUKernels()
+      }
+      do throws(DeviceError) {
+        return GPUKernels(try CUDADriver(card: card.number))
+      } catch {
+        note("\(card.model) is not used: \(error)")
+        return CPUKernels()
+      }
     }
   }
 
@@ -26,12 +44,38 @@ package enum Backend: String, CaseIterable, Sendable {
   ///
   /// - Throws: `DeviceError.failed` if there is none, with the names of those there are.
   package static func named(_ name: String) throws(DeviceError) -> Backend {
-    guard let backend = Backend(rawValue: name) else {
+    switch name {
+    case "cpu": return .cpu
+    case "oracle": return .oracle
+    case "cuda": return .cuda(0)
+    case "auto": return .automatic
+    default:
+      if name.hasPrefix("cuda:"), let number = UInt16(name.dropFirst(5)) {
+        return .cuda(Int(number))
+      }
       throw .failed(
-        device: name,
-        problem: "there is no such device; choose one of "
-          + allCases.filter { $0 != .oracle }.map(\.rawValue).joined(separator: ", "))
+        device: name, problem: "there is no such device; choose one of auto, cpu, cuda, cuda:N")
     }
-    return backend
   }
+
+  /// A line for each device that this machine has, and why there is no more.
+  package static var listing: String {
+    var lines = [("cpu", "this processor")]
+    do throws(DeviceError) {
+      let libraries = try CUDALibraries()
+      let cards = try CUDACard.all(libraries)
+      lines += cards.map { ($0.name, $0.description) }
+      if let missing = libraries.missing { lines.append(("", missing)) }
+    } catch {
+      lines.append(("cuda", "none: \(error)"))
+    }
+    return lines.map { name, text in
+      (name + String(repeating: " ", count: max(0, 9 - name.count))) + text
+    }.joined(separator: "\n")
+  }
+}
+
+extension Backend: CaseIterable {
+  /// Those that every machine has.
+  package static var allCases: [Backend] { [.cpu, .oracle] }
 }

@@ -6,10 +6,11 @@ extension ParsableCommand {
   ///
   /// - Parameters:
   ///   - arguments: Those after the name of the program.
+  ///   - answers: What is printed for an argument that stands alone, whatever else the command needs.
   ///   - prepare: Called first; a command that saves at signals installs its handler here.
   package static func runCommand(
     arguments: [String] = Array(CommandLine.arguments.dropFirst()),
-    preparing prepare: () -> Void = {}
+    answering answers: [String: () -> String] = [:], preparing prepare: () -> Void = {}
   ) -> Never {
     StandardStreams.open()
     let name = configuration.commandName ?? "command"
@@ -21,6 +22,10 @@ extension ParsableCommand {
       // For scripts/install.sh; --generate-completion-script is ArgumentParser's own.
       if arguments == ["--generate-manual"] {
         print(try Manual.page(for: Self.self), terminator: "")
+        leave(0, name)
+      }
+      if arguments.count == 1, let answer = answers[arguments[0]] {
+        print(answer())
         leave(0, name)
       }
       var command = try parseAsRoot(Arguments.joiningNegativeNumbers(arguments))

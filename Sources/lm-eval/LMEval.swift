@@ -1,4 +1,5 @@
 import ArgumentParser
+import Backends
 import CommandSupport
 import Eval
 import Model
@@ -58,10 +59,11 @@ struct LMEval: ParsableCommand {
 
   static func main() {
     let arguments = Array(CommandLine.arguments.dropFirst())
+    let answers = ["--list-devices": { Backend.listing }]
     if let asked = FlagSpelling.helpArguments(for: arguments) {
       runCommand(arguments: asked)
     } else if FlagSpelling.isMeant(by: arguments) {
-      FlagSpelling.runCommand()
+      FlagSpelling.runCommand(answering: answers)
     } else {
       runCommand()
     }

@@ -85,10 +85,16 @@ struct LMSample: ParsableCommand {
     help: "Threads; results do not depend on them (all processors that this process may use).")
   var threads: Int?
 
-  @Option(help: ArgumentHelp("Device.", visibility: .hidden))
+  @Option(
+    help: ArgumentHelp(
+      "cpu, cuda (the first card), cuda:N, or auto: a card if there is one that works.",
+      valueName: "device"))
   var device = "cpu"
 
-  static func main() { runCommand() }
+  @Flag(help: "List the devices of this machine, then stop.")
+  var listDevices = false
+
+  static func main() { runCommand(answering: ["--list-devices": { Backend.listing }]) }
 
   private var options: SamplingOptions {
     var options = SamplingOptions()
@@ -100,6 +106,7 @@ struct LMSample: ParsableCommand {
   }
 
   func validate() throws {
+    if listDevices { throw CleanExit.message(Backend.listing) }
     try ThreadCount.validate(threads)
     if let count, count < 1 {
       throw ValidationError("--count is \(count), expected 1 or more")
@@ -115,8 +122,9 @@ struct LMSample: ParsableCommand {
 
   func run() throws {
     Parallel.threads = ThreadCount.resolve(threads, command: "lm-sample")
+    let kernels = try Backend.named(device).makeKernels { Terminal.note("lm-sample: note: \($0)") }
     var trained = try TrainedModel(
-      checkpoint, on: Backend.named(device).makeKernels(), verifyingWeights: false,
+      checkpoint, on: kernels, verifyingWeights: false,
       rebuiltTokenizer: HuggingFaceTokenizer.rebuilt,
       note: { Terminal.note("lm-sample: \($0)") })
     let weights = WeightCheck(trained)

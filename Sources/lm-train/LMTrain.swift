@@ -96,8 +96,14 @@ struct LMTrain: ParsableCommand {
     help: "Threads; results do not depend on them (all processors that this process may use).")
   var threads: Int?
 
-  @Option(help: ArgumentHelp("Device.", visibility: .hidden))
+  @Option(
+    help: ArgumentHelp(
+      "cpu, cuda (the first card), cuda:N, or auto: a card if there is one that works.",
+      valueName: "device"))
   var device = "cpu"
+
+  @Flag(help: "List the devices of this machine, then stop.")
+  var listDevices = false
 
   @OptionGroup(title: "What people change")
   var options: RunOptions
@@ -113,7 +119,7 @@ struct LMTrain: ParsableCommand {
 
   func validate() throws {
     try ThreadCount.validate(threads)
-    if listPresets || listAttentions { return }
+    if listPresets || listAttentions || listDevices { return }
     if assumesBenchmark {
       guard dryRun, data == nil, options.config == nil, !resume else {
         throw ValidationError(
@@ -133,6 +139,7 @@ struct LMTrain: ParsableCommand {
   }
 
   func run() throws {
+    if listDevices { return print(Backend.listing) }
     if listPresets {
       return print(PlanTable.presets())
     }
@@ -163,7 +170,9 @@ struct LMTrain: ParsableCommand {
     }
     let tokenizer = try dataSet.map { try Tokenizer(of: $0) }
     try Self.leaveIfAsked()
-    let kernels = try Backend.named(device).makeKernels()
+    let kernels = try Backend.named(device).makeKernels {
+      Terminal.note("lm-train: note: \($0)")
+    }
     let peak = try MatrixPeak.measure(kernels)
     try Self.leaveIfAsked()
     // What it borrowed is part of the plan already.

@@ -47,6 +47,10 @@ import Testing
       ],
       example: "import CPUBackend"),
     Rule(
+      what: "the name of a card's back end", pattern: #"\b(CUDA|GPU)[A-Z]\w"#, places: ["Sources/"],
+      exempt: ["Sources/Backends/", "Sources/GPUBackend/"],
+      example: "let driver = try CUDADriver(card: 0)"),
+    Rule(
       what: "vectors or a library of one machine", pattern: #"SIMD|BLAS"#,
       places: ["Sources/Tensor/"], example: "let x = SIMD8<Float>()"),
     Rule(

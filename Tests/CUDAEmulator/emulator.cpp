@@ -211,6 +211,16 @@ const EmulatedKernel *emulated_kernel(const char *module, const char *name) {
   return found == table().end() ? nullptr : &found->second;
 }
 
+const char *emulated_module(int index) {
+  std::string last;
+  for (auto &entry : table())
+    if (entry.second.module != last) {
+      if (index-- == 0) return entry.second.module;
+      last = entry.second.module;
+    }
+  return nullptr;
+}
+
 int emulated_argument_count(const EmulatedKernel *kernel) { return (int)kernel->sizes.size(); }
 
 size_t emulated_argument_bytes(const EmulatedKernel *kernel, int index) {

@@ -119,11 +119,21 @@ import Testing
     #expect(audit.contains("\npassed: no way was found"), "\(audit)")
   }
 
+  /// Devices are listed whatever else a command wants, and a wrong name says which there are.
+  @Test(arguments: ["lm-train", "lm-eval", "lm-sample"]) func devicesAreListed(name: String) throws
+  {
+    let listed = try runProgram(name, ["--list-devices"])
+    #expect(listed.status == 0 && listed.output.hasPrefix("cpu      this processor\ncuda "))
+    let wrong = try runProgram(
+      name, ["--device", "tpu", "--checkpoint", "/none", "--data", "/none", "--output", "/none/x"])
+    #expect(wrong.status != 0)
+  }
+
   /// It is for tests: nobody is told of it.
   @Test func theOracleIsNotOffered() throws {
     for name in ["lm-train", "lm-eval", "lm-sample"] {
       let help = try runProgram(name, ["--help"])
-      #expect(!help.output.contains("oracle") && !help.output.contains("--device"))
+      #expect(!help.output.contains("oracle"))
       let wrong = try runProgram(
         name, ["--device", "none", "--checkpoint", "/none", "--data", "/none"])
       #expect(wrong.status != 0 && !wrong.errors.contains("oracle"))

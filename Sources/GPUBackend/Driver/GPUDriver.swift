@@ -8,9 +8,13 @@ package protocol GPUDriver: AnyObject, Sendable {
   /// As `--device` takes it.
   var name: String { get }
 
+  /// Begins to compile the files of kernels that will be launched, and returns at once; without it a file
+  /// is compiled when the first of its kernels is.
+  func prepare(_ kernels: [GPUKernel])
+
   /// Bytes of memory, on 256 bytes, with any contents.
   ///
-  /// - Throws: `DeviceError.outOfMemory` if the card has no such piece, or what went wrong before.
+  /// - Throws: `DeviceError.cardIsFull` if the card has no such piece, or what went wrong before.
   func allocate(bytes: Int) throws(DeviceError) -> UnsafeMutableRawPointer
 
   /// Bytes that nobody has taken; nil where memory is this process's.
@@ -57,6 +61,14 @@ package protocol GPUDriver: AnyObject, Sendable {
   ///
   /// - Throws: What went wrong.
   func synchronize() throws(DeviceError)
+
+  /// Gives what was given back here on to others who use the card.
+  func releaseMemory()
+}
+
+extension GPUDriver {
+  package func prepare(_ kernels: [GPUKernel]) {}
+  package func releaseMemory() {}
 }
 
 /// One kernel: a file of `CUDASource`, what it is compiled with, and a name in it.

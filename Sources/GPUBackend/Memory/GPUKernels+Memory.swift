@@ -65,6 +65,8 @@ extension GPUKernels {
     guard x.count > 0 else { return }
     var fault: DeviceError?
     withDense(x) { dense in
+      // Where only memory is counted, there may be none to copy from.
+      guard GPUScratch.recorder == nil else { return }
       numbers.withUnsafeMutableBytes { target in
         do throws(DeviceError) {
           try driver.copyOut(dense, into: target)
@@ -86,13 +88,18 @@ extension GPUKernels {
     }
   }
 
+  /// Copies to the card, unless only memory is counted.
+  private func copyIn(_ bytes: UnsafeRawBufferPointer, to address: UnsafeMutableRawPointer) {
+    if GPUScratch.recorder == nil { driver.copyIn(bytes, to: address) }
+  }
+
   package func write(_ numbers: [Float], to x: View) throws(DeviceError) {
     precondition(numbers.count == x.count, "\(numbers.count) numbers for \(x.count) elements")
     guard x.count > 0 else { return }
     numbers.withUnsafeBytes { bytes in
-      if x.isContiguous, x.buffer.type == .float32 { return driver.copyIn(bytes, to: x.address) }
+      if x.isContiguous, x.buffer.type == .float32 { return copyIn(bytes, to: x.address) }
       scratch.lendViews([(x.rows, x.columns)]) { parts in
-        driver.copyIn(bytes, to: parts[0].address)
+        copyIn(bytes, to: parts[0].address)
         copy(parts[0], to: x)
       }
     }
@@ -131,5 +138,8 @@ extension GPUKernels {
 
   package func synchronize() throws(DeviceError) { try driver.synchronize() }
 
-  package func releaseWorkingMemory() { scratch.release() }
+  package func releaseWorkingMemory() {
+    scratch.release()
+    driver.releaseMemory()
+  }
 }

@@ -14,13 +14,20 @@ struct WorkOptions: ParsableArguments {
     help: "Threads; results do not depend on them (all processors that this process may use).")
   var threads: Int?
 
-  @Option(help: ArgumentHelp("Device.", visibility: .hidden))
+  @Option(
+    help: ArgumentHelp(
+      "cpu, cuda (the first card), cuda:N, or auto: a card if there is one that works.",
+      valueName: "device"))
   var device = "cpu"
+
+  @Flag(help: "List the devices of this machine, then stop.")
+  var listDevices = false
 
   @Option(help: "Tokens scored at a time; bounds memory and changes nothing else.")
   var batchTokens = Evaluator.defaultPositions
 
   func check() throws {
+    if listDevices { throw CleanExit.message(Backend.listing) }
     guard (1...Self.mostTokens).contains(batchTokens) else {
       throw ValidationError("--batch-tokens is \(batchTokens), expected 1 to \(Self.mostTokens)")
     }
@@ -28,7 +35,7 @@ struct WorkOptions: ParsableArguments {
 
   /// Kernels of the device.
   func kernels() throws(DeviceError) -> any Kernels {
-    try Backend.named(device).makeKernels()
+    try Backend.named(device).makeKernels { LMEval.note("note: \($0)") }
   }
 
   /// Sets the number of threads of this process.

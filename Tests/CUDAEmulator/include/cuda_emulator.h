@@ -18,6 +18,9 @@ enum { ORDER_FORWARD = 0, ORDER_REVERSE = 1, ORDER_SHUFFLED = 2 };
 /// definitions that it is compiled with, as "softmax_attention/NUMBER=bf16/WIDTH=64".
 const EmulatedKernel *emulated_kernel(const char *module, const char *name);
 
+/// The name of a module by its number; null behind the last.
+const char *emulated_module(int index);
+
 /// How many values the kernel takes, and the bytes of each.
 int emulated_argument_count(const EmulatedKernel *kernel);
 size_t emulated_argument_bytes(const EmulatedKernel *kernel, int index);

@@ -1,0 +1,85 @@
+import CCUDA
+import Foundation
+import Tensor
+
+/// Matrix products of a card; every kind of product has one algorithm, which has passed a test.
+final class CUDAProducts: @unchecked Sendable {
+  private let library: ProductLibrary
+  private let transfer: CUDATransfer
+  private let lock = NSLock()
+  // Touched under `lock` alone.
+  private var pinned: [ProductKind: ProductLibrary.Candidate] = [:]
+
+  init(_ transfer: CUDATransfer, _ functions: CUBLASLtFunctions) throws(DeviceError) {
+    self.transfer = transfer
+    let bytes = ProductLibrary.workspaceBytes
+    let workspace = try transfer.memory.allocate(bytes: bytes)
+    do throws(DeviceError) {
+      library = try ProductLibrary(transfer.context, functions, workspace: workspace)
+    } catch {
+      transfer.memory.free(workspace, bytes: bytes)
+      throw error
+    }
+  }
+
+  deinit { transfer.memory.free(library.workspace, bytes: ProductLibrary.workspaceBytes) }
+
+  /// Numbers of the algorithms that are pinned, by kind.
+  var algorithms: [String: Int] {
+    lock.withLock {
+      Dictionary(
+        uniqueKeysWithValues: pinned.map {
+          ("\($0)", library.configuration($1, CUBLASLT_ALGO_CONFIG_ID))
+        })
+    }
+  }
+
+  /// Computes a product of two matrices of one type, all of whose rows begin on 16 bytes.
+  func multiply(_ product: GPUProduct) throws(DeviceError) {
+    let kind = ProductKind(product)
+    let algorithm = try algorithm(kind, product)
+    let context = transfer.context
+    let status = library.multiply(
+      kind, algorithm, c: Self.operand(product.c), a: Self.operand(product.a.view),
+      b: Self.operand(product.b.view), accumulate: product.accumulate)
+    guard status != CUBLAS_STATUS_SUCCESS else { return }
+    // If the card has failed, that says more than the library's status.
+    try context.check()
+    throw .failed(
+      device: context.card.name,
+      problem: "cuBLASLt \(library.version) refused the product \(kind) of \(product.c.rows) rows "
+        + "(status \(status)); run scripts/setup.sh --cuda for another version")
+  }
+
+  /// A matrix as it lies in memory. Of one row the stride is nobody's business.
+  private static func operand(_ view: View) -> ProductLibrary.Operand {
+    let type = view.buffer.type
+    return ProductLibrary.Operand(
+      address: view.address, type: type, rows: view.rows, columns: view.columns,
+      stride: view.rows <= 1 ? ProductLibrary.stride(view.columns, type) : view.stride)
+  }
+
+  private func algorithm(
+    _ kind: ProductKind, _ product: GPUProduct
+  ) throws(DeviceError) -> ProductLibrary.Candidate {
+    lock.lock()
+    defer { lock.unlock() }
+    if let known = pinned[kind] { return known }
+    let test = ProductTest(library: library, transfer: transfer, kind: kind)
+    let candidates = library.candidates(kind)
+    for candidate in candidates where try test.passes(candidate) {
+      pinned[kind] = candidate
+      return candidate
+    }
+    try transfer.context.check()
+    let found =
+      candidates.isEmpty
+      ? "proposes no algorithm for"
+      : "proposes \(candidates.count) algorithms, none of which keeps its bits, for"
+    throw .failed(
+      device: transfer.context.card.name,
+      problem:
+        "cuBLASLt \(library.version) \(found) the product \(kind); run scripts/setup.sh --cuda "
+        + "for another version")
+  }
+}

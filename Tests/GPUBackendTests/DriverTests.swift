@@ -1,0 +1,138 @@
+import Foundation
+import GPUBackend
+import Tensor
+import TestSupport
+import Testing
+
+/// Memory, copies, launches and faults of a card.
+@Suite struct DriverTests {
+  private func sentence(_ body: () throws(DeviceError) -> Void) -> String {
+    do throws(DeviceError) {
+      try body()
+      return ""
+    } catch {
+      return "\(error)"
+    }
+  }
+
+  @Test(arguments: [0, 1]) func everythingIsGivenBack(pools: Int) throws {
+    let sandbox = try CUDASandbox("pools=\(pools)")
+    do {
+      let driver = try sandbox.driver()
+      let own = driver.heldBytes
+      let kernels = GPUKernels(driver)
+      let x = try kernels.makeView(rows: 100, columns: 33)
+      kernels.fill(x.columns(1..<30), with: 2)
+      let indices = try kernels.place([1, 2, 3])
+      #expect(try kernels.numbers(of: x.rows(0..<1).columns(0..<2)) == [0, 2])
+      #expect(driver.heldBytes >= own + 100 * 33 * 4 + 12)
+      let free = try #require(driver.freeBytes)
+      #expect(free > 1 << 32 && free <= 1 << 33 - driver.heldBytes)
+      #expect(sandbox.count("live") >= driver.heldBytes)
+      withExtendedLifetime(indices) {}
+    }
+    #expect(sandbox.count("pieces") == 0 && sandbox.count("live") == 0)
+    #expect(sandbox.count("pinned") == 0)
+    #expect((sandbox.count("cuMemAllocAsync") > 0) == (pools == 1))
+  }
+
+  /// More than the ring of pinned memory holds, and no multiple of its parts.
+  @Test func longCopiesArriveWhole() throws {
+    let kernels = GPUKernels(try CUDASandbox().driver())
+    let x = try kernels.makeView(rows: 1, columns: 1_500_001)
+    let numbers = (0..<x.count).map { Float($0) }
+    try kernels.write(numbers, to: x)
+    #expect(try kernels.numbers(of: x) == numbers)
+  }
+
+  @Test func aFullCardSaysWhatHelps() throws {
+    let sandbox = try CUDASandbox("memory=100000000")
+    let kernels = GPUKernels(try sandbox.driver())
+    let x = try kernels.makeView(rows: 1, columns: 1_000_000)
+    let text = sentence { () throws(DeviceError) in _ = try kernels.makeBuffer(count: 30_000_000) }
+    #expect(
+      text == "device cuda has no 115 MiB more: of its 96 MiB this run has 36 MiB, and 60 MiB are "
+        + "free; a smaller --micro-batch-tokens of lm-train or --batch-tokens of lm-eval needs less"
+    )
+    // It is over as soon as it is said.
+    try kernels.write([Float](repeating: 3, count: x.count), to: x)
+    #expect(try kernels.numbers(of: x).last == 3)
+  }
+
+  /// What is asked for after a fault is not done; the fault is told until somebody has heard of it, and
+  /// again for ever if nothing can work any more.
+  @Test func faultsStay() throws {
+    let sandbox = try CUDASandbox()
+    let driver = try sandbox.driver()
+    let kernels = GPUKernels(driver)
+    let x = try kernels.makeView(rows: 4, columns: 8)
+    try kernels.synchronize()
+    sandbox.tell("cuLaunchKernel=700@2")
+    kernels.fill(x.columns(0..<3), with: 1)
+    kernels.fill(x.columns(0..<3), with: 2)
+    let launches = sandbox.count("cuLaunchKernel")
+    kernels.fill(x.columns(0..<3), with: 3)
+    #expect(sandbox.count("cuLaunchKernel") == launches)
+    let expected =
+      "device cuda: a kernel failed (CUDA_ERROR_700, as told, noticed while launching fill_matrix), "
+      + "which is a fault of this program or of the card; what was saved before is whole, and "
+      + "--device cpu goes on from it"
+    for _ in 0..<2 {
+      #expect(sentence { () throws(DeviceError) in try driver.synchronize() } == expected)
+      #expect(sentence { () throws(DeviceError) in try driver.check() } == expected)
+      #expect(sentence { () throws(DeviceError) in _ = try kernels.numbers(of: x) } == expected)
+      #expect(sentence { () throws(DeviceError) in _ = try driver.allocate(bytes: 9) } == expected)
+    }
+  }
+
+  @Test func aFaultThatEndsNothingIsToldOnce() throws {
+    let sandbox = try CUDASandbox()
+    let kernels = GPUKernels(try sandbox.driver())
+    let x = try kernels.makeView(rows: 4, columns: 8)
+    sandbox.tell("cuMemcpyHtoDAsync_v2=1@1")
+    let text = sentence { () throws(DeviceError) in
+      try kernels.write([Float](repeating: 1, count: 32), to: x)
+    }
+    #expect(text == "device cuda: CUDA_ERROR_1, as told, while copying to the card")
+    try kernels.write([Float](repeating: 2, count: 32), to: x)
+    #expect(try kernels.numbers(of: x).allSatisfy { $0 == 2 })
+  }
+
+  @Test(arguments: [46, 214, 999]) func aLostCardIsCalledSo(code: Int) throws {
+    let sandbox = try CUDASandbox()
+    let driver = try sandbox.driver()
+    sandbox.tell("cuStreamQuery=\(code)")
+    let text = sentence { () throws(DeviceError) in try driver.check() }
+    #expect(text.hasPrefix("device cuda: the card is lost (CUDA_ERROR_\(code)"), "\(text)")
+    #expect(text.contains("go on from the last checkpoint"), "\(text)")
+    // Buffers go while the error is on its way out: nothing of that may hide it.
+    #expect(sentence { () throws(DeviceError) in try driver.synchronize() } == text)
+  }
+
+  /// Tasks move between threads; the fake refuses threads that have not made the context theirs.
+  @Test func anyThreadMayAsk() throws {
+    let sandbox = try CUDASandbox()
+    let kernels = GPUKernels(try sandbox.driver())
+    let x = try kernels.makeView(rows: 8, columns: 40)
+    DispatchQueue.concurrentPerform(iterations: 8) { row in
+      for _ in 0..<20 { kernels.fill(x.rows(row..<row + 1).columns(0..<39), with: Float(row)) }
+      _ = try? kernels.makeView(rows: 3, columns: 3)
+    }
+    try kernels.synchronize()
+    #expect(try kernels.numbers(of: x.columns(38..<39)) == (0..<8).map { Float($0) })
+  }
+
+  /// More than any launch may have is asked for, once.
+  @Test func sharedMemoryIsAllowed() throws {
+    let sandbox = try CUDASandbox("cuLaunchKernel=1")
+    let driver = try sandbox.driver()
+    for bytes in [48 << 10, 100 << 10, 90 << 10] {
+      driver.launch(
+        GPUKernel("sum_rows", "add_rows"), grid: GPUGrid(1), block: 32, sharedBytes: bytes,
+        arguments: UnsafeMutableBufferPointer(start: nil, count: 0))
+      _ = try? driver.synchronize()
+    }
+    #expect(sandbox.count("cuFuncSetAttribute") == 1)
+    #expect(sandbox.count("cuLaunchKernel") == 3)
+  }
+}

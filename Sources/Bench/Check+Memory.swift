@@ -58,16 +58,17 @@ extension Check {
       config.layers = 1
       batch = RandomBatch(lengths: lengths, vocabulary: config.vocabularySize)
       let positions = batch.ids.count
+      let work = Transformer.workPlan(
+        config, positions: positions, sequences: lengths.count,
+        attention: try AttentionTrial.workingNeed(
+          config, on: kernels, longest: lengths.max() ?? 0, positions: positions))
       plannedBytes =
         4 * kernels.bytes(count: ParameterLayout(config).count)
         + Transformer.activationSize(
           config, training: positions, scoring: positions, on: kernels
         ).bytes(on: kernels)
-        + kernels.workingBytes(
-          Transformer.workPlan(
-            config, positions: positions,
-            attention: try AttentionTrial.workingNeed(
-              config, on: kernels, longest: lengths.max() ?? 0, positions: positions)))
+        + kernels.workingBytes(work)
+      try kernels.reserveWorkingMemory(work)
       let parameters = try Parameters(config, on: kernels)
       try parameters.initialize(seed: 1)
       model = try Transformer(config, parameters: parameters, kernels: kernels) {

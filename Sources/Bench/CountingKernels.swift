@@ -174,5 +174,9 @@ extension CountingKernels {
 
   package func workingBytes(_ plan: WorkPlan) -> Int { kernels.workingBytes(plan) }
 
+  package func reserveWorkingMemory(_ plan: WorkPlan) throws(DeviceError) {
+    try kernels.reserveWorkingMemory(plan)
+  }
+
   package func releaseWorkingMemory() { kernels.releaseWorkingMemory() }
 }

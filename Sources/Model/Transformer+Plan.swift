@@ -16,11 +16,12 @@ extension Transformer {
   /// - Parameters:
   ///   - config: Dimensions of the model.
   ///   - positions: Of a batch.
+  ///   - sequences: Of a batch, at most.
   ///   - muon: Shapes of the matrices that Muon moves.
   ///   - attention: What one layer's attention borrows.
   package static func workPlan(
-    _ config: ModelConfig, positions: Int, muon: [(rows: Int, columns: Int)] = [],
-    attention: WorkingNeed
+    _ config: ModelConfig, positions: Int, sequences: Int,
+    muon: [(rows: Int, columns: Int)] = [], attention: WorkingNeed
   ) -> WorkPlan {
     let width = config.width
     return WorkPlan(
@@ -30,7 +31,8 @@ extension Transformer {
         WorkPlan.Product(outputs: width, inputs: width),
         WorkPlan.Product(outputs: 2 * config.hidden, inputs: width),
         WorkPlan.Product(outputs: width, inputs: config.hidden),
-      ], muon: muon, attention: attention)
+      ], muon: muon, attention: attention,
+      attentionTasks: config.heads * min(sequences, Buffer.mostNumbers / config.heads))
   }
 
   /// Asks whether the memory for scoring a batch is to be had, before any of it is taken.
@@ -58,7 +60,8 @@ extension Transformer {
       let attention = try AttentionTrial.workingNeed(
         config, on: kernels, longest: longest, positions: positions, isScoring: true)
       need += kernels.workingBytes(
-        Self.workPlan(config, positions: positions, attention: attention))
+        Self.workPlan(
+          config, positions: positions, sequences: starts.count - 1, attention: attention))
       try MemoryLimit.require(need, on: kernels, for: purpose, advice: advice)
     }
     scoredPositions = positions

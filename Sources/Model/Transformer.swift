@@ -22,6 +22,8 @@ package final class Transformer {
   private var trainingActivations: Activations?
   /// Memory of the training activations, in which scoring takes its turn.
   private(set) var trainingMemory: ActivationMemory?
+  /// Memory of the training activations, whose contents nobody needs between two passes.
+  package var idleMemory: Buffer? { trainingMemory?.master }
 
   /// - Parameters:
   ///   - config: Dimensions of the model.

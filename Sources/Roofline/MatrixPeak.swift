@@ -17,15 +17,22 @@ package enum MatrixPeak {
   ///
   /// - Parameters:
   ///   - kernels: Whose product is measured; the library only where they work on this processor.
+  ///   - memory: Written over; where it is too small or nil, the matrices have their own.
   ///   - seconds: Time to spend.
   ///   - now: A clock, in seconds.
   package static func measure(
-    _ kernels: any Kernels, seconds: Double = 0.4, now: () -> Double = WallClock.seconds
+    _ kernels: any Kernels, in memory: Buffer? = nil, seconds: Double = 0.4,
+    now: () -> Double = WallClock.seconds
   ) throws(DeviceError) -> Double {
+    let width = 1_024
     let blocks = blocks(threads: Parallel.threads)
-    let x = try kernels.makeView(rows: blocks * blockRows, columns: 1_024)
-    let w = try kernels.makeView(rows: 1_024, columns: 1_024)
-    let y = try kernels.makeView(rows: x.rows, columns: 1_024)
+    let rows = blocks * blockRows
+    let count = (2 * rows + width) * width
+    let memory =
+      if let memory, memory.count >= count { memory } else { try kernels.makeBuffer(count: count) }
+    let x = View(memory, offset: 0, rows: rows, columns: width)
+    let y = View(memory, offset: rows * width, rows: rows, columns: width)
+    let w = View(memory, offset: 2 * rows * width, rows: width, columns: width)
     kernels.fill(x, with: 0.5)
     kernels.fill(w, with: 0.25)
     let ours = {
@@ -43,7 +50,7 @@ package enum MatrixPeak {
     // It has memory for so many callers at once, and ends the program of more.
     let isOfThisProcessor = x.buffer.home == .host && x.buffer.type == .float32
     let products = isOfThisProcessor && Parallel.threads <= 64 ? [ours, library] : [ours]
-    let flops = 2 * Double(x.rows) * 1_024 * 1_024
+    let flops = 2 * Double(rows) * Double(width * width)
     return flops / shortest(of: products, seconds: seconds, now: now)
   }
 

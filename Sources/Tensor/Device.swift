@@ -94,6 +94,14 @@ package protocol Device: Sendable {
   /// Bytes that the kernels of a training step or of scoring keep between calls.
   func workingBytes(_ plan: WorkPlan) -> Int
 
+  /// Takes the memory of ``workingBytes(_:)`` at once, in place of what is there.
+  ///
+  /// Left to the kernels, how much of it a run takes would follow from how many pieces of work happen
+  /// to meet, and a shortage would be found in the middle of a step.
+  ///
+  /// - Throws: `DeviceError.outOfMemory` if there is not as much.
+  func reserveWorkingMemory(_ plan: WorkPlan) throws(DeviceError)
+
   /// Gives back all memory that no kernel uses at the moment.
   func releaseWorkingMemory()
 }

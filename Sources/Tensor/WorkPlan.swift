@@ -35,10 +35,12 @@ package struct WorkPlan: Sendable {
   package let muon: [(rows: Int, columns: Int)]
   /// What one layer's attention borrows.
   package let attention: WorkingNeed
+  /// Heads times sequences of a batch, at most: no more tasks of an attention run at once.
+  package let attentionTasks: Int
 
   package init(
     positions: Int, width: Int, vocabulary: Int, products: [Product],
-    muon: [(rows: Int, columns: Int)], attention: WorkingNeed
+    muon: [(rows: Int, columns: Int)], attention: WorkingNeed, attentionTasks: Int
   ) {
     self.positions = positions
     self.width = width
@@ -46,5 +48,6 @@ package struct WorkPlan: Sendable {
     self.products = products
     self.muon = muon
     self.attention = attention
+    self.attentionTasks = attentionTasks
   }
 }

@@ -175,12 +175,13 @@ struct LMTrain: ParsableCommand {
     }
     let peak = try MatrixPeak.measure(kernels)
     try Self.leaveIfAsked()
-    // What it borrowed is part of the plan already.
+    let forecast = PlanTable.forecast(config, dataSet)
+    let work = try TrainingPlan.work(config, on: kernels, manifest: manifest)
+    // What kernels have borrowed for it is part of the plan already.
     kernels.releaseWorkingMemory()
-    let programBytes = ProcessMemory.resident
     let plan = try TrainingPlan(
-      config, on: kernels, manifest: manifest, forecast: PlanTable.forecast(config, dataSet),
-      programBytes: programBytes)
+      config, on: kernels, manifest: manifest, forecast: forecast, work: work,
+      programBytes: ProcessMemory.resident)
     if json {
       print(String(decoding: try JSONFile.encode(plan), as: UTF8.self), terminator: "")
     } else {
@@ -194,6 +195,7 @@ struct LMTrain: ParsableCommand {
       advice:
         "choose a smaller model, fewer --micro-batch-tokens, or --stream-length N in place of "
         + "whole sentences (the largest micro-batch has \(Format.count(plan.positions)) tokens)")
+    try kernels.reserveWorkingMemory(work)
     try train(
       config, dataSet, tokenizer, on: kernels, peak: peak, run: output ?? "", lock: lock)
   }
@@ -315,7 +317,7 @@ struct LMTrain: ParsableCommand {
       tokenizer: tokenizer.file, tokenizerForms: tokenizer.forms, run: run, resume: resume,
       report: { printer.show($0) })
     trainer.peak = peak
-    trainer.measurePeak = { try? MatrixPeak.measure(kernels) }
+    trainer.measurePeak = { try? MatrixPeak.measure(kernels, in: $0) }
     trainer.shouldStop = { Interrupt.isRequested }
     trainer.shouldSave = { Interrupt.takeSavingRequest() }
     trainer.willSave = { try lock?.confirm() }

@@ -15,6 +15,10 @@ import Testing
     let all = View(buffer, offset: 0, rows: 1, columns: 1_000)
     #expect(try kernels.numbers(of: all).allSatisfy { $0 == 0 })
     #expect(throws: DeviceError.self) { try kernels.makeBuffer(count: Buffer.mostNumbers) }
+    let plan = WorkPlan(
+      positions: 10, width: 8, vocabulary: 20, products: [], muon: [(4, 6)],
+      attention: WorkingNeed(task: 100, shared: 50), attentionTasks: 2)
+    try kernels.reserveWorkingMemory(plan)
     try kernels.synchronize()
     kernels.releaseWorkingMemory()
   }

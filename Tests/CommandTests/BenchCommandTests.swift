@@ -81,22 +81,16 @@ import Testing
     }
     #expect(rows[0]["tokens"] as? Int == tokens && rows[0]["sentences"] as? Int == 60)
 
-    // Which thread takes how many tasks, and so how many buffers there are, is up to the machine: the
-    // best of three is what the program needs.
-    var worst = Double.infinity
-    for _ in 0..<3 where worst >= 0.05 {
-      let memory = try Self.both(
-        ["memory", "--data", data, "--attention", "softmax", "hierarchical", "--", "--steps", "2"],
-        limit: "of this machine")
-      #expect(memory.count == 2)
-      worst = memory.reduce(0) { worst, row in
-        let (planned, peak) = (row["plannedBytes"] as? Int ?? 0, row["peakBytes"] as? Int ?? 0)
-        return max(worst, abs(Double(peak) / Double(planned) - 1))
-      }
+    let memory = try Self.both(
+      ["memory", "--data", data, "--attention", "softmax", "hierarchical", "--", "--steps", "2"],
+      limit: "of this machine")
+    #expect(memory.count == 2)
+    for row in memory {
+      let (planned, peak) = (row["plannedBytes"] as? Int ?? 0, row["peakBytes"] as? Int ?? 0)
+      // A sanitizer has memory of its own.
+      guard ProcessInfo.processInfo.environment["SANITIZED"] == nil else { continue }
+      #expect(abs(Double(peak) / Double(planned) - 1) < 0.05, "\(row)")
     }
-    // A sanitizer has memory of its own.
-    guard ProcessInfo.processInfo.environment["SANITIZED"] == nil else { return }
-    #expect(worst < 0.05)
   }
 
   @Test func textAndStart() throws {

@@ -126,11 +126,11 @@ struct WorkingMemoryTests {
   @Test func attentionAndHeadTakeTurns() {
     let threads = Parallel.threads
     let product = WorkPlan.Product(outputs: 1 << 11, inputs: 1 << 10)
-    func plan(_ task: Int, _ shared: Int) -> Int {
+    func plan(_ task: Int, _ shared: Int, tasks: Int = threads) -> Int {
       CPUKernels().workingBytes(
         WorkPlan(
           positions: 1, width: 1, vocabulary: 1_000, products: [product], muon: [],
-          attention: WorkingNeed(task: task, shared: shared)))
+          attention: WorkingNeed(task: task, shared: shared), attentionTasks: tasks))
     }
     let small = 2 << 20
     let logits = HostMemory.bytes(count: crossEntropyScratchFloats(vocabulary: 1_000))
@@ -142,6 +142,15 @@ struct WorkingMemoryTests {
     let large = 5 << 20
     #expect(plan(0, large) == 4 * large + logits + threads * small)
     #expect(plan(large, 0) == threads * 4 * large + (threads == 1 ? logits : small) + small)
+    // Threads without a task of attention still have their part of a product.
+    #expect(plan(large, 0, tasks: 1) == 4 * large + logits + threads * small)
+  }
+
+  @Test func whatIsNotThereIsNotReserved() {
+    let plan = WorkPlan(
+      positions: 1, width: 1, vocabulary: 1, products: [], muon: [],
+      attention: WorkingNeed(task: Buffer.mostNumbers >> 4), attentionTasks: 1)
+    #expect(throws: DeviceError.self) { try CPUKernels().reserveWorkingMemory(plan) }
   }
 
   @Test func buffersAreCounted() {

@@ -1,3 +1,4 @@
+import Backends
 import Deterministic
 import Foundation
 import LMData
@@ -58,7 +59,7 @@ import Train
       let trainer = try Self.trainer(
         config, TinyDataSet.write(to: directory + "/data"), run: directory + "/run")
       trainer.peak = 1
-      trainer.measurePeak = { 1e15 }
+      trainer.measurePeak = { _ in 1e15 }
       var shares: [Double?] = []
       trainer.report = {
         if case .step(let metrics, _) = $0 { shares.append(metrics.peakFraction) }
@@ -66,6 +67,33 @@ import Train
       _ = try trainer.train()
       #expect(try #require(trainer.peak) > 1e6)
       #expect(shares.count == 2 && shares.allSatisfy { $0 ?? 0 <= 1.25 })
+    }
+  }
+
+  /// It is measured in the memory of the activations, which no later step reads.
+  @Test func measuringThePeakAgainMovesNoBit() throws {
+    try withTemporaryDirectory { directory in
+      let data = try TinyDataSet.write(to: directory + "/data")
+      var config = Self.config()
+      config.steps = 3
+      config.report.logEvery = 1
+      var filled = 0
+      let weights = try [true, false].map { measuresAgain in
+        let run = "\(directory)/\(measuresAgain)"
+        let trainer = try Self.trainer(config, data, run: run)
+        if measuresAgain { trainer.peak = 1 }
+        trainer.measurePeak = { idle in
+          guard let idle else { return nil }
+          filled += 1
+          let all = View(idle, offset: 0, rows: 1, columns: idle.count)
+          Backend.ofThisProcessor.fill(all, with: .nan)
+          return 1
+        }
+        _ = try trainer.train()
+        return try Files.contents(of: run + "/step-00000003/model.safetensors")
+      }
+      #expect(filled == 3)
+      #expect(weights[0] == weights[1])
     }
   }
 

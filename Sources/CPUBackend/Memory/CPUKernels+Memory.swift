@@ -52,5 +52,9 @@ extension CPUKernels {
 
   package func workingBytes(_ plan: WorkPlan) -> Int { WorkingMemory.bytes(plan) }
 
+  package func reserveWorkingMemory(_ plan: WorkPlan) throws(DeviceError) {
+    try ScratchPool.reserve(WorkingMemory.counts(plan), device: name)
+  }
+
   package func releaseWorkingMemory() { ScratchPool.drain() }
 }

@@ -30,6 +30,17 @@ enum ScratchPool {
   /// Forgets the buffers that nobody uses.
   static func drain() { lock.withLock { idle = [] } }
 
+  /// Makes buffers of at least so many floats each in place of those that nobody uses, and touches
+  /// their pages: until then they would be an address and no memory.
+  static func reserve(_ counts: [Int], device: String) throws(DeviceError) {
+    drain()
+    for count in counts {
+      let buffer = try HostMemory.allocate(count: allocated(count), device: device)
+      buffer.base.update(repeating: 0, count: buffer.count)
+      lock.withLock { idle.append(buffer) }
+    }
+  }
+
   /// Lends a buffer of at least `count` floats with undefined contents for the time of `body`.
   static func borrow(_ count: Int, _ body: (Buffer) -> Void) {
     let buffer = removeIdle(count) ?? Buffer(count: allocated(count))

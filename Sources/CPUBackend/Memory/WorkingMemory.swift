@@ -43,22 +43,26 @@ enum WorkingMemory {
   }
 
   /// Bytes of the buffers that a training step keeps between calls.
-  ///
-  /// Attention holds what its tasks share and a buffer for every thread; the head a block of logits,
-  /// the panels of a product and a buffer for every thread's part of it; Muon its matrices instead of
-  /// the logits. All use the same buffers, one after the other.
-  ///
   static func bytes(_ plan: WorkPlan) -> Int {
+    counts(plan).reduce(0) { $0 + HostMemory.bytes(count: ScratchPool.allocated($1)) }
+  }
+
+  /// Floats of each of these buffers.
+  ///
+  /// Attention holds what its tasks share and a buffer for every thread that has a task; the head a
+  /// block of logits, the panels of a product and a buffer for every thread's part of it; Muon its
+  /// matrices instead of the logits. All use the same buffers, one after the other.
+  static func counts(_ plan: WorkPlan) -> [Int] {
     let threads = Parallel.threads
+    let tasks = min(threads, plan.attentionTasks)
     let attention =
-      Array(repeating: plan.attention.task, count: threads) + [plan.attention.shared, 0]
+      Array(repeating: plan.attention.task, count: tasks) + [plan.attention.shared]
+      + Array(repeating: 0, count: threads - tasks + 1)
     let optimizer = plan.muon.map { muonScratchFloats(rows: $0.rows, columns: $0.columns) }
     let logits = crossEntropyScratchFloats(vocabulary: plan.vocabulary)
     let head =
       [optimizer.reduce(logits, max), panels(plan)] + Array(repeating: 0, count: threads)
-    return zip(attention.sorted(by: >), head.sorted(by: >)).reduce(0) {
-      $0 + HostMemory.bytes(count: ScratchPool.allocated(max($1.0, $1.1)))
-    }
+    return zip(attention.sorted(by: >), head.sorted(by: >)).map { max($0, $1) }
   }
 
   /// Floats of panels of the largest product.

@@ -22,4 +22,11 @@ extension GPUKernels {
     ]
     return (most.max() ?? 0) + (1 << 12)
   }
+
+  package func reserveWorkingMemory(_ plan: WorkPlan) throws(DeviceError) {
+    releaseWorkingMemory()
+    scratch.lend([workingBytes(plan)]) { _ in }
+    // Says so if there was not as much.
+    try synchronize()
+  }
 }

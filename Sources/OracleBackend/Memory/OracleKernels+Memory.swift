@@ -62,5 +62,7 @@ extension OracleKernels {
 
   package func workingBytes(_ plan: WorkPlan) -> Int { 0 }
 
+  package func reserveWorkingMemory(_ plan: WorkPlan) {}
+
   package func releaseWorkingMemory() {}
 }

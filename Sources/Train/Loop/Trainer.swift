@@ -33,8 +33,9 @@ package final class Trainer {
 
   /// FLOPs per second of the device's matrix products, for the progress line.
   package var peak: Double?
-  /// Measures them once more, where a step has beaten them.
-  package var measurePeak: () -> Double? = { nil }
+  /// Measures them once more, where a step has beaten them; may write over the memory it is given, so
+  /// that a run takes no more of it than was planned.
+  package var measurePeak: (_ idle: Buffer?) -> Double? = { _ in nil }
   /// How often a peak that a step has beaten may still be measured again.
   private var peakMeasurementsLeft = 3
   /// Told of everything worth a line, on rank 0.
@@ -370,7 +371,7 @@ package final class Trainer {
     let limit = 1.05
     if flopsPerSecond > limit * peak, peakMeasurementsLeft > 0 {
       peakMeasurementsLeft -= 1
-      peak = max(peak, measurePeak() ?? peak)
+      peak = max(peak, measurePeak(model.idleMemory) ?? peak)
       self.peak = peak
     }
     let fraction = flopsPerSecond / peak

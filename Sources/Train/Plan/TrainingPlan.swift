@@ -45,11 +45,12 @@ package struct TrainingPlan: Sendable, Encodable {
   ///   - communicator: The ranks that train it together; what is planned is this one's memory.
   ///   - manifest: Of the data set.
   ///   - forecast: What the steps will hold; without it, sentences of the mean length.
+  ///   - work: What ``work(_:on:manifest:)`` says, if that is known.
   ///   - programBytes: What the process holds already, tokenizer loaded.
   package init(
     _ config: RunConfig, on kernels: any Kernels,
     with communicator: any Communicator = SingleProcess(), manifest: Manifest,
-    forecast: StepForecast? = nil, programBytes: Int = 0
+    forecast: StepForecast? = nil, work: WorkPlan? = nil, programBytes: Int = 0
   ) throws {
     let forecast = forecast ?? StepForecast(config, manifest: manifest)
     let totals = manifest.totals(of: config.data.trainSplit)
@@ -64,18 +65,8 @@ package struct TrainingPlan: Sendable, Encodable {
       config.model, training: positions,
       scoring: Trainer.plannedScoring(config, manifest: manifest), on: kernels
     ).bytes(on: kernels)
-    let longest =
-      config.data.streamLength
-      ?? max(
-        totals.longestSentence, manifest.totals(of: config.data.validSplit).longestSentence) + 1
-    let muon = ParameterLayout(config.model).slots.filter {
-      config.optimizer.kind(of: $0) == .muon
-    }
     workingBytes = kernels.workingBytes(
-      Transformer.workPlan(
-        config.model, positions: positions, muon: muon.map { ($0.rows, $0.columns) },
-        attention: try AttentionTrial.workingNeed(
-          config.model, on: kernels, longest: longest, positions: positions)))
+      try work ?? Self.work(config, on: kernels, manifest: manifest))
     dataBytes =
       Self.decodedBytes(config.data.trainSplit, config.data.mode, manifest)
       + Self.decodedBytes(config.data.validSplit, config.data.mode, manifest)
@@ -93,6 +84,30 @@ package struct TrainingPlan: Sendable, Encodable {
 
   /// Memory of the device: weights and what belongs to them, activations, what kernels borrow.
   package var deviceBytes: Int { parameterBytes + activationBytes + workingBytes }
+
+  /// What the steps and validations of a run ask of the kernels; takes a tenth of a second.
+  ///
+  /// - Throws: `ModelError` if the configuration is no model.
+  package static func work(
+    _ config: RunConfig, on kernels: any Kernels, manifest: Manifest
+  ) throws -> WorkPlan {
+    let positions = Trainer.plannedPositions(config, manifest: manifest)
+    let longest =
+      config.data.streamLength
+      ?? [config.data.trainSplit, config.data.validSplit].reduce(0) {
+        max($0, manifest.totals(of: $1).longestSentence)
+      } + 1
+    // Beside the longest sequence, the others of a batch have a position each at least.
+    let batch = max(positions, Trainer.plannedScoring(config, manifest: manifest))
+    let muon = ParameterLayout(config.model).slots.filter {
+      config.optimizer.kind(of: $0) == .muon
+    }
+    return Transformer.workPlan(
+      config.model, positions: positions, sequences: max(1, batch - longest + 1),
+      muon: muon.map { ($0.rows, $0.columns) },
+      attention: try AttentionTrial.workingNeed(
+        config.model, on: kernels, longest: longest, positions: positions))
+  }
 
   /// Ids, places of sentences and order of the largest shard of a split.
   private static func decodedBytes(

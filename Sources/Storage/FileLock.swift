@@ -101,8 +101,8 @@ package final class FileLock {
         // A disk without hard links: an empty file to be taken over, if nothing is there.
         guard errno != ENOENT, errno != ENOSPC, errno != EDQUOT, errno != EACCES, errno != EROFS
         else { throw .storage(.last("create", path)) }
-        let placeholder = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
-        if placeholder >= 0 { close(placeholder) }
+        let created = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+        if created >= 0 { close(created) }
       }
       let old: Descriptor
       do {

@@ -229,6 +229,43 @@ import Tokenize
     #expect(results[0] != results[2])
   }
 
+  /// Few lines leave a split empty; that is said, once, and only of splits that were asked for.
+  @Test(
+    arguments: [
+      (1, 0.1, 0.0, "none of the text's 1 line fell to valid,"),
+      (2, 0.001, 0.001, "none of the text's 2 lines fell to valid or test,"),
+      (2, 0, 0.001, "none of the text's 2 lines fell to test,"),
+      (1, 0.999, 0, "none of the text's 1 line fell to train,"),
+      (400, 0.2, 0.2, nil),
+    ] as [(Int, Double, Double, String?)])
+  func splitsThatStayEmptyAreNamed(
+    lines: Int, valid: Double, test: Double, expected: String?
+  ) throws {
+    let folder = try TemporaryFolder()
+    try folder.write(String(repeating: "a line of words\n", count: lines), to: "a")
+    var builder = try builder(folder, train: ["a"])
+    builder.tokenizer = .file(try folder.write(try Samples.model(.bpe).serialized, to: "m"))
+    builder.rule = try SplitRule(valid: valid, test: test, seed: 1)
+    let notes = Mutex<[String]>([])
+    _ = try builder.build { phase in
+      if case .note(let sentence) = phase { notes.withLock { $0.append(sentence) } }
+    }
+    let found = notes.withLock { $0 }
+    #expect(found.count == (expected == nil ? 0 : 1), "\(found)")
+    if let expected { #expect(found.first?.hasPrefix(expected) ?? false, "\(found)") }
+  }
+
+  @Test func aTokenizerNeedsALineForTraining() throws {
+    let folder = try TemporaryFolder()
+    try folder.write("a line of words\n", to: "a")
+    var builder = try builder(folder, train: ["a"])
+    builder.rule = try SplitRule(valid: 0.999, test: 0, seed: 1)
+    #expect { try builder.build() } throws: {
+      "\($0)".contains("no line of the text fell to training")
+    }
+    #expect(try Files.entries(of: folder.path) == ["a"])
+  }
+
   @Test func sharesThatLeaveNothingAreErrors() throws {
     for (valid, test) in [(0.5, 0.5), (-0.1, 0), (0, 1), (Double.nan, 0)] {
       #expect(throws: TokenizerError.self) { try SplitRule(valid: valid, test: test, seed: 1) }

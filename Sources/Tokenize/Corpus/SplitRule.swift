@@ -1,3 +1,5 @@
+import LMData
+
 /// Sends each line of a text to `train`, `valid` or `test` by chance.
 ///
 /// Where a line goes follows from the seed, its file and its number alone.
@@ -27,5 +29,21 @@ package struct SplitRule: Equatable, Sendable {
     let share = draw * 0x1p-53
     if share < valid { return 1 }
     return share < valid + test ? 2 : 0
+  }
+
+  /// What to say of splits that were asked for and to which no line fell, in one sentence; nil if there
+  /// are none.
+  ///
+  /// - Parameter manifest: Of the text that was dealt out.
+  func note(on manifest: Manifest) -> String? {
+    let shares = [1 - valid - test, valid, test]
+    let empty = zip(Corpus.splits, shares).filter { split, share in
+      share > 0 && manifest.totals(of: split).sentences == 0
+    }
+    guard !empty.isEmpty else { return nil }
+    let lines = Corpus.splits.reduce(0) { $0 + manifest.totals(of: $1).sentences }
+    return "none of the text's \(lines) \(lines == 1 ? "line" : "lines") fell to "
+      + "\(empty.map(\.0).joined(separator: " or ")), for each goes by chance; give more text, other "
+      + "shares or another --seed"
   }
 }

@@ -103,6 +103,7 @@ package struct DataSetBuilder: Sendable {
       if let vocabulary, let info = manifest.vocabulary {
         try AtomicFile.write(vocabulary.contents, to: directory.path + "/" + info.file)
       }
+      if let note = rule?.note(on: manifest) { report(.note(note)) }
       try manifest.write(to: directory.path)
       try model.loadLibrary()
       if isCancelled() { throw TokenizerError.interrupted }
@@ -168,6 +169,12 @@ package struct DataSetBuilder: Sendable {
         report: { report(.sampling($0)) }
       ).run()
       let sentences = sample.sentences()
+      if let rule, sentences.isEmpty {
+        throw .options(
+          "no line of the text fell to training, for each goes by chance, and a tokenizer is trained on "
+            + "training text alone; give more text, shares smaller than \(rule.valid) for validation "
+            + "and \(rule.test) for testing, or --tokenizer FILE")
+      }
       report(.training(sentences: sentences.count, total: sample.totals.sentences))
       for note in SampleNotes.notes(of: sentences, from: sample.totals, limits) {
         report(.note(note))

@@ -65,7 +65,7 @@ final class HierarchicalState: AttentionState {
         && v.columns == heads * shape.valueWidth && o.columns == v.columns,
       "widths of q, k, v or o do not fit \(heads) heads")
     precondition(bias.rows == heads && bias.columns == 2 * blockSize, "shape of the bias")
-    let layout = DecodeLayout(shape, heads: heads, blockSize: blockSize)
+    let layout = HierarchicalStateLayout(shape, heads: heads, blockSize: blockSize)
     let position = length
     let top = HierarchicalLevels.topLevel(block: position / blockSize)
     let isNew = storage.count < (top + 1) * layout.levelFloats
@@ -80,12 +80,12 @@ final class HierarchicalState: AttentionState {
       Scratch.lend(carving: { AttentionRow(shape, &$0) }) { row in
         var row = row
         for head in 0..<layout.heads {
-          let cache = DecodeCache(layout, base: base, head: head, top: top)
-          if isNew && top > 0 { cache.activate(top) }
-          cache.push(
+          let own = HierarchicalHeadState(layout, base: base, head: head, top: top)
+          if isNew && top > 0 { own.activate(top) }
+          own.push(
             position, key: k.base + head * shape.keyWidth, value: v.base + head * shape.valueWidth)
           row.reset(query: q.base + head * shape.keyWidth, scale: scale)
-          cache.attend(
+          own.attend(
             &row, position, bias: bias.base + head * bias.stride, fineQuery: fineQuery)
           row.finish(o.base + head * shape.valueWidth)
         }
@@ -94,8 +94,8 @@ final class HierarchicalState: AttentionState {
   }
 }
 
-/// Where things lie in the floats of a decode state.
-private struct DecodeLayout {
+/// Where things lie in the floats of a state.
+private struct HierarchicalStateLayout {
   let shape: HeadShape
   let heads: Int
   let blockSize: Int
@@ -116,16 +116,16 @@ private struct DecodeLayout {
   }
 }
 
-/// The cached rows of one head.
+/// The rows of one head that are remembered.
 ///
 /// Level 0 keeps the block before at rows 0..<blockSize and its own block after it, side by side
 /// as the forward pass sees them. Levels above keep block c in half c mod 2.
-private struct DecodeCache {
-  private let layout: DecodeLayout
+private struct HierarchicalHeadState {
+  private let layout: HierarchicalStateLayout
   private let base: UnsafeMutablePointer<Float>
   private let top: Int
 
-  init(_ layout: DecodeLayout, base: UnsafeMutablePointer<Float>, head: Int, top: Int) {
+  init(_ layout: HierarchicalStateLayout, base: UnsafeMutablePointer<Float>, head: Int, top: Int) {
     self.layout = layout
     self.base = base + head * layout.headFloats
     self.top = top

@@ -12,7 +12,7 @@ extension SoftmaxOperator {
     forEachStep(tensors, states) { row, state in
       guard let state = state as? SoftmaxState else { preconditionFailure("state of another kind") }
       state.append(key: row.k, value: row.v)
-      decode(
+      attend(
         o: row.o, q: row.q, keys: state.keys, values: state.values, bias: row.bias,
         length: state.length)
     }
@@ -30,7 +30,7 @@ extension SoftmaxOperator {
   ///   - values: Likewise `[capacity, H·E]`.
   ///   - bias: `[H, B]` by distance, clipped, or nil.
   ///   - length: Positions so far, this one included.
-  func decode(o: View, q: View, keys: View, values: View, bias: View?, length: Int) {
+  func attend(o: View, q: View, keys: View, values: View, bias: View?, length: Int) {
     precondition(
       length > 0 && keys.rows >= length && values.rows >= length, "\(length) cached positions")
     precondition(

@@ -85,11 +85,13 @@ let package = Package(
     .target(name: "Deterministic", dependencies: ["Machine"], swiftSettings: strict),
     .target(name: "Communication", swiftSettings: strict),
     .target(name: "Tensor", dependencies: ["Deterministic"], swiftSettings: strict),
+    .target(name: "Host", dependencies: ["Deterministic", "Tensor"], swiftSettings: strict),
     .target(
-      name: "CPUBackend", dependencies: ["CProcessor", "Deterministic", "Tensor"],
+      name: "CPUBackend", dependencies: ["CProcessor", "Deterministic", "Host", "Tensor"],
       swiftSettings: simd),
     .target(
-      name: "OracleBackend", dependencies: ["Deterministic", "Tensor"], swiftSettings: strict),
+      name: "OracleBackend", dependencies: ["Deterministic", "Host", "Tensor"],
+      swiftSettings: strict),
     // Declarations of NVIDIA's libraries, which are opened at run time.
     .target(name: "CCUDA"),
     // The kernels of a card are text, compiled when a run starts.
@@ -106,7 +108,7 @@ let package = Package(
       swiftSettings: strict),
     .target(
       name: "Roofline",
-      dependencies: ["CBLAS", "Deterministic", "Machine", "Tensor"],
+      dependencies: ["CBLAS", "Deterministic", "Host", "Machine", "Tensor"],
       swiftSettings: simd),
     .target(
       name: "LMData", dependencies: ["CZstd", "Deterministic", "Storage"], path: "Sources/Data",
@@ -181,14 +183,15 @@ let package = Package(
       name: "TestSupport",
       dependencies: [
         "Backends", "CUDAEmulator", "CUDASource", "GPUBackend", "Communication", "CPUBackend",
-        "OracleBackend", "Deterministic", "Tensor",
+        "OracleBackend", "Deterministic", "Host", "Tensor",
         "LMData", "Storage",
         "Model", "Eval", "Train",
       ],
       path: "Tests/TestSupport", swiftSettings: strict),
     tests("StorageTests", ["Storage"]),
     tests(
-      "TensorTests", ["CPUBackend", "OracleBackend", "Deterministic", "Roofline", "Tensor"],
+      "TensorTests",
+      ["CPUBackend", "OracleBackend", "Deterministic", "Host", "Roofline", "Tensor"],
       resources: [.copy("Fixtures")]),
     tests(
       "BackendTests", ["DeviceCheck", "GPUBackend", "OracleBackend", "Deterministic", "Tensor"]),
@@ -200,17 +203,18 @@ let package = Package(
     tests(
       "ModelTests",
       [
-        "Eval", "Model", "Backends", "OracleBackend", "Deterministic", "Tensor", "Storage",
+        "Eval", "Model", "Backends", "OracleBackend", "Deterministic", "Host", "Tensor", "Storage",
       ]),
     tests(
-      "EvalTests", ["Eval", "Model", "Backends", "Deterministic", "Tensor", "LMData", "Storage"]),
+      "EvalTests",
+      ["Eval", "Model", "Backends", "Deterministic", "Host", "Tensor", "LMData", "Storage"]),
     tests("BenchTests", ["Backends", "Bench", "Model", "Tensor"]),
     tests("ReportTests", ["Report", "Train", "Eval", "LMData", "Model", "Storage"]),
     tests(
       "TrainTests",
       [
-        "Train", "Eval", "Model", "Backends", "Communication", "Deterministic", "Tensor", "LMData",
-        "Storage",
+        "Train", "Eval", "Model", "Backends", "Communication", "Deterministic", "Host", "Tensor",
+        "LMData", "Storage",
       ]),
     .target(
       name: "FuzzTargets",

@@ -1,5 +1,6 @@
 import CBLAS
 import Deterministic
+import Host
 import Machine
 package import Tensor
 

@@ -23,8 +23,9 @@ import Synchronization
   package let address: UnsafeMutableRawPointer
   /// Bytes that the buffer holds; none of memory that is borrowed.
   package let bytes: Int
-  /// The address, if it is one of single precision that this process can follow.
-  @usableFromInline let floats: UnsafeMutablePointer<Float>?
+  /// The address, if it is one of single precision that this process can follow; `base` of the module
+  /// Host for those who may.
+  @usableFromInline package let floats: UnsafeMutablePointer<Float>?
   private let release: @Sendable () -> Void
 
   private static let held = Atomic<Int>(0)
@@ -70,13 +71,6 @@ import Synchronization
       Self.held.wrappingAdd(bytes, ordering: .relaxed)
       Self.made.wrappingAdd(1, ordering: .relaxed)
     }
-  }
-
-  /// The first number, where it is one of single precision that this process can follow; a back end
-  /// that asks for it without that has a fault.
-  @inlinable package var base: UnsafeMutablePointer<Float> {
-    guard let floats else { preconditionFailure("memory of another device or type") }
-    return floats
   }
 
   deinit {

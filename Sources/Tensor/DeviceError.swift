@@ -1,3 +1,7 @@
+#if canImport(Glibc)
+  import Glibc
+#endif
+
 /// What a device could not do.
 package enum DeviceError: Error, Equatable, CustomStringConvertible {
   /// Memory that the system or the device refused.
@@ -29,4 +33,12 @@ package enum DeviceError: Error, Equatable, CustomStringConvertible {
   }
 
   private static func mebibytes(_ bytes: Int) -> String { "\((bytes + (1 << 20) - 1) >> 20) MiB" }
+
+  /// Ends the program with a sentence, where there is no way back out of the threads of the work.
+  package func endProgram() -> Never {
+    let sentence = "error: \(self)\n"
+    fflush(nil)
+    _ = Array(sentence.utf8).withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+    _exit(1)
+  }
 }

@@ -7,8 +7,8 @@
 ///     D  width of one head                                   C  model width, H·D
 ///     F  width of the feed-forward layer                     V  vocabulary
 ///
-/// A view holds its buffer, so it cannot outlive the memory. Kernels that run in this process take
-/// `base` once, before their loops; for everybody else a view is a shape.
+/// A view holds its buffer, so it cannot outlive the memory. It is a shape: who follows addresses of
+/// this process says `import Host`.
 ///
 /// Columns may be cut into bands of equal width, each with all its rows behind the band before:
 /// then every head of an attention lies in one piece.
@@ -71,19 +71,7 @@
     self.bandStride = bandStride
   }
 
-  /// First element; taken by back ends of this process, nowhere else, and not of several bands.
-  @inlinable package var base: UnsafeMutablePointer<Float> {
-    precondition(hasOneBand, "[\(rows), \(columns)] in bands of \(bandWidth) has no one base")
-    return buffer.base + offset
-  }
-
-  /// Where the first row has a column; the next rows follow in strides, the next columns as far as
-  /// its band goes.
-  @inlinable package func start(ofColumn column: Int) -> UnsafeMutablePointer<Float> {
-    buffer.base + offset(ofColumn: column)
-  }
-
-  /// The same place as a number inside the buffer.
+  /// Where the first row has a column, as a number inside the buffer.
   @inlinable package func offset(ofColumn column: Int) -> Int {
     let band = column / bandWidth
     return offset + band * bandStride + column - band * bandWidth

@@ -1,4 +1,5 @@
 import Eval
+import Host
 import LMData
 import Model
 import Tensor

@@ -1,5 +1,6 @@
 import Backends
 import Eval
+import Host
 import LMData
 import Model
 import Storage

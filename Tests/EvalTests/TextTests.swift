@@ -1,5 +1,6 @@
 import Deterministic
 import Eval
+import Host
 import LMData
 import Tensor
 import Testing

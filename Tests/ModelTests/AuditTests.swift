@@ -1,6 +1,7 @@
 import Backends
 import Deterministic
 import Eval
+import Host
 import Model
 import Synchronization
 import Tensor

@@ -1,3 +1,4 @@
+import Host
 import Storage
 import Tensor
 import TestSupport

@@ -1,5 +1,6 @@
 import Backends
 import Foundation
+import Host
 import Model
 import Tensor
 import TestSupport

@@ -1,5 +1,6 @@
 import Backends
 import Deterministic
+import Host
 import Model
 import Tensor
 import TestSupport

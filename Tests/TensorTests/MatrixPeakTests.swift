@@ -1,4 +1,5 @@
 import CPUBackend
+import Host
 import Machine
 import Roofline
 import Synchronization

@@ -89,7 +89,7 @@ package final class EmulatedDriver: GPUDriver {
       product.accumulate ? 1 : 0)
   }
 
-  package func fail(_ error: DeviceError) { HostMemory.end(error) }
+  package func fail(_ error: DeviceError) { error.endProgram() }
 
   package func check() {}
 

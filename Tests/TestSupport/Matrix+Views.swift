@@ -1,4 +1,5 @@
 import Deterministic
+import Host
 package import OracleBackend
 package import Tensor
 

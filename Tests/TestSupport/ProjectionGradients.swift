@@ -1,3 +1,4 @@
+import Host
 package import Tensor
 
 /// The gradients of a `CombinerProjection`, zeroed but for that of the input, which is overwritten.

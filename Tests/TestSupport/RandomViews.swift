@@ -1,4 +1,5 @@
 package import Deterministic
+import Host
 package import Tensor
 
 /// What lies between the columns of a padded view and below its last row.

@@ -1,5 +1,6 @@
 import CPUBackend
 import Deterministic
+import Host
 package import Tensor
 
 /// Seeded inputs of an attention kernel, q, k and v as columns of one matrix.

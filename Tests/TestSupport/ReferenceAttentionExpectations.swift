@@ -1,3 +1,4 @@
+import Host
 import Tensor
 package import Testing
 

@@ -1,5 +1,6 @@
 package import CPUBackend
 import Deterministic
+import Host
 package import OracleBackend
 package import Tensor
 

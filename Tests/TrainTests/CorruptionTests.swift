@@ -1,5 +1,6 @@
 import Deterministic
 import Foundation
+import Host
 import LMData
 import Model
 import Storage

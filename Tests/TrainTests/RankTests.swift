@@ -1,6 +1,7 @@
 import Backends
 import Communication
 import Eval
+import Host
 import LMData
 import Model
 import Storage

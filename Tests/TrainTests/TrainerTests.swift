@@ -1,6 +1,7 @@
 import Backends
 import Deterministic
 import Foundation
+import Host
 import LMData
 import Model
 import Storage

@@ -1,4 +1,5 @@
 import Backends
+import Host
 import LMData
 import Model
 import Tensor

@@ -1,3 +1,4 @@
+import Host
 import Tensor
 
 /// Packed rows of one sequence and head for the backward pass.

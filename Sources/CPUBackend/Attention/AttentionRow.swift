@@ -1,3 +1,4 @@
+import Host
 import Tensor
 
 /// One query row and its running softmax, for decoding.

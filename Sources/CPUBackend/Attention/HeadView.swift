@@ -1,4 +1,5 @@
 import CProcessor
+import Host
 import Tensor
 
 /// Widths of one attention head, as given and as packed.

@@ -1,3 +1,4 @@
+import Host
 import Tensor
 
 /// Bias of a panel against a range of keys: 16 lanes for every key.

@@ -1,3 +1,4 @@
+import Host
 import Tensor
 
 /// One row of partial sums per task, added in task order so that threads cannot matter.

@@ -1,5 +1,6 @@
 import Deterministic
 import Foundation
+import Host
 package import Tensor
 
 /// Head, softmax and cross-entropy in one op that never holds `[N, V]`.

@@ -1,4 +1,5 @@
 package import Deterministic
+import Host
 package import Tensor
 
 /// Dropout (Srivastava et al., 2014), in place, with a mask that is computed and never stored.

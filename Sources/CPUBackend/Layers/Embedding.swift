@@ -1,4 +1,5 @@
 import Deterministic
+import Host
 package import Tensor
 
 /// Row lookup in a table, `y [N, C]`, `table [V, C]`; `dTable` accumulates.

@@ -1,4 +1,5 @@
 import Deterministic
+import Host
 import Tensor
 
 /// Layer normalisation (Ba and others, 2016, arXiv 1607.06450).

@@ -1,4 +1,5 @@
 import Deterministic
+import Host
 package import Tensor
 
 /// Root-mean-square normalisation (Zhang and Sennrich, 2019, arXiv 1910.07467).

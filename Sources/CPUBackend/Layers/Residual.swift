@@ -1,4 +1,5 @@
 import Deterministic
+import Host
 package import Tensor
 
 /// The residual connection, in place.

@@ -1,5 +1,6 @@
 import Deterministic
 import Foundation
+import Host
 import Synchronization
 package import Tensor
 

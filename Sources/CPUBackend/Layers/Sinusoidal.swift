@@ -1,5 +1,6 @@
 import Deterministic
 import Foundation
+import Host
 package import Tensor
 
 extension CPUKernels {

@@ -1,4 +1,5 @@
 import Deterministic
+import Host
 package import Tensor
 
 /// The gated feed-forward activation (Shazeer, 2020, arXiv 2002.05202).

@@ -1,3 +1,4 @@
+import Host
 package import Tensor
 
 /// Memory of this process: work is done when a call returns, and nothing has to be copied to be read.

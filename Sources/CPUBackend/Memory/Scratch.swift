@@ -1,3 +1,4 @@
+import Host
 import Tensor
 
 /// Working memory of one task, carved piece by piece from a lent buffer.

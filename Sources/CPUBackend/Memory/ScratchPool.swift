@@ -1,5 +1,6 @@
 import Deterministic
 import Foundation
+import Host
 import Tensor
 
 /// Working memory that outlives a call, so that a training step allocates nothing.

@@ -1,4 +1,5 @@
 import Deterministic
+import Host
 import Synchronization
 import Tensor
 

@@ -1,5 +1,6 @@
 import Deterministic
 import Foundation
+import Host
 package import Tensor
 
 /// AdamW, one fused pass over parameters, gradients and both moments.

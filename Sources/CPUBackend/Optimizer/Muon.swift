@@ -1,4 +1,5 @@
 import Deterministic
+import Host
 package import Tensor
 
 /// Muon: the momentum of a matrix is made orthogonal before it moves the weights (Jordan et al.,

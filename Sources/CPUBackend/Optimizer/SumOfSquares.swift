@@ -1,4 +1,5 @@
 import Deterministic
+import Host
 package import Tensor
 
 /// The square of the gradient's norm, for clipping and reports.

@@ -1,4 +1,5 @@
 import Deterministic
+import Host
 import Tensor
 
 /// Floats of B that are held packed, 8 MiB: with what the threads work on they stay in L3.

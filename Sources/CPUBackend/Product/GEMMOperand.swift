@@ -1,3 +1,4 @@
+import Host
 import Tensor
 
 /// A or B of a matrix product and how its memory lies.

@@ -1,3 +1,4 @@
+import Host
 package import Tensor
 
 /// The linear layer `y = x wᵀ` without bias, `x [N, I]`, `w [O, I]`, `y [N, O]`.

@@ -1,4 +1,5 @@
 import Deterministic
+import Host
 import Tensor
 
 /// Rows of `x` in one tile: two vectors.

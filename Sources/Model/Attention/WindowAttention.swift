@@ -120,7 +120,7 @@ private struct WindowOperator: AttentionOperator {
         func cut(_ view: View) -> View { view.rows(start..<end).head(head, of: model.heads) }
         do throws(DeviceError) {
           try body(read(cut(t.q)), read(cut(t.k)), read(cut(t.v)), cut, head)
-        } catch { HostMemory.end(error) }
+        } catch { error.endProgram() }
       }
     }
   }

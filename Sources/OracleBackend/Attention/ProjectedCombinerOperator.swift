@@ -1,3 +1,4 @@
+import Host
 import Tensor
 
 /// Combiner attention with projected addresses, which all heads make together.

@@ -1,3 +1,4 @@
+import Host
 package import Tensor
 
 /// Row-major Combiner attention with projected addresses, all heads, in Double.

@@ -1,3 +1,4 @@
+import Host
 package import Tensor
 
 extension ReferenceKernels {

@@ -1,4 +1,5 @@
 import Foundation
+import Host
 package import Tensor
 
 extension ReferenceKernels {

@@ -1,3 +1,4 @@
+import Host
 import Tensor
 
 /// A matrix of Doubles with value semantics.

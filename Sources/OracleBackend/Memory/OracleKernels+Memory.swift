@@ -1,3 +1,4 @@
+import Host
 package import Tensor
 
 /// Memory of this process that passes for a device's.

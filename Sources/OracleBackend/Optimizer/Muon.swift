@@ -1,3 +1,4 @@
+import Host
 package import Tensor
 
 /// The state of Muon on one matrix, one plain step at a time.

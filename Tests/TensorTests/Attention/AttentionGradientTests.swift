@@ -1,4 +1,5 @@
 import Deterministic
+import Host
 import Tensor
 import TestSupport
 import Testing

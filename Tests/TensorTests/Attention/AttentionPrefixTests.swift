@@ -1,3 +1,4 @@
+import Host
 import Tensor
 import TestSupport
 import Testing

@@ -1,4 +1,5 @@
 import CPUBackend
+import Host
 import Tensor
 import TestSupport
 import Testing

@@ -1,5 +1,6 @@
 import CPUBackend
 import Deterministic
+import Host
 import OracleBackend
 import Tensor
 import TestSupport

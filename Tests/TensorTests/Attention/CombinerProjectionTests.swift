@@ -1,4 +1,5 @@
 import CPUBackend
+import Host
 import OracleBackend
 import Tensor
 import TestSupport

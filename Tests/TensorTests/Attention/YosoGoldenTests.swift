@@ -1,6 +1,7 @@
 import CPUBackend
 import Deterministic
 import Foundation
+import Host
 import OracleBackend
 import Tensor
 import TestSupport

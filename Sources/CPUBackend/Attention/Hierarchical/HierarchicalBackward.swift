@@ -1,3 +1,4 @@
+import Host
 import Tensor
 
 /// Inputs and gradients of one sequence and head.

@@ -1,4 +1,5 @@
 import Deterministic
+import Host
 package import Tensor
 
 /// Causal hierarchical attention (Zhu and Soricut, 2021, arXiv 2107.11906), any length.

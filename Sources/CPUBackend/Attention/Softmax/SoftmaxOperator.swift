@@ -1,4 +1,5 @@
 import Deterministic
+import Host
 package import Tensor
 
 /// Causal softmax attention by tiles, never an L×L buffer.

@@ -1,3 +1,4 @@
+import Host
 import Tensor
 
 /// Up to 64 rows of the backward pass against up to 64 keys of their window.

@@ -1,3 +1,4 @@
+import Host
 import Tensor
 
 /// Where the forward pass leaves what the backward pass needs, inside `saved`.

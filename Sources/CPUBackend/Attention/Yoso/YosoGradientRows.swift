@@ -1,3 +1,4 @@
+import Host
 import Tensor
 
 /// Floor of the norm of a query or key.

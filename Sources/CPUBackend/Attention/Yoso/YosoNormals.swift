@@ -1,3 +1,4 @@
+import Host
 import Tensor
 
 /// Hyperplanes with 16 of them as lanes, for hashing one vector at a time.

@@ -1,4 +1,5 @@
 import Deterministic
+import Host
 package import Tensor
 
 /// Causal YOSO attention (Zeng et al., 2021, arXiv 2111.09714), never an L×L buffer.

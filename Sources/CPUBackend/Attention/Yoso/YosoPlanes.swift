@@ -1,4 +1,5 @@
 package import Deterministic
+import Host
 package import Tensor
 
 extension YosoShape {

@@ -1,3 +1,4 @@
+import Host
 import Tensor
 
 /// Keys, values and codes of recent positions, in room that doubles.

@@ -1,3 +1,4 @@
+import Host
 import Tensor
 
 /// Vertical axial Combiner attention: own row and own column directly, every other column above

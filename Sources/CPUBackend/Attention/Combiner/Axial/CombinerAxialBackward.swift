@@ -1,3 +1,4 @@
+import Host
 import Tensor
 
 /// Backward pass of the axial patterns over one sequence and head.

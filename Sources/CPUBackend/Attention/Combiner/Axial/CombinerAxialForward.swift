@@ -1,3 +1,4 @@
+import Host
 import Tensor
 
 /// Forward pass of the axial patterns over one sequence and head.

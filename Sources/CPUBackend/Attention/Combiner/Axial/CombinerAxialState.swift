@@ -1,3 +1,4 @@
+import Host
 import Tensor
 
 /// The axial patterns of one stream: all keys and values so far, for the columns, and the regions.

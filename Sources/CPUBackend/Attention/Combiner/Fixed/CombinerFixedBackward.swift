@@ -1,3 +1,4 @@
+import Host
 import Tensor
 
 /// Backward pass of fixed segments over one sequence and head.

@@ -1,3 +1,4 @@
+import Host
 import Tensor
 
 /// Cache of fixed segments while a text is generated: the keys and values of its own segment, two

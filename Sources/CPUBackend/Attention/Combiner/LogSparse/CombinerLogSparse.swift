@@ -1,3 +1,4 @@
+import Host
 import Tensor
 
 /// Dyadic blocks: a query meets itself, and as one key each the blocks of its position's binary

@@ -1,3 +1,4 @@
+import Host
 import Tensor
 
 /// Cache of dyadic blocks while a text is generated.

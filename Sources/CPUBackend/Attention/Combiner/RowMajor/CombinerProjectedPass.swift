@@ -1,3 +1,4 @@
+import Host
 import Tensor
 
 /// Row-major Combiner attention with projected addresses, which mix the heads: every pass over

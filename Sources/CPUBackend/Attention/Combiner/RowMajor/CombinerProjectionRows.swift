@@ -1,3 +1,4 @@
+import Host
 import Tensor
 
 /// Projected addresses of M summarised positions, all heads together.

@@ -1,3 +1,4 @@
+import Host
 import Tensor
 
 /// Row-major Combiner attention: own row directly, every earlier row as its summary for the column.

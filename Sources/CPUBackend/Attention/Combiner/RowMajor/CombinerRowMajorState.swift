@@ -1,3 +1,4 @@
+import Host
 import Tensor
 
 /// Row-major Combiner attention of one stream: its own row raw, and the summaries of every row

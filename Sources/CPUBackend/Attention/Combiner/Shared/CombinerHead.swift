@@ -1,3 +1,4 @@
+import Host
 import Tensor
 
 /// One head of one sequence: where its rows lie in the views of a pass.

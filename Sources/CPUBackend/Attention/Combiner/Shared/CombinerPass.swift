@@ -1,4 +1,5 @@
 import Deterministic
+import Host
 import Tensor
 
 /// One pattern: its passes over a batch and its state while a text is generated.

@@ -1,3 +1,4 @@
+import Host
 import Tensor
 
 /// Pooling of the rows of a region into one, per channel.

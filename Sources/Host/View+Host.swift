@@ -1,7 +1,29 @@
 import Deterministic
+public import Tensor
 
-/// What a back end that runs in this process does with its memory; nobody else may.
+extension Buffer {
+  /// The first number, where it is one of single precision that this process can follow; a back end
+  /// that asks for it without that has a fault.
+  @inlinable package var base: UnsafeMutablePointer<Float> {
+    guard let floats else { preconditionFailure("memory of another device or type") }
+    return floats
+  }
+}
+
+/// What a back end that runs in this process does with its memory; nobody else imports it.
 extension View {
+  /// First element, taken once, before the loops; there is none of several bands.
+  @inlinable package var base: UnsafeMutablePointer<Float> {
+    precondition(hasOneBand, "[\(rows), \(columns)] in bands of \(bandWidth) has no one base")
+    return buffer.base + offset
+  }
+
+  /// Where the first row has a column; the next rows follow in strides, the next columns as far as
+  /// its band goes.
+  @inlinable package func start(ofColumn column: Int) -> UnsafeMutablePointer<Float> {
+    buffer.base + offset(ofColumn: column)
+  }
+
   /// Allocates a zeroed matrix of its own.
   package init(rows: Int, columns: Int) {
     self.init(Buffer(count: rows * columns), offset: 0, rows: rows, columns: columns)

@@ -1,6 +1,7 @@
 #if canImport(Glibc)
   import Glibc
 #endif
+package import Tensor
 
 /// Memory of this process, in whole pages.
 package enum HostMemory {
@@ -42,15 +43,6 @@ package enum HostMemory {
     if bytes % hugePage == 0 { madvise(address, bytes, 14 /* MADV_HUGEPAGE */) }
     return (UInt(bitPattern: address), bytes)
   }
-
-  /// Ends the program with a sentence, where a kernel cannot go on and has no way back out of the
-  /// threads it runs on.
-  package static func end(_ error: DeviceError) -> Never {
-    let sentence = "error: \(error)\n"
-    fflush(nil)
-    _ = Array(sentence.utf8).withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
-    _exit(1)
-  }
 }
 
 extension Buffer {
@@ -63,7 +55,7 @@ extension Buffer {
       let (place, bytes) = try HostMemory.map(count: count, type: .float32, device: "cpu")
       self.init(place: place, count: count, type: .float32, home: .host, bytes: bytes)
     } catch {
-      HostMemory.end(error)
+      error.endProgram()
     }
   }
 

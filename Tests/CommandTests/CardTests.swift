@@ -120,6 +120,13 @@ import Testing
     #expect(listed.output.contains("cuda:1   Card of nobody 1, compute capability 8.0, 8192 MiB"))
   }
 
+  /// Every operation, against its definition in Float64, and what the back end promises bit for bit.
+  @Test func everyOperationOfACardHolds() throws {
+    let outcome = try run("lm-bench device --device cuda")
+    #expect(outcome.status == 0, "\(outcome.errors)")
+    #expect(outcome.output.contains("checks of cuda, ") && !outcome.output.contains("FAILS"))
+  }
+
   /// Who computes on this processor opens nothing of a card.
   @Test func theProcessorNeedsNoLibraryOfACard() throws {
     func opened(_ line: String) throws -> Bool {

@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// NVRTC itself, where it is there, compiles every file of kernels with everything that it is compiled
-/// with; it needs no card. `scripts/setup.sh --cuda-compiler` brings it.
+/// with; it needs no card, and `scripts/setup.sh --cuda-compiler` brings it.
 @Suite(.serialized) struct CompilerTests {
   /// Every file, with all definitions that tests run it with.
   private static let modules: [KernelModule] = {

@@ -121,7 +121,7 @@ import Testing
   }
 
   /// Operations against their definitions in Float64; `lm-bench device` without a filter does all.
-  @Test(arguments: ["combiner", "linear"]) func operationsOfACardHold(filter: String) throws {
+  @Test(arguments: ["product", "decoding"]) func operationsOfACardHold(filter: String) throws {
     let outcome = try run("lm-bench device --device cuda --filter \(filter)")
     #expect(outcome.status == 0, "\(outcome.errors)")
     #expect(outcome.output.contains("checks of cuda, ") && !outcome.output.contains("FAILS"))

@@ -13,8 +13,11 @@ import Testing
   private static let modules: [KernelModule] = {
     var modules: [KernelModule] = []
     while let name = emulated_module(Int32(modules.count)) {
+      // A folder and the file's name, then the definitions.
       let parts = String(cString: name).split(separator: "/").map(String.init)
-      modules.append(KernelModule(parts[0], definitions: Array(parts.dropFirst())))
+      let file = parts.prefix { !$0.contains("=") }
+      modules.append(
+        KernelModule(file.joined(separator: "/"), definitions: Array(parts.dropFirst(file.count))))
     }
     return modules
   }()

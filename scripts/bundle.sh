@@ -10,6 +10,7 @@
 # On the other machine, with a Python that has PyTorch for the comparison with it:
 #
 #   tar -xf FOLDER.tar.xz && FOLDER/check-wide.sh
+#   FOLDER/check-gpu.sh        on one with an NVIDIA card
 #
 # Built on Debian 12 it runs where glibc is 2.36 or newer.
 set -euo pipefail
@@ -26,7 +27,7 @@ while (($# > 1)); do
   esac
 done
 if (($# != 1)) || [[ $1 == -* ]]; then
-  sed -n '2,15p' "$0" | cut -c3-
+  sed -n '2,16p' "$0" | cut -c3-
   exit 2
 fi
 folder=$1
@@ -57,7 +58,7 @@ for command in "${commands[@]}"; do ldd "$products/$command"; done | awk '/=> \/
   grep -v -E '/lib(c|m|stdc\+\+|gcc_s|dl|rt|pthread)\.so' | while read -r library; do
   cp -L "$library" "$stage/lib/"
 done
-cp scripts/check-wide.sh "$stage/"
+cp scripts/check-wide.sh scripts/check-gpu.sh "$stage/"
 cp scripts/reference/{against_peers,torch_decoder}.py "$stage/reference/"
 
 export LD_LIBRARY_PATH=$stage/lib

@@ -5,6 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 scripts/setup.sh zstd
+# Tests compile the kernels of a card with NVIDIA's own compiler where it can be had.
+scripts/setup.sh --cuda-compiler || echo "test: no NVRTC, so kernels are compiled for this processor alone"
 swift format lint --strict --recursive Package.swift Sources Tests
 # Built once, commands included: the end-to-end tests drive the programs that a user runs.
 swift build -c release --build-tests --explicit-target-dependency-import-check error

@@ -17,7 +17,7 @@ package enum Backend: Hashable, Sendable {
   /// Kernels of the one back end that every machine has.
   package static var ofThisProcessor: any Kernels { CPUKernels() }
 
-  /// Kernels of the back end. Libraries of a card are opened for a card alone.
+  /// Kernels of the back end; the libraries of a card are opened for a card alone.
   ///
   /// - Parameter note: Told why a card that is there is not taken, where the choice is free.
   /// - Throws: `DeviceError` if this machine has no such device.

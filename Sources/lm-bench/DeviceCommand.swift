@@ -17,7 +17,8 @@ struct DeviceCommand: ParsableCommand {
       the device is needed. The exit code is 1 if something does not hold.
       """)
 
-  @Option(help: "Where to run: cpu.") var device = "cpu"
+  @Option(help: "cpu, cuda (the first card), cuda:N, or auto: a card if there is one that works.")
+  var device = "cpu"
   @Option(help: "Only checks whose name contains this.") var filter: String?
   @Flag(help: "Print JSON.") var json = false
 

@@ -120,6 +120,13 @@ import Testing
     #expect(listed.output.contains("cuda:1   Card of nobody 1, compute capability 8.0, 8192 MiB"))
   }
 
+  /// Operations against their definitions in Float64; `lm-bench device` without a filter does all.
+  @Test(arguments: ["product", "decoding"]) func operationsOfACardHold(filter: String) throws {
+    let outcome = try run("lm-bench device --device cuda --filter \(filter)")
+    #expect(outcome.status == 0, "\(outcome.errors)")
+    #expect(outcome.output.contains("checks of cuda, ") && !outcome.output.contains("FAILS"))
+  }
+
   /// Who computes on this processor opens nothing of a card.
   @Test func theProcessorNeedsNoLibraryOfACard() throws {
     func opened(_ line: String) throws -> Bool {

@@ -8,11 +8,13 @@ import Testing
 /// Kernels are compiled once for a card, and what is kept is whole or not believed.
 @Suite struct CompilationTests {
   private static let kernels = [
-    GPUKernel("memory", "fill_matrix"), GPUKernel("rms_norm", "rms_norm_forward"),
-    GPUKernel("sum_rows", "add_rows"),
+    GPUKernel("memory", "fill_matrix"), GPUKernel("adamw", "adamw"),
+    GPUKernel("muon", "muon_move"),
   ]
+  /// Those, and what every model needs.
+  private static let files = 9
 
-  /// Compiles three files and counts.
+  /// Compiles all of them and counts.
   private func compiled(_ sandbox: CUDASandbox) throws -> Int {
     let driver = try sandbox.driver()
     driver.prepare(Self.kernels)
@@ -20,8 +22,8 @@ import Testing
     let x = try GPUKernels(driver).makeView(rows: 3, columns: 5)
     GPUKernels(driver).fill(x.columns(0..<4), with: 1)
     try driver.synchronize()
-    for _ in 0..<1_000 where driver.readyFiles < 3 { usleep(10_000) }
-    #expect(driver.readyFiles == 3)
+    for _ in 0..<1_000 where driver.readyFiles < Self.files { usleep(10_000) }
+    #expect(driver.readyFiles == Self.files)
     return driver.compiledFiles
   }
 
@@ -32,13 +34,13 @@ import Testing
 
   @Test func onceForAllRuns() throws {
     let sandbox = try CUDASandbox()
-    #expect(try compiled(sandbox) == 3)
+    #expect(try compiled(sandbox) == Self.files)
     #expect(try compiled(sandbox) == 0)
-    #expect(try entries(sandbox).count == 3)
+    #expect(try entries(sandbox).count == Self.files)
     // Another card, another compiler: other entries.
     sandbox.tell("capability=80")
-    #expect(try compiled(sandbox) == 3)
-    #expect(try entries(sandbox).count == 6)
+    #expect(try compiled(sandbox) == Self.files)
+    #expect(try entries(sandbox).count == 2 * Self.files)
   }
 
   @Test func damagedEntriesAreCompiledAgain() throws {
@@ -50,7 +52,7 @@ import Testing
     try AtomicFile.write(bytes, to: paths[0])
     try Files.truncate(paths[1], to: 70)
     // One entry in the place of another is as wrong.
-    try AtomicFile.write(try Files.contents(of: paths[0]), to: paths[2])
+    try AtomicFile.write(try Files.contents(of: paths[3]), to: paths[2])
     #expect(try compiled(sandbox) == 3)
     #expect(try compiled(sandbox) == 0)
   }
@@ -58,8 +60,8 @@ import Testing
   @Test func aCacheThatCannotBeWrittenIsNoError() throws {
     let sandbox = try CUDASandbox()
     try "a file".write(toFile: sandbox.cachePath, atomically: true, encoding: .utf8)
-    #expect(try compiled(sandbox) == 3)
-    #expect(try compiled(sandbox) == 3)
+    #expect(try compiled(sandbox) == Self.files)
+    #expect(try compiled(sandbox) == Self.files)
   }
 
   @Test func errorsNameTheFile() throws {
@@ -88,7 +90,7 @@ import Testing
 
   /// A card that came after the compiler runs code that the driver compiles.
   @Test func newerCardsRunToo() throws {
-    #expect(try compiled(try CUDASandbox("capability=120")) == 3)
-    #expect(try compiled(try CUDASandbox("capability=103")) == 3)
+    #expect(try compiled(try CUDASandbox("capability=120")) == Self.files)
+    #expect(try compiled(try CUDASandbox("capability=103")) == Self.files)
   }
 }

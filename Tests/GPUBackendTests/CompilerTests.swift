@@ -7,14 +7,17 @@ import TestSupport
 import Testing
 
 /// NVRTC itself, where it is there, compiles every file of kernels with everything that it is compiled
-/// with; it needs no card. `scripts/setup.sh --cuda-compiler` brings it.
+/// with; it needs no card, and `scripts/setup.sh --cuda-compiler` brings it.
 @Suite(.serialized) struct CompilerTests {
   /// Every file, with all definitions that tests run it with.
   private static let modules: [KernelModule] = {
     var modules: [KernelModule] = []
     while let name = emulated_module(Int32(modules.count)) {
+      // A folder and the file's name, then the definitions.
       let parts = String(cString: name).split(separator: "/").map(String.init)
-      modules.append(KernelModule(parts[0], definitions: Array(parts.dropFirst())))
+      let file = parts.prefix { !$0.contains("=") }
+      modules.append(
+        KernelModule(file.joined(separator: "/"), definitions: Array(parts.dropFirst(file.count))))
     }
     return modules
   }()

@@ -33,9 +33,15 @@ package final class CUDADriver: GPUDriver {
     context = try CUDAContext(card, libraries)
     transfer = try CUDATransfer(context)
     library = KernelLibrary(compiler, cache: cache, threads: Parallel.processorCount)
+    library.announce(Self.common)
     kernels = CUDAKernels(context, library)
     products = try CUDAProducts(transfer, productFunctions)
   }
+
+  /// Files that every model needs; what else a run needs is announced when it is planned.
+  private static let common = [
+    "memory", "embedding", "rms_norm", "residual", "swiglu", "cross_entropy", "sum_rows",
+  ].map { KernelModule($0) }
 
   package var name: String { card.name }
 

@@ -13,7 +13,11 @@ extension GPUDriver {
     _ kernel: GPUKernel, grid: GPUGrid, block: Int = 256, sharedBytes: Int = 0,
     _ values: repeat each Value
   ) {
-    guard !grid.isEmpty, GPUScratch.recorder == nil else { return }
+    if let recorder = GPUScratch.recorder {
+      recorder.kernels.insert(kernel)
+      return
+    }
+    guard !grid.isEmpty else { return }
     var pointers: [UnsafeMutableRawPointer?] = []
     var bytes = 0
     for size in repeat MemoryLayout<each Value>.size { bytes += (size + 15) / 16 * 16 }

@@ -5,6 +5,8 @@ extension GPUKernels {
   package func workingNeed(_ body: () -> Void) -> WorkingNeed {
     let recorder = GPUScratch.Recorder()
     GPUScratch.$recorder.withValue(recorder, operation: body)
+    // What is planned will be launched: compiled meanwhile, it is there when the first step wants it.
+    driver.prepare(Array(recorder.kernels))
     return WorkingNeed(shared: (recorder.most + 3) / 4)
   }
 

@@ -21,6 +21,8 @@ final class GPUScratch: @unchecked Sendable {
     // Touched by one thread.
     var most = 0
     var taken = 0
+    /// What would have been launched.
+    var kernels: Set<GPUKernel> = []
   }
 
   init(_ driver: any GPUDriver) { self.driver = driver }

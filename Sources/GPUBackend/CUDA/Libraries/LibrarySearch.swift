@@ -44,8 +44,8 @@ package struct LibrarySearch: Sendable {
     usesLinker = false
   }
 
-  /// `.cuda` in the folder of the sources that the program was built from, which
-  /// `scripts/setup.sh --cuda` makes, or beside its `bin`. Folders further up may be anybody's.
+  /// What `scripts/setup.sh --cuda` makes: `.cuda` beside the sources that the program was built from, or
+  /// beside its `bin`; folders further up may be anybody's.
   private static func ownFolders(program: String) -> [String] {
     var places = [
       URL(fileURLWithPath: program).resolvingSymlinksInPath().deletingLastPathComponent()

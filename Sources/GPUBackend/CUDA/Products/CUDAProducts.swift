@@ -51,7 +51,7 @@ final class CUDAProducts: @unchecked Sendable {
         + "(status \(status)); run scripts/setup.sh --cuda for another version")
   }
 
-  /// A matrix as it lies in memory. Of one row the stride is nobody's business.
+  /// A matrix as it lies in memory; of one row the stride is nobody's business.
   private static func operand(_ view: View) -> ProductLibrary.Operand {
     let type = view.buffer.type
     return ProductLibrary.Operand(

@@ -1,7 +1,9 @@
 import Tensor
 
 /// Shows that an algorithm keeps its bits: the same every time, and of a row whatever rows are computed
-/// with it. The library promises neither.
+/// with it.
+///
+/// The library promises neither.
 struct ProductTest {
   let library: ProductLibrary
   let transfer: CUDATransfer

@@ -133,7 +133,7 @@ import Testing
     let starts = batch.tiles.starts
     for (start, end) in zip(starts, starts.dropFirst()) where start < end {
       let alone = try TileStage(
-        tiles.with(lengths: [end - start]), on: batch.kernels, isRounded: false)
+        tiles.with(lengths: [end - start]), on: batch.kernels, isRounded: type == .bfloat16)
       let (from, to) = (batch.tensors, alone.tensors)
       for (source, target) in [
         (from.q, to.q), (from.k, to.k), (from.v, to.v), (batch.gradients.dO, alone.gradients.dO),

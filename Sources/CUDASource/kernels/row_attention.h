@@ -74,7 +74,6 @@ DEVICE float2 loadPair(Row row, int column, int width) {
   return *(const float2 *)(at + 4 * column);
 }
 
-
 /// Floats that hold a row of some width.
 DEVICE int padded(int width) { return (width + 7) & ~7; }
 

@@ -71,49 +71,59 @@ DEVICE void mma(float (&c)[4], const Pair<bf16> (&a)[4], Pair<bf16> b0, Pair<bf1
 #endif
 }
 
+/// The nearest number of 11 bits, ties away from zero.
+DEVICE float shortened(float x) {
 #ifdef __CUDA_ARCH__
-/// The nearest number of 11 bits.
-DEVICE unsigned shortened(float x) {
   unsigned bits;
   asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(bits) : "f"(x));
-  return bits;
+  return __uint_as_float(bits);
+#else
+  return __uint_as_float((__float_as_uint(x) + 0x1000u) & 0xffffe000u);
+#endif
 }
+
+#ifdef __CUDA_ARCH__
 /// c += a b of numbers of 11 bits, 8 of the summed dimension.
-DEVICE void multiplyShortened(float (&c)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
+DEVICE void multiplyShortened(float (&c)[4], const float (&a)[4], const float (&b)[2]) {
   asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
       "{%0,%1,%2,%3};"
       : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+      : "r"(__float_as_uint(a[0])), "r"(__float_as_uint(a[1])), "r"(__float_as_uint(a[2])),
+        "r"(__float_as_uint(a[3])), "r"(__float_as_uint(b[0])), "r"(__float_as_uint(b[1])));
 }
 #endif
 
 /// The same in single precision. Tensor cores take numbers of 11 bits: each number is the sum of two
 /// of them and a rest of 2^-22 of its size, and three of the four products are added.
 DEVICE void mma(float (&c)[4], const Pair<float> (&a)[4], Pair<float> b0, Pair<float> b1) {
+  float large[8], small[8], largeB[4] = {b0.low, b0.high, b1.low, b1.high}, smallB[4];
+#pragma unroll
+  for (int n = 0; n < 8; n++) {
+    float x = n % 2 ? a[n / 2].high : a[n / 2].low;
+    large[n] = shortened(x), small[n] = shortened(x - large[n]);
+  }
+#pragma unroll
+  for (int n = 0; n < 4; n++) {
+    float x = largeB[n];
+    largeB[n] = shortened(x), smallB[n] = shortened(x - largeB[n]);
+  }
 #ifdef __CUDA_ARCH__
 #pragma unroll
   for (int half = 0; half < 2; half++) {
-    // Both operands take the pairs' numbers in the same order, so the sum is the same.
-    float x[4] = {a[2 * half].low, a[2 * half + 1].low, a[2 * half].high, a[2 * half + 1].high};
-    float y[2] = {half ? b1.low : b0.low, half ? b1.high : b0.high};
-    unsigned large[4], small[4], largeY[2], smallY[2];
-#pragma unroll
-    for (int n = 0; n < 4; n++) {
-      large[n] = shortened(x[n]);
-      small[n] = shortened(x[n] - __uint_as_float(large[n]));
-    }
-#pragma unroll
-    for (int n = 0; n < 2; n++) {
-      largeY[n] = shortened(y[n]);
-      smallY[n] = shortened(y[n] - __uint_as_float(largeY[n]));
-    }
-    multiplyShortened(c, small, largeY);
-    multiplyShortened(c, large, smallY);
-    multiplyShortened(c, large, largeY);
+    // Both operands take a pair's numbers at places t and t + 4, so the sum is the same.
+    auto left = [half](const float(&x)[8], float(&y)[4]) {
+      y[0] = x[4 * half], y[1] = x[4 * half + 2], y[2] = x[4 * half + 1], y[3] = x[4 * half + 3];
+    };
+    float x[4], y[4], u[2] = {largeB[2 * half], largeB[2 * half + 1]};
+    float w[2] = {smallB[2 * half], smallB[2 * half + 1]};
+    left(large, x), left(small, y);
+    multiplyShortened(c, y, u);
+    multiplyShortened(c, x, w);
+    multiplyShortened(c, x, u);
   }
 #elif !defined(__CUDACC_RTC__)
-  float x[8], y[4] = {b0.low, b0.high, b1.low, b1.high};
-  for (int n = 0; n < 4; n++) x[2 * n] = a[n].low, x[2 * n + 1] = a[n].high;
-  emulator::multiplyTile(c, x, y);
+  emulator::multiplyTile(c, small, largeB);
+  emulator::multiplyTile(c, large, smallB);
+  emulator::multiplyTile(c, large, largeB);
 #endif
 }

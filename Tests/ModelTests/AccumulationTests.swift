@@ -1,4 +1,3 @@
-import Backends
 import Model
 import Tensor
 import TestSupport
@@ -6,8 +5,8 @@ import Testing
 
 /// Micro-batches add up to the whole batch, whatever the attention.
 @Suite(.serialized) struct AccumulationTests {
-  @Test(arguments: Backend.allCases, Variant.all)
-  func microBatchesAddUpToTheBatch(backend: Backend, variant: Variant) throws {
+  @Test(arguments: TestBackend.ofTheProgram, Variant.all)
+  func microBatchesAddUpToTheBatch(backend: TestBackend, variant: Variant) throws {
     let model = try variant.model(on: backend)
     let text = TinySequences(lengths: [7, 1, 30, 2, 65, 12], vocabulary: 61, seed: 7)
     let whole = try Self.gradient(model, text, [0..<6])
@@ -49,8 +48,8 @@ import Testing
   }
 
   /// Nats of a text, added as evaluation adds them, are the same bits at any batch size.
-  @Test(arguments: Backend.allCases, Variant.all)
-  func scoringIsTheSameAtAnyBatchSize(backend: Backend, variant: Variant) throws {
+  @Test(arguments: TestBackend.ofTheProgram, Variant.all)
+  func scoringIsTheSameAtAnyBatchSize(backend: TestBackend, variant: Variant) throws {
     let model = try variant.model(on: backend)
     let text = TinySequences(lengths: [7, 1, 30, 2, 65, 12, 4, 19], vocabulary: 61, seed: 9)
     let whole = try model.nllNats(ids: text.ids, targets: text.targets, starts: text.starts)

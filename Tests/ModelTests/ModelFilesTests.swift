@@ -1,4 +1,3 @@
-import Backends
 import Foundation
 import Host
 import Model
@@ -14,8 +13,8 @@ struct ModelFilesTests {
     return parameters
   }
 
-  @Test(arguments: Backend.allCases, Variant.all)
-  func weightsSurviveTheFile(backend: Backend, variant: Variant) throws {
+  @Test(arguments: TestBackend.ofTheProgram, Variant.all)
+  func weightsSurviveTheFile(backend: TestBackend, variant: Variant) throws {
     let kernels = try backend.makeKernels()
     try withTemporaryDirectory { directory in
       let parameters = try Parameters(variant.config, on: kernels)
@@ -30,7 +29,7 @@ struct ModelFilesTests {
       try ModelFiles.readWeights(into: copied, config, directory: directory)
       #expect(try copied.numbers() == numbers)
       // Another device reads the same.
-      for other in Backend.allCases {
+      for other in TestBackend.ofTheProgram {
         let read = try ModelFiles.readWeights(
           config, directory: directory, on: other.makeKernels())
         #expect(try read.numbers() == numbers, "\(other)")
@@ -39,7 +38,9 @@ struct ModelFilesTests {
   }
 
   /// Other writers sort the tensors by name.
-  @Test(arguments: Backend.allCases) func anyOrderOfTensorsIsRead(backend: Backend) throws {
+  @Test(arguments: TestBackend.ofTheProgram) func anyOrderOfTensorsIsRead(backend: TestBackend)
+    throws
+  {
     let config = Variant.all[0].config
     let kernels = try backend.makeKernels()
     let parameters = try Parameters(config, on: kernels)

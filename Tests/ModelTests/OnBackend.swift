@@ -1,12 +1,12 @@
-import Backends
 import Model
 import Tensor
+import TestSupport
 import Testing
 
 // Models of the variants on any back end, seen through its verbs alone.
 
 extension Variant {
-  func model(on backend: Backend, seed: UInt64 = 3) throws -> Transformer {
+  func model(on backend: TestBackend, seed: UInt64 = 3) throws -> Transformer {
     let kernels = try backend.makeKernels()
     let parameters = try Parameters(config, on: kernels)
     try parameters.initialize(seed: seed)
@@ -24,9 +24,9 @@ extension Parameters {
   func numbers() throws -> [Float] { try device.numbers(of: all) }
 }
 
-extension Backend {
-  /// Definitions are slow: texts are shorter and steps are fewer there.
-  var isSlow: Bool { self == .oracle }
+extension TestBackend {
+  /// Definitions and emulated kernels are slow: texts are shorter and steps are fewer there.
+  var isSlow: Bool { self != .cpu }
 
   /// Records an issue unless two rows of figures are as alike as the back end promises of figures
   /// that other rows were computed with.

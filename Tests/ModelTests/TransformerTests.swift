@@ -1,4 +1,3 @@
-import Backends
 import Deterministic
 import Host
 import Model
@@ -9,8 +8,8 @@ import Testing
 /// The whole decoder on every back end: gradients, causality, decoding, independence of batches and
 /// threads.
 @Suite(.serialized) struct TransformerTests {
-  @Test(arguments: Backend.allCases, Variant.smooth)
-  func gradientIsTheSlope(backend: Backend, variant: Variant) throws {
+  @Test(arguments: TestBackend.ofTheProgram, Variant.smooth)
+  func gradientIsTheSlope(backend: TestBackend, variant: Variant) throws {
     let model = try variant.model(on: backend)
     let text = TinySequences(lengths: [5, 1, 19, 34], vocabulary: 61, seed: 5)
     let scale = 1 / Float(text.ids.count)
@@ -47,8 +46,8 @@ import Testing
     }
   }
 
-  @Test(arguments: Backend.allCases, Variant.all)
-  func laterTokensChangeNothing(backend: Backend, variant: Variant) throws {
+  @Test(arguments: TestBackend.ofTheProgram, Variant.all)
+  func laterTokensChangeNothing(backend: TestBackend, variant: Variant) throws {
     let model = try variant.model(on: backend)
     let text = TinySequences(lengths: [50], vocabulary: 61, seed: 6)
     let base = try model.nllNats(ids: text.ids, targets: text.targets, starts: text.starts)
@@ -61,8 +60,8 @@ import Testing
     }
   }
 
-  @Test(arguments: Backend.allCases, Variant.all)
-  func sequenceIsIndependentOfItsBatch(backend: Backend, variant: Variant) throws {
+  @Test(arguments: TestBackend.ofTheProgram, Variant.all)
+  func sequenceIsIndependentOfItsBatch(backend: TestBackend, variant: Variant) throws {
     let model = try variant.model(on: backend)
     let text = TinySequences(lengths: [7, 1, 30, 2, 65, 12], vocabulary: 61, seed: 7)
     let together = try model.nllNats(ids: text.ids, targets: text.targets, starts: text.starts)
@@ -73,8 +72,8 @@ import Testing
     }
   }
 
-  @Test(arguments: Backend.allCases, Variant.all)
-  func threadsChangeNothing(backend: Backend, variant: Variant) throws {
+  @Test(arguments: TestBackend.ofTheProgram, Variant.all)
+  func threadsChangeNothing(backend: TestBackend, variant: Variant) throws {
     guard try backend.makeKernels().promises.isRepeatable else { return }
     let text = TinySequences(lengths: [7, 1, 30, 2, 65, 12], vocabulary: 61, seed: 8)
     let results = try [1, 2, 3].map { threads in
@@ -91,8 +90,8 @@ import Testing
     #expect(results[0] == results[2])
   }
 
-  @Test(arguments: Backend.allCases, Variant.all)
-  func decodingEqualsTheFullPass(backend: Backend, variant: Variant) throws {
+  @Test(arguments: TestBackend.ofTheProgram, Variant.all)
+  func decodingEqualsTheFullPass(backend: TestBackend, variant: Variant) throws {
     let model = try variant.model(on: backend)
     let length = 70
     let text = TinySequences(lengths: [length], vocabulary: 61, seed: 10)
@@ -114,8 +113,8 @@ import Testing
   }
 
   /// Scoring writes where a training step has been: neither may see the other.
-  @Test(arguments: Backend.allCases, Variant.all)
-  func scoringBetweenStepsChangesNoBit(backend: Backend, variant: Variant) throws {
+  @Test(arguments: TestBackend.ofTheProgram, Variant.all)
+  func scoringBetweenStepsChangesNoBit(backend: TestBackend, variant: Variant) throws {
     let text = TinySequences(lengths: [3, 17, 40, 9], vocabulary: 61, seed: 21)
     let more = TinySequences(lengths: [30, 55, 1, 70], vocabulary: 61, seed: 22)
     func gradient(_ model: Transformer) throws -> [Float] {
@@ -144,8 +143,8 @@ import Testing
     }
   }
 
-  @Test(arguments: Backend.allCases, Variant.all)
-  func eightSentencesAreLearnt(backend: Backend, variant: Variant) throws {
+  @Test(arguments: TestBackend.ofTheProgram, Variant.all)
+  func eightSentencesAreLearnt(backend: TestBackend, variant: Variant) throws {
     let model = try variant.model(on: backend)
     let text = TinySequences(
       lengths: [9, 5, 14, 3, 21, 8, 11, 6], vocabulary: 61, seed: 11)
@@ -177,8 +176,8 @@ import Testing
     #expect(last - floor < 0.05, "\(last) with a floor of \(floor)")
   }
 
-  @Test(arguments: Backend.allCases)
-  func dropoutOfMicroBatchesIsThatOfTheBatch(backend: Backend) throws {
+  @Test(arguments: TestBackend.ofTheProgram)
+  func dropoutOfMicroBatchesIsThatOfTheBatch(backend: TestBackend) throws {
     let model = try Variant.all[0].model(on: backend)
     let text = TinySequences(lengths: [7, 12, 30], vocabulary: 61, seed: 12)
     func gradient(_ parts: [Range<Int>]) throws -> [Float] {
@@ -201,8 +200,8 @@ import Testing
   }
 
   /// One step of every variant: the back end against the oracle, weight by weight.
-  @Test(arguments: Backend.allCases.filter { $0 != .oracle }, Variant.all)
-  func gradientIsThatOfTheOracle(backend: Backend, variant: Variant) throws {
+  @Test(arguments: TestBackend.allCases.filter { $0 != .oracle }, Variant.all)
+  func gradientIsThatOfTheOracle(backend: TestBackend, variant: Variant) throws {
     let text = TinySequences(lengths: [7, 1, 30, 12], vocabulary: 61, seed: 13)
     var (nats, gradients): ([Double], [[[Float]]]) = ([], [])
     for backend in [backend, .oracle] {
@@ -216,13 +215,18 @@ import Testing
       gradients.append(
         try sums.layout.slots.map { try model.kernels.numbers(of: sums.view($0)) })
     }
-    #expect(abs(nats[0] - nats[1]) <= 1e-6 * nats[1], "\(nats)")
+    // Vectors rounded to eight bits fall to other sides of hyperplanes: another random estimate, which
+    // is as good and not the same.
+    if backend == .bfloat16, variant.testDescription == "yoso sampled" { return }
+    // Products of eight bits and their sums, through two layers and back.
+    let (ofNats, ofGradients) = backend == .bfloat16 ? (1e-2, Float(0.1)) : (1e-6, Float(1e-4))
+    #expect(abs(nats[0] - nats[1]) <= ofNats * nats[1], "\(nats)")
     for (slot, (a, b)) in zip(
       ParameterLayout(variant.config).slots, zip(gradients[0], gradients[1]))
     {
       let largest = b.reduce(0) { max($0, abs($1)) }
       let error = zip(a, b).reduce(0) { max($0, abs($1.0 - $1.1)) }
-      #expect(error <= 1e-4 * largest, "\(slot.name): \(error) of \(largest)")
+      #expect(error <= ofGradients * largest, "\(slot.name): \(error) of \(largest)")
     }
   }
 }

@@ -1,4 +1,3 @@
-import Backends
 import Foundation
 import Host
 import Model
@@ -15,7 +14,9 @@ import Testing
   }
 
   /// A window as long as the text is full softmax attention, gradients and all.
-  @Test(arguments: Backend.allCases) func aWindowOfTheTextIsSoftmax(backend: Backend) throws {
+  @Test(arguments: TestBackend.ofTheProgram) func aWindowOfTheTextIsSoftmax(backend: TestBackend)
+    throws
+  {
     let text = TinySequences(lengths: [5, 1, 19, 34], vocabulary: 61, seed: 5)
     let variants = [
       Variant.make("softmax", .softmax, .rotary), try Self.variant(window: 34, layers: 2),
@@ -35,8 +36,8 @@ import Testing
   }
 
   /// One layer sees a window, each further layer a window more.
-  @Test(arguments: Backend.allCases, [1, 2])
-  func aTokenIsForgottenBehindTheWindow(backend: Backend, layers: Int) throws {
+  @Test(arguments: TestBackend.ofTheProgram, [1, 2])
+  func aTokenIsForgottenBehindTheWindow(backend: TestBackend, layers: Int) throws {
     let (window, length, changed) = (5, 40, 11)
     let model = try Self.variant(window: window, layers: layers).model(on: backend)
     let text = TinySequences(lengths: [length], vocabulary: 61, seed: 6)

@@ -11,6 +11,9 @@ package enum TestBackend: String, CaseIterable, Sendable {
   /// The same with products in bfloat16.
   case bfloat16
 
+  /// Those of the program, for tests in which emulated kernels would take minutes.
+  package static let ofTheProgram = [cpu, oracle]
+
   package func makeKernels() throws(DeviceError) -> any Kernels {
     switch self {
     case .cpu: try Backend.cpu.makeKernels()

@@ -80,7 +80,7 @@ extension Check {
     }
 
     /// A step and a validation.
-    func take() throws {
+    func runStep() throws {
       step += 1
       model.kernels.fill(gradients.all, with: 0)
       _ = try model.accumulateGradients(
@@ -99,8 +99,8 @@ extension Check {
     kernels.releaseWorkingMemory()
     let before = Buffer.allocatedBytes
     let training = try Training(attention, lengths: [1_500, 300], withFault: withFault)
-    try training.take()
-    try training.take()
+    try training.runStep()
+    try training.runStep()
     let share = Double(Buffer.allocatedBytes - before) / Double(training.plannedBytes)
     let percent = (share * 1_000).rounded() / 10
     return Outcome(
@@ -111,10 +111,10 @@ extension Check {
     _ attention: AttentionConfig, withFault: Bool
   ) throws -> Outcome {
     let training = try Training(attention, lengths: [300, 70], withFault: withFault)
-    try training.take()
-    try training.take()
+    try training.runStep()
+    try training.runStep()
     let before = Buffer.allocations
-    try training.take()
+    try training.runStep()
     return Outcome(found: Buffer.allocations - before, expected: 0)
   }
 }

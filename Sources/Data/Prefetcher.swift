@@ -29,7 +29,7 @@ package final class Prefetcher<Element: Sendable> {
   deinit { queue.stop() }
 
   /// The next element, or `nil` after the last; waits until it is made.
-  package func next() throws -> Element? { try queue.take() }
+  package func next() throws -> Element? { try queue.removeFirst() }
 }
 
 // Unchecked because every property is touched with `condition` locked only.
@@ -64,7 +64,8 @@ private final class PrefetchQueue<Element: Sendable>: @unchecked Sendable {
     }
   }
 
-  func take() throws -> Element? {
+  /// The next element, once it is there; nil behind the last.
+  func removeFirst() throws -> Element? {
     try condition.withLock {
       while ready.isEmpty && ending == nil { condition.wait() }
       if ready.isEmpty {

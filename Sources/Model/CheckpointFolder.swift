@@ -29,6 +29,13 @@ package enum CheckpointFolder {
   package static let tokenizerName = "tokenizer.model"
   package static let sumsName = SumsFile.name
 
+  /// Files that this program writes into checkpoints, those for other programs among them.
+  package static let fileNames: Set<String> = [
+    sumsName, stateName, optimizerName, tokenizerName, ModelFiles.configName,
+    ModelFiles.weightsName, "tokenizer.json", "tokenizer_config.json", "generation_config.json",
+    "special_tokens_map.json",
+  ]
+
   /// The bytes of `latest` while a step is the newest.
   package static func latest(step: Int) -> [UInt8] { Array((name(step: step) + "\n").utf8) }
 

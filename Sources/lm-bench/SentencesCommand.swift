@@ -75,7 +75,7 @@ struct SentencesCommand: ParsableCommand {
     var seconds: [Double] = []
     for (index, batch) in all.batches.enumerated() {
       let began = timing.clock.now()
-      try model.take(batch, step: index + 1, forward: forward)
+      try model.run(batch, step: index + 1, forward: forward)
       if index >= 2 { seconds.append(timing.clock.now() - began) }
     }
     let timed = all.batches.dropFirst(2)
@@ -128,7 +128,7 @@ final class StepModel {
   }
 
   /// A training step, or the scores of the batch alone.
-  func take(_ batch: Batch, step: Int, forward: Bool) throws {
+  func run(_ batch: Batch, step: Int, forward: Bool) throws {
     if forward {
       _ = try model.nllNats(ids: batch.ids, targets: batch.targets, starts: batch.starts)
       return

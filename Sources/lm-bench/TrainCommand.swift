@@ -52,7 +52,7 @@ struct TrainCommand: ParsableCommand {
     let peak = try MatrixPeak.measure(benchKernels, now: timing.clock.now)
     for step in 1...steps + 2 {
       // Two steps touch memory for the first time and are not counted.
-      for run in runs { try run.take(step: step, isCounted: step > 2) }
+      for run in runs { try run.runStep(step, isCounted: step > 2) }
     }
     let figures = runs.map { $0.figures(peak: peak) }
     if timing.json {
@@ -125,7 +125,7 @@ private final class TimedModel {
     starts = (0...command.batch).map { $0 * command.length }
   }
 
-  func take(step: Int, isCounted: Bool) throws {
+  func runStep(_ step: Int, isCounted: Bool) throws {
     let began = command.timing.clock.now()
     let inputs = Array(ids.dropLast())
     let targets = Array(ids.dropFirst())

@@ -34,17 +34,8 @@ import Train
     config.report.checkpointEvery = 2
     config.report.validateEvery = 0
     let run = directory + "/run"
-    _ = try trainer(config, data, run: run).train()
+    _ = try tinyTrainer(config, data, run: run).train()
     return (config, data, run)
-  }
-
-  private static func trainer(
-    _ config: RunConfig, _ data: DataSet, run: String, resume: Bool = false,
-    report: @escaping (TrainingEvent) -> Void = { _ in }
-  ) throws -> Trainer {
-    try Trainer(
-      config: config, dataSet: data, tokenTable: TinyDataSet.tokenTable,
-      tokenizer: TinyDataSet.tokenizer, run: run, resume: resume, report: report)
   }
 
   private static func overwrite(_ path: String, _ bytes: some Sequence<UInt8>) throws {
@@ -124,7 +115,7 @@ import Train
           }
           try Self.overwrite(path, damaged)
           var skipped: [String] = []
-          let trainer = try Self.trainer(config, data, run: run, resume: true) {
+          let trainer = try tinyTrainer(config, data, run: run, resume: true) {
             if case .skippedCheckpoint(let reason) = $0 { skipped.append(reason) }
           }
           #expect(trainer.step == 2, "\(file), damage \(damage)")
@@ -137,7 +128,7 @@ import Train
         try Self.overwrite(path, bytes)
       }
       #expect(try RunVerification(run).run().allSatisfy(\.isGood))
-      #expect(try Self.trainer(config, data, run: run, resume: true).step == 4)
+      #expect(try tinyTrainer(config, data, run: run, resume: true).step == 4)
     }
   }
 
@@ -179,7 +170,7 @@ import Train
         try Self.overwrite(run + "/" + CheckpointFolder.name(step: step) + "/state.json", [1])
       }
       let error = #expect(throws: TrainingError.self) {
-        try Self.trainer(config, data, run: run, resume: true)
+        try tinyTrainer(config, data, run: run, resume: true)
       }
       for step in [2, 4] {
         #expect(error?.description.contains(CheckpointFolder.name(step: step)) == true)

@@ -25,9 +25,7 @@ import Train
   }
 
   private static func trainer(_ data: DataSet, run: String) throws -> Trainer {
-    try Trainer(
-      config: config(), dataSet: data, tokenTable: TinyDataSet.tokenTable,
-      tokenizer: TinyDataSet.tokenizer, run: run, resume: true)
+    try tinyTrainer(config(), data, run: run, resume: true)
   }
 
   /// Trains to the end; calls below the run folder count, and fail as `fails` says.

@@ -24,20 +24,11 @@ import Train
     return config
   }
 
-  private static func trainer(
-    _ config: RunConfig, _ data: DataSet, run: String, resume: Bool = false,
-    report: @escaping (TrainingEvent) -> Void = { _ in }
-  ) throws -> Trainer {
-    try Trainer(
-      config: config, dataSet: data, tokenTable: TinyDataSet.tokenTable,
-      tokenizer: TinyDataSet.tokenizer, run: run, resume: resume, report: report)
-  }
-
   /// A run as the command makes it, of 12 steps, 10 and 12 of them kept.
   private static func run(_ directory: String, name: String = "run") throws -> (DataSet, String) {
     let data = try TinyDataSet.write(to: directory + "/data", shards: 1, sentences: 20)
     let run = directory + "/" + name
-    let trainer = try trainer(config(), data, run: run)
+    let trainer = try tinyTrainer(config(), data, run: run)
     try RunFolder.write(config(), run: run)
     _ = try trainer.train()
     return (data, run)
@@ -71,7 +62,7 @@ import Train
       var earlier = Self.config()
       earlier.steps = 8
       let other = directory + "/earlier"
-      _ = try Self.trainer(earlier, data, run: other).train()
+      _ = try tinyTrainer(earlier, data, run: other).train()
       try FileManager.default.copyItem(
         atPath: other + "/" + Self.step(8), toPath: run + "/" + Self.step(8))
       try Self.overwrite(run + "/latest", Array((Self.step(10) + "\n").utf8))
@@ -82,7 +73,7 @@ import Train
       let findings = try RunVerification(run).run().filter { !$0.isGood }
       #expect(findings.map(\.path) == [run + "/latest"])
 
-      let trainer = try Self.trainer(Self.config(), data, run: run, resume: true)
+      let trainer = try tinyTrainer(Self.config(), data, run: run, resume: true)
       #expect(try trainer.train() == .finished)
       #expect(try Self.latest(run) == Self.step(12) + "\n")
       #expect(CheckpointFolder.steps(ofRun: run) == [10, 12])
@@ -202,7 +193,7 @@ import Train
 
       var longer = Self.config()
       longer.steps = 14
-      let trainer = try Self.trainer(longer, data, run: run, resume: true)
+      let trainer = try tinyTrainer(longer, data, run: run, resume: true)
       try RunFolder.write(longer, run: run)
       #expect(try trainer.train() == .finished)
       let log = try MetricsLog.contents(run: run)
@@ -263,7 +254,7 @@ import Train
 
       let events = try Files.contents(of: run + "/" + EventLog.name)
       var told: [String] = []
-      let trainer = try Self.trainer(Self.config(), data, run: run, resume: true) {
+      let trainer = try tinyTrainer(Self.config(), data, run: run, resume: true) {
         if case .damaged(let reason) = $0 { told.append(reason) }
       }
       #expect(try trainer.train() == .finished)
@@ -288,7 +279,7 @@ import Train
         #expect(EventLog.damage(of: bytes) != nil, "\(position)")
         #expect(try RunVerification(run).run().filter { !$0.isGood }.map(\.path) == [path])
         var told: [String] = []
-        let trainer = try Self.trainer(Self.config(), data, run: run, resume: true) {
+        let trainer = try tinyTrainer(Self.config(), data, run: run, resume: true) {
           if case .damaged(let reason) = $0 { told.append(reason) }
         }
         _ = try trainer.train()
@@ -310,12 +301,12 @@ import Train
     try withTemporaryDirectory { directory in
       let data = try TinyDataSet.write(to: directory + "/data", shards: 1, sentences: 20)
       let run = directory + "/run"
-      let first = try Self.trainer(Self.config(), data, run: run)
+      let first = try tinyTrainer(Self.config(), data, run: run)
       first.shouldStop = { first.step == 4 }
       _ = try first.train()
       #expect(CheckpointFolder.steps(ofRun: run) == [2, 4])
       // A checkpoint of another seed, one with a person's notes in it, and folders of that name.
-      _ = try Self.trainer(Self.config(seed: 2), data, run: directory + "/other").train()
+      _ = try tinyTrainer(Self.config(seed: 2), data, run: directory + "/other").train()
       try FileManager.default.copyItem(
         atPath: directory + "/other/" + Self.step(12), toPath: run + "/" + Self.step(1))
       let other = try JSONFile.read(
@@ -331,7 +322,7 @@ import Train
       }
       try Files.createDirectory(run + "/." + Self.step(5) + ".partial-\(Int32.max)-1")
 
-      let second = try Self.trainer(Self.config(), data, run: run, resume: true)
+      let second = try tinyTrainer(Self.config(), data, run: run, resume: true)
       #expect(second.step == 4)
       #expect(try second.train() == .finished)
       #expect(CheckpointFolder.steps(ofRun: run) == [1, 2, 3, 10, 12])

@@ -25,14 +25,6 @@ import Train
     return config
   }
 
-  private static func trainer(
-    _ config: RunConfig, _ data: DataSet, run: String, resume: Bool = false
-  ) throws -> Trainer {
-    try Trainer(
-      config: config, dataSet: data, tokenTable: TinyDataSet.tokenTable,
-      tokenizer: TinyDataSet.tokenizer, run: run, resume: resume)
-  }
-
   /// Places of the first `count` batches, which faults are tied to.
   private static func places(_ config: RunConfig, _ data: DataSet, count: Int) throws -> [Cursor] {
     let source = try TrainingSource(
@@ -66,7 +58,7 @@ import Train
       let config = Self.config()
       let places = try Self.places(config, data, count: 24)
       let run = directory + "/run"
-      let trainer = try Self.trainer(config, data, run: run)
+      let trainer = try tinyTrainer(config, data, run: run)
       var events: [Incident] = []
       trainer.report = { if case .incident(let incident) = $0 { events.append(incident) } }
       var before: [Float] = []
@@ -112,7 +104,7 @@ import Train
       let bad = [2, 3, 9, 10, 17].map { places[$0] }
       func train(_ run: String, stops: [Int]) throws -> [Float] {
         for (index, stop) in (stops + [0]).enumerated() {
-          let trainer = try Self.trainer(config, data, run: run, resume: index > 0)
+          let trainer = try tinyTrainer(config, data, run: run, resume: index > 0)
           trainer.fault = { cursor, _, nats in if bad.contains(cursor) { nats = .infinity } }
           trainer.shouldStop = { trainer.step == stop }
           if try trainer.train() == .finished { return trainer.weights.all.elements }
@@ -134,7 +126,7 @@ import Train
       var config = Self.config()
       config.safety.skipBudget = 3
       let run = directory + "/run"
-      let trainer = try Self.trainer(config, data, run: run)
+      let trainer = try tinyTrainer(config, data, run: run)
       trainer.fault = { _, _, nats in if trainer.step >= 9 { nats = .nan } }
       let error = #expect(throws: TrainingError.self) { try trainer.train() }
       guard case .diverged(let incident, inARow: 4) = error else {
@@ -145,7 +137,7 @@ import Train
       #expect(error?.description.contains("4 steps in a row") == true)
       // The last good checkpoint is whole, and the run goes on from it once the fault is gone.
       try CheckpointFolder.verify(run + "/" + CheckpointFolder.name(step: 8))
-      let resumed = try Self.trainer(config, data, run: run, resume: true)
+      let resumed = try tinyTrainer(config, data, run: run, resume: true)
       #expect(resumed.step == 8)
       #expect(try resumed.train() == .finished)
     }
@@ -160,12 +152,12 @@ import Train
       config.report.checkpointEvery = 1
       config.report.keepLast = 2
       let run = directory + "/run"
-      let trainer = try Self.trainer(config, data, run: run)
+      let trainer = try tinyTrainer(config, data, run: run)
       trainer.fault = { _, _, nats in if trainer.step >= 9 { nats = .nan } }
       #expect(throws: TrainingError.self) { try trainer.train() }
       #expect(CheckpointFolder.steps(ofRun: run) == [8, 9, 10, 11, 12, 13, 14, 15])
       // Once the trouble is over they are counted as ever.
-      let resumed = try Self.trainer(config, data, run: run, resume: true)
+      let resumed = try tinyTrainer(config, data, run: run, resume: true)
       #expect(try resumed.train() == .finished)
       #expect(CheckpointFolder.steps(ofRun: run) == [23, 24])
     }
@@ -184,7 +176,7 @@ import Train
       let run = directory + "/run"
       var outcome: TrainingOutcome?
       do {
-        outcome = try Self.trainer(config, data, run: run).train()
+        outcome = try tinyTrainer(config, data, run: run).train()
       } catch let error as TrainingError {
         guard case .diverged = error else { throw error }
       }
@@ -205,7 +197,7 @@ import Train
       var config = Self.config()
       config.steps = 70
       config.report.checkpointEvery = 20
-      let trainer = try Self.trainer(config, data, run: directory + "/run")
+      let trainer = try tinyTrainer(config, data, run: directory + "/run")
       var events: [Incident] = []
       trainer.report = { if case .incident(let incident) = $0 { events.append(incident) } }
       trainer.fault = { _, _, nats in if trainer.step + 1 == 60 { nats *= 20 } }
@@ -229,7 +221,7 @@ import Train
       let bad = places[56]
       func train(_ run: String, stops: [Int]) throws -> Trainer? {
         for (index, stop) in (stops + [0]).enumerated() {
-          let trainer = try Self.trainer(config, data, run: run, resume: index > 0)
+          let trainer = try tinyTrainer(config, data, run: run, resume: index > 0)
           trainer.fault = { cursor, _, nats in if cursor == bad { nats *= 20 } }
           trainer.shouldStop = { trainer.step == stop }
           if try trainer.train() == .finished { return trainer }

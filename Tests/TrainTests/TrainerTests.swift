@@ -29,24 +29,16 @@ import Train
     return config
   }
 
-  private static func trainer(
-    _ config: RunConfig, _ data: DataSet, run: String, resume: Bool = false
-  ) throws -> Trainer {
-    try Trainer(
-      config: config, dataSet: data, tokenTable: TinyDataSet.tokenTable,
-      tokenizer: TinyDataSet.tokenizer, run: run, resume: resume)
-  }
-
   /// Interrupted at a step, resumed from the disk, as often as asked.
   private static func interrupted(
     _ config: RunConfig, _ data: DataSet, run: String, at steps: [Int]
   ) throws -> Trainer {
     for (index, step) in steps.enumerated() {
-      let trainer = try trainer(config, data, run: run, resume: index > 0)
+      let trainer = try tinyTrainer(config, data, run: run, resume: index > 0)
       trainer.shouldStop = { trainer.step == step }
       #expect(try trainer.train() == .interrupted(step: step))
     }
-    let trainer = try trainer(config, data, run: run, resume: true)
+    let trainer = try tinyTrainer(config, data, run: run, resume: true)
     #expect(trainer.step == steps.last)
     #expect(try trainer.train() == .finished)
     return trainer
@@ -57,7 +49,7 @@ import Train
     try withTemporaryDirectory { directory in
       var config = Self.config()
       config.steps = 2
-      let trainer = try Self.trainer(
+      let trainer = try tinyTrainer(
         config, TinyDataSet.write(to: directory + "/data"), run: directory + "/run")
       trainer.peak = 1
       trainer.measurePeak = { _ in 1e15 }
@@ -81,7 +73,7 @@ import Train
       var filled = 0
       let weights = try [true, false].map { measuresAgain in
         let run = "\(directory)/\(measuresAgain)"
-        let trainer = try Self.trainer(config, data, run: run)
+        let trainer = try tinyTrainer(config, data, run: run)
         if measuresAgain { trainer.peak = 1 }
         trainer.measurePeak = { idle in
           guard let idle else { return nil }
@@ -125,14 +117,14 @@ import Train
       var config = Self.config()
       config.schedule = schedule
       config.steps = steps
-      let whole = try Self.trainer(config, data, run: directory + "/whole")
+      let whole = try tinyTrainer(config, data, run: directory + "/whole")
       #expect(try whole.train() == .finished)
       config.steps = planned
-      let first = try Self.trainer(config, data, run: directory + "/parts")
+      let first = try tinyTrainer(config, data, run: directory + "/parts")
       first.shouldStop = { first.step == 5 }
       _ = try first.train()
       config.steps = steps
-      let second = try Self.trainer(config, data, run: directory + "/parts", resume: true)
+      let second = try tinyTrainer(config, data, run: directory + "/parts", resume: true)
       #expect(second.step == 5)
       #expect(try second.train() == .finished)
       #expect(second.weights.all.elements == whole.weights.all.elements)
@@ -153,12 +145,12 @@ import Train
       var config = Self.config()
       config.schedule = schedule
       config.steps = planned
-      let first = try Self.trainer(config, data, run: directory + "/run")
+      let first = try tinyTrainer(config, data, run: directory + "/run")
       first.shouldStop = { first.step == taken }
       #expect(try first.train() == .interrupted(step: taken))
       config.steps = steps
       let error = #expect(throws: TrainingError.self) {
-        _ = try Self.trainer(config, data, run: directory + "/run", resume: true)
+        _ = try tinyTrainer(config, data, run: directory + "/run", resume: true)
       }
       #expect("\(try #require(error))".contains("give --steps \(planned)"))
     }
@@ -167,7 +159,7 @@ import Train
   private static func expectSameBitsAfterResuming(_ config: RunConfig) throws {
     try withTemporaryDirectory { directory in
       let data = try TinyDataSet.write(to: directory + "/data")
-      let whole = try Self.trainer(config, data, run: directory + "/whole")
+      let whole = try tinyTrainer(config, data, run: directory + "/whole")
       #expect(try whole.train() == .finished)
       // Three different steps, drawn from the attention's name: other places in the window of the
       // metrics, in the shard and beside the checkpoints for each.
@@ -208,7 +200,7 @@ import Train
       config.steps = 6
       let weights = try [1, 2, 3].map { threads in
         try withThreads(threads) {
-          let trainer = try Self.trainer(config, data, run: directory + "/run\(threads)")
+          let trainer = try tinyTrainer(config, data, run: directory + "/run\(threads)")
           _ = try trainer.train()
           return trainer.weights.all.elements
         }
@@ -224,7 +216,7 @@ import Train
       config.steps = 60
       config.dropout = 0
       let run = directory + "/run"
-      let trainer = try Self.trainer(config, data, run: run)
+      let trainer = try tinyTrainer(config, data, run: run)
       var events: [TrainingEvent] = []
       trainer.report = { events.append($0) }
       _ = try trainer.train()
@@ -254,7 +246,7 @@ import Train
       config.optimizer.clipNorm = 0
       let weights = try [25, 80, 10_000].map { positions in
         config.microBatchTokens = positions
-        let trainer = try Self.trainer(config, data, run: directory + "/run\(positions)")
+        let trainer = try tinyTrainer(config, data, run: directory + "/run\(positions)")
         _ = try trainer.train()
         return trainer.weights.all.elements
       }
@@ -270,7 +262,7 @@ import Train
       let data = try TinyDataSet.write(to: directory + "/data")
       let config = Self.config()
       let run = directory + "/run"
-      _ = try Self.trainer(config, data, run: run).train()
+      _ = try tinyTrainer(config, data, run: run).train()
       let newest = run + "/" + CheckpointFolder.name(step: 24) + "/model.safetensors"
       var bytes = try Files.contents(of: newest)
       bytes[bytes.count / 2] ^= 4
@@ -296,7 +288,7 @@ import Train
       config.report.keepLast = 2
       config.report.keepEvery = 10
       let run = directory + "/run"
-      _ = try Self.trainer(config, data, run: run).train()
+      _ = try tinyTrainer(config, data, run: run).train()
       #expect(CheckpointFolder.steps(ofRun: run) == [10, 20, 22, 24])
       let resolved = try CheckpointFolder.resolve(run) { _ in }
       #expect(resolved == run + "/" + CheckpointFolder.name(step: 24))
@@ -312,19 +304,19 @@ import Train
       config.report.checkpointEvery = 4
       config.report.keepLast = 3
       let run = directory + "/run"
-      _ = try Self.trainer(config, data, run: run).train()
+      _ = try tinyTrainer(config, data, run: run).train()
       for step in [20, 24] {
         try AtomicFile.write(
           [1, 2, 3], to: run + "/" + CheckpointFolder.name(step: step) + "/state.json")
       }
       config.report.keepLast = 1
       config.report.checkpointEvery = 3
-      let trainer = try Self.trainer(config, data, run: run, resume: true)
+      let trainer = try tinyTrainer(config, data, run: run, resume: true)
       #expect(trainer.step == 16)
       trainer.shouldStop = { trainer.step == 18 }
       _ = try trainer.train()
       try CheckpointFolder.verify(CheckpointFolder.resolve(run) { _ in })
-      #expect(try Self.trainer(config, data, run: run, resume: true).step == 18)
+      #expect(try tinyTrainer(config, data, run: run, resume: true).step == 18)
     }
   }
 
@@ -333,7 +325,7 @@ import Train
       let data = try TinyDataSet.write(to: directory + "/data")
       let config = Self.config()
       let run = directory + "/run"
-      let trainer = try Self.trainer(config, data, run: run)
+      let trainer = try tinyTrainer(config, data, run: run)
       trainer.shouldStop = { trainer.step == 3 }
       _ = try trainer.train()
       let changes: [(inout RunConfig) -> Void] = [
@@ -344,12 +336,12 @@ import Train
         var other = config
         change(&other)
         #expect(throws: TrainingError.self) {
-          try Self.trainer(other, data, run: run, resume: true)
+          try tinyTrainer(other, data, run: run, resume: true)
         }
       }
       var reported = config
       reported.report.logEvery = 1
-      #expect(try Self.trainer(reported, data, run: run, resume: true).step == 3)
+      #expect(try tinyTrainer(reported, data, run: run, resume: true).step == 3)
     }
   }
 
@@ -360,10 +352,10 @@ import Train
       var config = Self.config()
       config.steps = 8
       let run = directory + "/run"
-      _ = try Self.trainer(config, data, run: run).train()
-      #expect(throws: TrainingError.exists(run: run)) { try Self.trainer(config, data, run: run) }
+      _ = try tinyTrainer(config, data, run: run).train()
+      #expect(throws: TrainingError.exists(run: run)) { try tinyTrainer(config, data, run: run) }
       let error = #expect(throws: TrainingError.self) {
-        try Self.trainer(config, other, run: run, resume: true)
+        try tinyTrainer(config, other, run: run, resume: true)
       }
       #expect(error?.description.contains("other shards") == true)
     }
@@ -374,7 +366,7 @@ import Train
       let data = try TinyDataSet.write(to: directory + "/data")
       var config = Self.config()
       config.safety.skipBudget = 0
-      let trainer = try Self.trainer(config, data, run: directory + "/run")
+      let trainer = try tinyTrainer(config, data, run: directory + "/run")
       let gains = trainer.weights.finalNorm
       gains.fill(.nan)
       let before = trainer.weights.embedding.elements

@@ -5,23 +5,32 @@ func packRows(
   _ destination: UnsafeMutablePointer<Float>, stride: Int, _ source: UnsafePointer<Float>,
   sourceStride: Int, rows: Int, width: Int, scale: Float = 1
 ) {
-  let whole = width / 8 * 8
   for row in 0..<rows {
     let from = source + row * sourceStride
     let to = destination + row * stride
-    var column = 0
-    while column < whole {
-      store(load(from + column) * scale, to + column)
-      column += 8
-    }
-    while column < width {
-      to[column] = from[column] * scale
-      column += 1
-    }
+    copyRow(to, from, width: width, scale: scale)
+    var column = width
     while column < stride {
       to[column] = 0
       column += 1
     }
+  }
+}
+
+/// Copies a row of any width, multiplied by `scale`.
+@inline(__always)
+private func copyRow(
+  _ to: UnsafeMutablePointer<Float>, _ from: UnsafePointer<Float>, width: Int, scale: Float
+) {
+  let whole = width / 8 * 8
+  var column = 0
+  while column < whole {
+    store(load(from + column) * scale, to + column)
+    column += 8
+  }
+  while column < width {
+    to[column] = from[column] * scale
+    column += 1
   }
 }
 
@@ -84,19 +93,10 @@ func unpackRows(
   _ destination: UnsafeMutablePointer<Float>, stride: Int, _ source: UnsafePointer<Float>,
   sourceStride: Int, rows: Int, width: Int, scale: Float
 ) {
-  let whole = width / 8 * 8
   for row in 0..<rows {
     let from = source + row * sourceStride
     let to = destination + row * stride
-    var column = 0
-    while column < whole {
-      store(load(from + column) * scale, to + column)
-      column += 8
-    }
-    while column < width {
-      to[column] = from[column] * scale
-      column += 1
-    }
+    copyRow(to, from, width: width, scale: scale)
   }
 }
 

@@ -1,8 +1,7 @@
 import CProcessor
 
-/// The micro-kernel of every large matrix product: a tile of six rows and sixteen columns.
-///
-/// Twelve accumulators, two vectors of B and one number of A take fifteen of sixteen registers.
+/// The micro-kernel of every large matrix product: a tile of six rows and sixteen columns of packed
+/// panels.
 enum MicroKernel {
   static let rows = 6
   static let columns = 16
@@ -84,69 +83,10 @@ enum MicroKernel {
   }
 }
 
-/// The sums of one tile, two vectors a row.
-private struct TileSums {
-  private var a0 = Lanes.zero
-  private var b0 = Lanes.zero
-  private var a1 = Lanes.zero
-  private var b1 = Lanes.zero
-  private var a2 = Lanes.zero
-  private var b2 = Lanes.zero
-  private var a3 = Lanes.zero
-  private var b3 = Lanes.zero
-  private var a4 = Lanes.zero
-  private var b4 = Lanes.zero
-  private var a5 = Lanes.zero
-  private var b5 = Lanes.zero
-
+extension TileSums {
+  /// One term of every sum, from six numbers of A and sixteen of B, packed.
   @inline(__always)
-  init() {}
-
-  /// One term of every sum, from six numbers of A and sixteen of B.
-  @inline(__always)
-  mutating func add(_ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>) {
-    let first = load(b)
-    let second = load(b + 8)
-    fuse(&a0, &b0, a[0], first, second)
-    fuse(&a1, &b1, a[1], first, second)
-    fuse(&a2, &b2, a[2], first, second)
-    fuse(&a3, &b3, a[3], first, second)
-    fuse(&a4, &b4, a[4], first, second)
-    fuse(&a5, &b5, a[5], first, second)
+  fileprivate mutating func add(_ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>) {
+    add(loadPair(b), a[0], a[1], a[2], a[3], a[4], a[5])
   }
-
-  @inline(__always)
-  func write(_ c: UnsafeMutablePointer<Float>, stride: Int) {
-    storePair(a0, b0, c)
-    storePair(a1, b1, c + stride)
-    storePair(a2, b2, c + 2 * stride)
-    storePair(a3, b3, c + 3 * stride)
-    storePair(a4, b4, c + 4 * stride)
-    storePair(a5, b5, c + 5 * stride)
-  }
-
-  @inline(__always)
-  func join(_ c: UnsafeMutablePointer<Float>, stride: Int) {
-    joinPair(a0, b0, c)
-    joinPair(a1, b1, c + stride)
-    joinPair(a2, b2, c + 2 * stride)
-    joinPair(a3, b3, c + 3 * stride)
-    joinPair(a4, b4, c + 4 * stride)
-    joinPair(a5, b5, c + 5 * stride)
-  }
-
-  @inline(__always)
-  private func joinPair(_ first: Lanes, _ second: Lanes, _ c: UnsafeMutablePointer<Float>) {
-    storePair(load(c) + first, load(c + 8) + second, c)
-  }
-}
-
-/// Adds one number times sixteen to a row of sums.
-@inline(__always)
-private func fuse(
-  _ a: inout Lanes, _ b: inout Lanes, _ number: Float, _ first: Lanes, _ second: Lanes
-) {
-  let broadcast = Lanes(repeating: number)
-  a = a.addingProduct(broadcast, first)
-  b = b.addingProduct(broadcast, second)
 }

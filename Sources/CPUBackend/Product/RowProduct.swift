@@ -126,50 +126,15 @@ private func tile(
   let w3 = weights + min(3, last) * wStride
   let w4 = weights + min(4, last) * wStride
   let w5 = weights + min(5, last) * wStride
-  var a0 = Lanes.zero, b0 = Lanes.zero
-  var a1 = Lanes.zero, b1 = Lanes.zero
-  var a2 = Lanes.zero, b2 = Lanes.zero
-  var a3 = Lanes.zero, b3 = Lanes.zero
-  var a4 = Lanes.zero, b4 = Lanes.zero
-  var a5 = Lanes.zero, b5 = Lanes.zero
+  var sums = TileSums()
   var x = packed
   for term in 0..<k {
-    let first = load(x)
-    let second = load(x + 8)
+    sums.add(loadPair(x), w0[term], w1[term], w2[term], w3[term], w4[term], w5[term])
     x += 16
-    let v0 = Lanes(repeating: w0[term])
-    a0 = a0.addingProduct(v0, first)
-    b0 = b0.addingProduct(v0, second)
-    let v1 = Lanes(repeating: w1[term])
-    a1 = a1.addingProduct(v1, first)
-    b1 = b1.addingProduct(v1, second)
-    let v2 = Lanes(repeating: w2[term])
-    a2 = a2.addingProduct(v2, first)
-    b2 = b2.addingProduct(v2, second)
-    let v3 = Lanes(repeating: w3[term])
-    a3 = a3.addingProduct(v3, first)
-    b3 = b3.addingProduct(v3, second)
-    let v4 = Lanes(repeating: w4[term])
-    a4 = a4.addingProduct(v4, first)
-    b4 = b4.addingProduct(v4, second)
-    let v5 = Lanes(repeating: w5[term])
-    a5 = a5.addingProduct(v5, first)
-    b5 = b5.addingProduct(v5, second)
   }
   withUnsafeTemporaryAllocation(of: Float.self, capacity: tileOutputs * tileRows) { block in
     guard let columns = block.baseAddress else { return }
-    store(a0, columns)
-    store(b0, columns + 8)
-    store(a1, columns + 16)
-    store(b1, columns + 24)
-    store(a2, columns + 32)
-    store(b2, columns + 40)
-    store(a3, columns + 48)
-    store(b3, columns + 56)
-    store(a4, columns + 64)
-    store(b4, columns + 72)
-    store(a5, columns + 80)
-    store(b5, columns + 88)
+    sums.write(columns, stride: tileRows)
     transpose(
       columns, into: y, yStride: yStride, rows: rows, outputs: outputs, accumulate: accumulate)
   }

@@ -85,49 +85,19 @@ private func sixRows(
   _ c: UnsafeMutablePointer<Float>, _ rowStride: Int, _ first: UnsafePointer<Float>, _ a: TileA,
   _ panel: UnsafePointer<Float>, _ bStep: Int, _ k: Int, _ accumulate: Bool
 ) {
-  var c00 = Lanes.zero
-  var c01 = Lanes.zero
-  var c10 = Lanes.zero
-  var c11 = Lanes.zero
-  var c20 = Lanes.zero
-  var c21 = Lanes.zero
-  var c30 = Lanes.zero
-  var c31 = Lanes.zero
-  var c40 = Lanes.zero
-  var c41 = Lanes.zero
-  var c50 = Lanes.zero
-  var c51 = Lanes.zero
-  if accumulate {
-    (c00, c01) = loadPair(c)
-    (c10, c11) = loadPair(c + rowStride)
-    (c20, c21) = loadPair(c + 2 * rowStride)
-    (c30, c31) = loadPair(c + 3 * rowStride)
-    (c40, c41) = loadPair(c + 4 * rowStride)
-    (c50, c51) = loadPair(c + 5 * rowStride)
-  }
+  var sums = accumulate ? TileSums(loading: c, stride: rowStride) : TileSums()
   let aRow = a.rowStride
   let aStep = a.kStride
   var a0 = first
   var a3 = first + 3 * aRow
   var b = panel
   for _ in 0..<k {
-    let (b0, b1) = loadPair(b)
-    fuse(&c00, &c01, a0[0], b0, b1)
-    fuse(&c10, &c11, a0[aRow], b0, b1)
-    fuse(&c20, &c21, a0[2 * aRow], b0, b1)
-    fuse(&c30, &c31, a3[0], b0, b1)
-    fuse(&c40, &c41, a3[aRow], b0, b1)
-    fuse(&c50, &c51, a3[2 * aRow], b0, b1)
+    sums.add(loadPair(b), a0[0], a0[aRow], a0[2 * aRow], a3[0], a3[aRow], a3[2 * aRow])
     a0 += aStep
     a3 += aStep
     b += bStep
   }
-  storePair(c00, c01, c)
-  storePair(c10, c11, c + rowStride)
-  storePair(c20, c21, c + 2 * rowStride)
-  storePair(c30, c31, c + 3 * rowStride)
-  storePair(c40, c41, c + 4 * rowStride)
-  storePair(c50, c51, c + 5 * rowStride)
+  sums.write(c, stride: rowStride)
 }
 
 private func fourRows(
@@ -284,26 +254,4 @@ private func oneRowOfFourPanels(
   storePair(c10, c11, c + panelStride)
   storePair(c20, c21, c + 2 * panelStride)
   storePair(c30, c31, c + 3 * panelStride)
-}
-
-// Always inlined: in the innermost loops a call would spill every accumulator.
-
-@inline(__always)
-private func fuse(_ c0: inout Lanes, _ c1: inout Lanes, _ a: Float, _ b0: Lanes, _ b1: Lanes) {
-  let broadcast = Lanes(repeating: a)
-  c0 = c0.addingProduct(broadcast, b0)
-  c1 = c1.addingProduct(broadcast, b1)
-}
-
-/// Loads the two vectors of one panel row.
-@inline(__always)
-func loadPair(_ pointer: UnsafePointer<Float>) -> (Lanes, Lanes) {
-  (load(pointer), load(pointer + 8))
-}
-
-/// Stores the two vectors of one panel row.
-@inline(__always)
-func storePair(_ first: Lanes, _ second: Lanes, _ pointer: UnsafeMutablePointer<Float>) {
-  store(first, pointer)
-  store(second, pointer + 8)
 }

@@ -70,7 +70,7 @@ package struct SummedLog<Entry: Decodable> {
     let checks = lines.map { SummedLine.check($0) }
     hasSums = (checks + [SummedLine.check(open)]).contains { $0 != .missing }
     for (index, (line, check)) in zip(lines, checks).enumerated() where !line.isEmpty {
-      take(line, check, number: index + 1, requiresSums: requiresSums)
+      append(line, check, number: index + 1, requiresSums: requiresSums)
     }
     guard !open.isEmpty else { return }
     // A line that lacks nothing but its end is whole; one with a byte in the place of its end is
@@ -78,7 +78,7 @@ package struct SummedLog<Entry: Decodable> {
     let isCut =
       isAppended && SummedLine.check(open) != .holds && !Self.isObject(open.dropLast())
     if !isCut {
-      take(open, SummedLine.check(open), number: lines.count + 1, requiresSums: requiresSums)
+      append(open, SummedLine.check(open), number: lines.count + 1, requiresSums: requiresSums)
     }
   }
 
@@ -87,7 +87,7 @@ package struct SummedLog<Entry: Decodable> {
       && (try? JSONSerialization.jsonObject(with: Data(bytes))) is [String: Any]
   }
 
-  private mutating func take(
+  private mutating func append(
     _ line: ArraySlice<UInt8>, _ check: SummedLine.Check, number: Int, requiresSums: Bool
   ) {
     func damage(_ problem: String) {

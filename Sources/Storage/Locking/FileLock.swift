@@ -38,7 +38,7 @@ package final class FileLock {
       throw .storage(error)
     }
     do throws(LockError) {
-      file = try Self.take(subject, path, tries: Self.leastTries + Int(seconds * 50))
+      file = try Self.acquire(subject, path, tries: Self.leastTries + Int(seconds * 50))
     } catch {
       Self.removeIfEmpty(folders)
       throw error
@@ -68,12 +68,12 @@ package final class FileLock {
     var status = stat()
     // A disk that does not answer now is no reason to give up a lock.
     if stat(path, &status) != 0, errno != ENOENT { return }
-    file = try Self.take(subject, path, tries: Self.leastTries)
+    file = try Self.acquire(subject, path, tries: Self.leastTries)
   }
 
-  // MARK: Taking
+  // MARK: Acquiring
 
-  private static func take(
+  private static func acquire(
     _ subject: String, _ path: String, tries: Int
   ) throws(LockError) -> Descriptor {
     let temporary = Leftover.sibling(of: path, .partial)

@@ -34,14 +34,14 @@ package struct SafetyState: Codable, Sendable, Equatable {
   /// Counts a step that is skipped.
   ///
   /// - Returns: Whether the run may go on.
-  mutating func skip(_ config: SafetyConfig) -> Bool {
+  mutating func countSkipped(_ config: SafetyConfig) -> Bool {
     skipped += 1
     skippedInARow += 1
     return skippedInARow <= config.skipBudget
   }
 
   /// Counts a step that is taken.
-  mutating func take(loss: Double, _ config: SafetyConfig) {
+  mutating func countTaken(loss: Double, _ config: SafetyConfig) {
     losses.observe(loss, deviations: config.spikeDeviations)
     skippedInARow = 0
   }

@@ -207,7 +207,7 @@ package final class Trainer {
         preconditionFailure("the training source never ends")
       }
       let began = DispatchTime.now()
-      let hasRewound = try !take(next.batch, next.cursorAfter)
+      let hasRewound = try !runStep(on: next.batch, cursorAfter: next.cursorAfter)
       let seconds = Double(DispatchTime.now().uptimeNanoseconds - began.uptimeNanoseconds) * 1e-9
       if hasRewound { return nil }
       let lengths = zip(next.batch.starts, next.batch.starts.dropFirst()).map { $1 - $0 }
@@ -228,7 +228,7 @@ package final class Trainer {
   /// One optimizer step on one batch.
   ///
   /// - Returns: False if the step was undone, with others before it.
-  private func take(_ batch: Batch, _ cursorAfter: Cursor) throws -> Bool {
+  private func runStep(on batch: Batch, cursorAfter: Cursor) throws -> Bool {
     let step = state.step + 1
     let gradients = gradient.gradients
     var nats = try gradient.compute(batch, step: step)
@@ -246,7 +246,7 @@ package final class Trainer {
     case .skip:
       incident.tensors = try TensorStatistics.suspects(parameters, gradients: gradients)
       try tell(incident)
-      guard safety.skip(config.safety) else {
+      guard safety.countSkipped(config.safety) else {
         throw TrainingError.diverged(incident, inARow: safety.skippedInARow)
       }
       state.safety = safety
@@ -259,7 +259,7 @@ package final class Trainer {
       try tell(incident)
     case .take: break
     }
-    safety.take(loss: loss, config.safety)
+    safety.countTaken(loss: loss, config.safety)
     state.safety = safety
     let rate = config.rate(step: step)
     // The moments have seen the steps that were taken, and their bias is that of so many.

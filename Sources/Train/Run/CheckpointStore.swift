@@ -88,13 +88,7 @@ package struct CheckpointStore: Sendable {
   private static func isOnlyCheckpoint(_ names: [String], at path: String) -> Bool {
     let sums = try? Files.contents(of: path + "/" + CheckpointFolder.sumsName)
     let listed = sums.flatMap { SumsFile.parse($0) }?.map(\.name) ?? []
-    let known = Set(
-      listed + [
-        CheckpointFolder.sumsName, CheckpointFolder.stateName, CheckpointFolder.tokenizerName,
-        CheckpointFolder.optimizerName, ModelFiles.configName, ModelFiles.weightsName,
-        "tokenizer.json", "tokenizer_config.json", "generation_config.json",
-        "special_tokens_map.json",
-      ])
+    let known = CheckpointFolder.fileNames.union(listed)
     return names.allSatisfy { known.contains($0) }
   }
 

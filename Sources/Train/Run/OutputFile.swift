@@ -39,12 +39,7 @@ package enum OutputFile {
     case .dataSet:
       return Set(listed + [SumsFile.name, Manifest.fileName, CheckpointFolder.tokenizerName])
     case .checkpoint:
-      return Set(
-        listed + [
-          SumsFile.name, ModelFiles.configName, ModelFiles.weightsName, "tokenizer.json",
-          CheckpointFolder.stateName, CheckpointFolder.optimizerName,
-          CheckpointFolder.tokenizerName,
-        ])
+      return CheckpointFolder.fileNames.union(listed)
     case .run:
       return Set(listed + RunFolder.fileNames + [RunPlace.lockName])
     }

@@ -135,11 +135,7 @@ struct YosoScan {
       var column = 0
       while column < stride {
         let t = table + column
-        let (s0, s1) = loadPair(source + row * stride + column)
-        add(s0, s1, t + Int(o[0]), t + Int(o[1]))
-        add(s0, s1, t + Int(o[3]), t + Int(o[4]))
-        add(s0, s1, t + Int(o[6]), t + Int(o[7]))
-        add(s0, s1, t + Int(o[9]), t + Int(o[10]))
+        scatter(source + row * stride + column, t, o)
         gather(sums + row * stride + column, t, o)
         column += 16
       }
@@ -167,12 +163,7 @@ struct YosoScan {
       let o = offsets + row * Self.slots
       var column = 0
       while column < stride {
-        let t = table + column
-        let (s0, s1) = loadPair(source + row * stride + column)
-        add(s0, s1, t + Int(o[0]), t + Int(o[1]))
-        add(s0, s1, t + Int(o[3]), t + Int(o[4]))
-        add(s0, s1, t + Int(o[6]), t + Int(o[7]))
-        add(s0, s1, t + Int(o[9]), t + Int(o[10]))
+        scatter(source + row * stride + column, table + column, o)
         column += 16
       }
     }
@@ -206,6 +197,18 @@ private func add(
 ) {
   let (a, b) = loadPair(from)
   storePair(a + s0, b + s1, to)
+}
+
+/// Adds a row to those that the four hashes write, in their order.
+@inline(__always)
+private func scatter(
+  _ source: UnsafePointer<Float>, _ t: UnsafeMutablePointer<Float>, _ o: UnsafePointer<Int32>
+) {
+  let (s0, s1) = loadPair(source)
+  add(s0, s1, t + Int(o[0]), t + Int(o[1]))
+  add(s0, s1, t + Int(o[3]), t + Int(o[4]))
+  add(s0, s1, t + Int(o[6]), t + Int(o[7]))
+  add(s0, s1, t + Int(o[9]), t + Int(o[10]))
 }
 
 /// Adds the rows that the four hashes read, in their order.

@@ -9,15 +9,22 @@ import Testing
 /// NVRTC itself, where it is there, compiles every file of kernels with everything that it is compiled
 /// with; it needs no card, and `scripts/setup.sh --cuda-compiler` brings it.
 @Suite(.serialized) struct CompilerTests {
-  /// Every file, with all definitions that tests run it with.
+  /// Every file; those of attention for one type and width, as each takes NVRTC some ten seconds, or with
+  /// all definitions that tests run them with if KERNELS=all is in the environment.
   private static let modules: [KernelModule] = {
     var modules: [KernelModule] = []
-    while let name = emulated_module(Int32(modules.count)) {
+    let wantsAll = ProcessInfo.processInfo.environment["KERNELS"] == "all"
+    var number: Int32 = 0
+    while let name = emulated_module(number) {
+      number += 1
       // A folder and the file's name, then the definitions.
       let parts = String(cString: name).split(separator: "/").map(String.init)
       let file = parts.prefix { !$0.contains("=") }
-      modules.append(
-        KernelModule(file.joined(separator: "/"), definitions: Array(parts.dropFirst(file.count))))
+      let definitions = Array(parts.dropFirst(file.count))
+      guard wantsAll || definitions.isEmpty || definitions == ["NUMBER=bf16", "WIDTH=64"] else {
+        continue
+      }
+      modules.append(KernelModule(file.joined(separator: "/"), definitions: definitions))
     }
     return modules
   }()

@@ -14,11 +14,8 @@ final class CUDAKernels: @unchecked Sendable {
   /// A kernel, and the most dynamic shared memory that it has been allowed.
   private struct Function {
     let handle: CUfunction
-    var sharedBytes = CUDAKernels.freeSharedBytes
+    var sharedBytes = 0
   }
-
-  /// What any launch may have; more is to be asked for once.
-  private static let freeSharedBytes = 48 << 10
 
   init(_ context: CUDAContext, _ library: KernelLibrary) {
     self.context = context

@@ -51,6 +51,7 @@ package final class KernelLibrary: @unchecked Sendable {
         waiting.append(module)
       }
       while workers < min(threads, waiting.count) {
+        CompilingThreads.begin()
         workers += 1
         Thread.detachNewThread { [self] in work() }
       }
@@ -72,6 +73,7 @@ package final class KernelLibrary: @unchecked Sendable {
         return module
       }
       workers -= 1
+      CompilingThreads.end()
       return nil
     }
   }

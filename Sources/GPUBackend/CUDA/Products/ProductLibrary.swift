@@ -82,6 +82,16 @@ final class ProductLibrary: @unchecked Sendable {
   /// What the library proposes for a kind of product, best first, without algorithms that cut the depth
   /// into parts which meet in any order.
   func candidates(_ kind: ProductKind) -> [Candidate] {
+    guard kind.input == .float32 else { return candidates(kind, implementations: .max) }
+    // Whatever the environment asks for.
+    let exact = candidates(kind, implementations: ~UInt64(CCUDA_INPUT_TF32))
+    return exact.isEmpty ? candidates(kind, implementations: .max) : exact
+  }
+
+  /// - Parameters:
+  ///   - kind: Types, sizes and transpositions.
+  ///   - implementations: Bits of how products may be computed.
+  private func candidates(_ kind: ProductKind, implementations: UInt64) -> [Candidate] {
     context.enter()
     var preference: cublasLtMatmulPreference_t?
     guard functions.cublasLtMatmulPreferenceCreate(&preference) == CUBLAS_STATUS_SUCCESS else {
@@ -100,10 +110,7 @@ final class ProductLibrary: @unchecked Sendable {
       CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
       CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES,
     ] { set(attribute, UInt32(Self.alignment)) }
-    // Whatever the environment asks for.
-    if kind.input == .float32 {
-      set(CUBLASLT_MATMUL_PREF_IMPL_MASK, ~UInt64(CCUDA_INPUT_TF32))
-    }
+    set(CUBLASLT_MATMUL_PREF_IMPL_MASK, implementations)
     var results = [Candidate](repeating: Candidate(), count: 24)
     var found: Int32 = 0
     let status = withLayouts(kind, rows: kind.rows, depth: kind.depth) { a, b, c in

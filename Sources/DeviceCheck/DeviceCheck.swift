@@ -97,7 +97,8 @@ package struct DeviceCheck: Sendable, CustomStringConvertible {
 
 extension DeviceCheck {
   /// Every check there is.
-  package static let all = layers + products + optimizers + rows + attentions + attentionPromises
+  package static let all =
+    layers + products + optimizers + rows + attentions + attentionPromises + tiles
 }
 
 /// What devices are compared with.

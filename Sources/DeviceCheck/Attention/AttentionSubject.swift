@@ -90,6 +90,14 @@ package struct AttentionSubject: Sendable, CustomStringConvertible {
   /// The weight of two nearly parallel vectors has a slope without bound in their cosine.
   package var relativeError: Double? { yosoShape == nil ? nil : 1e-4 }
 
+  /// Attentions that a card does by tiles, at widths that suit it.
+  package static let tiled = [
+    .softmax(biasLength: nil), .softmax(biasLength: 40),
+    .hierarchical(blockSize: 16, fineQuery: false, hasBias: true),
+    .hierarchical(blockSize: 16, fineQuery: true, hasBias: true),
+    .hierarchical(blockSize: 32, fineQuery: false, hasBias: false),
+  ].map(AttentionSubject.init)
+
   package static let all: [AttentionSubject] =
     [
       .softmax(biasLength: nil), .softmax(biasLength: 5), .softmax(biasLength: 200),
@@ -127,6 +135,14 @@ package struct AttentionSize: Sendable, CustomStringConvertible {
   package var description: String { "\(lengths), \(widths.keys)/\(widths.values)" }
 
   package var starts: [Int] { lengths.reduce(into: [0]) { $0.append(($0.last ?? 0) + $1) } }
+
+  /// Where tiles, their blocks and levels begin and end.
+  package static let tiled = [
+    AttentionSize(
+      [1, 2, 15, 16, 17, 31, 33, 0, 64, 65, 100, 130, 257], keys: 32, values: 32),
+    AttentionSize([1, 17, 70, 0, 150], keys: 48, values: 48),
+    AttentionSize([129, 1, 33, 16], keys: 64, values: 64),
+  ]
 
   /// One position, ragged and odd, whole vectors, past them.
   package static let all = [

@@ -4,7 +4,7 @@
 // Order: `combiner_dots`, `combiner_summaries` once more, then for each family
 // `combiner_region_gradients`, `combiner_region_queries`, and `combiner_queries`, `combiner_keys`. A pair
 // costs 2 D + 2 E numbers read, from L1 where neighbours share rows, and 3 to 4 products of its width.
-#include "combiner_plan.h"
+#include "combiner/plan.h"
 
 /// dots = <dO, o>, [H, N].
 KERNEL(256, combiner_dots, const Matrix dots, const Matrix dO, const Matrix o, int heads) {

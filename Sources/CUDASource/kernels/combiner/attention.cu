@@ -5,7 +5,7 @@
 // Of T numbers a position and head, `combiner_summaries` reads 2 D + E a member (from L1 where neighbours
 // share members) and writes D + E; `combiner_forward` reads D + E a key or region that a query scores.
 // Both wait for loads from L1: about 3 us a chunk of 32 keys and warp, 2,048 threads a multiprocessor.
-#include "combiner_plan.h"
+#include "combiner/plan.h"
 
 /// Pools of the members' queries and keys, into the desk's `key` and `twin` and to memory.
 DEVICE void pool(const Desk &desk, const CombinerHead &h, const CombinerFamily &f, bool mean,

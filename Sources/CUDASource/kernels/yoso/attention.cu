@@ -156,7 +156,7 @@ KERNEL(256, yoso_scan, const YosoParameters p, const int *sequences, int count, 
 
 /// o and |X|, the first H rows of `saved`. `inverses` are those of `yoso_norms` and `sums` those of
 /// `yoso_scan`, where they are used.
-KERNEL(256, yoso_forward, const AttentionRows rows, const YosoParameters p, const Matrix q,
+KERNEL(WARPS, yoso_forward, const AttentionRows rows, const YosoParameters p, const Matrix q,
        const Matrix k, const Matrix v, const Matrix o, const Matrix saved, const Matrix inverses,
        const Matrix sums) {
   DYNAMIC_SHARED(unsigned char, shared);

@@ -109,7 +109,7 @@ struct Meeting {
 };
 
 /// dq.
-KERNEL(256, yoso_queries, const AttentionRows rows, const YosoParameters p, const Matrix q,
+KERNEL(WARPS, yoso_queries, const AttentionRows rows, const YosoParameters p, const Matrix q,
        const Matrix k, const Matrix v, const Matrix saved, const Matrix inverses, const Matrix dX,
        const Matrix dq) {
   DYNAMIC_SHARED(unsigned char, shared);
@@ -132,7 +132,7 @@ KERNEL(256, yoso_queries, const AttentionRows rows, const YosoParameters p, cons
 }
 
 /// dk and dv.
-KERNEL(256, yoso_keys, const AttentionRows rows, const YosoParameters p, const Matrix q,
+KERNEL(WARPS, yoso_keys, const AttentionRows rows, const YosoParameters p, const Matrix q,
        const Matrix k, const Matrix v, const Matrix saved, const Matrix inverses, const Matrix dX,
        const Matrix dk, const Matrix dv) {
   DYNAMIC_SHARED(unsigned char, shared);

@@ -47,7 +47,12 @@ struct YosoOperator: AttentionOperator {
   /// The hyperplanes of a layer; nil if the attention draws none, or if the card has no memory for them,
   /// which the driver then says.
   func planes(width: Int, layer: Int, draw: AttentionDraw) -> View? {
-    guard shape.isRandom, GPUScratch.recorder == nil else { return nil }
+    guard shape.isRandom else { return nil }
+    guard GPUScratch.recorder == nil else {
+      // Only counted: nothing is drawn, and the kernel is known to be needed.
+      kernels.driver.launch(GPUKernel("yoso/planes", "yoso_draw"), grid: GPUGrid(1))
+      return nil
+    }
     do throws(DeviceError) {
       return try drawn.planes(width: width, layer: layer, draw: draw)
     } catch {

@@ -1,39 +1,39 @@
 // The attentions whose rows are a warp's.
-#include "combiner_plan.h"
-#include "yoso_pairs.h"
+#include "combiner/plan.h"
+#include "yoso/pairs.h"
 
-#define EMULATED_MODULE "combiner_attention"
+#define EMULATED_MODULE "combiner/attention"
 namespace combiner_attention {
-#include "combiner_attention.cu"
+#include "combiner/attention.cu"
 }
 #undef EMULATED_MODULE
 
-#define EMULATED_MODULE "combiner_gradients"
+#define EMULATED_MODULE "combiner/gradients"
 namespace combiner_gradients {
-#include "combiner_gradients.cu"
+#include "combiner/gradients.cu"
 }
 #undef EMULATED_MODULE
 
-#define EMULATED_MODULE "combiner_projection"
+#define EMULATED_MODULE "combiner/projection"
 namespace combiner_projection {
-#include "combiner_projection.cu"
+#include "combiner/projection.cu"
 }
 #undef EMULATED_MODULE
 
-#define EMULATED_MODULE "yoso_attention"
+#define EMULATED_MODULE "yoso/attention"
 namespace yoso_attention {
-#include "yoso_attention.cu"
+#include "yoso/attention.cu"
 }
 #undef EMULATED_MODULE
 
-#define EMULATED_MODULE "yoso_gradients"
+#define EMULATED_MODULE "yoso/gradients"
 namespace yoso_gradients {
-#include "yoso_gradients.cu"
+#include "yoso/gradients.cu"
 }
 #undef EMULATED_MODULE
 
-#define EMULATED_MODULE "yoso_planes"
+#define EMULATED_MODULE "yoso/planes"
 namespace yoso_planes {
-#include "yoso_planes.cu"
+#include "yoso/planes.cu"
 }
 #undef EMULATED_MODULE

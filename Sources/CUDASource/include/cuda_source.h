@@ -67,6 +67,7 @@ typedef struct {
   int counted;  // whether pairs outside a chunk have counts
   int exact;    // whether slopes are exact
   int codeBytes, codeRows;
+  int scanned;  // length from which on sums of values come from a scan
   float unit, leastNorm;
 } YosoParameters;
 

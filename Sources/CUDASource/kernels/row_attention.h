@@ -7,6 +7,14 @@
 #pragma once
 #include "device.h"
 
+/// Threads of a block and, on a card, how many blocks share a multiprocessor: 24 warps hide most of the
+/// waiting, and 80 registers a thread keep what they work on but for a few words.
+#ifdef __CUDACC_RTC__
+#define WARPS 256, 3
+#else
+#define WARPS 256
+#endif
+
 /// Address of a row of numbers; the lowest bit says that they are bf16.
 typedef unsigned long long Row;
 

@@ -16,6 +16,9 @@ package struct AttentionSubject: Sendable, CustomStringConvertible {
   package static let inputWidth = 11
 
   package let kind: Kind
+
+  package init(kind: Kind) { self.kind = kind }
+
   package var description: String {
     switch kind {
     case .softmax(let biasLength): "softmax" + (biasLength.map { ", bias of \($0)" } ?? "")

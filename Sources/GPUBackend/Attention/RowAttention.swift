@@ -64,7 +64,8 @@ extension GPUKernels {
     }
   }
 
-  private func copyIn<Value: BitwiseCopyable>(
+  /// Copies numbers to the card, unless only memory is counted.
+  func copyIn<Value: BitwiseCopyable>(
     _ values: [Value], to address: UnsafeMutableRawPointer
   ) {
     guard GPUScratch.recorder == nil else { return }

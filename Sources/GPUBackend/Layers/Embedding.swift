@@ -42,13 +42,6 @@ extension GPUKernels {
       precondition(id >= 0 && id < table.rows, "id \(id) in a table of \(table.rows)")
     }
   }
-
-  private func copyIn<Value: BitwiseCopyable>(
-    _ values: [Value], to address: UnsafeMutableRawPointer
-  ) {
-    guard GPUScratch.recorder == nil else { return }
-    values.withUnsafeBytes { driver.copyIn($0, to: address) }
-  }
 }
 
 /// Which positions add up to which row of the table's gradient, and in which order.

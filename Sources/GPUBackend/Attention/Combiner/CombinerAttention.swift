@@ -2,7 +2,7 @@ import CUDASource
 package import Tensor
 
 /// Causal Combiner attention (Ren and others, 2021, arXiv 2107.05768) of a card; see
-/// `combiner_attention.cu`.
+/// `combiner/attention.cu`.
 extension GPUKernels: CombinerAttentionKernels {
   package func combinerAttention(_ shape: CombinerShape) -> any AttentionOperator {
     CombinerOperator(shape: shape, kernels: self)
@@ -21,7 +21,7 @@ struct CombinerOperator: AttentionOperator {
       pass.withAddresses { addresses in
         pass.summarise(families, addresses)
         pass.launch(
-          "combiner_attention", "combiner_forward", pass.rows,
+          "combiner/attention", "combiner_forward", pass.rows,
           parameters(hasRegions: pass.hasRegions),
           pass.tensors(families), tensors.o.matrix, tensors.saved.matrix, Int32(pass.positions))
       }
@@ -41,7 +41,7 @@ struct CombinerOperator: AttentionOperator {
       let dots = parts[0].matrix
       let families = pass.families(Array(parts.dropFirst()))
       kernels.driver.launch(
-        GPUKernel("combiner_gradients", "combiner_dots"),
+        GPUKernel("combiner/gradients", "combiner_dots"),
         grid: GPUGrid((pass.positions + 7) / 8, shape.heads), dots, dO, tensors.o.matrix,
         Int32(shape.heads))
       let all = pass.tensors(families)
@@ -49,7 +49,7 @@ struct CombinerOperator: AttentionOperator {
         pass.summarise(families, addresses)
         for family in families.indices {
           pass.launch(
-            "combiner_gradients", "combiner_region_gradients", pass.rows, parameters, all,
+            "combiner/gradients", "combiner_region_gradients", pass.rows, parameters, all,
             Int32(family), dO, saved, dots)
         }
         if let addresses, let own = CombinerProjectionGradients(gradients) {
@@ -61,15 +61,15 @@ struct CombinerOperator: AttentionOperator {
         }
         for family in families.indices {
           pass.launch(
-            "combiner_gradients", "combiner_region_queries", pass.rows, parameters, all,
+            "combiner/gradients", "combiner_region_queries", pass.rows, parameters, all,
             Int32(family))
         }
       }
       pass.launch(
-        "combiner_gradients", "combiner_queries", pass.rows, parameters, all, dO, saved, dots,
+        "combiner/gradients", "combiner_queries", pass.rows, parameters, all, dO, saved, dots,
         gradients.dq.matrix)
       pass.launch(
-        "combiner_gradients", "combiner_keys", pass.rows, parameters, all, dO, saved, dots,
+        "combiner/gradients", "combiner_keys", pass.rows, parameters, all, dO, saved, dots,
         gradients.dk.matrix, gradients.dv.matrix)
     }
   }

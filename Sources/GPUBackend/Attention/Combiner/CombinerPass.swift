@@ -99,7 +99,7 @@ struct CombinerPass {
     let all = tensors(families)
     for family in families.indices {
       launch(
-        "combiner_attention", "combiner_summaries", rows, own.parameters(), all, Int32(family),
+        "combiner/attention", "combiner_summaries", rows, own.parameters(), all, Int32(family),
         Int32(positions), Int32(1))
     }
     if let addresses, let family = families.first {

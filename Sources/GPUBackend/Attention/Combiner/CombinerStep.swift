@@ -56,7 +56,7 @@ extension CombinerOperator {
     let parts = [(tensors.q, 0), (tensors.k, 1), (tensors.v, 2)]
     for (view, kind) in parts + (tensors.input.map { [($0, 3 + 2 * familyCount)] } ?? []) {
       kernels.driver.launch(
-        GPUKernel("combiner_attention", "append_rows"), grid: .threads(view.count), rows,
+        GPUKernel("combiner/attention", "append_rows"), grid: .threads(view.count), rows,
         view.matrix, Int32(kind))
     }
   }
@@ -78,13 +78,13 @@ extension CombinerOperator {
       if (isWhole || shape.pattern == .fixed) && !completes { continue }
       let tasks = isWhole ? shape.segment : 1
       kernels.driver.launch(
-        GPUKernel("combiner_attention", "combiner_summaries"),
+        GPUKernel("combiner/attention", "combiner_summaries"),
         grid: block.grid(count * tasks, heads: shape.heads), block: block.threads,
         sharedBytes: block.sharedBytes, rows, parameters(), all, Int32(family), Int32(count),
         Int32(tasks))
     }
     kernels.driver.launch(
-      GPUKernel("combiner_attention", "combiner_forward"),
+      GPUKernel("combiner/attention", "combiner_forward"),
       grid: block.grid(count, heads: shape.heads), block: block.threads,
       sharedBytes: block.sharedBytes, rows, parameters(), all, tensors.o.matrix, Matrix.none,
       Int32(count))

@@ -63,7 +63,7 @@ final class YosoPlanes: Sendable {
         given.rows == shape.planeRows && given.columns == width,
         "planes must be [\(shape.planeRows), \(width)]")
       kernels.driver.launch(
-        GPUKernel("yoso_planes", "yoso_arrange"), grid: .threads(given.count), planes.address,
+        GPUKernel("yoso/planes", "yoso_arrange"), grid: .threads(given.count), planes.address,
         given.matrix, count)
       return
     }
@@ -73,7 +73,7 @@ final class YosoPlanes: Sendable {
       streams.withUnsafeBytes { kernels.driver.copyIn($0, to: parts[0]) }
       let pairs = (Int(count) * width + 1) / 2
       kernels.driver.launch(
-        GPUKernel("yoso_planes", "yoso_draw"), grid: GPUGrid((pairs + 255) / 256, shape.heads),
+        GPUKernel("yoso/planes", "yoso_draw"), grid: GPUGrid((pairs + 255) / 256, shape.heads),
         planes.address, parts[0], count, Int32(width))
     }
   }

@@ -106,7 +106,7 @@ extension YosoOperator {
     let positions = streams.flatMap { stream in (0..<each).map { stream.length + $0 } }
     kernels.withRows(positions: positions, places: streams.map(\.places)) { rows in
       kernels.driver.launch(
-        GPUKernel("yoso_attention", "yoso_step"),
+        GPUKernel("yoso/attention", "yoso_step"),
         grid: block.grid(streams.count, heads: shape.heads), block: block.threads,
         sharedBytes: block.sharedBytes, rows, parameters, tensors.q.matrix, tensors.k.matrix,
         tensors.v.matrix, tensors.o.matrix, first.planes?.address, Int32(streams.count),

@@ -145,34 +145,26 @@ struct CombinerHead {
 
 /// Everything that a query scores, in one list: its row, its column, its regions family by family.
 struct QueryItems {
-  Run row, column, regions[3];
-  int count;
+  Plan plan;
+  int i, count;
 
-  DEVICE QueryItems(const Plan &plan, int i) {
-    row = plan.rowKeys(i), column = plan.columnKeys(i);
-    count = row.count + column.count;
-#pragma unroll
-    for (int f = 0; f < 3; f++) {
-      regions[f] = f < plan.families() ? plan.regions(f, i) : none();
-      count += regions[f].count;
-    }
+  DEVICE QueryItems(const Plan &plan, int i) : plan(plan), i(i) {
+    count = plan.rowKeys(i).count + plan.columnKeys(i).count;
+    for (int f = 0; f < plan.families(); f++) count += plan.regions(f, i).count;
   }
 
   /// Addresses of key and value number n.
   DEVICE void find(const CombinerHead &h, int n, Row &key, Row &value) const {
+    Run row = plan.rowKeys(i), column = plan.columnKeys(i);
     if (n < row.count + column.count) {
       int j = n < row.count ? row[n] : column[n - row.count];
       key = h.k()[j], value = h.v()[j];
       return;
     }
     n -= row.count + column.count;
-#pragma unroll
-    for (int f = 0; f < 3; f++) {
-      if (n >= 0 && n < regions[f].count) {
-        int region = regions[f][n];
-        key = h.keys(f)[region], value = h.values(f)[region];
-      }
-      n -= regions[f].count;
-    }
+    int family = 0;
+    Run regions = plan.regions(0, i);
+    while (n >= regions.count) n -= regions.count, regions = plan.regions(++family, i);
+    key = h.keys(family)[regions[n]], value = h.values(family)[regions[n]];
   }
 };

@@ -5,7 +5,7 @@
 // Of T numbers a position and head, `combiner_summaries` reads 2 D + E a member (from L1 where neighbours
 // share members) and writes D + E; `combiner_forward` reads D + E a key or region that a query scores.
 // Both wait for loads from L1: about 3 us a chunk of 32 keys and warp, 2,048 threads a multiprocessor.
-#include "combiner_plan.h"
+#include "combiner/plan.h"
 
 /// Pools of the members' queries and keys, into the desk's `key` and `twin` and to memory.
 DEVICE void pool(const Desk &desk, const CombinerHead &h, const CombinerFamily &f, bool mean,
@@ -55,7 +55,7 @@ DEVICE int regionOfTask(const Plan &plan, const Standing &at, int family, int ta
 }
 
 /// Keys and values of the regions of a family; zeros for those that nobody needs. `perRow` tasks a row.
-KERNEL(256, combiner_summaries, const AttentionRows rows, const CombinerParameters p,
+KERNEL(WARPS, combiner_summaries, const AttentionRows rows, const CombinerParameters p,
        const __grid_constant__ CombinerTensors t, int family, int count, int perRow) {
   DYNAMIC_SHARED(unsigned char, shared);
   int task = globalWarp(), head = blockIdx.y, lane = threadIdx.x & 31;
@@ -109,7 +109,7 @@ KERNEL(256, combiner_summaries, const AttentionRows rows, const CombinerParamete
 }
 
 /// Outputs and, in a pass, logs of the denominators, `saved` [H, N].
-KERNEL(256, combiner_forward, const AttentionRows rows, const CombinerParameters p,
+KERNEL(WARPS, combiner_forward, const AttentionRows rows, const CombinerParameters p,
        const __grid_constant__ CombinerTensors t, const Matrix o, const Matrix saved, int count) {
   DYNAMIC_SHARED(unsigned char, shared);
   int row = globalWarp(), head = blockIdx.y, lane = threadIdx.x & 31;

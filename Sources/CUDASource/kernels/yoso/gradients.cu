@@ -5,7 +5,7 @@
 // for unit q and k, then through their scaling. Pairs with counts are collected first, 32 at a time, so
 // that only those that agree somewhere cost their rows: 2 m bytes of codes a pair, in lines of 32, and
 // 2 D + 2 E numbers from L1 for a pair that counts.
-#include "yoso_pairs.h"
+#include "yoso/pairs.h"
 
 /// dX, [N, H E] in single precision; zero for rows without weight.
 KERNEL(256, yoso_output_gradients, const Matrix dX, const Matrix dO, const Matrix o,
@@ -109,7 +109,7 @@ struct Meeting {
 };
 
 /// dq.
-KERNEL(256, yoso_queries, const AttentionRows rows, const YosoParameters p, const Matrix q,
+KERNEL(WARPS, yoso_queries, const AttentionRows rows, const YosoParameters p, const Matrix q,
        const Matrix k, const Matrix v, const Matrix saved, const Matrix inverses, const Matrix dX,
        const Matrix dq) {
   DYNAMIC_SHARED(unsigned char, shared);
@@ -132,7 +132,7 @@ KERNEL(256, yoso_queries, const AttentionRows rows, const YosoParameters p, cons
 }
 
 /// dk and dv.
-KERNEL(256, yoso_keys, const AttentionRows rows, const YosoParameters p, const Matrix q,
+KERNEL(WARPS, yoso_keys, const AttentionRows rows, const YosoParameters p, const Matrix q,
        const Matrix k, const Matrix v, const Matrix saved, const Matrix inverses, const Matrix dX,
        const Matrix dk, const Matrix dv) {
   DYNAMIC_SHARED(unsigned char, shared);

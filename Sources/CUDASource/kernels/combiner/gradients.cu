@@ -4,7 +4,7 @@
 // Order: `combiner_dots`, `combiner_summaries` once more, then for each family
 // `combiner_region_gradients`, `combiner_region_queries`, and `combiner_queries`, `combiner_keys`. A pair
 // costs 2 D + 2 E numbers read, from L1 where neighbours share rows, and 3 to 4 products of its width.
-#include "combiner_plan.h"
+#include "combiner/plan.h"
 
 /// dots = <dO, o>, [H, N].
 KERNEL(256, combiner_dots, const Matrix dots, const Matrix dO, const Matrix o, int heads) {
@@ -81,7 +81,7 @@ DEVICE void meetRun(const Desk &desk, const CombinerHead &h, const Run &queries,
 }
 
 /// Gradients of the keys and values of a family's regions.
-KERNEL(256, combiner_region_gradients, const AttentionRows rows, const CombinerParameters p,
+KERNEL(WARPS, combiner_region_gradients, const AttentionRows rows, const CombinerParameters p,
        const __grid_constant__ CombinerTensors t, int family, const Matrix dO, const Matrix saved,
        const Matrix dots) {
   DYNAMIC_SHARED(unsigned char, shared);
@@ -103,7 +103,7 @@ KERNEL(256, combiner_region_gradients, const AttentionRows rows, const CombinerP
 }
 
 /// Gradients of the queries that summarise a family's regions, and <dValue, value>.
-KERNEL(256, combiner_region_queries, const AttentionRows rows, const CombinerParameters p,
+KERNEL(WARPS, combiner_region_queries, const AttentionRows rows, const CombinerParameters p,
        const __grid_constant__ CombinerTensors t, int family) {
   DYNAMIC_SHARED(unsigned char, shared);
   int row = globalWarp(), lane = threadIdx.x & 31;
@@ -156,7 +156,7 @@ DEVICE void unpool(const Desk &desk, const CombinerHead &h, const Plan &plan, in
 }
 
 /// dq.
-KERNEL(256, combiner_queries, const AttentionRows rows, const CombinerParameters p,
+KERNEL(WARPS, combiner_queries, const AttentionRows rows, const CombinerParameters p,
        const __grid_constant__ CombinerTensors t, const Matrix dO, const Matrix saved,
        const Matrix dots, const Matrix dq) {
   DYNAMIC_SHARED(unsigned char, shared);
@@ -192,7 +192,7 @@ KERNEL(256, combiner_queries, const AttentionRows rows, const CombinerParameters
 }
 
 /// dk and dv.
-KERNEL(256, combiner_keys, const AttentionRows rows, const CombinerParameters p,
+KERNEL(WARPS, combiner_keys, const AttentionRows rows, const CombinerParameters p,
        const __grid_constant__ CombinerTensors t, const Matrix dO, const Matrix saved,
        const Matrix dots, const Matrix dk, const Matrix dv) {
   DYNAMIC_SHARED(unsigned char, shared);
@@ -208,8 +208,11 @@ KERNEL(256, combiner_keys, const AttentionRows rows, const CombinerParameters p,
   bool isRowMajor = p.pattern == ROWMAJOR, isWeighted = isRowMajor && p.address == WEIGHTED_SUM;
   copyRow(desk.key, h.k()[j], keyWidth);
   copyRow(desk.value, h.v()[j], valueWidth);
-  meetRun(desk, h, plan.rowReaders(j), dO, saved, dots, p.scale);
-  meetRun(desk, h, plan.columnReaders(j), dO, saved, dots, p.scale);
+#pragma unroll 1
+  for (int line = 0; line < 2; line++) {
+    Run readers = line == 0 ? plan.rowReaders(j) : plan.columnReaders(j);
+    meetRun(desk, h, readers, dO, saved, dots, p.scale);
+  }
   for (int number = 0; number < plan.families(); number++) {
     const CombinerFamily &f = t.families[number];
     HeadRows queries = isRowMajor ? h.q() : h.keyRows(f.queries);

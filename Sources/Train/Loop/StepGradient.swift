@@ -14,6 +14,8 @@ struct StepGradient {
   private let communicator: any Communicator
   private let config: RunConfig
   private let tree: ShareTree
+  /// Adds the sums of all ranks; nil for one.
+  private let sum: GradientSum?
   /// The sums of the rank's own nodes; the first of them is `gradients`.
   private let nodes: [Parameters]
   /// For the right halves of nodes, by depth.
@@ -36,6 +38,12 @@ struct StepGradient {
     nodes = try make(own.count)
     halves = try make(Self.depth(own))
     gradients = nodes[0]
+    sum =
+      communicator.size == 1
+      ? nil
+      : try GradientSum(
+        model.kernels, communicator, tree,
+        Partition(gradients.layout, ranks: communicator.size))
   }
 
   /// Buffers of the size of all weights that a rank holds for sums of gradients.
@@ -64,8 +72,10 @@ struct StepGradient {
       }
     }
     if communicator.size == 1 { return nats[0] }
-    let sums = GradientSum(model.kernels, communicator, tree)
-    try sums.run(nodes.map(\.all), into: gradients.all)
+    if let sum {
+      for segment in sum.partition.segments { try sum.add(segment, nodes.map(\.all)) }
+      try sum.gather(gradients.all)
+    }
     let all = try communicator.gather(nats)
     return tree.sum({ all[$0][$1] }, adding: +)
   }
@@ -99,20 +109,5 @@ struct StepGradient {
       done += micro.positions
     }
     return nats
-  }
-}
-
-extension Kernels {
-  /// `sum += x` over contiguous memory, in rows that threads share.
-  func add(_ x: View, to sum: View) {
-    let width = 1 << 12
-    let rows = x.count / width
-    func part(_ view: View, _ rows: Int, _ columns: Int, from first: Int) -> View {
-      View(view.buffer, offset: view.offset + first, rows: rows, columns: columns)
-    }
-    residualAdd(x: part(sum, rows, width, from: 0), y: part(x, rows, width, from: 0))
-    let rest = x.count - rows * width
-    residualAdd(
-      x: part(sum, 1, rest, from: rows * width), y: part(x, 1, rest, from: rows * width))
   }
 }

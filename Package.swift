@@ -153,13 +153,15 @@ let package = Package(
     command(
       "lm-train",
       [
-        "Train", "Eval", "Model", "Backends", "Deterministic", "Roofline", "Tensor", "LMData",
-        "Tokenize", "Storage",
+        "Train", "Eval", "Model", "Backends", "Communication", "Deterministic", "Roofline",
+        "Tensor",
+        "LMData", "Tokenize", "Storage",
       ]),
     command(
       "lm-eval",
       [
-        "Report", "Train", "Eval", "Model", "Backends", "Deterministic", "Tensor", "LMData",
+        "Report", "Train", "Eval", "Model", "Backends", "Communication", "Deterministic", "Tensor",
+        "LMData",
         "Tokenize",
         "Storage",
       ]),

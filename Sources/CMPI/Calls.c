@@ -30,6 +30,19 @@
         H))cmpi_functions.Alltoallv)( \
         send, send_counts, send_offsets, type.member, receive, receive_counts, receive_offsets, \
         type.member, cmpi.world.member); \
+  } \
+  static int begin_##member( \
+      cmpi_handle type, const void *send, const int *send_counts, const int *send_offsets, \
+      void *receive, const int *receive_counts, const int *receive_offsets) { \
+    return ((int (*)( \
+        const void *, const int *, const int *, H, void *, const int *, const int *, H, H, \
+        H *))cmpi_functions.Ialltoallv)( \
+        send, send_counts, send_offsets, type.member, receive, receive_counts, receive_offsets, \
+        type.member, cmpi.world.member, &cmpi.request.member); \
+  } \
+  static int test_##member(int *done) { \
+    return ((int (*)(H *, int *, void *))cmpi_functions.Test)( \
+        &cmpi.request.member, done, cmpi.status_ignore); \
   }
 DEFINE(int, integer)
 DEFINE(void *, pointer)
@@ -70,6 +83,18 @@ int cmpi_exchange(
           receive_counts, receive_offsets),
       "an exchange");
 }
+
+int cmpi_begin(
+    int width, const void *send, const int *send_counts, const int *send_offsets, void *receive,
+    const int *receive_counts, const int *receive_offsets) {
+  return check(
+      CALL(
+          begin, width == 4 ? cmpi.real : cmpi.byte, send, send_counts, send_offsets, receive,
+          receive_counts, receive_offsets),
+      "an exchange");
+}
+
+int cmpi_test(int *done) { return check(CALL(test, done), "an exchange"); }
 
 void cmpi_abort(int code) {
   if (atomic_load(&cmpi.is_started)) CALL(abort, code);

@@ -61,6 +61,7 @@ static void set_mpich(void) {
   cmpi.byte.integer = 0x4c00010d;
   cmpi.real.integer = 0x4c00040a;
   cmpi.errors_return.integer = 0x54000001;
+  cmpi.status_ignore = (void *)1;
   cmpi.serialized = 2;
 }
 

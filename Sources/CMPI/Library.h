@@ -18,6 +18,9 @@ struct cmpi_state {
   atomic_bool is_started;
   int rank;
   cmpi_handle world, byte, real, errors_return;
+  /// The exchange that was begun.
+  cmpi_handle request;
+  void *status_ignore;
   /// The level at which one thread at a time may call.
   int serialized;
   char description[640];
@@ -28,7 +31,7 @@ extern struct cmpi_state cmpi;
 /// All functions that are called, without `MPI_`.
 #define CMPI_FUNCTIONS(X) \
   X(Init_thread) X(Finalize) X(Abort) X(Comm_rank) X(Comm_size) X(Comm_set_errhandler) \
-  X(Error_string) X(Get_library_version) X(Alltoallv)
+  X(Error_string) X(Get_library_version) X(Alltoallv) X(Ialltoallv) X(Test)
 #define CMPI_MEMBER(name) void *name;
 extern struct cmpi_functions {
   CMPI_FUNCTIONS(CMPI_MEMBER)

@@ -22,6 +22,7 @@ package enum Ranks {
   package static func join() throws -> any Communicator {
     guard let launch else { return SingleProcess() }
     isJoined.store(true, ordering: .relaxed)
+    Interrupt.endsOthers()
     let ranks = try MPIRanks(launch)
     StandardStreams.isSilent = !ranks.isRoot
     var name = [CChar](repeating: 0, count: 256)
@@ -48,6 +49,20 @@ package enum Ranks {
     let sharing = local.load(ordering: .relaxed)
     let isBound = Processors.affinity < Processors.online
     return sharing == 1 || isBound ? allowed : max(1, allowed / sharing)
+  }
+
+  /// Processes of this command on this host.
+  package static var onThisHost: Int { local.load(ordering: .relaxed) }
+
+  /// Says who works together; nothing for one.
+  package static func describe(
+    _ communicator: any Communicator, threads: Int, command: String
+  ) {
+    guard let ranks = communicator as? MPIRanks else { return }
+    Terminal.note(
+      "\(command): \(Format.count(ranks.size, "process", "processes")), "
+        + "\(Format.count(onThisHost)) of them on this host with "
+        + "\(Format.count(threads, "thread")) each, by \(ranks.library)")
   }
 
   // MARK: The end

@@ -16,6 +16,24 @@ package protocol Communicator: Sendable {
   ///   - outgoing: What each rank gets.
   ///   - incoming: Where that of each rank goes, as long as it is.
   func exchange(_ outgoing: Outgoing, into incoming: Incoming) throws(CommunicationError)
+
+  /// The same beside a thread that computes, to which the processor is left while there is nothing to do.
+  ///
+  /// - Parameters:
+  ///   - outgoing: What each rank gets.
+  ///   - incoming: Where that of each rank goes.
+  ///   - isShared: Whether the other thread still computes; asked again and again.
+  func exchange(
+    _ outgoing: Outgoing, into incoming: Incoming, isShared: () -> Bool
+  ) throws(CommunicationError)
+}
+
+extension Communicator {
+  package func exchange(
+    _ outgoing: Outgoing, into incoming: Incoming, isShared: () -> Bool
+  ) throws(CommunicationError) {
+    try exchange(outgoing, into: incoming)
+  }
 }
 
 /// Memory of which every rank gets a part.
@@ -122,6 +140,11 @@ extension Communicator {
   /// What rank 0 says.
   package func broadcast(_ number: Int) throws(CommunicationError) -> Int {
     size == 1 ? number : try gather(counts: number)[0]
+  }
+
+  /// The largest number of any rank.
+  package func maximum(_ number: Int) throws(CommunicationError) -> Int {
+    size == 1 ? number : try gather(counts: number).reduce(number, max)
   }
 
   /// Whether any rank says so.

@@ -29,6 +29,16 @@ int cmpi_exchange(
     int width, const void *send, const int *send_counts, const int *send_offsets, void *receive,
     const int *receive_counts, const int *receive_offsets);
 
+/// The same without waiting for its end; nothing given may be touched before `cmpi_test` has said so.
+int cmpi_begin(
+    int width, const void *send, const int *send_counts, const int *send_offsets, void *receive,
+    const int *receive_counts, const int *receive_offsets);
+
+/// Goes on with what was begun.
+///
+/// - `done`: 1 once all of it is sent and received.
+int cmpi_test(int *done);
+
 /// Ends all ranks with this exit code. Returns only where the library was never started.
 void cmpi_abort(int code);
 

@@ -45,33 +45,71 @@ package final class MPIRanks: Communicator {
   private static var message: String { String(cString: cmpi_message()) }
 
   package func exchange(_ outgoing: Outgoing, into incoming: Incoming) throws(CommunicationError) {
-    let own = outgoing.parts[rank]
-    let place = incoming.parts[rank]
-    precondition(own.count == place.count, "\(own.count) bytes for \(place.count)")
-    memmove(incoming.base + place.lowerBound, outgoing.base + own.lowerBound, own.count)
-    let all = outgoing.parts + incoming.parts
-    let width = all.allSatisfy { $0.lowerBound % 4 == 0 && $0.count % 4 == 0 } ? 4 : 1
-    /// Counts and offsets of all parts; the own one is empty.
-    func numbers(_ parts: [Range<Int>]) throws(CommunicationError) -> (
-      counts: [Int32], offsets: [Int32]
-    ) {
-      var (counts, offsets): ([Int32], [Int32]) = ([], [])
-      for (index, part) in parts.enumerated() {
-        guard let end = Int32(exactly: part.upperBound / width) else {
-          throw .unusable("an exchange of \(part.upperBound) bytes is beyond what MPI counts")
-        }
-        counts.append(index == rank ? 0 : Int32(part.count / width))
-        offsets.append(index == rank ? 0 : end - Int32(part.count / width))
-      }
-      return (counts, offsets)
-    }
-    let (sent, received) = (try numbers(outgoing.parts), try numbers(incoming.parts))
+    let parts = try Parts(outgoing, incoming, own: rank)
     watch.begin()
     defer { watch.end() }
     let code = cmpi_exchange(
-      Int32(width), outgoing.base, sent.counts, sent.offsets, incoming.base, received.counts,
-      received.offsets)
+      parts.width, outgoing.base, parts.sent.counts, parts.sent.offsets, incoming.base,
+      parts.received.counts, parts.received.offsets)
     guard code == 0 else { throw .unusable(Self.message) }
+  }
+
+  package func exchange(
+    _ outgoing: Outgoing, into incoming: Incoming, isShared: () -> Bool
+  ) throws(CommunicationError) {
+    // Not the call that waits, even where nobody computes here: somebody may elsewhere, and the two calls
+    // never meet.
+    let parts = try Parts(outgoing, incoming, own: rank)
+    // The library reads counts and offsets until the exchange is done.
+    let numbers = [
+      parts.sent.counts, parts.sent.offsets, parts.received.counts, parts.received.offsets,
+    ].flatMap { $0 }
+    let kept = UnsafeMutablePointer<Int32>.allocate(capacity: numbers.count)
+    kept.initialize(from: numbers, count: numbers.count)
+    defer { kept.deallocate() }
+    watch.begin()
+    defer { watch.end() }
+    var code = cmpi_begin(
+      parts.width, outgoing.base, kept, kept + size, incoming.base, kept + 2 * size,
+      kept + 3 * size)
+    var isDone: Int32 = 0
+    while code == 0, isDone == 0 {
+      code = cmpi_test(&isDone)
+      if isDone == 0 { if isShared() { usleep(100) } else { sched_yield() } }
+    }
+    guard code == 0 else { throw .unusable(Self.message) }
+  }
+
+  /// An exchange as the library takes it; the rank's own part is copied here and left out.
+  private struct Parts {
+    /// Bytes of an element.
+    let width: Int32
+    let sent: (counts: [Int32], offsets: [Int32])
+    let received: (counts: [Int32], offsets: [Int32])
+
+    init(_ outgoing: Outgoing, _ incoming: Incoming, own: Int) throws(CommunicationError) {
+      let (part, place) = (outgoing.parts[own], incoming.parts[own])
+      precondition(part.count == place.count, "\(part.count) bytes for \(place.count)")
+      memmove(incoming.base + place.lowerBound, outgoing.base + part.lowerBound, part.count)
+      let isOfWords = (outgoing.parts + incoming.parts).allSatisfy {
+        $0.lowerBound % 4 == 0 && $0.count % 4 == 0
+      }
+      let width = isOfWords ? 4 : 1
+      func numbers(_ parts: [Range<Int>]) throws(CommunicationError) -> ([Int32], [Int32]) {
+        var (counts, offsets): ([Int32], [Int32]) = ([], [])
+        for (rank, part) in parts.enumerated() {
+          guard let end = Int32(exactly: part.upperBound / width) else {
+            throw .unusable("an exchange of \(part.upperBound) bytes is beyond what MPI counts")
+          }
+          counts.append(rank == own ? 0 : Int32(part.count / width))
+          offsets.append(rank == own ? 0 : end - Int32(part.count / width))
+        }
+        return (counts, offsets)
+      }
+      self.width = Int32(width)
+      sent = try numbers(outgoing.parts)
+      received = try numbers(incoming.parts)
+    }
   }
 
   /// Ends all ranks; returns where no library was started.

@@ -43,7 +43,10 @@ package final class GradientSum {
   /// - Parameters:
   ///   - segment: Of the partition.
   ///   - nodes: The sums of the rank's own nodes, each all weights.
-  package func add(_ segment: Partition.Segment, _ nodes: [View]) throws {
+  ///   - isShared: Whether another thread computes meanwhile; asked again and again.
+  package func add(
+    _ segment: Partition.Segment, _ nodes: [View], isShared: () -> Bool = { false }
+  ) throws {
     let own = communicator.rank
     let ranks = 0..<communicator.size
     let count = segment.needed(by: own).count
@@ -61,7 +64,8 @@ package final class GradientSum {
         try kernels.withMutableFloats(of: received) { taken in
           guard let from = sent.baseAddress, let to = taken.baseAddress else { return }
           try communicator.exchange(
-            Outgoing(UnsafeRawPointer(from), outgoing), into: Incoming(to, incoming))
+            Outgoing(UnsafeRawPointer(from), outgoing), into: Incoming(to, incoming),
+            isShared: isShared)
         }
       }
     }
@@ -93,17 +97,23 @@ package final class GradientSum {
     }
   }
 
-  /// Sends to all what every rank owns of something that is as large as all weights.
-  package func gather(_ all: View) throws {
+  /// Sends what every rank owns of something that is as large as all weights.
+  ///
+  /// - Parameters:
+  ///   - all: Complete afterwards.
+  ///   - target: The rank that gets it, or nil for all.
+  package func gather(_ all: View, to target: Int? = nil) throws {
     let own = communicator.rank
     let ranks = 0..<communicator.size
     try kernels.withMutableFloats(of: all) { memory in
       guard let base = memory.baseAddress else { return }
       for segment in partition.segments {
+        func part(from rank: Int, to other: Int) -> Range<Int> {
+          rank != other && target ?? other == other ? bytes(segment.owned(by: rank)) : 0..<0
+        }
         try communicator.exchange(
-          Outgoing(
-            UnsafeRawPointer(base), ranks.map { $0 == own ? 0..<0 : bytes(segment.owned(by: own)) }),
-          into: Incoming(base, ranks.map { $0 == own ? 0..<0 : bytes(segment.owned(by: $0)) }))
+          Outgoing(UnsafeRawPointer(base), ranks.map { part(from: own, to: $0) }),
+          into: Incoming(base, ranks.map { part(from: $0, to: own) }))
       }
     }
   }
@@ -122,6 +132,9 @@ package final class GradientSum {
   private func bytes(_ numbers: Range<Int>) -> Range<Int> {
     4 * numbers.lowerBound..<4 * numbers.upperBound
   }
+
+  /// The weights that this rank moves.
+  var owned: [Range<Int>] { partition.owned(by: communicator.rank) }
 
   // MARK: Norm
 

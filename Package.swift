@@ -149,7 +149,7 @@ let package = Package(
       dependencies: ["CProcessor", "Communication", "Machine", argumentParser],
       swiftSettings: strict),
 
-    command("lm-tokenize", ["Tokenize", "LMData", "Storage"]),
+    command("lm-tokenize", ["Communication", "Tokenize", "LMData", "Storage"]),
     command(
       "lm-train",
       [

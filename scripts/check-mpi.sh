@@ -129,6 +129,7 @@ do_resume() { # stopped on 4, gone on with 2, 3 and 1
     for count in 4 2 3; do
       launcher "$name" "$count"
       train "$work/parts" --attention softmax --steps 120 --checkpoint-every 0 --validate-every 0 --resume
+      : >"$work/log"
       "${launch[@]}" "${train[@]}" >"$work/log" 2>&1 &
       local pid=$!
       until grep -q '^step ' "$work/log" || ! kill -0 $pid 2>/dev/null; do sleep 0.05; done

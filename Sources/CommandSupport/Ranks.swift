@@ -34,7 +34,7 @@ package enum Ranks {
   }
 
   /// Throws if a launcher has started a command more than once that is for one process.
-  static func requireOne(command: String) throws {
+  package static func requireOne(command: String) throws {
     guard let launch else { return }
     throw CommandError(
       "\(command) does this in one process, but \(launch.launcher.rawValue) started "

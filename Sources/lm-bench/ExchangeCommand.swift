@@ -94,11 +94,9 @@ struct ExchangeCommand: ParsableCommand, RankedCommand {
       // Over 24 binades, so that almost every addition rounds.
       for first in stride(from: 0, to: numbers, by: 1 << 20) {
         let part = first..<min(numbers, first + 1 << 20)
-        let random = CounterRandom(seed: UInt64(call), 0xE8C4, UInt64(node.lowerBound))
-        let values = random.gaussians(part, deviation: 1)
+        let key = UInt64(call) &* 0x9E37_79B9_7F4A_7C15 &+ UInt64(node.lowerBound) &* 0xD1B5_4A32
         try kernels.write(
-          values.enumerated().map { $1 * Float(sign: .plus, exponent: -($0 % 24), significand: 1) },
-          to: view.part(first, count: part.count))
+          part.map { Self.number(key &+ UInt64($0)) }, to: view.part(first, count: part.count))
       }
       return
     }
@@ -107,6 +105,16 @@ struct ExchangeCommand: ParsableCommand, RankedCommand {
     let half = right.count > 1 ? try kernels.makeView(rows: 1, columns: numbers) : spare
     try fill(half, right, call, spare, kernels)
     kernels.add(half, to: view)
+  }
+
+  /// A number between 2⁻²⁴ and 2 or its negative, from a hash (Stafford's variant 13 of MurmurHash3's end).
+  private static func number(_ place: UInt64) -> Float {
+    var z = place &* 0x9E37_79B9_7F4A_7C15
+    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+    z ^= z >> 31
+    let exponent = 127 - UInt32(truncatingIfNeeded: (z >> 8) % 25)
+    return Float(bitPattern: UInt32(truncatingIfNeeded: z >> 32) & 0x807F_FFFF | exponent << 23)
   }
 
   private func show(_ figures: Figures) throws {

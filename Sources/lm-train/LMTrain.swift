@@ -220,10 +220,12 @@ struct LMTrain: ParsableCommand, RankedCommand {
     try Self.leaveIfAsked()
     // What it borrowed is part of the plan already.
     kernels.releaseWorkingMemory()
-    let plan = try TrainingPlan(
-      work.config, on: kernels, ranks: ranks ?? communicator.size, manifest: work.manifest,
-      forecast: PlanTable.forecast(work.config, work.dataSet),
-      programBytes: ProcessMemory.resident)
+    let plan = try communicator.together {
+      try TrainingPlan(
+        work.config, on: kernels, ranks: ranks ?? communicator.size, manifest: work.manifest,
+        forecast: PlanTable.forecast(work.config, work.dataSet),
+        programBytes: ProcessMemory.resident)
+    }
     if json {
       print(String(decoding: try JSONFile.encode(plan), as: UTF8.self), terminator: "")
     } else {

@@ -20,8 +20,11 @@ import Testing
 
   private static func tokenize(_ folder: TemporaryFolder) throws {
     let words = ["ash", "birch", "cedar", "elm", "fir", "hazel", "larch", "maple", "oak", "pine"]
-    let lines = (0..<600).map { line in
-      (0...line % 17).map { words[(line * 7 + $0 * $0) % 10] }.joined(separator: " ")
+    let lines: [String] = (0..<600).map { (line: Int) -> String in
+      let chosen: [Int] = (0...(line % 17)).map { (place: Int) -> Int in
+        (line * 7 + place * place) % 10
+      }
+      return chosen.map { words[$0] }.joined(separator: " ")
     }
     try folder.write(lines.joined(separator: "\n") + "\n", to: "text")
     let outcome = try runProgram(

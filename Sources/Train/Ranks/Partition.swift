@@ -27,6 +27,9 @@ package struct Partition: Sendable, Equatable {
     }
   }
 
+  /// Weights of a segment at most, where no weight must stay whole.
+  private static let most = 1 << 23
+
   package let ranks: Int
   /// In the order in which the backward pass finishes them, later layers first.
   package let segments: [Segment]
@@ -55,11 +58,13 @@ package struct Partition: Sendable, Equatable {
     for (stage, first) in layout.stages.enumerated().reversed() {
       // What lies before belongs to a run that is not finished yet.
       let begin = min(end, Squares.roundedUp(first))
-      guard begin < end else { continue }
-      segments.append(
-        Segment(
-          range: begin..<end, stage: stage, cuts: Self.cuts(begin..<end, ranks: ranks, [])))
-      end = begin
+      // A large one in pieces: what is received of it at once takes memory.
+      while begin < end {
+        let piece = max(begin, Squares.roundedUp(end - Self.most))..<end
+        segments.append(
+          Segment(range: piece, stage: stage, cuts: Self.cuts(piece, ranks: ranks, [])))
+        end = piece.lowerBound
+      }
     }
     self.segments = segments
   }

@@ -169,7 +169,8 @@ let package = Package(
     command(
       "lm-bench",
       [
-        "Bench", "Train", "Eval", "Model", "Backends", "Communication", "DeviceCheck", "Deterministic",
+        "Bench", "Train", "Eval", "Model", "Backends", "Communication", "DeviceCheck",
+        "Deterministic",
         "Machine", "Roofline", "Tensor", "LMData", "Tokenize", "Storage",
       ]),
 

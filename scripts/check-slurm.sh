@@ -106,8 +106,12 @@ begun=$(date +%s)
 until grep -q '^finished' "$root/log/jobs" 2>/dev/null; do
   (($(date +%s) - begun < ${SECONDS_AT_MOST:-600})) || { tail -5 "$root/log/jobs"; squeue; fail "the jobs did not finish"; }
   sleep 2
-  # A job that was requeued waits two minutes by default.
-  for job in $(squeue -h -t PD -o %i); do scontrol update JobId="$job" StartTime=now 2>/dev/null || true; done
+  # A job that was requeued waits two minutes; not less than it takes the last one to be gone.
+  waiting=$(squeue -h -t PD -o %i)
+  if [[ -n $waiting ]]; then
+    sleep 15
+    scontrol update JobId="$waiting" StartTime=now 2>/dev/null || true
+  fi
 done
 "$bin/lm-train" --data "$root/data" --output "$root/long" --steps "${STEPS:-400}" "${options[@]}" >/dev/null 2>&1
 last=$(printf '%08d' "${STEPS:-400}")

@@ -88,7 +88,7 @@ package enum Ranks {
     }
     if launch.rank == 0 { return "" }
     // What fails everywhere is told by rank 0, whose end is that of all.
-    sleep(1)
+    sleep(3)
     return "rank \(launch.rank): "
   }
 }

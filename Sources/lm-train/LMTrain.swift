@@ -218,13 +218,15 @@ struct LMTrain: ParsableCommand, RankedCommand {
     // All of them use their processors at once.
     let peak = try MatrixPeak.measure(kernels) * Double(communicator.size)
     try Self.leaveIfAsked()
-    // What it borrowed is part of the plan already.
-    kernels.releaseWorkingMemory()
-    let plan = try communicator.together {
-      try TrainingPlan(
+    let (plan, need) = try communicator.together {
+      let forecast = PlanTable.forecast(work.config, work.dataSet)
+      let need = try TrainingPlan.work(work.config, on: kernels, manifest: work.manifest)
+      // What kernels have borrowed for it is part of the plan already.
+      kernels.releaseWorkingMemory()
+      let plan = try TrainingPlan(
         work.config, on: kernels, ranks: ranks ?? communicator.size, manifest: work.manifest,
-        forecast: PlanTable.forecast(work.config, work.dataSet),
-        programBytes: ProcessMemory.resident)
+        forecast: forecast, work: need, programBytes: ProcessMemory.resident)
+      return (plan, need)
     }
     if json {
       print(String(decoding: try JSONFile.encode(plan), as: UTF8.self), terminator: "")
@@ -236,15 +238,16 @@ struct LMTrain: ParsableCommand, RankedCommand {
     Ranks.describe(communicator, threads: Parallel.threads, command: "lm-train")
     try communicator.together {
       // Processes of one host have its memory together.
-      let need =
+      let bytes =
         kernels.freeBytes == nil
         ? (plan.bytes - plan.programBytes) * Ranks.onThisHost : plan.deviceBytes
       try MemoryLimit.require(
-        need, on: kernels, for: "the run",
+        bytes, on: kernels, for: "the run",
         advice:
           "choose a smaller model, fewer --micro-batch-tokens, or --stream-length N in place of "
           + "whole sentences (the largest micro-batch has \(Format.count(plan.positions)) tokens)")
       if communicator.isRoot, !resume { try RunFolder.requireUnused(output ?? "") }
+      try kernels.reserveWorkingMemory(need)
     }
     try train(
       work.config, dataSet, tokenizer, on: kernels, with: communicator, peak: peak, limit: limit,

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Installs what is missing of what the build and the programs need. Sourced or run.
 #
-#   scripts/setup.sh [PACKAGE...]      Debian's packages for the build, and those named
+#   scripts/setup.sh [mpi] [PACKAGE...]
+#                                      Debian's packages for the build, and those named; mpi is Open MPI,
+#                                      with which tests start two real processes
 #   scripts/setup.sh --cuda            what a card needs beside NVIDIA's driver: NVRTC and cuBLASLt from
 #                                      PyPI, into .cuda of this project; nothing else is touched
 #   scripts/setup.sh --cuda-compiler   NVRTC alone, which compiles kernels without a card
@@ -15,7 +17,12 @@ if [[ ${1:-} == --cuda* ]]; then
 fi
 
 packages=(libopenblas-dev libsentencepiece-dev libzstd-dev pkg-config)
-packages+=("$@")
+for package in "$@"; do
+  case $package in
+    mpi) packages+=(openmpi-bin libopenmpi3) ;;
+    *) packages+=("$package") ;;
+  esac
+done
 missing=()
 for package in "${packages[@]}"; do
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' ||

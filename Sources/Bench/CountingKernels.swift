@@ -160,6 +160,12 @@ extension CountingKernels {
     try kernels.write(bytes, type: type, to: x)
   }
 
+  package func withMutableFloats(
+    of x: View, _ body: (UnsafeMutableRawBufferPointer) throws -> Void
+  ) throws {
+    try kernels.withMutableFloats(of: x, body)
+  }
+
   package func withFloats(of x: View, _ body: (UnsafeRawBufferPointer) throws -> Void) throws {
     try kernels.withFloats(of: x, body)
   }

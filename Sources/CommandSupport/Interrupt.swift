@@ -13,6 +13,10 @@ package enum Interrupt {
   private static let received = Atomic<Int32>(0)
   /// Whether SIGINT or SIGTERM has come once: the next one ends the program at once.
   private static let stopsAtOnce = Atomic<Bool>(false)
+  /// Whether other processes compute with this one, which must not leave them alone.
+  private static let hasOthers = Atomic<Bool>(false)
+  /// Written into the pipe at the second signal of one of several processes.
+  private static let urgent: UInt8 = 255
   private static let savingIsRequested = Atomic<Bool>(false)
   private static let saves = Atomic<Bool>(false)
   /// The end of a pipe into which the handler writes the number of a signal, for the thread that writes the
@@ -52,6 +56,12 @@ package enum Interrupt {
     if saving != nil { install(SIGUSR1, SIGUSR2) }
   }
 
+  /// Lets a second signal end all processes that compute with this one.
+  ///
+  /// Batch systems send SIGTERM after SIGUSR1, and a script may pass on what has reached the process by
+  /// itself: signals within five seconds count as one.
+  package static func endsOthers() { hasOthers.store(true, ordering: .relaxed) }
+
   /// Ignores SIGUSR1 and SIGUSR2 with a message, unless the command saves at them.
   ///
   /// Batch systems send them to all processes, and by default they end a process without a message.
@@ -68,6 +78,7 @@ package enum Interrupt {
     // What the handler uses is initialised before it may run.
     _ = (received.load(ordering: .relaxed), stopsAtOnce.load(ordering: .relaxed))
     _ = (savingIsRequested.load(ordering: .relaxed), saves.load(ordering: .relaxed))
+    _ = (hasOthers.load(ordering: .relaxed), urgent)
     for number in numbers {
       var old = sigaction()
       sigaction(number, nil, &old)
@@ -98,7 +109,11 @@ package enum Interrupt {
       if number == SIGINT || number == SIGTERM,
         stopsAtOnce.exchange(true, ordering: .relaxed)
       {
-        _exit(128 + number)
+        guard hasOthers.load(ordering: .relaxed) else { _exit(128 + number) }
+        var byte = urgent
+        _ = write(writeEnd.load(ordering: .relaxed), &byte, 1)
+        errno = code
+        return
       }
       // The first one decides how the program ends.
       isNew =
@@ -120,10 +135,17 @@ package enum Interrupt {
     let readEnd = ends[0]
     Thread.detachNewThread {
       var byte: UInt8 = 0
+      var asked: DispatchTime?
       while true {
         let count = read(readEnd, &byte, 1)
         if count < 0, errno == EINTR { continue }
         guard count == 1 else { return }
+        if byte == urgent {
+          guard let asked, DispatchTime.now() > asked + 5 else { continue }
+          Ranks.abort(exitCode.rawValue)
+          _exit(exitCode.rawValue)
+        }
+        asked = asked ?? .now()
         let number = Int32(byte)
         let isStop = number != SIGUSR2 && (number != SIGUSR1 || saves.load(ordering: .relaxed))
         Terminal.note(messages.withLock { isStop ? $0.stop : $0.save })

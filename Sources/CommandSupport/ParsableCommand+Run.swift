@@ -29,19 +29,20 @@ extension ParsableCommand {
         leave(0, name)
       }
       var command = try parseAsRoot(Arguments.joiningNegativeNumbers(arguments))
+      if !(command is any RankedCommand) { try Ranks.requireOne(command: name) }
       try command.run()
       leave(0, name)
     } catch let error as ExitCode {
       leave(error.rawValue, name)
     } catch  where exitCode(for: error) == .success {
       // Help, completions and the like, which are printed instead of a run.
-      print(fullMessage(for: error))
+      if Ranks.isFirst { print(fullMessage(for: error)) }
       leave(0, name)
     } catch  where exitCode(for: error) == .validationFailure {
-      Terminal.write(usageMessage(error, arguments) + "\n")
+      if Ranks.isFirst { Terminal.write(usageMessage(error, arguments) + "\n") }
       leave(2, name)
     } catch {
-      say("\(error)", name)
+      if let prefix = Ranks.prefix(of: error) { say("\(prefix)\(error)", name) }
       leave(1, name)
     }
   }
@@ -66,13 +67,16 @@ extension ParsableCommand {
 
   /// Ends the program; with code 1 if standard output could not be written.
   ///
-  /// A reader that has closed the pipe is no failure.
+  /// A reader that has closed the pipe is no failure. One of several processes ends all others if it
+  /// has failed: they might wait for it, and some launchers let them.
   private static func leave(_ code: Int32, _ name: String) -> Never {
     let failure = StandardStreams.flushOutput()
     if code == 0, failure != 0, failure != EPIPE {
       say("could not write standard output: \(String(cString: strerror(failure)))", name)
+      Ranks.abort(1)
       Foundation.exit(1)
     }
+    if code == 0 { Ranks.finish() } else { Ranks.abort(code) }
     Foundation.exit(code)
   }
 }

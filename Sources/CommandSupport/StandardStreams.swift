@@ -24,6 +24,13 @@ package enum StandardStreams {
   /// Whether a message was dropped because standard error was not read: no later message waits then.
   private static let errorsAreBlocked = Atomic<Bool>(false)
 
+  /// Whether nothing is printed and noted, because another rank does; errors are written still.
+  static var isSilent: Bool {
+    get { silence.load(ordering: .relaxed) }
+    set { silence.store(newValue, ordering: .relaxed) }
+  }
+  private static let silence = Atomic<Bool>(false)
+
   /// Prepares the three standard descriptors; called before any file is opened.
   ///
   /// The next file that is opened would get the number of a closed one, and messages would be written
@@ -53,6 +60,7 @@ package enum StandardStreams {
 
   /// Adds text to standard output, which is buffered unless it is a terminal.
   fileprivate static func append(_ text: String) {
+    if isSilent { return }
     output.withLock { output in
       output.buffer += Array(text.utf8)
       if outputIsTerminal || output.buffer.count > 1 << 16 { flush(&output) }

@@ -7,7 +7,7 @@ package final class StatusLine: Sendable {
 
   /// Draws a line over the previous one, cut to the width of the terminal.
   package func show(_ line: String) {
-    guard Terminal.isInteractive else { return }
+    guard Terminal.isInteractive, !StandardStreams.isSilent else { return }
     shown.withLock { shown in
       let text = Terminal.cut(line, to: max(1, Terminal.columns - 1))
       let width = Terminal.width(of: text)

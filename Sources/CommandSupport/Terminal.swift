@@ -21,6 +21,7 @@ package enum Terminal {
 
   /// Writes a line to standard error.
   package static func note(_ line: String) {
+    if StandardStreams.isSilent { return }
     StatusLine.shared.clear()
     write(line + "\n")
   }

@@ -12,12 +12,13 @@ package enum ThreadCount {
     throw ValidationError("--threads is \(threads), expected 1 to \(Format.count(most))")
   }
 
-  /// The given number of threads, or one for each processor that this process may use.
+  /// The given number of threads, or one for each processor that this process may use; several
+  /// processes of one host share those that no launcher has dealt out.
   ///
   /// More threads than processors are accepted with a note: they take turns.
   package static func resolve(_ threads: Int?, command: String) -> Int {
     let allowed = Processors.allowed
-    guard let threads else { return allowed }
+    guard let threads else { return Ranks.processors }
     if threads > allowed {
       let reason =
         allowed < Processors.affinity

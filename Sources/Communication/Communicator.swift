@@ -8,24 +8,69 @@ package protocol Communicator: Sendable {
   /// How many there are.
   var size: Int { get }
 
-  /// Sends a piece to every rank and takes one from every rank, its own copied.
+  /// Sends a part of memory to every rank and takes one from every rank, its own copied.
+  ///
+  /// What is received may lie in the memory that is sent, in places that are not sent.
   ///
   /// - Parameters:
-  ///   - outgoing: What each rank gets, by rank.
-  ///   - incoming: Where the piece of each rank goes, by rank, as long as it is.
+  ///   - outgoing: What each rank gets.
+  ///   - incoming: Where that of each rank goes, as long as it is.
+  func exchange(_ outgoing: Outgoing, into incoming: Incoming) throws(CommunicationError)
+
+  /// The same beside a thread that computes, to which the processor is left while there is nothing to do.
+  ///
+  /// - Parameters:
+  ///   - outgoing: What each rank gets.
+  ///   - incoming: Where that of each rank goes.
+  ///   - isShared: Whether the other thread still computes; asked again and again.
   func exchange(
-    _ outgoing: [UnsafeRawBufferPointer], into incoming: [UnsafeMutableRawBufferPointer]
+    _ outgoing: Outgoing, into incoming: Incoming, isShared: () -> Bool
   ) throws(CommunicationError)
+}
+
+extension Communicator {
+  package func exchange(
+    _ outgoing: Outgoing, into incoming: Incoming, isShared: () -> Bool
+  ) throws(CommunicationError) {
+    try exchange(outgoing, into: incoming)
+  }
+}
+
+/// Memory of which every rank gets a part.
+package struct Outgoing {
+  package let base: UnsafeRawPointer
+  /// The bytes for each rank, by rank.
+  package let parts: [Range<Int>]
+
+  package init(_ base: UnsafeRawPointer, _ parts: [Range<Int>]) {
+    self.base = base
+    self.parts = parts
+  }
+}
+
+/// Memory of which every rank fills a part.
+package struct Incoming {
+  package let base: UnsafeMutableRawPointer
+  /// The bytes from each rank, by rank.
+  package let parts: [Range<Int>]
+
+  package init(_ base: UnsafeMutableRawPointer, _ parts: [Range<Int>]) {
+    self.base = base
+    self.parts = parts
+  }
 }
 
 /// Why ranks cannot go on together.
 package enum CommunicationError: Error, Equatable, CustomStringConvertible {
   /// Another rank has failed.
   case failed(rank: Int, reason: String)
+  /// What was to carry the bytes cannot.
+  case unusable(String)
 
   package var description: String {
     switch self {
     case .failed(let rank, let reason): "rank \(rank) failed: \(reason)"
+    case .unusable(let problem): problem
     }
   }
 }
@@ -37,45 +82,52 @@ extension Communicator {
   /// The bytes of every rank, by rank.
   package func gather(_ bytes: [UInt8]) throws(CommunicationError) -> [[UInt8]] {
     if size == 1 { return [bytes] }
-    let counts = try gather(counts: bytes.count)
-    var all = counts.map { [UInt8](repeating: 0, count: $0) }
-    try exchange(bytes, into: &all)
-    return all
+    return try gather(bytes, counts: try gather(counts: bytes.count))
   }
 
   /// A number of every rank, by rank.
   private func gather(counts own: Int) throws(CommunicationError) -> [Int] {
     let bytes = withUnsafeBytes(of: Int64(own).littleEndian) { Array($0) }
-    var all = [[UInt8]](repeating: [UInt8](repeating: 0, count: 8), count: size)
-    try exchange(bytes, into: &all)
-    return all.map { bytes in
+    return try gather(bytes, counts: Array(repeating: 8, count: size)).map { bytes in
       Int(bytes.withUnsafeBytes { Int64(littleEndian: $0.loadUnaligned(as: Int64.self)) })
     }
   }
 
-  /// Sends the same bytes to all and fills an array of the right length for each.
-  private func exchange(
-    _ bytes: [UInt8], into all: inout [[UInt8]]
-  ) throws(CommunicationError) {
-    let pieces = all.map {
-      UnsafeMutableRawBufferPointer.allocate(byteCount: $0.count, alignment: 1)
-    }
-    defer { for piece in pieces { piece.deallocate() } }
-    let own = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes.count, alignment: 1)
+  /// The bytes of every rank, so many of each.
+  private func gather(
+    _ bytes: [UInt8], counts: [Int]
+  ) throws(CommunicationError) -> [[UInt8]] {
+    var ends = [0]
+    for count in counts { ends.append(ends[ends.count - 1] + count) }
+    let places = zip(ends, ends.dropFirst()).map { $0..<$1 }
+    let own = UnsafeMutableRawBufferPointer.allocate(byteCount: max(1, bytes.count), alignment: 16)
     defer { own.deallocate() }
     own.copyBytes(from: bytes)
+    let all = UnsafeMutableRawBufferPointer.allocate(
+      byteCount: max(1, ends[counts.count]), alignment: 16)
+    defer { all.deallocate() }
+    guard let sent = own.baseAddress, let received = all.baseAddress else { return [] }
     try exchange(
-      Array(repeating: UnsafeRawBufferPointer(own), count: size), into: pieces)
-    for (index, piece) in pieces.enumerated() { all[index] = Array(piece) }
+      Outgoing(sent, Array(repeating: 0..<bytes.count, count: size)),
+      into: Incoming(received, places))
+    return places.map { Array(all[$0]) }
   }
 
   /// The numbers of every rank, by rank.
-  package func gather(_ numbers: [Double]) throws(CommunicationError) -> [[Double]] {
+  ///
+  /// - Parameters:
+  ///   - numbers: Those of this rank.
+  ///   - counts: How many every rank has, where that is known.
+  package func gather(
+    _ numbers: [Double], counts: [Int]? = nil
+  ) throws(CommunicationError) -> [[Double]] {
     if size == 1 { return [numbers] }
     let bytes = numbers.flatMap { number in
       withUnsafeBytes(of: number.bitPattern.littleEndian) { Array($0) }
     }
-    return try gather(bytes).map { bytes in
+    let all =
+      if let counts { try gather(bytes, counts: counts.map { 8 * $0 }) } else { try gather(bytes) }
+    return all.map { bytes in
       stride(from: 0, to: bytes.count, by: 8).map { first in
         Double(
           bitPattern: bytes.withUnsafeBytes {
@@ -90,24 +142,31 @@ extension Communicator {
     size == 1 ? number : try gather(counts: number)[0]
   }
 
+  /// The largest number of any rank.
+  package func maximum(_ number: Int) throws(CommunicationError) -> Int {
+    size == 1 ? number : try gather(counts: number).reduce(number, max)
+  }
+
   /// Whether any rank says so.
   package func any(_ flags: [Bool]) throws(CommunicationError) -> [Bool] {
     if size == 1 { return flags }
-    let all: [[UInt8]] = try gather(flags.map { UInt8($0 ? 1 : 0) })
+    let all = try gather(
+      flags.map { UInt8($0 ? 1 : 0) }, counts: Array(repeating: flags.count, count: size))
     return flags.indices.map { flag in all.contains { said in said[flag] == 1 } }
   }
 
   /// Runs `body`, and throws on every rank if it threw on any.
   ///
-  /// The rank whose error it was throws that; the others say which rank it was.
+  /// The first rank that has failed throws its error; the others say which rank it was.
   package func together<Result>(_ body: () throws -> Result) throws -> Result {
     if size == 1 { return try body() }
     let outcome = Swift.Result(catching: body)
     var problem: [UInt8] = []
     if case .failure(let error) = outcome { problem = Array("\(error)".utf8) + [0] }
-    let problems = try gather(problem)
-    if case .failure(let error) = outcome { throw error }
-    if let failed = problems.firstIndex(where: { !$0.isEmpty }) {
+    let counts = try gather(counts: problem.count)
+    guard counts.contains(where: { $0 > 0 }) else { return try outcome.get() }
+    let problems = try gather(problem, counts: counts)
+    if let failed = problems.firstIndex(where: { !$0.isEmpty }), failed != rank {
       throw CommunicationError.failed(
         rank: failed, reason: String(decoding: problems[failed].dropLast(), as: UTF8.self))
     }
@@ -127,9 +186,8 @@ package struct SingleProcess: Communicator {
   package var rank: Int { 0 }
   package var size: Int { 1 }
 
-  package func exchange(
-    _ outgoing: [UnsafeRawBufferPointer], into incoming: [UnsafeMutableRawBufferPointer]
-  ) {
-    incoming[0].copyMemory(from: outgoing[0])
+  package func exchange(_ outgoing: Outgoing, into incoming: Incoming) {
+    (incoming.base + incoming.parts[0].lowerBound).copyMemory(
+      from: outgoing.base + outgoing.parts[0].lowerBound, byteCount: outgoing.parts[0].count)
   }
 }

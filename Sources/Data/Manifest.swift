@@ -53,6 +53,18 @@ package struct VocabularyInfo: Codable, Equatable, Sendable {
   }
 }
 
+/// One of several parts of a corpus that were made apart.
+package struct PartInfo: Codable, Equatable, Sendable {
+  /// From 1.
+  package var number: Int
+  package var of: Int
+
+  package init(number: Int, of: Int) {
+    self.number = number
+    self.of = of
+  }
+}
+
 /// The table of contents of a data set, written last: without it, a folder is not a data set.
 package struct Manifest: Codable, Equatable, Sendable {
   package static let currentVersion = 2
@@ -70,18 +82,22 @@ package struct Manifest: Codable, Equatable, Sendable {
   /// What ended a line of the text: `any` if carriage returns did as well; absent for newlines alone.
   package var lineEnds: String?
 
+  /// Which part of a corpus it is; absent where it is the whole.
+  package var part: PartInfo?
+
   /// Shards by split (`train`, `valid`, `test`, `heldout`), in the order of their source files.
   package var splits: [String: [ShardInfo]]
 
   package init(
     tokenizer: TokenizerInfo, special: SpecialIDs, vocabulary: VocabularyInfo? = nil,
-    lineEnds: String? = nil, splits: [String: [ShardInfo]]
+    lineEnds: String? = nil, part: PartInfo? = nil, splits: [String: [ShardInfo]]
   ) {
     formatVersion = Self.currentVersion
     self.tokenizer = tokenizer
     self.special = special
     self.vocabulary = vocabulary
     self.lineEnds = lineEnds
+    self.part = part
     self.splits = splits
   }
 

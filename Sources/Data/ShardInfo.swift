@@ -67,3 +67,11 @@ package struct Totals: Equatable, Sendable {
     unknownWords += shard.unknownWords ?? 0
   }
 }
+
+extension ShardInfo {
+  /// Name of a shard: its split and its number in that, five digits at least.
+  package static func fileName(split: String, number: Int) -> String {
+    let digits = String(number)
+    return "\(split)-" + String(repeating: "0", count: max(0, 5 - digits.count)) + digits + ".zst"
+  }
+}

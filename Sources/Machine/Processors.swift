@@ -12,6 +12,9 @@ package enum Processors {
     max(1, min(affinity, quota.map { Int(min($0, 1e6).rounded(.up)) } ?? affinity))
   }
 
+  /// Processors of this machine.
+  package static let online = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+
   /// Processors this process may run on.
   package static let affinity: Int = {
     let count = Int(cp_allowed_processors())

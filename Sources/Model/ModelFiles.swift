@@ -32,8 +32,14 @@ package enum ModelFiles {
   }
 
   /// Writes several buffers of one layout into one safetensors file.
+  ///
+  /// - Parameters:
+  ///   - groups: What is put before every name, and the buffer.
+  ///   - path: Of the file.
+  ///   - prepare: Called with the number of a group before it is written; it may fill the buffer.
   package static func writeTensors(
-    _ groups: [(prefix: String, parameters: Parameters)], to path: String
+    _ groups: [(prefix: String, parameters: Parameters)], to path: String,
+    preparing prepare: (Int) throws -> Void = { _ in }
   ) throws {
     let tensors = groups.flatMap { group in
       group.parameters.layout.slots.map { (name: group.prefix + $0.name, shape: $0.shape) }
@@ -41,7 +47,8 @@ package enum ModelFiles {
     let writer = try FileWriter(path: path)
     // "pt" is what Hugging Face's loader asks for.
     try writer.append(SafetensorsHeader.encode(tensors, metadata: ["format": "pt"]))
-    for group in groups {
+    for (index, group) in groups.enumerated() {
+      try prepare(index)
       try group.parameters.device.withFloats(of: group.parameters.all) { try writer.append($0) }
     }
     try writer.finish()
@@ -103,8 +110,15 @@ package enum ModelFiles {
   }
 
   /// Reads buffers written by `writeTensors`.
+  ///
+  /// - Parameters:
+  ///   - groups: What stands before every name, and the buffer.
+  ///   - tied: Whether the head is the embedding table.
+  ///   - path: Of the file.
+  ///   - take: Called with the number of a group once it is read; the next may have the same buffer.
   package static func readTensors(
-    _ groups: [(prefix: String, parameters: Parameters)], tied: Bool = false, from path: String
+    _ groups: [(prefix: String, parameters: Parameters)], tied: Bool = false, from path: String,
+    taking take: (Int) throws -> Void = { _ in }
   ) throws {
     let weights = try StoredWeights(path: path)
     if tied { try weights.checkHead() }
@@ -118,6 +132,9 @@ package enum ModelFiles {
       throw ModelError.file(
         path: path, problem: "found \(weights.count) tensors, expected \(expected)")
     }
-    for group in groups { try weights.copy(into: group.parameters, prefix: group.prefix) }
+    for (index, group) in groups.enumerated() {
+      try weights.copy(into: group.parameters, prefix: group.prefix)
+      try take(index)
+    }
   }
 }

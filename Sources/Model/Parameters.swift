@@ -41,11 +41,16 @@ package enum ParameterRole: Sendable, Equatable {
 package struct ParameterLayout: Sendable {
   package let slots: [ParameterSlot]
   package let count: Int
+  /// Where the embedding begins, every layer, and what comes after the layers.
+  ///
+  /// The backward pass ends with the first of them.
+  package let stages: [Int]
   private let indexByName: [String: Int]
 
   package init(_ config: ModelConfig) {
     var slots: [ParameterSlot] = []
     var offset = 0
+    var stages = [0]
     func add(
       _ name: String, _ role: ParameterRole, _ rows: Int, _ columns: Int, deviation: Double?
     ) {
@@ -64,6 +69,7 @@ package struct ParameterLayout: Sendable {
     let mechanism = config.mechanism
     for layer in 0..<config.layers {
       let prefix = "model.layers.\(layer)."
+      stages.append(offset)
       add(prefix + "input_layernorm.weight", .vector, 1, width, deviation: nil)
       for name in ["q", "k", "v"] {
         add(prefix + "self_attn.\(name)_proj.weight", .hidden, width, width, deviation: deviation)
@@ -85,11 +91,13 @@ package struct ParameterLayout: Sendable {
         prefix + "mlp.down_proj.weight", .hidden, width, config.hidden, deviation: residualDeviation
       )
     }
+    stages.append(offset)
     add("model.norm.weight", .vector, 1, width, deviation: nil)
     if !config.tiedHead {
       add("lm_head.weight", .table, config.vocabularySize, width, deviation: deviation)
     }
     self.slots = slots
+    self.stages = stages
     count = offset
     indexByName = Dictionary(uniqueKeysWithValues: slots.enumerated().map { ($1.name, $0) })
   }

@@ -132,10 +132,13 @@ package final class Transformer {
   ///   - dropout: Masks of this step, or nil for none.
   ///   - draw: Names the random numbers of attentions that draw any.
   ///   - gradients: The gradient of every weight, accumulated.
+  ///   - finished: Called with each of `ParameterLayout.stages`, the last one first, once nothing more is
+  ///     added to its weights and those after them.
   /// - Returns: Sum of the targets' negative log-probabilities in nats, dropout included.
   package func accumulateGradients(
     ids: [Int32], targets: [Int32], starts: [Int], gradientScale: Float, dropout: Dropout?,
-    draw: AttentionDraw = .evaluation(seed: 0), into gradients: Parameters
+    draw: AttentionDraw = .evaluation(seed: 0), into gradients: Parameters,
+    finished: (_ stage: Int) -> Void = { _ in }
   ) throws(DeviceError) -> Double {
     let rows = ids.count
     let a = try reserveTraining(rows)
@@ -156,13 +159,16 @@ package final class Transformer {
     d.joinNorm(
       on: kernels, dGain: gradients.finalNorm, x: a.output.rows(0..<rows),
       gain: parameters.finalNorm, rstd: a.outputRstd.columns(0..<rows))
+    finished(config.layers + 1)
     for layer in (0..<config.layers).reversed() {
       block(a, layer, rows: rows).backward(
         d: d, dWeights: gradients.layers[layer],
         AttentionPass(sequences, layer: layer, draw: draw), dropout: dropout)
+      finished(layer + 1)
     }
     dropout?.apply(to: d.residual, layer: 0, site: DropoutSite.embedding, kernels: kernels)
     kernels.embeddingBackward(dTable: gradients.embedding, dy: d.residual, ids: ids)
+    finished(0)
     return try kernels.numbers(of: nll).reduce(0) { $0 + Double($1) }
   }
 

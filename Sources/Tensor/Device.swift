@@ -74,6 +74,12 @@ package protocol Device: Sendable {
   /// after the other, in order; waits for the device.
   func withFloats(of x: View, _ body: (UnsafeRawBufferPointer) throws -> Void) throws
 
+  /// Calls `body` with the elements of contiguous memory as little-endian float32, all at once, and takes
+  /// what it writes there; waits for the device.
+  func withMutableFloats(
+    of x: View, _ body: (UnsafeMutableRawBufferPointer) throws -> Void
+  ) throws
+
   /// Places whole numbers where kernels read them.
   func place(_ numbers: [Int32]) throws(DeviceError) -> Indices
 
@@ -117,6 +123,15 @@ extension Device {
 
   /// Bytes that a buffer of so many numbers takes, of the type that weights are kept in.
   package func bytes(count: Int) -> Int { bytes(count: count, for: .master) }
+
+  /// By a copy in the memory of this process.
+  package func withMutableFloats(
+    of x: View, _ body: (UnsafeMutableRawBufferPointer) throws -> Void
+  ) throws {
+    var numbers = try numbers(of: x)
+    try numbers.withUnsafeMutableBytes { try body($0) }
+    try write(numbers, to: x)
+  }
 
   /// The elements, row after row, rounded to single precision; waits for the device.
   package func numbers(of x: View) throws(DeviceError) -> [Float] {

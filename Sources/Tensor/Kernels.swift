@@ -117,7 +117,7 @@ package protocol Kernels: Device {
   ///     m = b m + (1-b) g,  u = b m + (1-b) g
   ///     p = p · (1 - rate · decay) - rate · 0.2 · sqrt(max(R, C)) · orthogonal(u)
   func muon(parameters: View, gradients: View, momentum: View, _ step: MuonStep)
-  /// Sum of squares of contiguous elements, in Double, by fixed chunks in chunk order; waits for the
+  /// Sum of squares of contiguous elements, in Double, in the order of ``Squares``; waits for the
   /// device.
   func sumOfSquares(_ x: View) throws(DeviceError) -> Double
 }

@@ -24,7 +24,8 @@ struct LMBench: ParsableCommand {
     subcommands: [
       ProductCommand.self, AttentionCommand.self, TrainCommand.self, ForwardCommand.self,
       SentencesCommand.self, TokenizeCommand.self, PipelineCommand.self, DecodeCommand.self,
-      StartCommand.self, MemoryCommand.self, CheckCommand.self, DeviceCommand.self,
+      StartCommand.self, MemoryCommand.self, ExchangeCommand.self, CheckCommand.self,
+      DeviceCommand.self,
       TwinCommand.self,
     ])
 

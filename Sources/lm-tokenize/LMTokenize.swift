@@ -1,5 +1,6 @@
 import ArgumentParser
 import CommandSupport
+import Communication
 import Foundation
 import LMData
 import Tokenize
@@ -8,7 +9,7 @@ extension LineEnds: ExpressibleByArgument {}
 extension ModelType: ExpressibleByArgument {}
 
 @main
-struct LMTokenize: ParsableCommand {
+struct LMTokenize: ParsableCommand, RankedCommand {
   static let configuration = CommandConfiguration(
     commandName: "lm-tokenize",
     abstract: "Turn text into a tokenizer and shards of token ids, ready for training.",
@@ -40,6 +41,14 @@ struct LMTokenize: ParsableCommand {
           lm-tokenize --corpus DIR --vocabulary words.txt --vocab-size 32000 \\
             --output data/unk
 
+        A large corpus on sixteen machines, each its part of the files, then one data set:
+          lm-tokenize --corpus DIR --tokenizer tokenizer.model --part 3/16 \
+            --output parts/3
+          lm-tokenize --join parts/* --output data/large
+
+        The same with four processes of a launcher, in one step:
+          mpirun -n 4 lm-tokenize --corpus DIR --output data/large
+
         Every checksum, frame and count of a data set:
           lm-tokenize --verify data/own
       """ + ExitStatus.help)
@@ -68,6 +77,20 @@ struct LMTokenize: ParsableCommand {
     help: ArgumentHelp(
       "Check everything in a folder made before, then stop.", valueName: "dir"))
   var verify: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Encode one part of the files only, for example 3/16; --join puts the parts together.",
+      valueName: "k/n"),
+    transform: { try LMTokenize.part($0) })
+  var part: CorpusPart?
+
+  @Option(
+    parsing: .upToNextOption,
+    help: ArgumentHelp(
+      "Put parts together into --output: the bytes that one process would have written.",
+      valueName: "dir"))
+  var join: [String] = []
 
   @Option(
     help: ArgumentHelp(
@@ -125,7 +148,16 @@ struct LMTokenize: ParsableCommand {
       }
       return
     }
+    if !join.isEmpty {
+      guard corpus == nil, output != nil, (train + valid + test).isEmpty, part == nil else {
+        throw ValidationError("--join PART ... goes with --output DIR alone.")
+      }
+      return
+    }
     if writeVocabulary != nil {
+      guard part == nil else {
+        throw ValidationError("--write-vocabulary counts all words; leave out --part.")
+      }
       guard output == nil, tokenizer == nil, vocabulary == nil else {
         throw ValidationError(
           "--write-vocabulary only counts words; make the data in a second step, with "
@@ -162,8 +194,13 @@ struct LMTokenize: ParsableCommand {
   }
 
   func run() throws {
+    if verify != nil || !join.isEmpty || writeVocabulary != nil || part != nil {
+      try Ranks.requireOne(command: "lm-tokenize")
+    }
     if let verify { return try VerifyCommand.run(verify) }
+    let communicator = try Ranks.join()
     Interrupt.handle(message: "lm-tokenize: stopping; press Ctrl-C again to stop at once")
+    if !join.isEmpty { return try joinParts() }
     let rule: SplitRule? =
       if splitValid != nil || splitTest != nil {
         try SplitRule(valid: splitValid ?? 0, test: splitTest ?? 0, seed: seed)
@@ -193,16 +230,36 @@ struct LMTokenize: ParsableCommand {
     builder.lineEnds = lineEnds
     builder.seed = seed
     builder.threads = threads
+    builder.part = part
     builder.overwrite = overwrite
     let display = TokenizeDisplay()
-    let manifest = try StoppableWork.run { [builder] in
+    let complete = try StoppableWork.run { [builder] in
       var builder = builder
       builder.vocabulary = try vocabulary.map { try WordList(path: $0) }
-      return try builder.build(
-        isCancelled: { Interrupt.isRequested }, report: { display.show($0) })
+      return builder
     }
+    let manifest = try RankedBuild(communicator, display).run(complete)
     display.finish()
     print(Self.summary(of: manifest, folder: output))
+  }
+
+  private static func part(_ text: String) throws -> CorpusPart {
+    let numbers = text.split(separator: "/", omittingEmptySubsequences: false).map { Int($0) }
+    guard numbers.count == 2, let number = numbers[0], let count = numbers[1] else {
+      throw ValidationError("--part is \"\(text)\", expected for example 3/16")
+    }
+    return try CorpusPart(number, of: count)
+  }
+
+  private func joinParts() throws {
+    var work = DataSetJoin(parts: join, output: output ?? "")
+    work.overwrite = overwrite
+    let progress = Progress("joining \(Format.count(join.count, "part"))", total: nil) {
+      "\(Format.bytes(Int($0)))/s"
+    }
+    let manifest = try work.run { progress.advance(Double($0)) }
+    progress.finish()
+    print(Self.summary(of: manifest, folder: output ?? ""))
   }
 
   private var tokenizerSource: DataSetBuilder.Tokenizer {

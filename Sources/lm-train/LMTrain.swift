@@ -1,6 +1,7 @@
 import ArgumentParser
 import Backends
 import CommandSupport
+import Communication
 import Deterministic
 import Eval
 import Foundation
@@ -13,7 +14,7 @@ import Tokenize
 import Train
 
 @main
-struct LMTrain: ParsableCommand {
+struct LMTrain: ParsableCommand, RankedCommand {
   static let configuration = CommandConfiguration(
     commandName: "lm-train",
     abstract: "Train a causal decoder on shards made by lm-tokenize.",
@@ -38,6 +39,11 @@ struct LMTrain: ParsableCommand {
         lm-train --assume-1bw --preset h1d-53m --dry-run
         lm-train --data data --output checkpoints/first --sample-every 250
 
+      Several processes, each with some of the shares of every step:
+
+        mpirun -n 4 lm-train --data data --output checkpoints/first
+        srun --mpi=pmix lm-train --output checkpoints/first --resume
+
       The run folder holds metrics.jsonl and the same numbers for TensorBoard
       (tensorboard --logdir RUN); lm-eval report RUN makes one page of them.
 
@@ -53,6 +59,20 @@ struct LMTrain: ParsableCommand {
 
       The exit code is 128 and the number of the first signal, so that a script
       can tell a run to be taken up from one that has finished (0) or failed (1).
+
+      --minutes, and the end of a job that Slurm gives in SLURM_JOB_END_TIME, save
+      and leave with 138 as SIGUSR1 does, so early that there is time for it.
+
+      SEVERAL PROCESSES
+
+      Started by mpirun, mpiexec or srun, all processes train one run. Every step is
+      cut into shares (--gradient-shares, 8 where several processes begin a run),
+      whose gradients are added in one order: the weights are the same bits for any
+      number of processes up to that of the shares, one included, and a run may go
+      on with another number. Rank 0 writes and prints. SIGUSR1 to the launcher
+      saves and stops all; SIGTERM and SIGINT do where the launcher leaves time.
+      LM_MPI_LIBRARY names the MPI library if the launcher's own is not found.
+      docs/many-machines.md has recipes.
 
       ONE AT A TIME
 
@@ -70,7 +90,10 @@ struct LMTrain: ParsableCommand {
   @Option(help: "Run folder for configuration, metrics and checkpoints.")
   var output: String?
 
-  @Flag(help: "Continue the run in --output from its newest good checkpoint.")
+  @Flag(
+    help: ArgumentHelp(
+      "Continue the run in --output from its newest good checkpoint; with --data, begin it where "
+        + "nothing is there yet."))
   var resume = false
 
   @Flag(help: "Print parameters, memory, FLOPs and estimated time, then stop.")
@@ -96,6 +119,12 @@ struct LMTrain: ParsableCommand {
     help: "Threads; results do not depend on them (all processors that this process may use).")
   var threads: Int?
 
+  @Option(help: "Minutes after which the run is saved and this program has ended.")
+  var minutes: Double?
+
+  @Option(help: "With --dry-run: plan for so many processes.")
+  var ranks: Int?
+
   @Option(
     help: ArgumentHelp(
       "cpu, cuda (the first card), cuda:N, or auto: a card if there is one that works.",
@@ -109,12 +138,14 @@ struct LMTrain: ParsableCommand {
   var options: RunOptions
 
   static func main() {
-    runCommand {
-      // From the first moment on: nothing has been begun that could be lost.
-      Interrupt.handle(
-        message: "lm-train: stopping before the first step",
-        saving: "lm-train: saving a checkpoint after this step")
-    }
+    // From the first moment on: nothing has been begun that could be lost.
+    runCommand { handleSignals() }
+  }
+
+  private static func handleSignals() {
+    Interrupt.handle(
+      message: "lm-train: stopping before the first step",
+      saving: "lm-train: saving a checkpoint after this step")
   }
 
   func validate() throws {
@@ -131,6 +162,15 @@ struct LMTrain: ParsableCommand {
         throw ValidationError("--vocab-size goes with --assume-1bw; lm-tokenize decides otherwise")
       }
     }
+    if let minutes, !(minutes > 0 && minutes.isFinite) {
+      throw ValidationError("--minutes is \(minutes), expected more than 0")
+    }
+    if let ranks {
+      guard dryRun else { throw ValidationError("--ranks belongs to --dry-run") }
+      guard (1...4_096).contains(ranks) else {
+        throw ValidationError("--ranks is \(ranks), expected 1 to 4,096")
+      }
+    }
     if output == nil, !dryRun { throw ValidationError("give the run folder with --output RUN") }
     if json, !dryRun { throw ValidationError("--json belongs to --dry-run") }
     if options.preset != nil, options.config != nil {
@@ -138,7 +178,7 @@ struct LMTrain: ParsableCommand {
     }
   }
 
-  func run() throws {
+  mutating func run() throws {
     if listDevices { return print(Backend.listing) }
     if listPresets {
       return print(PlanTable.presets())
@@ -153,14 +193,79 @@ struct LMTrain: ParsableCommand {
       }
       return
     }
+    let limit = TimeLimit(minutes: minutes)
+    let communicator = try Ranks.join()
+    // MPI libraries take some signals for themselves as they start.
+    if communicator.size > 1 { Self.handleSignals() }
     Parallel.threads = ThreadCount.resolve(threads, command: "lm-train")
-    let folder = assumesBenchmark ? nil : try dataFolder()
     // Before anything in the run folder is read, and until all of it is written.
-    let lock = try dryRun ? nil : lockRun(output ?? "", data: folder ?? "")
+    var lock: FileLock?
+    try communicator.onRoot {
+      if resume, data != nil, let output, !RunFolder.isBegun(output) {
+        Terminal.note("lm-train: there is nothing to resume in \(output) yet: a new run begins")
+        resume = false
+      }
+      lock = try dryRun ? nil : lockRun(output ?? "", data: data ?? dataFolder())
+    }
     defer { lock?.release() }
-    let dataSet = try folder.map { try DataSet(directory: $0) }
+    resume = try communicator.broadcast(resume ? 1 : 0) == 1
+    let kernels = try Backend.named(device).makeKernels {
+      Terminal.note("lm-train: note: \($0)")
+    }
+    let work = try communicator.together { try prepare(processes: ranks ?? communicator.size) }
+    try RankFingerprint(work.config, work.dataSet, kernels).requireSame(communicator)
+    try Self.leaveIfAsked()
+    // All of them use their processors at once.
+    let peak = try MatrixPeak.measure(kernels) * Double(communicator.size)
+    try Self.leaveIfAsked()
+    let (plan, need) = try communicator.together {
+      let forecast = PlanTable.forecast(work.config, work.dataSet)
+      let need = try TrainingPlan.work(work.config, on: kernels, manifest: work.manifest)
+      // What kernels have borrowed for it is part of the plan already.
+      kernels.releaseWorkingMemory()
+      let plan = try TrainingPlan(
+        work.config, on: kernels, ranks: ranks ?? communicator.size, manifest: work.manifest,
+        forecast: forecast, work: need, programBytes: ProcessMemory.resident)
+      return (plan, need)
+    }
+    if json {
+      print(String(decoding: try JSONFile.encode(plan), as: UTF8.self), terminator: "")
+    } else {
+      print(PlanTable.describe(work.config, plan, peak: peak, manifest: work.manifest))
+      if assumesBenchmark { print(PlanTable.assumption) }
+    }
+    guard let dataSet = work.dataSet, let tokenizer = work.tokenizer, !dryRun else { return }
+    Ranks.describe(communicator, threads: Parallel.threads, command: "lm-train")
+    try communicator.together {
+      // Processes of one host have its memory together.
+      let bytes =
+        kernels.freeBytes == nil
+        ? (plan.bytes - plan.programBytes) * Ranks.onThisHost : plan.deviceBytes
+      try MemoryLimit.require(
+        bytes, on: kernels, for: "the run",
+        advice:
+          "choose a smaller model, fewer --micro-batch-tokens, or --stream-length N in place of "
+          + "whole sentences (the largest micro-batch has \(Format.count(plan.positions)) tokens)")
+      if communicator.isRoot, !resume { try RunFolder.requireUnused(output ?? "") }
+      try kernels.reserveWorkingMemory(need)
+    }
+    try train(
+      work.config, dataSet, tokenizer, on: kernels, with: communicator, peak: peak, limit: limit,
+      lock: lock)
+  }
+
+  /// What is trained on what.
+  private struct Work {
+    let config: RunConfig
+    let dataSet: DataSet?
+    let manifest: Manifest
+    let tokenizer: Tokenizer?
+  }
+
+  private func prepare(processes: Int) throws -> Work {
+    let dataSet = try assumesBenchmark ? nil : DataSet(directory: dataFolder())
     let manifest = try dataSet?.manifest ?? assumedManifest()
-    let config = try runConfig(manifest)
+    let config = try runConfig(manifest, processes: processes)
     try config.validate()
     if config.schedule.warmup > config.steps {
       Terminal.note(
@@ -168,36 +273,9 @@ struct LMTrain: ParsableCommand {
           + "the run of \(Format.count(config.steps, "step")), so the rate never comes to its peak; "
           + "give --warmup or --steps")
     }
-    let tokenizer = try dataSet.map { try Tokenizer(of: $0) }
-    try Self.leaveIfAsked()
-    let kernels = try Backend.named(device).makeKernels {
-      Terminal.note("lm-train: note: \($0)")
-    }
-    let peak = try MatrixPeak.measure(kernels)
-    try Self.leaveIfAsked()
-    let forecast = PlanTable.forecast(config, dataSet)
-    let work = try TrainingPlan.work(config, on: kernels, manifest: manifest)
-    // What kernels have borrowed for it is part of the plan already.
-    kernels.releaseWorkingMemory()
-    let plan = try TrainingPlan(
-      config, on: kernels, manifest: manifest, forecast: forecast, work: work,
-      programBytes: ProcessMemory.resident)
-    if json {
-      print(String(decoding: try JSONFile.encode(plan), as: UTF8.self), terminator: "")
-    } else {
-      print(PlanTable.describe(config, plan, peak: peak, manifest: manifest))
-      if assumesBenchmark { print(PlanTable.assumption) }
-    }
-    guard let dataSet, let tokenizer, !dryRun else { return }
-    try MemoryLimit.require(
-      kernels.freeBytes == nil ? plan.bytes - plan.programBytes : plan.deviceBytes, on: kernels,
-      for: "the run",
-      advice:
-        "choose a smaller model, fewer --micro-batch-tokens, or --stream-length N in place of "
-        + "whole sentences (the largest micro-batch has \(Format.count(plan.positions)) tokens)")
-    try kernels.reserveWorkingMemory(work)
-    try train(
-      config, dataSet, tokenizer, on: kernels, peak: peak, run: output ?? "", lock: lock)
+    return Work(
+      config: config, dataSet: dataSet, manifest: manifest,
+      tokenizer: try dataSet.map { try Tokenizer(of: $0) })
   }
 
   /// Makes this process the only one that trains in a run folder.
@@ -212,84 +290,6 @@ struct LMTrain: ParsableCommand {
   /// Ends the program if a signal has asked for it before the first step.
   private static func leaveIfAsked() throws {
     if Interrupt.isRequested { throw Interrupt.exitCode }
-  }
-
-  /// The tokenizer of a data set: its file, stored with every checkpoint, and what its ids spell.
-  private struct Tokenizer {
-    let file: [UInt8]
-    let tokens: TokenTable
-    /// The same tokenizer in files of other programs, by name.
-    let forms: [String: [UInt8]]
-
-    init(of dataSet: DataSet) throws {
-      file = try Files.contents(of: dataSet.tokenizerPath)
-      let model = try SentencePieceModel(serialized: file, path: dataSet.tokenizerPath)
-      guard model.special == dataSet.special,
-        model.vocabularySize == dataSet.manifest.tokenizer.vocabularySize
-      else {
-        throw TrainingError.invalid(
-          "\(dataSet.directory)/\(Manifest.fileName) is damaged: it gives the tokenizer "
-            + "\(dataSet.manifest.tokenizer.vocabularySize) tokens and other special ids than "
-            + "\(dataSet.tokenizerPath) has; run lm-tokenize again")
-      }
-      tokens = model.tokenTable()
-      forms = HuggingFaceTokenizer.files(of: model)
-      if let obstacle = HuggingFaceTokenizer.obstacle(model) {
-        Terminal.note(
-          "note: AutoTokenizer of transformers cannot open this tokenizer (\(obstacle)); open the "
-            + "tokenizer.model of a checkpoint with sentencepiece")
-      }
-    }
-  }
-
-  /// The shards: those that are given, or those that a run which goes on was trained on.
-  private func dataFolder() throws -> String {
-    if let data { return data }
-    guard let output, Files.exists(RunFolder.configPath(output)) else {
-      throw TrainingError.nothingToResume(run: output ?? "", reasons: [])
-    }
-    return try RunData.find(run: output)
-  }
-
-  // MARK: Configuration
-
-  /// The benchmark with as many tokens as were asked for.
-  private func assumedManifest() throws -> Manifest {
-    let preset = try Preset.named(options.preset ?? PlanTable.defaultPreset)
-    return AssumedData.manifest(vocabularySize: vocabSize ?? preset.vocabularySize)
-  }
-
-  /// The configuration of the run: its own if it goes on, otherwise preset or file with changes.
-  private func runConfig(_ manifest: Manifest) throws -> RunConfig {
-    if resume, let output {
-      let stored = try RunFolder.resumedConfig(output) { Terminal.note("lm-train: \($0)") }
-      var changed = stored
-      if options.preset.map({ $0 != stored.preset }) ?? false || options.config != nil {
-        throw TrainingError.invalid(
-          "--resume goes on with \(RunFolder.configPath(output)), preset \(stored.preset); leave out "
-            + "--preset and --config")
-      }
-      try options.apply(to: &changed, manifest: manifest)
-      // What is reported when may change; what is computed may not. The trainer knows whether the
-      // number of steps may.
-      if let difference = options.difference(from: stored)
-        ?? stored.difference(from: changed, taken: 0)
-      {
-        throw TrainingError.invalid(
-          "--resume goes on with \(RunFolder.configPath(output)), which has \(difference.found), not "
-            + "\(difference.expected); leave out that option, or start another run")
-      }
-      return changed
-    }
-    var config: RunConfig
-    if let path = options.config {
-      config = try RunFolder.givenConfig(path) { Terminal.note("lm-train: \($0)") }
-    } else {
-      config = try Preset.named(options.preset ?? PlanTable.defaultPreset)
-        .config(vocabularySize: manifest.tokenizer.vocabularySize)
-    }
-    try options.apply(to: &config, manifest: manifest)
-    return config
   }
 
   // MARK: Training
@@ -307,24 +307,29 @@ struct LMTrain: ParsableCommand {
 
   private func train(
     _ config: RunConfig, _ dataSet: DataSet, _ tokenizer: Tokenizer, on kernels: any Kernels,
-    peak: Double, run: String, lock: FileLock?
+    with communicator: any Communicator, peak: Double, limit: TimeLimit?, lock: FileLock?
   ) throws {
-    if !resume { try RunFolder.requireUnused(run) }
+    let run = output ?? ""
     try Self.leaveIfAsked()
     let printer = ProgressPrinter(steps: config.steps)
     let trainer = try Trainer(
-      config: config, on: kernels, dataSet: dataSet, tokenTable: tokenizer.tokens,
-      tokenizer: tokenizer.file, tokenizerForms: tokenizer.forms, run: run, resume: resume,
-      report: { printer.show($0) })
+      config: config, on: kernels, with: communicator, dataSet: dataSet,
+      tokenTable: tokenizer.tokens, tokenizer: tokenizer.file, tokenizerForms: tokenizer.forms,
+      run: run, resume: resume, report: { printer.show($0) })
     trainer.peak = peak
-    trainer.measurePeak = { try? MatrixPeak.measure(kernels, in: $0) }
-    trainer.shouldStop = { Interrupt.isRequested }
+    trainer.measurePeak = {
+      (try? MatrixPeak.measure(kernels, in: $0)).map { $0 * Double(communicator.size) }
+    }
+    // Asked after every step.
+    trainer.shouldStop = { limit?.isReached() ?? false || Interrupt.isRequested }
     trainer.shouldSave = { Interrupt.takeSavingRequest() }
     trainer.willSave = { try lock?.confirm() }
     try Self.leaveIfAsked()
     Interrupt.handle(message: "lm-train: saving a checkpoint; once more ends at once, unsaved")
-    try RunFolder.write(config, run: run)
-    try RunData(run: run, dataSet: dataSet).write(to: run)
+    try communicator.onRoot {
+      try RunFolder.write(config, run: run)
+      try RunData(run: run, dataSet: dataSet).write(to: run)
+    }
     let wasFinished = trainer.step == config.steps
     switch try trainer.train() {
     case .finished:
@@ -341,7 +346,11 @@ struct LMTrain: ParsableCommand {
       Terminal.note(
         "stopped after step \(Format.count(step)), all of it saved; go on with: "
           + NextCommand.resumption(of: run, dataSet))
-      throw Interrupt.exitCode
+      // One of the processes may have had the signal alone; a time limit ends as SIGUSR1 does.
+      let signal = try communicator.maximum(Int(Interrupt.signal))
+      lock?.release()
+      Ranks.finish()
+      throw ExitCode(128 + Int32(signal == 0 ? Int(SIGUSR1) : signal))
     }
   }
 }

@@ -51,6 +51,12 @@ struct RunOptions: ParsableArguments {
   @Option(help: "Tokens computed at a time; bounds memory.")
   var microBatchTokens: Int?
 
+  @Option(
+    help: ArgumentHelp(
+      "Parts of a step whose gradients are added in one order, a power of two: so many processes at "
+        + "most can train the run, with the same bits (1; 8 where several begin it)."))
+  var gradientShares: Int?
+
   @Option(help: "Window of stream mode in tokens; without it every sentence stands alone.")
   var streamLength: Int?
 
@@ -113,6 +119,7 @@ struct RunOptions: ParsableArguments {
     set(&config.steps, steps)
     set(&config.batchTokens, batchTokens)
     set(&config.microBatchTokens, microBatchTokens)
+    if let gradientShares { config.gradientShares = gradientShares }
     if let streamLength { config.data.streamLength = streamLength }
     set(&config.optimizer.kind, optimizer)
     set(&config.optimizer.rate, rate)
@@ -189,6 +196,7 @@ extension RunOptions {
       ("--relative-bias-length", relativeBiasLength, 1, 1 << 26),
       ("--steps", steps, 1, 1 << 32), ("--batch-tokens", batchTokens, 1, 1 << 26),
       ("--micro-batch-tokens", microBatchTokens, 1, 1 << 26),
+      ("--gradient-shares", gradientShares, 1, 1 << 12),
       // A window of one token would see nothing but the token before.
       ("--stream-length", streamLength, 2, 1 << 26), ("--warmup", warmup, 0, 1 << 32),
       ("--skip-budget", skipBudget, 0, 1 << 32), ("--log-every", logEvery, 1, 1 << 32),
@@ -244,6 +252,7 @@ extension RunOptions {
       ("--hidden", "\(model.hidden)", hidden.map { "\($0)" }),
       ("--batch-tokens", "\(run.batchTokens)", batchTokens.map { "\($0)" }),
       ("--micro-batch-tokens", "\(run.microBatchTokens)", microBatchTokens.map { "\($0)" }),
+      ("--gradient-shares", "\(run.shares)", gradientShares.map { "\($0)" }),
       (
         "--stream-length", run.data.streamLength.map { "\($0)" } ?? "none",
         streamLength.map { "\($0)" }

@@ -8,7 +8,7 @@ import Foundation
 package final class ThreadRanks: @unchecked Sendable {
   package let size: Int
   private let condition = NSCondition()
-  private var posted: [Int: [UnsafeRawBufferPointer]] = [:]
+  private var posted: [Int: Outgoing] = [:]
   private var finished = 0
   private var round = 0
 
@@ -41,29 +41,26 @@ package final class ThreadRanks: @unchecked Sendable {
       self.rank = rank
     }
 
-    func exchange(
-      _ outgoing: [UnsafeRawBufferPointer], into incoming: [UnsafeMutableRawBufferPointer]
-    ) {
+    func exchange(_ outgoing: Outgoing, into incoming: Incoming) {
       ranks.exchange(rank, outgoing, into: incoming)
     }
   }
 
-  private func exchange(
-    _ rank: Int, _ outgoing: [UnsafeRawBufferPointer],
-    into incoming: [UnsafeMutableRawBufferPointer]
-  ) {
+  private func exchange(_ rank: Int, _ outgoing: Outgoing, into incoming: Incoming) {
     condition.lock()
     defer { condition.unlock() }
     let own = round
     posted[rank] = outgoing
     condition.broadcast()
     while posted.count < size { condition.wait() }
-    for (other, tokens) in posted {
+    for (other, sent) in posted {
+      let (part, place) = (sent.parts[rank], incoming.parts[other])
       precondition(
-        tokens[rank].count == incoming[other].count,
-        "rank \(other) sent \(tokens[rank].count) bytes to \(rank), expected \(incoming[other].count)"
-      )
-      incoming[other].copyMemory(from: tokens[rank])
+        part.count == place.count,
+        "rank \(other) sent \(part.count) bytes to \(rank), expected \(place.count)")
+      let (from, to) = (sent.base + part.lowerBound, incoming.base + place.lowerBound)
+      // What a rank sends to itself may lie where it is to be.
+      if from != UnsafeRawPointer(to) { to.copyMemory(from: from, byteCount: part.count) }
     }
     finished += 1
     if finished == size {

@@ -90,6 +90,35 @@ import Train
     }
   }
 
+  /// Weights of several runs of squares, so that every rank has a part of its own.
+  @Test(arguments: [OptimizerKind.adamW, .muon]) func partsOfTheWeightsAreMovedByRanks(
+    optimizer: OptimizerKind
+  ) throws {
+    try withTemporaryDirectory { directory in
+      _ = try TinyDataSet.write(to: directory + "/data")
+      var config = try Self.config("softmax", shares: 4)
+      config.model.width = 96
+      config.model.hidden = 352
+      config.optimizer.kind = optimizer
+      #expect(ParameterLayout(config.model).count > 4 * Squares.run)
+      func files(_ run: String, _ step: Int) throws -> [[UInt8]] {
+        try [ModelFiles.weightsName, CheckpointFolder.optimizerName].map {
+          try Files.contents(of: run + "/" + CheckpointFolder.name(step: step) + "/" + $0)
+        }
+      }
+      let one = directory + "/one"
+      _ = try Self.train(config, data: directory + "/data", run: one, ranks: 1)
+      for ranks in [2, 3] {
+        let run = directory + "/run\(ranks)"
+        _ = try Self.train(config, data: directory + "/data", run: run, ranks: ranks, stopAt: 7)
+        _ = try Self.train(
+          config, data: directory + "/data", run: run, ranks: 5 - ranks, resume: true)
+        #expect(try files(run, 12) == files(one, 12))
+        #expect(try Self.timeless(run) == Self.timeless(one))
+      }
+    }
+  }
+
   @Test func stoppedOnFourAndGoneOnWithOne() throws {
     try withTemporaryDirectory { directory in
       let data = directory + "/data"

@@ -45,6 +45,13 @@ extension CPUKernels {
     try body(UnsafeRawBufferPointer(start: x.base, count: x.count * 4))
   }
 
+  package func withMutableFloats(
+    of x: View, _ body: (UnsafeMutableRawBufferPointer) throws -> Void
+  ) throws {
+    precondition(x.isContiguous, "bytes of a strided view")
+    try body(UnsafeMutableRawBufferPointer(start: x.base, count: x.count * 4))
+  }
+
   package func place(_ numbers: [Int32]) -> Indices { Indices(numbers) }
 
   package func synchronize() {}

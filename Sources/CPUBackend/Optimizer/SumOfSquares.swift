@@ -10,7 +10,7 @@ extension CPUKernels {
   /// in Double: the relative error stays near 1e-7 whatever the count.
   package func sumOfSquares(_ x: View) -> Double {
     precondition(x.isContiguous, "sum of squares of a strided view")
-    let grain = 1 << 16
+    let grain = Squares.run
     let run = 512
     let chunks = (x.count + grain - 1) / grain
     let partial = ChunkSums(count: chunks)

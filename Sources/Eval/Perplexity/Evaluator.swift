@@ -1,3 +1,4 @@
+import Communication
 package import LMData
 package import Model
 
@@ -52,6 +53,28 @@ package struct Evaluator {
     return zip(batch.starts, batch.starts.dropFirst()).map { start, end in
       SequenceScore(
         targets: Array(batch.targets[start..<end]), nllNats: Array(nll[start..<end]))
+    }
+  }
+
+  /// Scores a batch for every rank at most, each on its own rank; all get the scores of all, in order.
+  ///
+  /// Sequences that another rank has scored come without the figures of their targets.
+  func score(
+    _ batches: [Batch], places: [String?] = [], _ communicator: any Communicator
+  ) throws -> [SequenceScore] {
+    let rank = communicator.rank
+    let own = try communicator.together {
+      rank < batches.count
+        ? try score(batches[rank], place: rank < places.count ? places[rank] : nil) : []
+    }
+    if communicator.size == 1 { return own }
+    let nats = try communicator.gather(
+      own.map(\.nats),
+      counts: (0..<communicator.size).map { $0 < batches.count ? batches[$0].sequences : 0 })
+    return batches.enumerated().flatMap { index, batch in
+      (0..<batch.sequences).map {
+        SequenceScore(targets: Array(batch.targets(of: $0)), nats: nats[index][$0])
+      }
     }
   }
 

@@ -1,3 +1,4 @@
+package import Communication
 package import LMData
 package import Model
 
@@ -10,18 +11,26 @@ package struct PerplexityScorer {
   private let model: Transformer
   private let tokenTable: TokenTable
   private let positions: Int
+  private let communicator: any Communicator
 
   /// Called with the tally so far, after every batch or sentence; may throw to stop.
   package var progress: (Tally) throws -> Void = { _ in }
   /// Whether the standard error is computed, by a thousand resamples of the sentences.
   package var computesError = true
-  /// Called with every scored sentence, in the order of the text; not in stream mode.
+  /// Called with every scored sentence, in the order of the text; not in stream mode, nor of several
+  /// ranks.
   package var sink: ((ScoredSentence) throws -> Void)?
 
-  /// - Parameter positions: Positions scored at a time; bounds memory, no result depends on it.
+  /// - Parameters:
+  ///   - model: Scores on this rank.
+  ///   - tokenTable: Spells the ids, to count words and bytes.
+  ///   - positions: Positions scored at a time; bounds memory, no result depends on it.
+  ///   - communicator: The ranks that score together, batches in turn; all get the same figures.
   package init(
-    model: Transformer, tokenTable: TokenTable, positions: Int = Evaluator.defaultPositions
+    model: Transformer, tokenTable: TokenTable, positions: Int = Evaluator.defaultPositions,
+    communicator: any Communicator = SingleProcess()
   ) {
+    self.communicator = communicator
     precondition(positions > 0, "batches of \(positions) positions")
     self.model = model
     self.tokenTable = tokenTable
@@ -70,7 +79,7 @@ package struct PerplexityScorer {
   ) throws -> Tally {
     let validator = Validator(
       model: model, dataSet: dataSet, split: split, mode: mode, tokenTable: tokenTable,
-      positions: positions)
+      positions: positions, communicator: communicator)
     var total = Tally()
     var count = 0
     var counter = StreamCounter(eos: dataSet.special.eos, tokens: tokenTable, reader: reader)
@@ -138,30 +147,38 @@ package struct PerplexityScorer {
     let reader = SentenceReader(countsUnknownWords: countsUnknownWords)
     var total = Tally()
     var sums: [SentenceSum] = []
+    /// Batches to be scored, one for each rank.
+    var batches: [[TextSentence]] = []
     var waiting: [TextSentence] = []
     var filled = 0
     var planned = Evaluator.defaultPositions
 
-    func flush() throws {
-      let scores = try evaluator.score(batch(waiting), place: waiting.first?.place)
-      for (sentence, score) in zip(waiting, scores) {
-        guard score.nats.isFinite else {
-          throw EvaluationError.notFinite(place: sentence.place)
-        }
-        let words = Words.count(in: sentence.text)
-        total += Tally(
-          nats: score.nats, tokens: sentence.ids.count, sentences: 1, words: words,
-          bytes: sentence.text.count + 1)
-        sums.append(SentenceSum(nats: score.nats, units: words + 1))
-        reader.read(sentence.text, original: sentence.original)
-        try sink?(
-          ScoredSentence(
-            score: score, text: sentence.text, words: words,
-            unknownWords: reader.lastUnknownWords))
+    func add(_ sentence: TextSentence, _ score: SequenceScore) throws {
+      guard score.nats.isFinite else {
+        throw EvaluationError.notFinite(place: sentence.place)
       }
-      try progress(total)
+      let words = Words.count(in: sentence.text)
+      total += Tally(
+        nats: score.nats, tokens: sentence.ids.count, sentences: 1, words: words,
+        bytes: sentence.text.count + 1)
+      sums.append(SentenceSum(nats: score.nats, units: words + 1))
+      reader.read(sentence.text, original: sentence.original)
+      try sink?(
+        ScoredSentence(
+          score: score, text: sentence.text, words: words,
+          unknownWords: reader.lastUnknownWords))
+    }
+
+    func flush(isLast: Bool = false) throws {
+      batches.append(waiting)
       waiting.removeAll(keepingCapacity: true)
       filled = 0
+      guard isLast || batches.count == communicator.size else { return }
+      let scores = try evaluator.score(
+        batches.map(batch), places: batches.map { $0.first?.place }, communicator)
+      for (sentence, score) in zip(batches.joined(), scores) { try add(sentence, score) }
+      batches.removeAll(keepingCapacity: true)
+      try progress(total)
     }
 
     while let sentence = try next() {
@@ -177,7 +194,7 @@ package struct PerplexityScorer {
       waiting.append(sentence)
       filled += sentence.ids.count + 1
     }
-    try flush()
+    try flush(isLast: true)
     guard total.sentences > 0 else { throw EvaluationError.nothingToScore }
     var report = report(total, sums, isSentences: true)
     reader.complete(&report)

@@ -67,22 +67,7 @@ package struct Validator {
         }
       }
       if batches.isEmpty { return }
-      for score in try scores(of: batches) where try !body(score) { return }
-    }
-  }
-
-  /// The scores of a batch for every rank at most, in order.
-  private func scores(of batches: [Batch]) throws -> [SequenceScore] {
-    let rank = communicator.rank
-    let own = try communicator.together {
-      rank < batches.count ? try evaluator.score(batches[rank]) : []
-    }
-    if communicator.size == 1 { return own }
-    let nats = try communicator.gather(own.map(\.nats))
-    return batches.enumerated().flatMap { index, batch in
-      (0..<batch.sequences).map {
-        SequenceScore(targets: Array(batch.targets(of: $0)), nats: nats[index][$0])
-      }
+      for score in try evaluator.score(batches, communicator) where try !body(score) { return }
     }
   }
 }

@@ -12,6 +12,9 @@ package struct DataSetBuilder: Sendable {
 
     /// A model file, copied as it is.
     case file(String)
+
+    /// The bytes of a model file.
+    case serialized([UInt8])
   }
 
   /// What is being done.
@@ -38,6 +41,9 @@ package struct DataSetBuilder: Sendable {
   package var lineEnds = LineEnds.newline
   package var seed: UInt64 = 1
   package var threads = 1
+
+  /// The part of the corpus that becomes shards, if not all of it; the tokenizer is that of the whole.
+  package var part: CorpusPart?
 
   /// Whether a data set that has the name of the output is replaced, once the new one is complete.
   package var overwrite = false
@@ -89,17 +95,19 @@ package struct DataSetBuilder: Sendable {
       defer { loading?.wait() }
       let directory = try AtomicDirectory(target: output)
       try AtomicFile.write(model.serialized, to: directory.path + "/tokenizer.model")
+      let chosen = part?.files(of: corpus) ?? corpus.files.indices
       let task = ShardTask(
-        model: model, files: corpus.files, rule: rule, vocabulary: vocabulary,
-        folder: directory.path, shardBytes: shardBytes)
-      try encode(task, model, loading, isCancelled, report)
+        model: model, files: Array(corpus.files[chosen]), firstFile: chosen.lowerBound, rule: rule,
+        vocabulary: vocabulary, folder: directory.path, shardBytes: shardBytes)
+      try encode(task, corpus.files[chosen].map(\.path), model, loading, isCancelled, report)
       let manifest = Manifest(
         tokenizer: TokenizerInfo(
           sha256: SHA256.hexDigest(of: model.serialized), modelType: model.modelType.rawValue,
           vocabularySize: model.vocabularySize),
         special: model.special,
         vocabulary: vocabulary.map { VocabularyInfo(sha256: $0.sha256, words: $0.count) },
-        lineEnds: lineEnds == .newline ? nil : lineEnds.rawValue, splits: try task.nameShards())
+        lineEnds: lineEnds == .newline ? nil : lineEnds.rawValue, part: part?.info,
+        splits: try task.nameShards())
       if let vocabulary, let info = manifest.vocabulary {
         try AtomicFile.write(vocabulary.contents, to: directory.path + "/" + info.file)
       }
@@ -124,6 +132,19 @@ package struct DataSetBuilder: Sendable {
     }
   }
 
+  /// Throws if the place of the data set is not free, or may not be replaced.
+  package func checkOutput() throws(TokenizerError) {
+    try OutputFolder(path: output, inputs: inputs, overwrite: overwrite).check()
+  }
+
+  /// The file of the tokenizer, for others that encode parts of the same corpus.
+  package func makeTokenizer(
+    isCancelled: @escaping @Sendable () -> Bool = { false },
+    report: @escaping @Sendable (Phase) -> Void = { _ in }
+  ) throws(TokenizerError) -> [UInt8] {
+    try makeModel(isCancelled, report).serialized
+  }
+
   /// All that is read.
   private var inputs: [String] {
     var paths = corpus.files.map(\.path)
@@ -134,11 +155,11 @@ package struct DataSetBuilder: Sendable {
 
   /// Runs all the text through a task; a model that the library refuses ends it early.
   private func encode(
-    _ task: ShardTask, _ model: SentencePieceModel, _ loading: LibraryLoading?,
+    _ task: ShardTask, _ paths: [String], _ model: SentencePieceModel, _ loading: LibraryLoading?,
     _ isCancelled: @escaping @Sendable () -> Bool, _ report: @escaping @Sendable (Phase) -> Void
   ) throws(TokenizerError) {
     let pipeline = BlockPipeline(
-      task: task, paths: corpus.files.map(\.path), threads: threads, lineEnds: lineEnds,
+      task: task, paths: paths, threads: threads, lineEnds: lineEnds,
       isCancelled: { isCancelled() || loading?.hasFailed ?? false },
       report: { report(.encoding($0)) })
     do {
@@ -156,6 +177,8 @@ package struct DataSetBuilder: Sendable {
     switch tokenizer {
     case .file(let path):
       return try SentencePieceModel(path: path, loadsLibrary: threads == 1)
+    case .serialized(let bytes):
+      return try SentencePieceModel(serialized: bytes, path: "the tokenizer")
     case .train(var recipe, let limits):
       recipe.keepsUnknownWord = vocabulary != nil
       let paths = corpus.files(of: "train").map(\.path)

@@ -27,6 +27,8 @@ final class ShardTask: BlockTask, @unchecked Sendable {
 
   private let model: SentencePieceModel
   private let files: [CorpusFile]
+  /// Number of the first of them in the corpus.
+  private let firstFile: Int
   private let rule: SplitRule?
   private let vocabulary: WordList?
   private let folder: String
@@ -56,11 +58,12 @@ final class ShardTask: BlockTask, @unchecked Sendable {
   }
 
   init(
-    model: SentencePieceModel, files: [CorpusFile], rule: SplitRule?, vocabulary: WordList?,
-    folder: String, shardBytes: Int
+    model: SentencePieceModel, files: [CorpusFile], firstFile: Int, rule: SplitRule?,
+    vocabulary: WordList?, folder: String, shardBytes: Int
   ) {
     self.model = model
     self.files = files
+    self.firstFile = firstFile
     self.rule = rule
     self.vocabulary = vocabulary
     self.folder = folder
@@ -91,7 +94,7 @@ final class ShardTask: BlockTask, @unchecked Sendable {
     }
     let splits = rule.map { rule in
       (0..<lines.lineCount).map { line in
-        UInt8(rule.split(file: index, line: block.firstLine + line))
+        UInt8(rule.split(file: firstFile + index, line: block.firstLine + line))
       }
     }
     return Product(
@@ -137,9 +140,7 @@ final class ShardTask: BlockTask, @unchecked Sendable {
       for (split, _, found) in ordered {
         let name = Corpus.splits[split]
         var info = found
-        let number = String(shards[name]?.count ?? 0)
-        let padded = String(repeating: "0", count: max(0, 5 - number.count)) + number
-        info.file = "\(name)-\(padded).zst"
+        info.file = ShardInfo.fileName(split: name, number: shards[name]?.count ?? 0)
         do {
           try Files.rename(folder + "/" + found.file, to: folder + "/" + info.file)
         } catch {

@@ -57,16 +57,19 @@ final class RunWriter {
   ///   - state: All that resume needs beside weights and moments.
   ///   - parameters: The weights.
   ///   - optimizer: The moments.
+  ///   - scratch: Where parts of the moments come together.
+  ///   - collect: Called with the number of a moment, to bring it there.
   ///   - willSave: Called before anything is written; an error leaves the folder as it is.
   func save(
     _ state: TrainState, _ parameters: Parameters, _ optimizer: Optimizer,
+    scratch: Parameters, collecting collect: (Int) throws -> Void,
     willSave: () throws -> Void
   ) throws {
     try logs.flush()
     try willSave()
     try store.save(
       state, model: config.model, parameters: parameters, optimizer: optimizer,
-      tokenizerFiles: tokenizerFiles)
+      scratch: scratch, collecting: collect, tokenizerFiles: tokenizerFiles)
   }
 
   /// Removes checkpoints that no rule keeps.

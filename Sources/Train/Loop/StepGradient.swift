@@ -5,11 +5,15 @@ import Tensor
 
 /// The gradient of a step's mean loss, over all micro-batches, shares and ranks.
 ///
-/// Every rank reads the same batch, computes the shares that are its own, and ends with the same sum:
-/// see `ShareTree`. One share on one rank is accumulated where it is, without a copy.
+/// Every rank reads the same batch, computes the shares that are its own, and ends with its part of the
+/// same sum: see `ShareTree` and `Partition`. One share on one rank is accumulated where it is, without a
+/// copy.
 struct StepGradient {
-  /// The gradient, once it is computed.
+  /// The gradient, once it is computed; of several ranks each has its part.
   let gradients: Parameters
+  /// Adds the sums of all ranks; nil for one.
+  let sum: GradientSum?
+  private let exchange: GradientExchange?
   private let model: Transformer
   private let communicator: any Communicator
   private let config: RunConfig
@@ -36,12 +40,29 @@ struct StepGradient {
     nodes = try make(own.count)
     halves = try make(Self.depth(own))
     gradients = nodes[0]
+    guard communicator.size > 1 else {
+      (sum, exchange) = (nil, nil)
+      return
+    }
+    let sum = try GradientSum(
+      model.kernels, communicator, tree, config.partition(ranks: communicator.size))
+    self.sum = sum
+    exchange = GradientExchange(sum, nodes: nodes.map(\.all))
   }
 
-  /// Buffers of the size of all weights that a rank holds for sums of gradients.
-  static func buffers(_ config: RunConfig, ranks: Int, rank: Int) -> Int {
-    let own = ShareTree(shares: config.shares, ranks: ranks).nodes(of: rank)
-    return own.count + depth(own)
+  /// Ends what works beside the loop.
+  func close() { exchange?.close() }
+
+  /// Numbers that a rank holds for sums of gradients.
+  static func numbers(_ config: RunConfig, ranks: Int, rank: Int) -> [Int] {
+    let tree = ShareTree(shares: config.shares, ranks: ranks)
+    let own = tree.nodes(of: rank)
+    let count = ParameterLayout(config.model).count
+    let buffers = Array(repeating: count, count: own.count + depth(own))
+    if ranks == 1 { return buffers }
+    return buffers + [
+      GradientSum.receivedNumbers(tree, config.partition(ranks: ranks), rank: rank)
+    ]
   }
 
   /// Levels of the largest node.
@@ -56,63 +77,125 @@ struct StepGradient {
   ///   - step: Its number, from 1.
   /// - Returns: Sum of the targets' negative log-probabilities in nats, dropout included.
   func compute(_ batch: Batch, step: Int) throws -> Double {
-    let shares = batch.shares(tree.shares)
+    let pass = Pass(batch: batch, shares: batch.shares(tree.shares), step: step)
     let own = tree.nodes(of: communicator.rank)
-    let nats = try communicator.together {
+    let finished = Finished(stages: gradients.layout.stages.count, exchange: exchange)
+    let outcome = Result {
       try zip(own, nodes).map { node, sum in
-        try accumulate(node, of: shares, batch: batch, step: step, into: sum, depth: 0)
+        try accumulate(
+          node, pass, into: sum, depth: 0,
+          finished: node == own.last && exchange != nil ? finished : nil)
       }
     }
+    // The others wait for this rank's part, whatever has become of it.
+    finished.finishAll()
+    try exchange?.wait()
+    let nats = try communicator.together { try outcome.get() }
     if communicator.size == 1 { return nats[0] }
-    let sums = GradientSum(model.kernels, communicator, tree)
-    try sums.run(nodes.map(\.all), into: gradients.all)
-    let all = try communicator.gather(nats)
+    let all = try communicator.gather(
+      nats, counts: (0..<communicator.size).map { tree.nodes(of: $0).count })
     return tree.sum({ all[$0][$1] }, adding: +)
   }
 
+  /// The Euclidean norm of the whole gradient.
+  func norm() throws -> Double {
+    guard let sum else { return try Optimizer.norm(gradients, kernels: model.kernels) }
+    let own = try communicator.together { try sum.squares(gradients.all) }
+    return sum.norm(
+      try communicator.gather(
+        own, counts: (0..<communicator.size).map { sum.partition.runs(of: $0).count }))
+  }
+
+  /// The whole gradient, on every rank.
+  func complete() throws -> Parameters {
+    try sum?.gather(gradients.all)
+    return gradients
+  }
+
+  // MARK: Shares
+
+  /// What is computed.
+  private struct Pass {
+    let batch: Batch
+    let shares: [(batch: Batch, first: Int)]
+    let step: Int
+  }
+
+  /// Stages of the last backward pass of a step that are finished, and what is added to what then.
+  private final class Finished {
+    /// The right half of a node and that which it is added to, the inner ones last.
+    var additions: [(half: Parameters, sum: Parameters)] = []
+    private var left: [Int]
+    private let exchange: GradientExchange?
+
+    init(stages: Int, exchange: GradientExchange?) {
+      left = Array(0..<stages)
+      self.exchange = exchange
+    }
+
+    /// Adds up a stage of this rank's own shares and hands it over.
+    func finish(_ stage: Int, _ kernels: any Kernels) {
+      guard let exchange, left.last == stage else { return }
+      left.removeLast()
+      for segment in exchange.segments(stage: stage) {
+        let (first, count) = (segment.range.lowerBound, segment.range.count)
+        for addition in additions.reversed() {
+          kernels.add(
+            addition.half.all.part(first, count: count),
+            to: addition.sum.all.part(first, count: count))
+        }
+      }
+      exchange.add(stage: stage)
+    }
+
+    func finishAll() {
+      while let stage = left.popLast() { exchange?.add(stage: stage) }
+    }
+  }
+
   private func accumulate(
-    _ node: ShareTree.Node, of shares: [(batch: Batch, first: Int)], batch: Batch, step: Int,
-    into sum: Parameters, depth: Int
+    _ node: ShareTree.Node, _ pass: Pass, into sum: Parameters, depth: Int, finished: Finished?
   ) throws -> Double {
     guard node.count == 1 else {
       let (left, right) = ShareTree.halves(node)
       let half = halves[depth]
-      let nats = try accumulate(
-        left, of: shares, batch: batch, step: step, into: sum, depth: depth + 1)
-      let more = try accumulate(
-        right, of: shares, batch: batch, step: step, into: half, depth: depth + 1)
-      model.kernels.add(half.all, to: sum.all)
+      let nats = try accumulate(left, pass, into: sum, depth: depth + 1, finished: nil)
+      finished?.additions.append((half, sum))
+      let more = try accumulate(right, pass, into: half, depth: depth + 1, finished: finished)
+      if finished == nil { model.kernels.add(half.all, to: sum.all) }
       return nats + more
     }
-    let share = shares[node.lowerBound]
+    let share = pass.shares[node.lowerBound]
     model.kernels.fill(sum.all, with: 0)
     var nats = 0.0
     var done = share.first
-    for micro in share.batch.split(maximumPositions: config.microBatchTokens) {
+    let parts = share.batch.split(maximumPositions: config.microBatchTokens)
+    for (index, micro) in parts.enumerated() {
       let dropout =
         config.dropout > 0
-        ? Dropout(probability: config.dropout, seed: config.seed, step: step, rowOffset: done) : nil
+        ? Dropout(
+          probability: config.dropout, seed: config.seed, step: pass.step, rowOffset: done) : nil
       nats += try model.accumulateGradients(
         ids: micro.ids, targets: micro.targets, starts: micro.starts,
-        gradientScale: 1 / Float(batch.positions), dropout: dropout,
-        draw: .training(seed: config.seed, step: step), into: sum)
+        gradientScale: 1 / Float(pass.batch.positions), dropout: dropout,
+        draw: .training(seed: config.seed, step: pass.step), into: sum
+      ) { stage in
+        if index == parts.count - 1 { finished?.finish(stage, model.kernels) }
+      }
       done += micro.positions
+    }
+    if parts.isEmpty {
+      for stage in gradients.layout.stages.indices.reversed() {
+        finished?.finish(stage, model.kernels)
+      }
     }
     return nats
   }
 }
 
-extension Kernels {
-  /// `sum += x` over contiguous memory, in rows that threads share.
-  func add(_ x: View, to sum: View) {
-    let width = 1 << 12
-    let rows = x.count / width
-    func part(_ view: View, _ rows: Int, _ columns: Int, from first: Int) -> View {
-      View(view.buffer, offset: view.offset + first, rows: rows, columns: columns)
-    }
-    residualAdd(x: part(sum, rows, width, from: 0), y: part(x, rows, width, from: 0))
-    let rest = x.count - rows * width
-    residualAdd(
-      x: part(sum, 1, rest, from: rows * width), y: part(x, 1, rest, from: rows * width))
+extension RunConfig {
+  /// How the weights are dealt to ranks.
+  package func partition(ranks: Int) -> Partition {
+    Partition(ParameterLayout(model), ranks: ranks) { optimizer.kind(of: $0) == .muon }
   }
 }

@@ -30,6 +30,8 @@ package final class Trainer {
   private var saved: (step: Int, seconds: Double)
   /// What writes into the run folder, once the run goes; nil on other ranks than 0.
   private(set) var writer: RunWriter?
+  /// Whether all ranks have come to an error together, and can still save.
+  private var isAgreed = false
 
   /// FLOPs per second of the device's matrix products, for the progress line.
   package var peak: Double?
@@ -71,9 +73,7 @@ package final class Trainer {
   ) throws {
     try config.validate()
     guard communicator.size <= config.shares else {
-      throw TrainingError.invalid(
-        "\(communicator.size) processes cannot train a run of \(config.shares) shares a step; give it "
-          + "as many gradientShares or fewer processes")
+      throw TrainingError.processes(communicator.size, shares: config.shares)
     }
     self.config = config
     self.dataSet = dataSet
@@ -86,7 +86,8 @@ package final class Trainer {
     parameters = try Parameters(config.model, on: kernels)
     model = try Transformer(config.model, parameters: parameters, kernels: kernels)
     gradient = try StepGradient(config, model: model, communicator: communicator)
-    optimizer = try Optimizer(config.optimizer, model: config.model, on: kernels)
+    optimizer = try Optimizer(
+      config.optimizer, model: config.model, on: kernels, sharedBy: gradient.sum)
     cost = Cost(config.model)
     cadence = Cadence(config)
     state = TrainState(
@@ -133,7 +134,8 @@ package final class Trainer {
   /// Weights, moments and state of a checkpoint of this run.
   private func resumed(_ step: Int) throws -> TrainState {
     var state = try store.load(
-      step: step, config: config, parameters: parameters, optimizer: optimizer)
+      step: step, config: config, parameters: parameters, optimizer: optimizer,
+      scratch: gradient.gradients)
     guard state.dataSHA256 == dataSet.fingerprint else {
       throw TrainingError.invalid(
         "\(store.path(step: step)) was trained on other shards: the SHA-256 of their manifest is "
@@ -166,16 +168,26 @@ package final class Trainer {
   /// An error that leaves the weights whole, such as a damaged shard or a full disk, is thrown on
   /// once the steps so far have been saved, if that is possible.
   package func train() throws -> TrainingOutcome {
+    defer { gradient.close() }
     do {
       return try run()
     } catch let error as TrainingError {
       throw error
     } catch {
-      // Every rank is here, by what failed on one of them; none waits for another any more.
-      if saved.step != state.step, let writer {
-        try? writer.save(state, parameters, optimizer, willSave: willSave)
-        try? writer.rotate(state)
-      }
+      // What has failed on one of several ranks alone leaves the others where it cannot reach them.
+      if communicator.size == 1 || isAgreed, state.step > 0 { try? save() }
+      throw error
+    }
+  }
+
+  /// Runs `body`; every rank knows if it throws on one, and that the weights are as they were.
+  private func agreed<Result>(_ body: () throws -> Result) throws -> Result {
+    do {
+      return try communicator.together(body)
+    } catch CommunicationError.unusable(let problem) {
+      throw CommunicationError.unusable(problem)
+    } catch {
+      isAgreed = true
       throw error
     }
   }
@@ -203,7 +215,7 @@ package final class Trainer {
       budget: config.batchTokens, cursor: state.cursor)
     let prefetcher = Prefetcher(capacity: 3) { try source.next() }
     while state.step < config.steps {
-      guard let next = try communicator.together({ try prefetcher.next() }) else {
+      guard let next = try agreed({ try prefetcher.next() }) else {
         preconditionFailure("the training source never ends")
       }
       let began = DispatchTime.now()
@@ -216,10 +228,12 @@ package final class Trainer {
       state.trainedSeconds += seconds
       state.window.seconds += seconds
       state.window.flops += cost.training(lengths: lengths)
-      try afterStep()
+      let isDue = try afterStep()
       let isStopped = shouldStop() && state.step < config.steps
-      let asked = try communicator.any([isStopped, shouldSave()])
-      if asked[0] || asked[1] { try save() }
+      // The clock of rank 0 decides, for all.
+      let isLate = communicator.isRoot && isLate
+      let asked = try communicator.any([isStopped, shouldSave(), isLate])
+      if isDue || asked.contains(true) { try save() }
       if asked[0] { return .interrupted(step: state.step) }
     }
     return .finished
@@ -233,7 +247,8 @@ package final class Trainer {
     let gradients = gradient.gradients
     var nats = try gradient.compute(batch, step: step)
     fault(state.cursor, gradients, &nats)
-    let norm = try Optimizer.norm(gradients, kernels: kernels)
+    let norm = try gradient.norm()
+    if step % RankAgreement.interval == 0 { try requireAgreement(step) }
     let loss = nats / Double(batch.positions)
     var safety = state.safety ?? SafetyState()
     var incident = Incident(
@@ -244,7 +259,8 @@ package final class Trainer {
       loss: loss, isAccepted: optimizer.accepts(gradientNorm: norm), config.safety)
     {
     case .skip:
-      incident.tensors = try TensorStatistics.suspects(parameters, gradients: gradients)
+      incident.tensors = try TensorStatistics.suspects(
+        parameters, gradients: try gradient.complete())
       try tell(incident)
       guard safety.countSkipped(config.safety) else {
         throw TrainingError.diverged(incident, inARow: safety.skippedInARow)
@@ -266,6 +282,8 @@ package final class Trainer {
     optimizer.update(
       parameters, gradients: gradients, step: step - safety.skipped, rate: rate,
       gradientNorm: norm, kernels: kernels)
+    // Every rank has moved its part.
+    try gradient.sum?.gather(parameters.all)
     model.weightsChanged()
     state.step = step
     state.window.nats += nats
@@ -273,6 +291,12 @@ package final class Trainer {
     state.window.gradientNorm = norm
     state.window.rate = rate
     return true
+  }
+
+  /// Throws on all ranks if one of them has other weights than the others.
+  private func requireAgreement(_ step: Int) throws {
+    let newest = communicator.isRoot ? store.steps().last : nil
+    try RankAgreement(communicator).check(parameters, before: step, checkpoint: newest)
   }
 
   private func tell(_ incident: Incident) throws {
@@ -296,7 +320,8 @@ package final class Trainer {
     do {
       restored = try communicator.together {
         try store.load(
-          step: target, config: config, parameters: parameters, optimizer: optimizer)
+          step: target, config: config, parameters: parameters, optimizer: optimizer,
+          scratch: gradient.gradients)
       }
     } catch {
       // Weights that were read in part must not be saved as this error passes.
@@ -318,7 +343,10 @@ package final class Trainer {
     return true
   }
 
-  private func afterStep() throws {
+  /// Logs, validates and draws samples where it is time to.
+  ///
+  /// - Returns: Whether the step is to be saved.
+  private func afterStep() throws -> Bool {
     let step = state.step
     // Where all steps since the last line were skipped there is no loss to tell.
     if let metrics = metrics() {
@@ -343,10 +371,13 @@ package final class Trainer {
         report(.sampled(sample))
       }
     }
-    let isLate = cadence.isLate(secondsSinceSaved: state.trainedSeconds - saved.seconds)
-    let isLateAtRoot = try communicator.broadcast(isLate ? 1 : 0) == 1
     // The best weights are kept, so they must have been saved.
-    if isBest || isLateAtRoot || cadence.saves(after: step) { try save() }
+    return isBest || cadence.saves(after: step)
+  }
+
+  /// Whether the last checkpoint lies too far back.
+  private var isLate: Bool {
+    cadence.isLate(secondsSinceSaved: state.trainedSeconds - saved.seconds)
   }
 
   private func metrics() -> Metrics? {
@@ -389,8 +420,19 @@ package final class Trainer {
 
   private func save() throws {
     guard saved.step != state.step else { return }
-    try communicator.onRoot {
-      try writer?.save(state, parameters, optimizer, willSave: willSave)
+    try requireAgreement(state.step + 1)
+    try communicator.together {
+      // The sums of gradients are needed no more, and moments come together in their place.
+      let scratch = gradient.gradients
+      var collected = 0
+      func collect(_ index: Int) throws {
+        collected += 1
+        try optimizer.collect(index, into: scratch)
+      }
+      // The others take part in this, however far rank 0 comes.
+      defer { while collected < 2 { try? collect(collected) } }
+      try writer?.save(
+        state, parameters, optimizer, scratch: scratch, collecting: collect, willSave: willSave)
     }
     saved = (state.step, state.trainedSeconds)
     tell(.saved(path: store.path(step: state.step)))

@@ -9,6 +9,13 @@ package enum TrainingError: Error, CustomStringConvertible, Equatable {
   /// A run folder that would be overwritten.
   case exists(run: String)
 
+  /// More processes than a run can have.
+  static func processes(_ count: Int, shares: Int) -> TrainingError {
+    .invalid(
+      "\(count) processes cannot train a run of \(shares) shares a step; start as many at most, or "
+        + "begin a run with more --gradient-shares")
+  }
+
   package var description: String {
     switch self {
     case .invalid(let problem): problem

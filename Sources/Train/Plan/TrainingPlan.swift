@@ -1,4 +1,3 @@
-package import Communication
 import Eval
 package import LMData
 import Model
@@ -42,24 +41,20 @@ package struct TrainingPlan: Sendable, Encodable {
   /// - Parameters:
   ///   - config: The run.
   ///   - kernels: Where it is to run.
-  ///   - communicator: The ranks that train it together; what is planned is this one's memory.
+  ///   - ranks: How many train it together; memory is that of the one that needs most.
   ///   - manifest: Of the data set.
   ///   - forecast: What the steps will hold; without it, sentences of the mean length.
   ///   - work: What ``work(_:on:manifest:)`` says, if that is known.
   ///   - programBytes: What the process holds already, tokenizer loaded.
   package init(
     _ config: RunConfig, on kernels: any Kernels,
-    with communicator: any Communicator = SingleProcess(), manifest: Manifest,
-    forecast: StepForecast? = nil, work: WorkPlan? = nil, programBytes: Int = 0
+    ranks: Int = 1, manifest: Manifest, forecast: StepForecast? = nil, work: WorkPlan? = nil,
+    programBytes: Int = 0
   ) throws {
     let forecast = forecast ?? StepForecast(config, manifest: manifest)
     let totals = manifest.totals(of: config.data.trainSplit)
     parameters = ParameterLayout(config.model).count
-    let buffers =
-      3 + StepGradient.buffers(config, ranks: communicator.size, rank: communicator.rank)
-    parameterBytes =
-      buffers * kernels.bytes(count: parameters)
-      + (kernels.hasTwoTypes ? kernels.bytes(count: parameters, for: .compute) : 0)
+    parameterBytes = try Self.parameterBytes(config, on: kernels, ranks: ranks)
     positions = Trainer.plannedPositions(config, manifest: manifest)
     activationBytes = Transformer.activationSize(
       config.model, training: positions,
@@ -107,6 +102,22 @@ package struct TrainingPlan: Sendable, Encodable {
       muon: muon.map { ($0.rows, $0.columns) },
       attention: try AttentionTrial.workingNeed(
         config.model, on: kernels, longest: longest, positions: positions))
+  }
+
+  /// Weights, sums of gradients and moments of the rank that has most of them.
+  private static func parameterBytes(
+    _ config: RunConfig, on kernels: any Kernels, ranks: Int
+  ) throws -> Int {
+    guard ranks <= config.shares else {
+      throw TrainingError.processes(ranks, shares: config.shares)
+    }
+    let weights = ParameterLayout(config.model).count
+    let rounded = kernels.hasTwoTypes ? kernels.bytes(count: weights, for: .compute) : 0
+    return (0..<ranks).map { rank in
+      ([weights] + StepGradient.numbers(config, ranks: ranks, rank: rank)
+        + Optimizer.numbers(config, ranks: ranks, rank: rank))
+        .reduce(rounded) { $0 + kernels.bytes(count: $1) }
+    }.max() ?? 0
   }
 
   /// Ids, places of sentences and order of the largest shard of a split.

@@ -25,9 +25,13 @@ package struct CheckpointStore: Sendable {
   ///   - model: Their configuration.
   ///   - parameters: The weights.
   ///   - optimizer: The moments.
+  ///   - scratch: As large as the weights; where ranks have parts of the moments, they come together
+  ///     there.
+  ///   - collect: Called with the number of a moment, to bring it there.
   ///   - tokenizerFiles: The tokenizer by file name.
   package func save(
     _ state: TrainState, model: ModelConfig, parameters: Parameters, optimizer: Optimizer,
+    scratch: Parameters, collecting collect: (Int) throws -> Void,
     tokenizerFiles: [String: [UInt8]]
   ) throws {
     let directory = try AtomicDirectory(target: path(step: state.step))
@@ -35,7 +39,8 @@ package struct CheckpointStore: Sendable {
     let target = directory.target
     try ModelFiles.write(model, parameters, directory: path)
     try ModelFiles.writeTensors(
-      Self.momentGroups(optimizer), to: path + "/" + CheckpointFolder.optimizerName)
+      optimizer.groups(scratch), to: path + "/" + CheckpointFolder.optimizerName,
+      preparing: collect)
     try JSONFile.write(state, to: path + "/" + CheckpointFolder.stateName)
     for (name, bytes) in tokenizerFiles.sorted(by: { $0.key < $1.key }) {
       try AtomicFile.write(bytes, to: path + "/" + name)
@@ -99,12 +104,6 @@ package struct CheckpointStore: Sendable {
     var config = other.config
     config.report = one.config.report
     return config == one.config || one.config.difference(from: config, taken: one.step) == nil
-  }
-
-  private static func momentGroups(
-    _ optimizer: Optimizer
-  ) -> [(prefix: String, parameters: Parameters)] {
-    [("first_moment.", optimizer.firstMoment), ("second_moment.", optimizer.secondMoment)]
   }
 
   /// Removes checkpoints that no rule keeps.
@@ -181,10 +180,16 @@ package struct CheckpointStore: Sendable {
 
   /// Reads state, weights and moments of one checkpoint.
   ///
-  /// - Parameter config: The run that is to go on; only what it reports, and when, may differ from
-  ///   the run that was saved, and its number of steps where the schedule allows it.
+  /// - Parameters:
+  ///   - step: Of the checkpoint.
+  ///   - config: The run that is to go on; only what it reports, and when, may differ from
+  ///     the run that was saved, and its number of steps where the schedule allows it.
+  ///   - parameters: Take the weights.
+  ///   - optimizer: Takes the moments, or this rank's part.
+  ///   - scratch: As large as the weights; written over where ranks have parts.
   package func load(
-    step: Int, config: RunConfig, parameters: Parameters, optimizer: Optimizer
+    step: Int, config: RunConfig, parameters: Parameters, optimizer: Optimizer,
+    scratch: Parameters
   ) throws -> TrainState {
     let path = path(step: step)
     var state = try state(step: step)
@@ -215,7 +220,8 @@ package struct CheckpointStore: Sendable {
     }
     try ModelFiles.readWeights(into: parameters, config.model, directory: path)
     try ModelFiles.readTensors(
-      Self.momentGroups(optimizer), from: path + "/" + CheckpointFolder.optimizerName)
+      optimizer.groups(scratch), from: path + "/" + CheckpointFolder.optimizerName
+    ) { optimizer.take($0, from: scratch) }
     state.formatVersion = TrainState.currentVersion
     return state
   }

@@ -28,6 +28,11 @@ package enum RunFolder {
     [configName, SumsFile.name, RunData.name, CheckpointFolder.latestName, EventLog.name]
     + logs.map(\.name)
 
+  /// Whether a run was begun there that could go on.
+  package static func isBegun(_ run: String) -> Bool {
+    Files.exists(configPath(run)) || !CheckpointFolder.steps(ofRun: run).isEmpty
+  }
+
   // MARK: Writing
 
   /// Throws if a folder holds files that a new run would replace.

@@ -2,7 +2,7 @@ import ArgumentParser
 import CommandSupport
 
 /// `lm-eval perplexity`: the figures of one model or several on a text.
-struct PerplexityCommand: ParsableCommand {
+struct PerplexityCommand: ParsableCommand, RankedCommand {
   static let configuration = CommandConfiguration(
     commandName: "perplexity",
     abstract: "Measure the perplexity of one model or several on a text.",
@@ -52,6 +52,11 @@ struct PerplexityCommand: ParsableCommand {
       --checkpoint takes several, and prints a table. Whether two differ by more
       than chance is what lm-eval compare tells.
 
+      SEVERAL PROCESSES
+
+      Started by mpirun, mpiexec or srun, the processes score batches in turn; the
+      figures are the same bits as those of one.
+
       FIGURES TO KEEP
 
       --paper-line prints one line with unit, text, counts, context, rule for
@@ -98,10 +103,11 @@ struct PerplexityCommand: ParsableCommand {
   }
 
   func run() throws {
+    let communicator = try Ranks.join()
     work.setThreads()
     try Scoring(
       models: checkpoint, text: text, vocabulary: vocabulary, window: window.length,
-      figures: figures, printsPaperLine: paperLine, work: work
+      figures: figures, printsPaperLine: paperLine, work: work, communicator: communicator
     ).run()
   }
 }

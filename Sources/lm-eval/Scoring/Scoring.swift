@@ -1,5 +1,6 @@
 import ArgumentParser
 import CommandSupport
+import Communication
 import Eval
 import Foundation
 import LMData
@@ -33,6 +34,8 @@ struct Scoring {
   let figures: FigureOptions
   var printsPaperLine = false
   let work: WorkOptions
+  /// The processes that score together.
+  var communicator: any Communicator = SingleProcess()
   var scores: Scores?
 
   /// The figures of one model.
@@ -52,7 +55,9 @@ struct Scoring {
     }
     let evaluations = try models.map(evaluate)
     let comparison = try isComparison ? compare(evaluations) : nil
-    if figures.record { for evaluation in evaluations { try keep(evaluation) } }
+    if figures.record {
+      try communicator.onRoot { for evaluation in evaluations { try keep(evaluation) } }
+    }
     if let scores, scores.isStandardOutput {
       Terminal.note(FigureTable.describe(evaluations[0]))
     } else if printsPaperLine {
@@ -128,7 +133,9 @@ struct Scoring {
   }
 
   private func scorer(_ model: Transformer, _ tokens: TokenTable) -> PerplexityScorer {
-    PerplexityScorer(model: model, tokenTable: tokens, positions: work.batchTokens)
+    PerplexityScorer(
+      model: model, tokenTable: tokens, positions: work.batchTokens,
+      communicator: communicator)
   }
 
   private func measure(

@@ -76,9 +76,10 @@ final class CombinerState: AttentionState {
     return tokens + regions + (input.map { [$0.place(first)] } ?? [])
   }
 
-  /// Goes on by positions that have been taken in; says whether they complete a segment.
+  /// Goes on by positions that have been taken in.
   func advance(_ count: Int) { length += count }
 
+  /// Whether one of the next positions is the last of a segment.
   func completesSegment(_ count: Int) -> Bool { (length + count) % shape.segment < count }
 
   /// Inputs, values and keys of the last complete row, whose addresses are to be made.

@@ -19,25 +19,51 @@ package enum Backend: Hashable, Sendable {
 
   /// Kernels of the back end; the libraries of a card are opened for a card alone.
   ///
-  /// - Parameter note: Told why a card that is there is not taken, where the choice is free.
-  /// - Throws: `DeviceError` if this machine has no such device.
-  package func makeKernels(note: (String) -> Void = { _ in }) throws(DeviceError) -> any Kernels {
+  /// - Parameters:
+  ///   - precision: Of products.
+  ///   - note: Told why a card that is there is not taken, where the choice is free.
+  /// - Throws: `DeviceError` if this machine has no such device, or the device no such products.
+  package func makeKernels(
+    _ precision: Precision = .float32, note: (String) -> Void = { _ in }
+  ) throws(DeviceError) -> any Kernels {
     switch self {
-    case .cpu: return CPUKernels()
-    case .oracle: return OracleKernels()
-    case .cuda(let number): return GPUKernels(try CUDADriver(card: number))
+    case .cpu: return try Self.whole(CPUKernels(), precision)
+    case .oracle: return try Self.whole(OracleKernels(), precision)
+    case .cuda(let number):
+      return GPUKernels(try CUDADriver(card: number), precision: precision)
     case .automatic:
-      guard let libraries = try? CUDALibraries(), let card = try? CUDACard.all(libraries).first
-      else {
-        return CPUKernels()
-      }
+      guard let card = Self.firstCard else { return try Self.whole(CPUKernels(), precision) }
       do throws(DeviceError) {
-        return GPUKernels(try CUDADriver(card: card.number))
+        return GPUKernels(try CUDADriver(card: card.number), precision: precision)
       } catch {
         note("\(card.model) is not used: \(error)")
-        return CPUKernels()
+        return try Self.whole(CPUKernels(), precision)
       }
     }
+  }
+
+  /// What a run that does not say otherwise is trained in: bfloat16 on a card, whose products are many
+  /// times faster in it.
+  package var trainingPrecision: Precision {
+    switch self {
+    case .cpu, .oracle: .float32
+    case .cuda: .bfloat16
+    case .automatic: Self.firstCard == nil ? .float32 : .bfloat16
+    }
+  }
+
+  private static var firstCard: CUDACard? {
+    (try? CUDALibraries()).flatMap { try? CUDACard.all($0).first }
+  }
+
+  /// Kernels of a device that knows one precision.
+  private static func whole(
+    _ kernels: any Kernels, _ precision: Precision
+  ) throws(DeviceError) -> any Kernels {
+    guard precision == .float32 else {
+      throw .unsupported(device: kernels.name, what: "products in \(precision.rawValue)")
+    }
+    return kernels
   }
 
   /// The back end of a device's name.

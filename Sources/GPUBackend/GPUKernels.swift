@@ -6,12 +6,6 @@ package import Tensor
 /// One op per file in this module, forward and backward side by side, and its kernel in the file of
 /// the same name there.
 package struct GPUKernels: Kernels {
-  /// What products read and write; their sums are float32 either way, as is what weights are kept in.
-  package enum Precision: String, Sendable, CaseIterable {
-    case float32
-    case bfloat16
-  }
-
   package let driver: any GPUDriver
   package let precision: Precision
   let scratch: GPUScratch

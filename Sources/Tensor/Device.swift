@@ -168,6 +168,13 @@ package enum NumberUse: Sendable {
   case compute
 }
 
+/// What products read and write; their sums are float32 either way, as is what weights are kept in.
+package enum Precision: String, Codable, Sendable, CaseIterable {
+  case float32
+  /// Eight significant bits, the exponents of float32.
+  case bfloat16
+}
+
 /// How activations lay out the heads of an attention.
 package enum HeadLayout: Sendable {
   /// All heads of a position side by side.

@@ -1,7 +1,9 @@
+import Backends
 import CommandSupport
 import LMData
 import Model
 import Storage
+import Tensor
 import Tokenize
 import Train
 
@@ -89,6 +91,9 @@ extension LMTrain {
     } else {
       config = try Preset.named(options.preset ?? PlanTable.defaultPreset)
         .config(vocabularySize: manifest.tokenizer.vocabularySize)
+    }
+    if options.config == nil, try Backend.named(device).trainingPrecision == .bfloat16 {
+      config.precision = .bfloat16
     }
     if processes > 1, config.gradientShares == nil {
       config.gradientShares = Self.shares(processes: processes)

@@ -209,10 +209,10 @@ struct LMTrain: ParsableCommand, RankedCommand {
     }
     defer { lock?.release() }
     resume = try communicator.broadcast(resume ? 1 : 0) == 1
-    let kernels = try Backend.named(device).makeKernels {
+    let work = try communicator.together { try prepare(processes: ranks ?? communicator.size) }
+    let kernels = try Backend.named(device).makeKernels(work.config.precision ?? .float32) {
       Terminal.note("lm-train: note: \($0)")
     }
-    let work = try communicator.together { try prepare(processes: ranks ?? communicator.size) }
     try RankFingerprint(work.config, work.dataSet, kernels).requireSame(communicator)
     try Self.leaveIfAsked()
     // All of them use their processors at once.

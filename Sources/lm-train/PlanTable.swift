@@ -108,7 +108,7 @@ enum PlanTable {
     "\(config.optimizer.kind.rawValue), rate \(number(config.optimizer.rate)), "
       + "\(schedule(config.schedule)), weight decay \(number(config.optimizer.weightDecay)), "
       + "clipping at \(number(config.optimizer.clipNorm)), dropout \(number(Double(config.dropout))), "
-      + "seed \(config.seed)"
+      + (config.precision.map { "products in \($0.rawValue), " } ?? "") + "seed \(config.seed)"
   }
 
   private static func schedule(_ schedule: Schedule) -> String {

@@ -2,6 +2,7 @@ import ArgumentParser
 import CommandSupport
 import LMData
 import Model
+import Tensor
 import Train
 
 /// The few things people change about a preset or a configuration file.
@@ -78,6 +79,12 @@ struct RunOptions: ParsableArguments {
   @Option(help: "Dropout probability.")
   var dropout: Float?
 
+  @Option(
+    help: ArgumentHelp(
+      "What products read and write: float32, or bfloat16 on a card (the default there).",
+      valueName: "precision"))
+  var precision: Precision?
+
   @Option(help: "Seed of initial weights, order and dropout.")
   var seed: UInt64?
 
@@ -125,6 +132,7 @@ struct RunOptions: ParsableArguments {
     set(&config.optimizer.rate, rate)
     set(&config.optimizer.weightDecay, weightDecay)
     set(&config.dropout, dropout)
+    if let precision { config.precision = precision == .float32 ? nil : precision }
     set(&config.seed, seed)
     try applySchedule(to: &config)
     set(&config.safety.skipBudget, skipBudget)
@@ -263,6 +271,9 @@ extension RunOptions {
       ("--schedule", run.schedule.kind, schedule),
       ("--warmup", "\(run.schedule.warmup)", warmup.map { "\($0)" }),
       ("--dropout", "\(run.dropout)", dropout.map { "\($0)" }),
+      (
+        "--precision", (run.precision ?? .float32).rawValue, precision?.rawValue
+      ),
       ("--seed", "\(run.seed)", seed.map { "\($0)" }),
       ("--skip-budget", "\(run.safety.skipBudget)", skipBudget.map { "\($0)" }),
       (
@@ -288,3 +299,4 @@ extension RunOptions {
 
 extension Position: ExpressibleByArgument {}
 extension OptimizerKind: ExpressibleByArgument {}
+extension Precision: ExpressibleByArgument {}

@@ -8,7 +8,7 @@ import Testing
 ///
 /// Against the definitions, in every order of threads, and what is promised bit for bit.
 @Suite struct TileTests {
-  private static let precisions = GPUKernels.Precision.allCases
+  private static let precisions = Precision.allCases
 
   private func numbers(_ stage: AttentionStage) throws -> [(name: String, numbers: [Float])] {
     stage.forward()
@@ -25,7 +25,7 @@ import Testing
 
   @Test(arguments: AttentionSubject.tiled, precisions)
   func ordersOfThreadsGiveTheSameBits(
-    subject: AttentionSubject, precision: GPUKernels.Precision
+    subject: AttentionSubject, precision: Precision
   ) throws {
     let runs = try EmulatedDriver.Order.allCases.map { order in
       let kernels = GPUKernels(EmulatedDriver(order: order), precision: precision)
@@ -40,7 +40,7 @@ import Testing
   ///
   /// Definitions would take minutes here, so the other one is this processor.
   @Test(arguments: AttentionSubject.tiled, precisions)
-  func longSequencesAgree(subject: AttentionSubject, precision: GPUKernels.Precision) throws {
+  func longSequencesAgree(subject: AttentionSubject, precision: Precision) throws {
     let kernels = GPUKernels(EmulatedDriver(order: .shuffled), precision: precision)
     // Slopes of a row's logits add up to nothing: a bias that thousands of keys share keeps little but
     // the rounding of its parts, on either side.

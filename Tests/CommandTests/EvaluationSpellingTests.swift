@@ -224,7 +224,7 @@ import Testing
     }
     let text = ["--data", "--split", "--text", "--line-ends"]
     let figures = ["--vocabulary", "--hash-seeds", "--json", "--record"]
-    let work = ["--threads", "--batch-tokens"]
+    let work = ["--threads", "--batch-tokens", "--device", "--precision", "--list-devices"]
     let all = try help("--help")
     for (name, options) in [
       (

@@ -218,15 +218,23 @@ import Testing
     // Vectors rounded to eight bits fall to other sides of hyperplanes: another random estimate, which
     // is as good and not the same.
     if backend == .bfloat16, variant.testDescription == "yoso sampled" { return }
-    // Products of eight bits and their sums, through two layers and back.
-    let (ofNats, ofGradients) = backend == .bfloat16 ? (1e-2, Float(0.1)) : (1e-6, Float(1e-4))
-    #expect(abs(nats[0] - nats[1]) <= ofNats * nats[1], "\(nats)")
+    if backend == .bfloat16 {
+      // Products of eight bits and their sums, through two layers and back; where the largest of a
+      // region is pooled, another may be.
+      let (a, b) = (gradients[0].joined(), gradients[1].joined())
+      let error = zip(a, b).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
+      let size = b.reduce(0) { $0 + $1 * $1 }
+      #expect((error / size).squareRoot() <= 0.05, "\((error / size).squareRoot())")
+      #expect(abs(nats[0] - nats[1]) <= 1e-2 * nats[1], "\(nats)")
+      return
+    }
+    #expect(abs(nats[0] - nats[1]) <= 1e-6 * nats[1], "\(nats)")
     for (slot, (a, b)) in zip(
       ParameterLayout(variant.config).slots, zip(gradients[0], gradients[1]))
     {
       let largest = b.reduce(0) { max($0, abs($1)) }
       let error = zip(a, b).reduce(0) { max($0, abs($1.0 - $1.1)) }
-      #expect(error <= ofGradients * largest, "\(slot.name): \(error) of \(largest)")
+      #expect(error <= 1e-4 * largest, "\(slot.name): \(error) of \(largest)")
     }
   }
 }

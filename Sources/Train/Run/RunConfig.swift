@@ -2,6 +2,7 @@ import Foundation
 package import LMData
 package import Model
 import Storage
+package import Tensor
 
 /// Everything that decides the result of a run; written as JSON beside its checkpoints.
 package struct RunConfig: Codable, Sendable, Equatable {
@@ -22,6 +23,8 @@ package struct RunConfig: Codable, Sendable, Equatable {
   /// The sum of their gradients is that of a binary tree, whoever computed them (`ShareTree`): so many
   /// processes at most can train the run together, with the bits of one.
   package var gradientShares: Int?
+  /// What products read and write; nil for float32.
+  package var precision: Precision?
   package var optimizer = OptimizerConfig()
   package var schedule: Schedule
   /// Probability on embeddings and on the output of every branch.
@@ -122,7 +125,8 @@ package struct RunConfig: Codable, Sendable, Equatable {
 }
 
 extension RunConfig {
-  /// As written by this and by earlier versions, which had no `safety` and no `gradientShares`.
+  /// As written by this and by earlier versions, which had no `safety`, no `gradientShares` and
+  /// no `precision`.
   package init(from decoder: any Decoder) throws {
     let fields = try decoder.container(keyedBy: CodingKeys.self)
     preset = try fields.decode(String.self, forKey: .preset)
@@ -133,6 +137,7 @@ extension RunConfig {
     batchTokens = try fields.decode(Int.self, forKey: .batchTokens)
     microBatchTokens = try fields.decode(Int.self, forKey: .microBatchTokens)
     gradientShares = try fields.decodeIfPresent(Int.self, forKey: .gradientShares)
+    precision = try fields.decodeIfPresent(Precision.self, forKey: .precision)
     optimizer = try fields.decode(OptimizerConfig.self, forKey: .optimizer)
     schedule = try fields.decode(Schedule.self, forKey: .schedule)
     dropout = try fields.decode(Float.self, forKey: .dropout)

@@ -98,7 +98,7 @@ struct PerplexityCommand: ParsableCommand, RankedCommand {
     if figures.json, paperLine { throw ValidationError("give --json or --paper-line, not both") }
     try text.check(vocabulary: vocabulary)
     try window.check(data: text.data)
-    try work.check()
+    try work.check(records: figures.record)
     try figures.check()
   }
 

@@ -20,13 +20,23 @@ struct WorkOptions: ParsableArguments {
       valueName: "device"))
   var device = "cpu"
 
+  @Option(
+    help: ArgumentHelp(
+      "What products read and write: float32, or bfloat16 on a card, which is faster and rounds.",
+      valueName: "precision"))
+  var precision = Precision.float32
+
   @Flag(help: "List the devices of this machine, then stop.")
   var listDevices = false
 
   @Option(help: "Tokens scored at a time; bounds memory and changes nothing else.")
   var batchTokens = Evaluator.defaultPositions
 
-  func check() throws {
+  func check(records: Bool = false) throws {
+    if records, precision != .float32 {
+      throw ValidationError(
+        "--record keeps figures of float32; leave out --precision \(precision.rawValue)")
+    }
     if listDevices { throw CleanExit.message(Backend.listing) }
     guard (1...Self.mostTokens).contains(batchTokens) else {
       throw ValidationError("--batch-tokens is \(batchTokens), expected 1 to \(Self.mostTokens)")
@@ -35,7 +45,11 @@ struct WorkOptions: ParsableArguments {
 
   /// Kernels of the device.
   func kernels() throws(DeviceError) -> any Kernels {
-    try Backend.named(device).makeKernels { LMEval.note("note: \($0)") }
+    let kernels = try Backend.named(device).makeKernels(precision) { LMEval.note("note: \($0)") }
+    if precision != .float32 {
+      LMEval.note("note: scored with products in \(precision.rawValue); float32 is to be quoted")
+    }
+    return kernels
   }
 
   /// Sets the number of threads of this process.
@@ -43,3 +57,5 @@ struct WorkOptions: ParsableArguments {
     Parallel.threads = ThreadCount.resolve(threads, command: LMEval.name)
   }
 }
+
+extension Precision: ExpressibleByArgument {}

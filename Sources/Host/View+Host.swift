@@ -87,21 +87,24 @@ extension View {
 
   /// A copy of all elements, row after row.
   package var elements: [Float] {
-    var numbers = [Float](repeating: 0, count: count)
-    read(into: &numbers)
-    return numbers
+    [Float](unsafeUninitializedCapacity: count) { numbers, initialized in
+      copyElements(to: numbers)
+      initialized = count
+    }
   }
 
   /// Copies the elements, row after row, into as many numbers.
   package func read(into numbers: inout [Float]) {
     precondition(numbers.count == count, "\(numbers.count) numbers for \(count) elements")
-    numbers.withUnsafeMutableBufferPointer { buffer in
-      guard let target = buffer.baseAddress else { return }
-      for first in bandStarts {
-        let band = start(ofColumn: first)
-        for row in 0..<rows {
-          (target + row * columns + first).update(from: band + row * stride, count: bandWidth)
-        }
+    numbers.withUnsafeMutableBufferPointer { copyElements(to: $0) }
+  }
+
+  private func copyElements(to numbers: UnsafeMutableBufferPointer<Float>) {
+    guard let target = numbers.baseAddress else { return }
+    for first in bandStarts {
+      let band = start(ofColumn: first)
+      for row in 0..<rows {
+        (target + row * columns + first).update(from: band + row * stride, count: bandWidth)
       }
     }
   }

@@ -29,8 +29,8 @@ extension CPUKernels {
   package func copy(_ source: View, to destination: View) { destination.copy(from: source) }
 
   package func read(_ x: View, into numbers: inout [Float]) {
-    if numbers.count != x.count { numbers = [Float](repeating: 0, count: x.count) }
-    x.read(into: &numbers)
+    guard numbers.count != x.count else { return x.read(into: &numbers) }
+    numbers = x.elements
   }
 
   package func write(_ numbers: [Float], to x: View) { x.write(numbers) }

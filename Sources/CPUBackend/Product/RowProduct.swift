@@ -51,13 +51,14 @@ private func dotProduct(
   let kBlocks = MicroKernel.kBlocks(x.columns)
   let end = outputs.upperBound - outputs.count % 16
   for output in Swift.stride(from: outputs.lowerBound, to: end, by: 16) {
-    let rows = w.rows(output..<output + 16)
+    // A view of these rows would be checked and counted for every sixteen of them.
+    let rows = w.base + output * w.stride
     for index in 0..<kBlocks.count {
       let range = kBlocks[index]
       for row in 0..<x.rows {
         sixteenDots(
           y.base + row * y.stride + output, x.base + row * x.stride + range.lowerBound,
-          rows.base + range.lowerBound, keyStride: w.stride, width: range.count,
+          rows + range.lowerBound, keyStride: w.stride, width: range.count,
           accumulate: accumulate || index > 0)
       }
     }

@@ -7,8 +7,8 @@
 # Needs a release build; swift-symbolgraph-extract and docc are parts of Swift.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-modules=(Storage Machine Deterministic Communication Tensor CPUBackend GPUBackend OracleBackend Backends
-  Roofline LMData Tokenize Model Eval Train Report Bench CommandSupport)
+modules=(Storage Machine Deterministic Communication Tensor Host CPUBackend GPUBackend OracleBackend
+  DeviceCheck Backends Roofline LMData Tokenize Model Eval Train Report Bench CommandSupport)
 bin=${BIN:-$(swift build -c release --show-bin-path)}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

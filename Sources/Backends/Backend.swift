@@ -31,14 +31,24 @@ package enum Backend: Hashable, Sendable {
     case .oracle: return try Self.whole(OracleKernels(), precision)
     case .cuda(let number):
       return GPUKernels(try CUDADriver(card: number), precision: precision)
-    case .automatic:
-      guard let card = Self.firstCard else { return try Self.whole(CPUKernels(), precision) }
-      do throws(DeviceError) {
-        return GPUKernels(try CUDADriver(card: card.number), precision: precision)
-      } catch {
-        note("\(card.model) is not used: \(error)")
-        return try Self.whole(CPUKernels(), precision)
-      }
+    case .automatic: return try chosen(note: note).makeKernels(precision)
+    }
+  }
+
+  /// The same, or what the free choice falls to: the first card if it works, else this processor.
+  ///
+  /// - Parameter note: Told why a card that is there is not taken.
+  package func chosen(note: (String) -> Void) -> Backend {
+    guard self == .automatic else { return self }
+    guard let libraries = try? CUDALibraries(), let card = try? CUDACard.all(libraries).first else {
+      return .cpu
+    }
+    do throws(DeviceError) {
+      _ = try CUDADriver(card: card.number)
+      return .cuda(card.number)
+    } catch {
+      note("\(card.model) is not used: \(error)")
+      return .cpu
     }
   }
 
@@ -46,14 +56,9 @@ package enum Backend: Hashable, Sendable {
   /// times faster in it.
   package var trainingPrecision: Precision {
     switch self {
-    case .cpu, .oracle: .float32
+    case .cpu, .oracle, .automatic: .float32
     case .cuda: .bfloat16
-    case .automatic: Self.firstCard == nil ? .float32 : .bfloat16
     }
-  }
-
-  private static var firstCard: CUDACard? {
-    (try? CUDALibraries()).flatMap { try? CUDACard.all($0).first }
   }
 
   /// Kernels of a device that knows one precision.

@@ -59,7 +59,10 @@ extension LMTrain {
   /// - Parameters:
   ///   - manifest: Of the data set.
   ///   - processes: How many train it; a new run of several is cut into shares.
-  func runConfig(_ manifest: Manifest, processes: Int) throws -> RunConfig {
+  ///   - backend: Where it is trained, which decides the precision of a new run.
+  func runConfig(
+    _ manifest: Manifest, processes: Int, on backend: Backend
+  ) throws -> RunConfig {
     if resume, let output {
       let stored = try RunFolder.resumedConfig(output) { Terminal.note("lm-train: \($0)") }
       var changed = stored
@@ -92,7 +95,7 @@ extension LMTrain {
       config = try Preset.named(options.preset ?? PlanTable.defaultPreset)
         .config(vocabularySize: manifest.tokenizer.vocabularySize)
     }
-    if options.config == nil, try Backend.named(device).trainingPrecision == .bfloat16 {
+    if options.config == nil, backend.trainingPrecision == .bfloat16 {
       config.precision = .bfloat16
     }
     if processes > 1, config.gradientShares == nil {

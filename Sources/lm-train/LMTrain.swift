@@ -209,10 +209,11 @@ struct LMTrain: ParsableCommand, RankedCommand {
     }
     defer { lock?.release() }
     resume = try communicator.broadcast(resume ? 1 : 0) == 1
-    let work = try communicator.together { try prepare(processes: ranks ?? communicator.size) }
-    let kernels = try Backend.named(device).makeKernels(work.config.precision ?? .float32) {
-      Terminal.note("lm-train: note: \($0)")
+    let backend = try Backend.named(device).chosen { Terminal.note("lm-train: note: \($0)") }
+    let work = try communicator.together {
+      try prepare(processes: ranks ?? communicator.size, on: backend)
     }
+    let kernels = try backend.makeKernels(work.config.precision ?? .float32)
     try RankFingerprint(work.config, work.dataSet, kernels).requireSame(communicator)
     try Self.leaveIfAsked()
     // All of them use their processors at once.
@@ -262,10 +263,10 @@ struct LMTrain: ParsableCommand, RankedCommand {
     let tokenizer: Tokenizer?
   }
 
-  private func prepare(processes: Int) throws -> Work {
+  private func prepare(processes: Int, on backend: Backend) throws -> Work {
     let dataSet = try assumesBenchmark ? nil : DataSet(directory: dataFolder())
     let manifest = try dataSet?.manifest ?? assumedManifest()
-    let config = try runConfig(manifest, processes: processes)
+    let config = try runConfig(manifest, processes: processes, on: backend)
     try config.validate()
     if config.schedule.warmup > config.steps {
       Terminal.note(

@@ -8,7 +8,7 @@
 # wheels, put into FOLDER (/tmp/check-mpi). KILLS is how many processes are killed (10).
 set -euo pipefail
 cd "$(dirname "$0")/.."
-. scripts/toy-text.sh
+. scripts/parts/toy-text.sh
 root=$(mkdir -p "${1:-/tmp/check-mpi}" && cd "${1:-/tmp/check-mpi}" && pwd)
 shift || true
 [[ $# -gt 0 ]] || set -- sums runs resume pairs

@@ -6,7 +6,7 @@
 #   scripts/check-slurm.sh [FOLDER]        FOLDER (/tmp/check-slurm) is kept
 set -euo pipefail
 cd "$(dirname "$0")/.."
-. scripts/toy-text.sh
+. scripts/parts/toy-text.sh
 # Slurm opens libpmix.so by its bare name.
 . scripts/setup.sh slurmctld slurmd slurm-client munge openmpi-bin libopenmpi3 libpmix-dev libmpich12
 root=$(rm -rf "${1:-/tmp/check-slurm}" && mkdir -p "${1:-/tmp/check-slurm}" && cd "${1:-/tmp/check-slurm}" && pwd)

@@ -10,7 +10,7 @@
 # Needs release builds of lm-tokenize, lm-train and lm-eval.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-. scripts/toy-text.sh
+. scripts/parts/toy-text.sh
 kills=${1:-20}
 RANDOM=${2:-1}
 bin=${BIN:-$(swift build -c release --show-bin-path)}

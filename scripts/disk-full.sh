@@ -11,7 +11,7 @@
 # the limit on file sizes and the full standard output of TrustCommandTests.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-. scripts/toy-text.sh
+. scripts/parts/toy-text.sh
 if [[ -z ${DISK_FULL_INSIDE:-} ]]; then
   export BIN=${BIN:-$(swift build -c release --show-bin-path)}
   if ! unshare -Urm sh -c 'mount -t tmpfs none /mnt' 2>/dev/null; then

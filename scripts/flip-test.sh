@@ -9,7 +9,7 @@
 # lm-train, lm-eval and lm-sample.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-. scripts/toy-text.sh
+. scripts/parts/toy-text.sh
 flips=${1:-20}
 seed=${2:-1}
 jobs=${JOBS:-$(nproc)}

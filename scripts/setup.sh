@@ -13,7 +13,7 @@
 set -euo pipefail
 
 if [[ ${1:-} == --cuda* ]]; then
-  exec "$(dirname "${BASH_SOURCE[0]}")/cuda-libraries.sh" "$@"
+  exec "$(dirname "${BASH_SOURCE[0]}")/parts/cuda-libraries.sh" "$@"
 fi
 
 packages=(libopenblas-dev libsentencepiece-dev libzstd-dev pkg-config)

@@ -39,7 +39,7 @@ package final class Trainer {
   /// that a run takes no more of it than was planned.
   package var measurePeak: (_ idle: Buffer?) -> Double? = { _ in nil }
   /// How often a peak that a step has beaten may still be measured again.
-  private var peakMeasurementsLeft = 3
+  var peakMeasurementsLeft = 3
   /// Told of everything worth a line, on rank 0.
   package var report: (TrainingEvent) -> Void = { _ in }
   /// Asked after every step, on every rank; one that says so stops all.
@@ -378,44 +378,6 @@ package final class Trainer {
   /// Whether the last checkpoint lies too far back.
   private var isLate: Bool {
     cadence.isLate(secondsSinceSaved: state.trainedSeconds - saved.seconds)
-  }
-
-  private func metrics() -> Metrics? {
-    let window = state.window
-    guard window.tokens > 0 else { return nil }
-    let natsPerToken = window.nats / Double(window.tokens)
-    return Metrics(
-      kind: "train", step: state.step, tokens: state.tokens, natsPerToken: natsPerToken,
-      tokensCounted: window.tokens,
-      wordPerplexity: wordPerplexity(natsPerToken: natsPerToken), learningRate: window.rate,
-      gradientNorm: window.gradientNorm, tokensPerSecond: Double(window.tokens) / window.seconds,
-      peakFraction: peakFraction(flopsPerSecond: window.flops / window.seconds),
-      skippedSteps: state.safety.flatMap { $0.skipped > 0 ? $0.skipped : nil },
-      trainedSeconds: state.trainedSeconds)
-  }
-
-  /// Share of the peak, or nil where the peak is not known.
-  ///
-  /// A step far above it shows that other programs held the cores when it was measured.
-  private func peakFraction(flopsPerSecond: Double) -> Double? {
-    guard var peak else { return nil }
-    let limit = 1.05
-    if flopsPerSecond > limit * peak, peakMeasurementsLeft > 0 {
-      peakMeasurementsLeft -= 1
-      peak = max(peak, measurePeak(model.idleMemory) ?? peak)
-      self.peak = peak
-    }
-    let fraction = flopsPerSecond / peak
-    return fraction > limit ? nil : fraction
-  }
-
-  /// Word perplexity of a loss per token, by the ratio of tokens to words of the training text.
-  private func wordPerplexity(natsPerToken: Double) -> Double {
-    let total = dataSet.manifest.totals(of: config.data.trainSplit)
-    return Tally(
-      nats: natsPerToken * Double(total.tokens + total.sentences), tokens: total.tokens,
-      sentences: total.sentences, words: total.words, bytes: total.bytes
-    ).wordPerplexity
   }
 
   private func save() throws {

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Brings NVIDIA's libraries for a card into .cuda of this project; called by scripts/setup.sh.
 #
-#   scripts/cuda-libraries.sh --cuda            NVRTC and cuBLASLt: some 450 MB to fetch, 700 MB on disk
-#   scripts/cuda-libraries.sh --cuda-compiler   NVRTC alone: some 60 MB, and 150 MB
+#   scripts/parts/cuda-libraries.sh --cuda            NVRTC and cuBLASLt: some 450 MB to fetch, 700 MB on disk
+#   scripts/parts/cuda-libraries.sh --cuda-compiler   NVRTC alone: some 60 MB, and 150 MB
 #
 # The wheels of PyPI are opened as the archives that they are; no Python package is installed.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 target=$PWD/.cuda
 
 fail() {

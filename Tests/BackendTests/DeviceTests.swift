@@ -1,4 +1,5 @@
 import DeviceCheck
+import GPUBackend
 import Tensor
 import TestSupport
 import Testing
@@ -54,10 +55,24 @@ let others = TestBackend.allCases.filter { $0 != .oracle }
     }
   }
 
+  /// The threads of a block may take turns in any order.
+  @Test(arguments: [EmulatedDriver.Order.reverse, .shuffled]) func orderOfThreadsIsFree(
+    order: EmulatedDriver.Order
+  ) throws {
+    let kernels = GPUKernels(EmulatedDriver(order: order))
+    for check in DeviceCheck.layers + DeviceCheck.products + DeviceCheck.optimizers {
+      for finding in try check.run(on: kernels) {
+        #expect(finding.holds, "\(finding.what) of \(check) is off by \(finding.error)")
+      }
+    }
+  }
+
   /// Nothing is left out by the back ends that have everything.
-  @Test(arguments: [TestBackend.cpu, .oracle]) func everythingIsFound(backend: TestBackend) throws {
+  @Test(arguments: TestBackend.allCases) func everythingIsFound(backend: TestBackend) throws {
     let kernels = try backend.makeKernels()
-    for check in DeviceCheck.optimizers + DeviceCheck.rows.prefix(3) {
+    // One size of every attention; the sizes are the first argument to change.
+    let attentions = DeviceCheck.attentions.enumerated().filter { $0.offset % 5 == 1 }
+    for check in DeviceCheck.optimizers + DeviceCheck.rows.prefix(3) + attentions.map(\.element) {
       #expect(!(try check.run(on: kernels)).isEmpty, "\(check)")
     }
   }

@@ -45,10 +45,10 @@ static void set_standard(void) {
 /// Handles are addresses of objects that the library exports.
 static int set_open_mpi(void) {
   cmpi.interface = CMPI_OPEN_MPI;
-  cmpi.world.pointer = dlsym(cmpi.library, "ompi_mpi_comm_world");
-  cmpi.byte.pointer = dlsym(cmpi.library, "ompi_mpi_byte");
-  cmpi.real.pointer = dlsym(cmpi.library, "ompi_mpi_float");
-  cmpi.errors_return.pointer = dlsym(cmpi.library, "ompi_mpi_errors_return");
+  cmpi.world.pointer = dlsym(cmpi.handle, "ompi_mpi_comm_world");
+  cmpi.byte.pointer = dlsym(cmpi.handle, "ompi_mpi_byte");
+  cmpi.real.pointer = dlsym(cmpi.handle, "ompi_mpi_float");
+  cmpi.errors_return.pointer = dlsym(cmpi.handle, "ompi_mpi_errors_return");
   cmpi.serialized = 2;
   return cmpi.byte.pointer && cmpi.real.pointer && cmpi.errors_return.pointer
              ? 0
@@ -68,20 +68,20 @@ static void set_mpich(void) {
 int cmpi_open(const char *path) {
   // RTLD_NOW: a library that lacks a part of itself is refused here and not in step 7,000.
   // RTLD_GLOBAL: plugins of some builds of Open MPI expect its symbols.
-  cmpi.library = dlopen(path, RTLD_NOW | RTLD_GLOBAL);
-  if (!cmpi.library) {
+  cmpi.handle = dlopen(path, RTLD_NOW | RTLD_GLOBAL);
+  if (!cmpi.handle) {
     const char *reason = dlerror();
     return cmpi_fail("%.1000s", reason ? reason : path);
   }
 #define FIND(name) \
-  if (!(cmpi_functions.name = dlsym(cmpi.library, "MPI_" #name))) \
+  if (!(cmpi_functions.name = dlsym(cmpi.handle, "MPI_" #name))) \
     return cmpi_fail("%.1000s has no function MPI_" #name, path);
   CMPI_FUNCTIONS(FIND)
 
   // The interface is told by what the library says and exports, never by its file name. The function
   // below is also in libraries of another interface, where it answers -1.
   int (*abi_version)(int *, int *) =
-      (int (*)(int *, int *))dlsym(cmpi.library, "MPI_Abi_get_version");
+      (int (*)(int *, int *))dlsym(cmpi.handle, "MPI_Abi_get_version");
   int major = -1, minor = -1;
   if (abi_version && abi_version(&major, &minor)) major = -1;
   char version[8192] = "";
@@ -92,7 +92,7 @@ int cmpi_open(const char *path) {
     if (*c == '\t') *c = ' ';
   describe(version);
   if (major >= 1) return set_standard(), 0;
-  if (dlsym(cmpi.library, "ompi_mpi_comm_world")) return set_open_mpi();
+  if (dlsym(cmpi.handle, "ompi_mpi_comm_world")) return set_open_mpi();
   if (strstr(version, "MPICH") || strstr(version, "Intel(R) MPI") || strstr(version, "MVAPICH"))
     return set_mpich(), 0;
   return cmpi_fail("%s is an MPI library of an unknown kind", cmpi.description);

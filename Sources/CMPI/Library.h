@@ -13,7 +13,7 @@ enum cmpi_interface { CMPI_NONE, CMPI_OPEN_MPI, CMPI_MPICH, CMPI_STANDARD };
 /// The library that is open, and the constants of its interface.
 struct cmpi_state {
   enum cmpi_interface interface;
-  void *library;
+  void *handle;
   /// Between start and end.
   atomic_bool is_started;
   int rank;

@@ -92,4 +92,28 @@ import Testing
     #expect(outcome.status != 0)
     #expect(!Files.exists(folder.path + "/run"))
   }
+
+  /// A rank that stands still sends nothing and says nothing: only the clock of the others ends the run.
+  @Test(.enabled(if: isInstalled)) func whoHangsIsNotWaitedForForEver() throws {
+    let folder = try TemporaryFolder()
+    try Self.tokenize(folder)
+    let run = folder.path + "/run"
+    let outcome = try runProgram(
+      "", [],
+      shell: """
+        export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 LM_MPI_SECONDS=3
+        \(Self.launcher) --oversubscribe --bind-to none -n 2 \
+          \(Self.train(folder, "run", "--steps 100000 --checkpoint-every 5")) &
+        until [ -e \(run)/step-00000005 ]; do sleep 0.05; done
+        hanging=$(pgrep -f -- "^[^ ]*lm-train .*--output \(run) " | tail -1)
+        kill -STOP $hanging
+        wait $!
+        """)
+    #expect(outcome.status != 0 && outcome.status != 138, "\(outcome.status)")
+    #expect(
+      outcome.errors.contains("has waited for the others for 3 seconds (LM_MPI_SECONDS)"),
+      "\(outcome.errors)")
+    let last = try runProgram("", [], shell: Self.train(folder, "run", "--steps 8 --resume"))
+    #expect(last.errors.contains("resum"), "\(last.errors)")
+  }
 }

@@ -12,7 +12,7 @@ import Train
 
 /// Several ranks train one model: the bits are those of one.
 @Suite(.serialized) struct RankTests {
-  private static func config(_ attention: String, shares: Int?) throws -> RunConfig {
+  static func config(_ attention: String, shares: Int?) throws -> RunConfig {
     var model = ModelConfig(
       vocabularySize: TinyDataSet.vocabulary, width: 24, layers: 2, heads: 3, hidden: 40)
     model.initialDeviation = 0.1

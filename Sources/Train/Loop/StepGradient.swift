@@ -13,13 +13,13 @@ struct StepGradient {
   let gradients: Parameters
   /// Adds the sums of all ranks; nil for one.
   let sum: GradientSum?
-  private let exchange: GradientExchange?
+  let exchange: GradientExchange?
   private let model: Transformer
-  private let communicator: any Communicator
+  let communicator: any Communicator
   private let config: RunConfig
-  private let tree: ShareTree
+  let tree: ShareTree
   /// The sums of the rank's own nodes; the first of them is `gradients`.
-  private let nodes: [Parameters]
+  let nodes: [Parameters]
   /// For the right halves of nodes, by depth.
   private let halves: [Parameters]
 
@@ -97,6 +97,23 @@ struct StepGradient {
     return tree.sum({ all[$0][$1] }, adding: +)
   }
 
+  /// Computes the gradient of a batch's first micro-batch, on any rank the same, and adds nothing up.
+  ///
+  /// - Parameters:
+  ///   - batch: The whole step.
+  ///   - step: Its number, from 1.
+  func computeFirst(of batch: Batch, step: Int) throws {
+    let pass = Pass(batch: batch, shares: batch.shares(tree.shares), step: step)
+    model.kernels.fill(gradients.all, with: 0)
+    guard let share = pass.shares.first(where: { $0.batch.positions > 0 }),
+      let micro = share.batch.split(maximumPositions: config.microBatchTokens).first
+    else { return }
+    _ = try accumulate(micro, after: share.first, pass, into: gradients)
+  }
+
+  var kernels: any Kernels { model.kernels }
+  var ranks: Range<Int> { 0..<communicator.size }
+
   /// The Euclidean norm of the whole gradient.
   func norm() throws -> Double {
     guard let sum else { return try Optimizer.norm(gradients, kernels: model.kernels) }
@@ -171,15 +188,7 @@ struct StepGradient {
     var done = share.first
     let parts = share.batch.split(maximumPositions: config.microBatchTokens)
     for (index, micro) in parts.enumerated() {
-      let dropout =
-        config.dropout > 0
-        ? Dropout(
-          probability: config.dropout, seed: config.seed, step: pass.step, rowOffset: done) : nil
-      nats += try model.accumulateGradients(
-        ids: micro.ids, targets: micro.targets, starts: micro.starts,
-        gradientScale: 1 / Float(pass.batch.positions), dropout: dropout,
-        draw: .training(seed: config.seed, step: pass.step), into: sum
-      ) { stage in
+      nats += try accumulate(micro, after: done, pass, into: sum) { stage in
         if index == parts.count - 1 { finished?.finish(stage, model.kernels) }
       }
       done += micro.positions
@@ -190,6 +199,23 @@ struct StepGradient {
       }
     }
     return nats
+  }
+
+  /// Adds the gradient of a micro-batch whose first position is the step's `done`-th.
+  ///
+  /// - Returns: Sum of its negative log-probabilities in nats.
+  private func accumulate(
+    _ micro: Batch, after done: Int, _ pass: Pass, into sum: Parameters,
+    isFinished: (_ stage: Int) -> Void = { _ in }
+  ) throws -> Double {
+    let dropout =
+      config.dropout > 0
+      ? Dropout(
+        probability: config.dropout, seed: config.seed, step: pass.step, rowOffset: done) : nil
+    return try model.accumulateGradients(
+      ids: micro.ids, targets: micro.targets, starts: micro.starts,
+      gradientScale: 1 / Float(pass.batch.positions), dropout: dropout,
+      draw: .training(seed: config.seed, step: pass.step), into: sum, finished: isFinished)
   }
 }
 

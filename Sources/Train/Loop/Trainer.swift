@@ -16,18 +16,18 @@ package final class Trainer {
   let dataSet: DataSet
   let tokenTable: TokenTable
   private let tokenizerFiles: [String: [UInt8]]
-  private let store: CheckpointStore
+  let store: CheckpointStore
   private let kernels: any Kernels
   let communicator: any Communicator
-  private let parameters: Parameters
-  private let gradient: StepGradient
-  private let optimizer: Optimizer
+  let parameters: Parameters
+  let gradient: StepGradient
+  let optimizer: Optimizer
   let model: Transformer
   private let cost: Cost
   private let cadence: Cadence
   var state: TrainState
   /// The step on disk, and when it got there in trained seconds.
-  private var saved: (step: Int, seconds: Double)
+  var saved: (step: Int, seconds: Double)
   /// What writes into the run folder, once the run goes; nil on other ranks than 0.
   private(set) var writer: RunWriter?
   /// Whether all ranks have come to an error together, and can still save.
@@ -51,6 +51,11 @@ package final class Trainer {
   /// Given the place, gradient and nats of every batch before they are looked at; tests put faults
   /// here.
   package var fault: (Cursor, Parameters, inout Double) -> Void = { _, _, _ in }
+  /// Given the gradient that all ranks compute alike before they compare it; tests put faults here.
+  package var probeFault: (Parameters) -> Void = { _ in }
+  /// Steps from one look at whether all ranks agree to the next; their weights are compared before every
+  /// checkpoint as well.
+  package var agreementInterval = 100
 
   /// Builds the model with its initial weights, or takes up the newest good checkpoint.
   ///
@@ -245,10 +250,10 @@ package final class Trainer {
   private func runStep(on batch: Batch, cursorAfter: Cursor) throws -> Bool {
     let step = state.step + 1
     let gradients = gradient.gradients
+    if step % agreementInterval == 0 { try requireAgreement(on: batch) }
     var nats = try gradient.compute(batch, step: step)
     fault(state.cursor, gradients, &nats)
     let norm = try gradient.norm()
-    if step % RankAgreement.interval == 0 { try requireAgreement(step) }
     let loss = nats / Double(batch.positions)
     var safety = state.safety ?? SafetyState()
     var incident = Incident(
@@ -293,56 +298,6 @@ package final class Trainer {
     return true
   }
 
-  /// Throws on all ranks if one of them has other weights than the others.
-  private func requireAgreement(_ step: Int) throws {
-    let newest = communicator.isRoot ? store.steps().last : nil
-    try RankAgreement(communicator).check(parameters, before: step, checkpoint: newest)
-  }
-
-  private func tell(_ incident: Incident) throws {
-    try communicator.onRoot { try writer?.append(incident) }
-    tell(.incident(incident))
-  }
-
-  /// Goes back to the last scheduled checkpoint, keeping the place in the data.
-  ///
-  /// Only scheduled checkpoints are taken, which an interrupted run has as well: a run that is
-  /// killed afterwards comes to the same spike and goes back to the same weights.
-  ///
-  /// - Returns: Whether there was a checkpoint to go back to, and budget for it.
-  private func rewind(past cursor: Cursor, _ incident: Incident) throws -> Bool {
-    let rewinds = state.safety?.rewinds ?? 0
-    guard config.safety.rewind, rewinds < config.safety.rewindBudget else { return false }
-    let target = try communicator.broadcast(store.scheduled(config, upTo: state.step) ?? -1)
-    guard target >= 0 else { return false }
-    try communicator.onRoot { try CheckpointFolder.verify(store.path(step: target)) }
-    var restored: TrainState
-    do {
-      restored = try communicator.together {
-        try store.load(
-          step: target, config: config, parameters: parameters, optimizer: optimizer,
-          scratch: gradient.gradients)
-      }
-    } catch {
-      // Weights that were read in part must not be saved as this error passes.
-      throw TrainingError.invalid("\(error)")
-    }
-    model.weightsChanged()
-    restored.config = config
-    restored.cursor = cursor
-    restored.trainedSeconds = state.trainedSeconds
-    restored.safety = restored.safety ?? SafetyState()
-    restored.safety?.rewinds = rewinds + 1
-    try communicator.onRoot { try store.forget(after: target, of: restored) }
-    state = restored
-    saved = (target, state.trainedSeconds)
-    var told = incident
-    told.kind = .rewind
-    told.target = target
-    try tell(told)
-    return true
-  }
-
   /// Logs, validates and draws samples where it is time to.
   ///
   /// - Returns: Whether the step is to be saved.
@@ -382,7 +337,7 @@ package final class Trainer {
 
   private func save() throws {
     guard saved.step != state.step else { return }
-    try requireAgreement(state.step + 1)
+    try requireAgreement()
     try communicator.together {
       // The sums of gradients are needed no more, and moments come together in their place.
       let scratch = gradient.gradients

@@ -41,7 +41,7 @@ let argumentParser: Target.Dependency = .product(
 
 func command(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
   .executableTarget(
-    name: name, dependencies: dependencies + ["CommandSupport", argumentParser],
+    name: name, dependencies: dependencies + ["CommandSupport", "Provenance", argumentParser],
     swiftSettings: strict)
 }
 
@@ -81,6 +81,11 @@ let package = Package(
       linkerSettings: [.linkedLibrary("sentencepiece"), .linkedLibrary("sentencepiece_train")]),
 
     .target(name: "Storage", dependencies: ["CProcessor"], swiftSettings: strict),
+    // Runs before every build and costs nothing where the commit is the same.
+    .plugin(name: "CommitPlugin", capability: .buildTool(), path: "Sources/CommitPlugin"),
+    .target(
+      name: "Provenance", dependencies: ["Storage"], swiftSettings: strict,
+      plugins: ["CommitPlugin"]),
     .target(name: "Machine", dependencies: ["CProcessor"], swiftSettings: strict),
     .target(name: "Deterministic", dependencies: ["Machine"], swiftSettings: strict),
     // MPI is opened when a program runs: dlopen is in libc, and nothing of it is needed to build.
@@ -126,16 +131,20 @@ let package = Package(
       swiftSettings: strict),
     .target(
       name: "Eval",
-      dependencies: ["Model", "Communication", "Deterministic", "Tensor", "LMData", "Storage"],
+      dependencies: [
+        "Model", "Communication", "Deterministic", "Tensor", "LMData", "Provenance", "Storage",
+      ],
       swiftSettings: strict),
     .target(
       name: "Train",
       dependencies: [
-        "Eval", "Model", "Communication", "Deterministic", "Tensor", "LMData", "Storage",
+        "Eval", "Model", "Communication", "Deterministic", "Tensor", "LMData", "Provenance",
+        "Storage",
       ],
       swiftSettings: strict),
     .target(
-      name: "Report", dependencies: ["Train", "Eval", "Model", "Storage"], swiftSettings: strict),
+      name: "Report", dependencies: ["Train", "Eval", "Model", "Provenance", "Storage"],
+      swiftSettings: strict),
     .target(
       name: "Bench",
       dependencies: [
@@ -146,7 +155,7 @@ let package = Package(
     .target(name: "CProcessor"),
     .target(
       name: "CommandSupport",
-      dependencies: ["CProcessor", "Communication", "Machine", argumentParser],
+      dependencies: ["CProcessor", "Communication", "Machine", "Provenance", argumentParser],
       swiftSettings: strict),
 
     command("lm-tokenize", ["Communication", "Tokenize", "LMData", "Storage"]),
@@ -229,7 +238,8 @@ let package = Package(
     tests(
       "CommandTests",
       [
-        "CommandSupport", "LMData", "Machine", "Storage", "lm-bench", "lm-tokenize", "lm-train",
+        "CommandSupport", "LMData", "Machine", "Provenance", "Storage", "lm-bench", "lm-tokenize",
+        "lm-train",
         "lm-eval",
         "lm-sample",
       ]),

@@ -7,10 +7,12 @@ extension ParsableCommand {
   /// - Parameters:
   ///   - arguments: Those after the name of the program.
   ///   - answers: What is printed for an argument that stands alone, whatever else the command needs.
+  ///   - parts: What `--version` says beside the program itself, a name and what it is.
   ///   - prepare: Called first; a command that saves at signals installs its handler here.
   package static func runCommand(
     arguments: [String] = Array(CommandLine.arguments.dropFirst()),
-    answering answers: [String: () -> String] = [:], preparing prepare: () -> Void = {}
+    answering answers: [String: () -> String] = [:],
+    with parts: () -> [(name: String, text: String)] = { [] }, preparing prepare: () -> Void = {}
   ) -> Never {
     StandardStreams.open()
     let name = configuration.commandName ?? "command"
@@ -22,6 +24,10 @@ extension ParsableCommand {
       // For scripts/install.sh; --generate-completion-script is ArgumentParser's own.
       if arguments == ["--generate-manual"] {
         print(try Manual.page(for: Self.self), terminator: "")
+        leave(0, name)
+      }
+      if arguments == ["--version"] {
+        print(Version.text(of: name, parts()))
         leave(0, name)
       }
       if arguments.count == 1, let answer = answers[arguments[0]] {

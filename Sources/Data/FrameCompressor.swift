@@ -56,3 +56,9 @@ func decompressFrame(
   if ZSTD_isError(size) != 0 { return String(cString: ZSTD_getErrorName(size)) }
   return size == target.count ? nil : "\(size) bytes"
 }
+
+/// The library that compresses shards.
+package enum Zstd {
+  /// The version that is linked, such as `1.5.4`.
+  package static var version: String { String(cString: ZSTD_versionString()) }
+}

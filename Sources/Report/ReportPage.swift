@@ -1,6 +1,7 @@
 import Eval
 import Foundation
 import Model
+import Provenance
 import Storage
 import Train
 
@@ -26,7 +27,7 @@ package struct ReportPage: Sendable {
       <meta charset="utf-8">
       <meta name="viewport" content="width=device-width, initial-scale=1">
       <meta name="color-scheme" content="light dark">
-      <title>\(name)</title>
+      <title>\(title)</title>
       <style>
       \(Self.style)
       </style>
@@ -40,6 +41,7 @@ package struct ReportPage: Sendable {
       \(section("Optimizer and machine", charts.machine))
       \(section("Incidents", incidents))
       \(section("Samples", samples))
+      \(section("Starts", starts))
       \(section("Configuration", configuration))
       </body>
       </html>
@@ -53,13 +55,26 @@ package struct ReportPage: Sendable {
 
   // MARK: Head
 
+  /// The best figure first: of many tabs the beginning is read.
+  private var title: String {
+    let model = run.config.model
+    let figure = run.best.map { "\(Numbers.decimal($0.wordPerplexity, 1)) per word, " } ?? ""
+    return HTML.escaped(
+      "\(Files.name(of: run.path)): \(figure)\(model.attention), "
+        + "\(Numbers.short(Double(run.parameters))) parameters")
+  }
+
   private var subtitle: String {
     let model = run.config.model
     let text =
       "preset \(run.config.preset): \(model.layers) layers of \(model.width), "
       + "\(model.heads) heads, \(Numbers.count(model.vocabularySize)) tokens, "
       + "\(model.attention) with \(model.position.rawValue) positions"
-    return "<p>\(HTML.escaped(text))</p>"
+    let last = run.starts.last.map { start in
+      "<p>\(HTML.escaped(start.provenance.time)) on \(HTML.escaped(start.provenance.host)): "
+        + "<code>\(HTML.escaped(start.provenance.command))</code></p>"
+    }
+    return "<p>\(HTML.escaped(text))</p>" + (last ?? "")
   }
 
   private var damages: String {
@@ -138,6 +153,21 @@ package struct ReportPage: Sendable {
     return HTML.table(
       ["step", "kind", "what happened"],
       run.incidents.map { [Numbers.count($0.step), $0.kind.rawValue, "\($0)"] })
+  }
+
+  private var starts: String {
+    guard !run.starts.isEmpty else { return "" }
+    return HTML.table(
+      ["time (UTC)", "after step", "on", "by", "command"],
+      run.starts.map { start in
+        let processes = start.ranks > 1 ? "\(start.ranks) processes, " : ""
+        let threads = "\(start.threads) thread\(start.threads == 1 ? "" : "s")"
+        return [
+          start.provenance.time, Numbers.count(start.step),
+          "\(start.provenance.host), \(start.device), \(processes)\(threads)",
+          start.provenance.brief, start.provenance.command,
+        ]
+      })
   }
 
   private var samples: String {

@@ -13,6 +13,8 @@ package struct RunRecord: Sendable {
   package var incidents: [Incident]
   package var samples: [TrainingSample]
   package var evaluations: [EvaluationRecord]
+  /// Every start of the trainer; none of runs of versions before.
+  package var starts: [RunStart]
   /// Damaged lines of the logs, a sentence each; they are left out of everything else.
   package var damages: [String]
 
@@ -41,10 +43,14 @@ package struct RunRecord: Sendable {
     let incidents = try IncidentLog.contents(run: path)
     let samples = try StepLog<TrainingSample>.contents(run: path)
     let evaluations = try EvaluationLog.contents(run: path)
+    let starts = try RunStart.contents(run: path)
+    self.starts = starts.entries.map(\.entry)
     self.incidents = incidents.entries.map(\.entry)
     self.samples = samples.entries.map(\.entry)
     self.evaluations = evaluations.entries.map(\.entry)
-    damages = (log.damages + incidents.damages + samples.damages + evaluations.damages).map {
+    damages =
+      (log.damages + incidents.damages + samples.damages + evaluations.damages + starts.damages).map
+    {
       "\($0); it is left out"
     }
   }

@@ -1,5 +1,9 @@
 import ArgumentParser
+import Backends
 import CommandSupport
+import LMData
+import Provenance
+import Roofline
 
 /// Measures this machine and this program on it.
 @main
@@ -20,7 +24,7 @@ struct LMBench: ParsableCommand {
         lm-bench train --attention softmax hierarchical --length 1024 --batch 2
         lm-bench attention --lengths 1024 8192
         lm-bench tokenize --model data/tokenizer.model --text news.txt
-      """ + ExitStatus.help,
+      """ + ExitStatus.help, version: Program.version,
     subcommands: [
       ProductCommand.self, AttentionCommand.self, TrainCommand.self, ForwardCommand.self,
       SentencesCommand.self, TokenizeCommand.self, PipelineCommand.self, DecodeCommand.self,
@@ -29,5 +33,9 @@ struct LMBench: ParsableCommand {
       TwinCommand.self,
     ])
 
-  static func main() { runCommand() }
+  static func main() {
+    runCommand(with: {
+      [("zstd", Zstd.version), ("ruler", OpenBLAS.configuration), ("devices", Backend.listing)]
+    })
+  }
 }

@@ -84,7 +84,9 @@ struct FlagSpelling: ParsableCommand {
 
   /// Options that ask for completions, the manual page and the like.
   private static func isAboutProgram(_ option: String) -> Bool {
-    ["--generate-", "--experimental-", "---", "--help", "-h"].contains { option.hasPrefix($0) }
+    ["--generate-", "--experimental-", "---", "--help", "-h", "--version"].contains {
+      option.hasPrefix($0)
+    }
   }
 
   /// The arguments for the help of the subcommand that the flags choose; nil if they ask for no help.

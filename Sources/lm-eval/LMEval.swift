@@ -2,7 +2,9 @@ import ArgumentParser
 import Backends
 import CommandSupport
 import Eval
+import LMData
 import Model
+import Provenance
 import Tokenize
 
 @main
@@ -51,7 +53,7 @@ struct LMEval: ParsableCommand {
 
       In the older spelling --score-format is --format of score, --audit-sentences
       is --sentences of audit, and --report paper is --paper-line of perplexity.
-      """ + ExitStatus.help,
+      """ + ExitStatus.help, version: Program.version,
     subcommands: [
       PerplexityCommand.self, CompareCommand.self, ScoreCommand.self, AuditCommand.self,
       VerifyCommand.self, ReportCommand.self,
@@ -65,7 +67,7 @@ struct LMEval: ParsableCommand {
     } else if FlagSpelling.isMeant(by: arguments) {
       FlagSpelling.runCommand(answering: answers)
     } else {
-      runCommand()
+      runCommand(with: { [("zstd", Zstd.version), ("devices", Backend.listing)] })
     }
   }
 

@@ -4,6 +4,7 @@ import CommandSupport
 import Deterministic
 import Eval
 import LMData
+import Provenance
 import Tensor
 import Tokenize
 
@@ -40,7 +41,7 @@ struct LMSample: ParsableCommand {
         lm-sample --checkpoint checkpoints/first --temperature 0 --stream \\
           --prompt "The king"
         lm-sample --checkpoint checkpoints/first --top-p 0.9 < prompts.txt
-      """ + ExitStatus.help)
+      """ + ExitStatus.help, version: Program.version)
 
   @Option(
     help: ArgumentHelp(
@@ -94,7 +95,10 @@ struct LMSample: ParsableCommand {
   @Flag(help: "List the devices of this machine, then stop.")
   var listDevices = false
 
-  static func main() { runCommand(answering: ["--list-devices": { Backend.listing }]) }
+  static func main() {
+    runCommand(
+      answering: ["--list-devices": { Backend.listing }], with: { [("devices", Backend.listing)] })
+  }
 
   private var options: SamplingOptions {
     var options = SamplingOptions()

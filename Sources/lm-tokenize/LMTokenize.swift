@@ -3,6 +3,7 @@ import CommandSupport
 import Communication
 import Foundation
 import LMData
+import Provenance
 import Tokenize
 
 extension LineEnds: ExpressibleByArgument {}
@@ -51,7 +52,7 @@ struct LMTokenize: ParsableCommand, RankedCommand {
 
         Every checksum, frame and count of a data set:
           lm-tokenize --verify data/own
-      """ + ExitStatus.help)
+      """ + ExitStatus.help, version: Program.version)
 
   @Option(help: ArgumentHelp("Folder in the layout of the benchmark.", valueName: "dir"))
   var corpus: String?
@@ -138,7 +139,7 @@ struct LMTokenize: ParsableCommand, RankedCommand {
   @Flag(help: "Replace the data set in --output, once the new one is complete; no other folder.")
   var overwrite = false
 
-  static func main() { runCommand() }
+  static func main() { runCommand(with: { [("zstd", Zstd.version)] }) }
 
   func validate() throws {
     try ThreadCount.validate(threads)

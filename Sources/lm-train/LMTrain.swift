@@ -6,6 +6,7 @@ import Deterministic
 import Eval
 import Foundation
 import LMData
+import Provenance
 import Model
 import Roofline
 import Storage
@@ -81,7 +82,7 @@ struct LMTrain: ParsableCommand, RankedCommand {
       process of this machine has left is taken over by itself; of another
       machine nobody can tell: once it is certain that the process is gone,
       remove RUN/lock. lm-eval and lm-sample read a run while it is trained.
-      """ + ExitStatus.help)
+      """ + ExitStatus.help, version: Program.version)
 
   @Option(
     help: "Folder of shards made by lm-tokenize; --resume finds those of the run by itself.")
@@ -139,7 +140,10 @@ struct LMTrain: ParsableCommand, RankedCommand {
 
   static func main() {
     // From the first moment on: nothing has been begun that could be lost.
-    runCommand { handleSignals() }
+    runCommand(
+      with: {
+        [("zstd", Zstd.version), ("ruler", OpenBLAS.configuration), ("devices", Backend.listing)]
+      }, preparing: { handleSignals() })
   }
 
   private static func handleSignals() {
@@ -330,6 +334,10 @@ struct LMTrain: ParsableCommand, RankedCommand {
     try communicator.onRoot {
       try RunFolder.write(config, run: run)
       try RunData(run: run, dataSet: dataSet).write(to: run)
+      try RunStart(
+        step: trainer.step, device: device, threads: Parallel.threads, ranks: communicator.size,
+        provenance: .now()
+      ).add(to: run) { Terminal.note("lm-train: \($0)") }
     }
     let wasFinished = trainer.step == config.steps
     switch try trainer.train() {

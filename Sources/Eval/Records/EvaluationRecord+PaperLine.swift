@@ -1,4 +1,5 @@
 import Foundation
+import Provenance
 
 extension EvaluationRecord {
   /// The evaluation in one unambiguous line: unit, counts, text, context, rule for unknown words, model
@@ -11,7 +12,7 @@ extension EvaluationRecord {
       "model of \(Self.count(parameters)) parameters, attention \(attention), "
         + "\(Self.count(vocabularySize)) tokens (tokenizer SHA-256 \(tokenizerSHA256))",
       "checkpoint \(checkpoint), model.safetensors SHA-256 \(weightsSHA256)",
-    ].joined(separator: "; ")
+    ].joined(separator: "; ") + (provenance.map { "; computed by \($0.brief)" } ?? "")
   }
 
   private var figure: String {

@@ -1,3 +1,5 @@
+package import Provenance
+
 /// One evaluation with everything that is needed to compare it with others.
 package struct EvaluationRecord: Codable, Sendable, Equatable {
   /// How words outside a list were scored.
@@ -47,13 +49,15 @@ package struct EvaluationRecord: Codable, Sendable, Equatable {
   package var tally: Tally
   /// Of the word perplexity.
   package var standardError: Double?
+  /// What computed it; absent in records of versions before.
+  package var provenance: Provenance?
 
   package init(
     checkpoint: String, step: Int?, weightsSHA256: String, parameters: Int, attention: String,
     tokenizerSHA256: String, vocabularySize: Int, text: String, textSums: TextSums,
     textIsMapped: Bool, textReading: String? = nil, window: Int?, outOfVocabulary: OutOfVocabulary?,
     tally: Tally,
-    standardError: Double?
+    standardError: Double?, provenance: Provenance? = nil
   ) {
     self.checkpoint = checkpoint
     self.step = step
@@ -70,5 +74,6 @@ package struct EvaluationRecord: Codable, Sendable, Equatable {
     self.outOfVocabulary = outOfVocabulary
     self.tally = tally
     self.standardError = standardError
+    self.provenance = provenance
   }
 }

@@ -17,8 +17,8 @@ package struct LockHolder: Codable, Sendable, Equatable {
   package static var current: LockHolder {
     LockHolder(
       command: Files.name(of: CommandLine.arguments.first ?? "a program"),
-      host: hostName, process: getpid(),
-      since: now, machine: line(of: "/etc/machine-id"),
+      host: ThisMachine.name, process: getpid(),
+      since: ThisMachine.now, machine: line(of: "/etc/machine-id"),
       boot: line(of: "/proc/sys/kernel/random/boot_id"))
   }
 
@@ -27,22 +27,6 @@ package struct LockHolder: Codable, Sendable, Equatable {
   /// With the same kernel it is certain; otherwise the machine may have been started again since.
   func isOnSameMachine(as other: LockHolder) -> Bool {
     (!boot.isEmpty && boot == other.boot) || (host == other.host && machine == other.machine)
-  }
-
-  /// This second, for ``since``; Foundation would load its calendars for it, 3 MB.
-  private static var now: String {
-    var (seconds, parts) = (time(nil), tm())
-    gmtime_r(&seconds, &parts)
-    var text = [CChar](repeating: 0, count: 32)
-    let length = strftime(&text, text.count, "%Y-%m-%dT%H:%M:%SZ", &parts)
-    return String(decoding: text.prefix(length).map { UInt8(bitPattern: $0) }, as: UTF8.self)
-  }
-
-  /// As the machine calls itself; Foundation would ask the network.
-  private static var hostName: String {
-    var name = [CChar](repeating: 0, count: 256)
-    guard gethostname(&name, name.count - 1) == 0 else { return "localhost" }
-    return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }
 
   private static func line(of path: String) -> String {

@@ -108,6 +108,7 @@ package struct RunVerification {
     findings += log(MetricsLog.name) { try MetricsLog.contents(run: path) }
     findings += log(TrainingSample.fileName) { try StepLog<TrainingSample>.contents(run: path) }
     findings += log(IncidentLog.name) { try IncidentLog.contents(run: path) }
+    findings += log(RunStart.fileName) { try RunStart.contents(run: path) }
     findings += log(EvaluationLog.self)
     let events = path + "/" + EventLog.name
     if Files.exists(events) {

@@ -5,6 +5,7 @@ import Eval
 import Foundation
 import LMData
 import Model
+import Provenance
 import Storage
 import Tokenize
 import Train
@@ -206,7 +207,7 @@ struct Scoring {
           words: report.unknownWords ?? 0, listWords: $0.words, listSHA256: $0.sha256,
           isOneToken: tokenizer.unknownWordID != nil,
           trainedListSHA256: source.otherList?.sha256)
-      }, tally: report.tally, standardError: report.standardError)
+      }, tally: report.tally, standardError: report.standardError, provenance: .now())
   }
 
   /// Adds the figures to the run that the checkpoint belongs to.

@@ -101,9 +101,11 @@ check() { # check ATTENTION [OPTION...]
 check softmax
 check softmax --position relativeBias --relative-bias-length 8
 check softmax --position sinusoidal --no-tied-head
+check softmax --qk-norm --zero-init-residual --softmax-candidates 200
 check hierarchical:blockSize=4
 check hierarchical:blockSize=4,query=fine
 check hierarchical:blockSize=4 --position sinusoidal
+check hierarchical:blockSize=4 --qk-norm
 check yoso:estimate=expectation,bits=4
 check yoso:estimate=sampled,bits=4,hashes=8
 check yoso:estimate=hybrid,bits=4,hashes=8,chunk=8
@@ -113,7 +115,8 @@ done
 check combiner:pattern=fixed,segment=4,pooling=mean
 check combiner:pattern=rowmajor,segment=4,address=none
 check combiner:pattern=rowmajor,segment=4,address=proj
-check window:window=5
+check combiner:pattern=rowmajor,segment=4,address=proj --qk-norm
+check window:window=5 --qk-norm
 for kind in $known; do
   case $kind in
     softmax | hierarchical | yoso | combiner | window) ;;

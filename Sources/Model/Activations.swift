@@ -13,6 +13,9 @@ package struct Activations: Sendable {
     package let input: View  // [N, C] residual stream before the layer
     package let inputRstd: View  // [1, N]
     package let qkv: View  // [N, 3C] heads as the device lays them out, after the rotation
+    /// Queries and keys before their norm, `[N, 2C]`; nothing without one, or without a backward pass.
+    package let rawQK: View
+    package let headRstd: View  // [2H, N] of queries and keys; nothing without a norm
     package let attended: View  // [N, C] heads as the device lays them out
     package let saved: View  // what the attention keeps, [savedRows, N]
     package let middle: View  // [N, C] residual stream between attention and feed-forward
@@ -37,6 +40,7 @@ package struct Activations: Sendable {
     package let branch: View  // [N, C]
     package let attended: View  // [N, C] heads as the device lays them out
     package let qkv: View  // [N, 3C] heads as the device lays them out
+    package let rawQK: View  // [N, 2C] heads as the device lays them out; nothing without a norm
     package let product: View  // [N, F]
     package let gateUp: View  // [N, 2F]
   }
@@ -97,6 +101,9 @@ package struct Activations: Sendable {
       Layer(
         input: input, inputRstd: arena.carve(1, rows, for: .master),
         qkv: arena.carve(rows, 3 * width, headWidth: config.headWidth),
+        rawQK: arena.carve(
+          rows, config.qkNorm && training ? 2 * width : 0, headWidth: config.headWidth),
+        headRstd: arena.carve(config.qkNorm ? 2 * config.heads : 0, rows, for: .master),
         attended: arena.carve(rows, width, headWidth: config.headWidth),
         saved: arena.carve(savedRows, rows, for: .master),
         middle: middle,
@@ -135,6 +142,7 @@ package struct Activations: Sendable {
       branch: arena.carve(rows, width, for: .compute),
       attended: arena.carve(rows, width, headWidth: config.headWidth),
       qkv: arena.carve(rows, 3 * width, headWidth: config.headWidth),
+      rawQK: arena.carve(rows, config.qkNorm ? 2 * width : 0, headWidth: config.headWidth),
       product: arena.carve(rows, config.hidden, for: .compute),
       gateUp: arena.carve(rows, 2 * config.hidden, for: .compute))
   }

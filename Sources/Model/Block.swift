@@ -37,8 +37,10 @@ enum DropoutSite {
 
 /// One layer of the decoder on a batch of `N` positions, forward and backward.
 ///
-///     middle = input + Wo attention(rotate(Wqkv rmsnorm(input)))
+///     middle = input + Wo attention(rotate(headnorm(Wqkv rmsnorm(input))))
 ///     output = middle + Wdown swiglu(Wgu rmsnorm(middle))
+///
+/// `headnorm` is there with `ModelConfig.qkNorm`.
 struct Block {
   let config: ModelConfig
   let attention: any AttentionOperator
@@ -76,6 +78,47 @@ struct Block {
       theta: config.rotaryTheta, inverse: inverse)
   }
 
+  /// Heads of queries and keys, which stand side by side, and the gain of each.
+  private func normedHeads(
+    _ weights: LayerParameters
+  ) -> [(columns: Range<Int>, rstd: View, gain: View)] {
+    guard let query = weights.queryNorm, let key = weights.keyNorm else { return [] }
+    let (heads, width) = (config.heads, config.headWidth)
+    return (0..<2 * heads).map { head in
+      (
+        head * width..<(head + 1) * width, kept.headRstd.rows(head..<head + 1),
+        head < heads ? query : key
+      )
+    }
+  }
+
+  /// Normalises every head of queries and keys in place; what they were is kept for the backward pass.
+  private func normalizeHeads() {
+    let heads = normedHeads(weights)
+    if heads.isEmpty { return }
+    let hasBackward = kept.rawQK.columns > 0
+    if hasBackward { kernels.copy(kept.qkv.columns(0..<2 * width), to: kept.rawQK) }
+    for head in heads {
+      let normed = kept.qkv.columns(head.columns)
+      kernels.rmsNormForward(
+        y: normed, rstd: head.rstd, x: hasBackward ? kept.rawQK.columns(head.columns) : normed,
+        gain: head.gain, epsilon: config.normEpsilon)
+    }
+  }
+
+  /// Turns the gradient of normalised queries and keys into that of what was projected, in place.
+  private func differentiateHeads(_ d: Activations.Gradients, _ dWeights: LayerParameters) {
+    let heads = zip(normedHeads(weights), normedHeads(dWeights))
+    guard weights.queryNorm != nil else { return }
+    kernels.fill(d.rawQK, with: 0)
+    for (head, dHead) in heads {
+      kernels.rmsNormBackward(
+        dx: d.rawQK.columns(head.columns), dGain: dHead.gain, dy: d.qkv.columns(head.columns),
+        x: kept.rawQK.columns(head.columns), gain: head.gain, rstd: head.rstd)
+    }
+    kernels.copy(d.rawQK, to: d.qkv.columns(0..<2 * width))
+  }
+
   func forward(_ pass: AttentionPass, dropout: Dropout?) {
     projectQKV(positions: pass.sequences.positions)
     attention.forward(tensors(), pass)
@@ -88,6 +131,7 @@ struct Block {
       y: scratch.normed, rstd: kept.inputRstd, x: kept.input, gain: weights.inputNorm,
       epsilon: config.normEpsilon)
     kernels.linearForward(y: kept.qkv, x: scratch.normed, w: weights.qkv, accumulate: false)
+    normalizeHeads()
     rotate(kept.qkv, positions: positions, inverse: false)
   }
 
@@ -166,6 +210,7 @@ struct Block {
         dInput: readsInput ? d.normed : nil, dOwn: dWeights.own),
       pass)
     rotate(d.qkv, positions: pass.sequences.positions, inverse: true)
+    differentiateHeads(d, dWeights)
     kernels.linearBackwardWeight(dw: dWeights.qkv, dy: d.qkv, x: scratch.normed)
     kernels.linearBackwardInput(
       dx: d.normed, dy: d.qkv, w: weights.qkv, accumulate: readsInput)

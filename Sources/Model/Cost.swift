@@ -12,28 +12,41 @@ package struct Cost: Sendable {
   }
 
   /// Weights that multiply every position: all matrices but the embedding lookup.
-  private var multiplied: Double {
+  ///
+  /// - Parameter headRows: Rows of the head that are; nil for all.
+  private func multiplied(headRows: Int? = nil) -> Double {
     let width = Double(config.width)
     let layer = 4 * width * width + 3 * width * Double(config.hidden)
-    return Double(config.layers) * layer + Double(config.vocabularySize) * width
+    return Double(config.layers) * layer + Double(headRows ?? config.vocabularySize) * width
   }
 
   /// FLOPs of scoring sequences of the given lengths.
   package func forward(lengths: [Int]) -> Double {
-    2 * multiplied * Double(lengths.reduce(0, +)) + attention(lengths, \.forward)
+    2 * multiplied() * Double(lengths.reduce(0, +)) + attention(lengths, \.forward)
   }
 
   /// FLOPs of a training step on them: forward, and backward with the scores recomputed.
-  package func training(lengths: [Int]) -> Double {
-    6 * multiplied * Double(lengths.reduce(0, +)) + attention(lengths, \.training)
+  ///
+  /// - Parameters:
+  ///   - lengths: Of the sequences.
+  ///   - headRows: Tokens that the loss normalises over; nil for all.
+  package func training(lengths: [Int], headRows: Int? = nil) -> Double {
+    6 * multiplied(headRows: headRows) * Double(lengths.reduce(0, +))
+      + attention(lengths, \.training)
   }
 
   /// FLOPs of scoring and of training on so many sequences of each length.
-  package func work(_ sequences: [Int: Double]) -> (forward: Double, training: Double) {
+  ///
+  /// - Parameters:
+  ///   - sequences: How many there are of each length.
+  ///   - headRows: Tokens that the loss of training normalises over; nil for all.
+  package func work(
+    _ sequences: [Int: Double], headRows: Int? = nil
+  ) -> (forward: Double, training: Double) {
     let tokens = sequences.sorted { $0.key < $1.key }.reduce(0.0) { $0 + Double($1.key) * $1.value }
-    let products = 2 * multiplied * tokens
     return (
-      products + attention(sequences, \.forward), 3 * products + attention(sequences, \.training)
+      2 * multiplied() * tokens + attention(sequences, \.forward),
+      3 * (2 * multiplied(headRows: headRows) * tokens) + attention(sequences, \.training)
     )
   }
 

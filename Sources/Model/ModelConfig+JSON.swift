@@ -13,6 +13,8 @@ extension ModelConfig: Codable {
     case attention
     case position
     case relativeBiasLength = "relative_bias_length"
+    case qkNorm = "qk_norm"
+    case slidingWindow = "use_sliding_window"
     case tiedHead = "tie_word_embeddings"
     case normEpsilon = "rms_norm_eps"
     case rotaryTheta = "rope_theta"
@@ -21,6 +23,7 @@ extension ModelConfig: Codable {
     case rotaryShare = "partial_rotary_factor"
     case maximumLength = "max_position_embeddings"
     case initialDeviation = "initializer_range"
+    case zeroInitResidual = "zero_init_residual"
     case bosID = "bos_token_id"
     case eosID = "eos_token_id"
     case attentionBias = "attention_bias"
@@ -29,12 +32,16 @@ extension ModelConfig: Codable {
   }
 
   private static let ownType = "billion-word-decoder"
+  private static let qwenType = "qwen3"
 
   package func encode(to encoder: any Encoder) throws {
     var fields = encoder.container(keyedBy: Key.self)
-    try fields.encode(
-      [isLlama ? "LlamaForCausalLM" : "BillionWordDecoder"], forKey: .architectures)
-    try fields.encode(isLlama ? "llama" : Self.ownType, forKey: .modelType)
+    let (architecture, type) =
+      isLlama
+      ? ("LlamaForCausalLM", "llama")
+      : isQwen3 ? ("Qwen3ForCausalLM", Self.qwenType) : ("BillionWordDecoder", Self.ownType)
+    try fields.encode([architecture], forKey: .architectures)
+    try fields.encode(type, forKey: .modelType)
     try fields.encode(vocabularySize, forKey: .vocabularySize)
     try fields.encode(width, forKey: .width)
     try fields.encode(layers, forKey: .layers)
@@ -51,6 +58,9 @@ extension ModelConfig: Codable {
     try fields.encode(rotaryTheta, forKey: .rotaryTheta)
     try fields.encode(maximumLength, forKey: .maximumLength)
     try fields.encode(initialDeviation, forKey: .initialDeviation)
+    // Left out where they are as ever: a checkpoint without them has the bytes that it always had.
+    if qkNorm { try fields.encode(true, forKey: .qkNorm) }
+    if zeroInitResidual { try fields.encode(true, forKey: .zeroInitResidual) }
     try fields.encode(bosID, forKey: .bosID)
     if otherEndIDs.isEmpty {
       try fields.encode(eosID, forKey: .eosID)
@@ -64,7 +74,7 @@ extension ModelConfig: Codable {
 
   package init(from decoder: any Decoder) throws {
     let fields = try decoder.container(keyedBy: Key.self)
-    try Self.rejectForeignType(fields)
+    let type = try Self.knownType(fields)
     func value<T: Decodable>(_ key: Key, _ fallback: T) throws -> T {
       try fields.decodeIfPresent(T.self, forKey: key) ?? fallback
     }
@@ -77,6 +87,7 @@ extension ModelConfig: Codable {
     attention = try value(.attention, .softmax)
     position = try value(.position, .rotary)
     relativeBiasLength = try value(.relativeBiasLength, relativeBiasLength)
+    qkNorm = try value(.qkNorm, type == Self.qwenType)
     // The defaults of the Llama configuration, which its writers leave out.
     tiedHead = try value(.tiedHead, false)
     normEpsilon = try value(.normEpsilon, 1e-6)
@@ -91,6 +102,7 @@ extension ModelConfig: Codable {
     }
     maximumLength = try value(.maximumLength, maximumLength)
     initialDeviation = try value(.initialDeviation, initialDeviation)
+    zeroInitResidual = try value(.zeroInitResidual, false)
     bosID = try value(.bosID, bosID)
     let ends = try value(.eosID, EndIDs(all: [eosID])).all
     eosID = ends[0]
@@ -100,13 +112,14 @@ extension ModelConfig: Codable {
     try rejectForeignFeatures(fields)
   }
 
-  /// Refuses a model of another family.
-  private static func rejectForeignType(_ fields: KeyedDecodingContainer<Key>) throws {
+  /// The family of the model; another is refused.
+  private static func knownType(_ fields: KeyedDecodingContainer<Key>) throws -> String {
     let type = try fields.decodeIfPresent(String.self, forKey: .modelType) ?? ownType
-    guard type == "llama" || type == ownType else {
+    guard ["llama", qwenType, ownType].contains(type) else {
       throw ModelError.invalid(
-        "model_type is \"\(type)\", expected \"llama\" or \"\(ownType)\"")
+        "model_type is \"\(type)\", expected \"llama\", \"\(qwenType)\" or \"\(ownType)\"")
     }
+    return type
   }
 
   /// Refuses a Llama variant that this decoder would compute wrongly; dimensions are valid.
@@ -133,6 +146,9 @@ extension ModelConfig: Codable {
     for key in [Key.attentionBias, .feedForwardBias]
     where try fields.decodeIfPresent(Bool.self, forKey: key) ?? false {
       throw refuse("\(key.rawValue) is true", "no biases, false")
+    }
+    guard try fields.decodeIfPresent(Bool.self, forKey: .slidingWindow) != true else {
+      throw refuse("use_sliding_window is true", "false")
     }
     let share = try fields.decodeIfPresent(Double.self, forKey: .rotaryShare) ?? 1
     guard share == 1 else { throw refuse("partial_rotary_factor is \(share)", "1") }

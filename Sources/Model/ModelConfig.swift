@@ -44,6 +44,9 @@ package struct ModelConfig: Sendable, Equatable {
   package var position: Position = .rotary
   /// Distances that the relative bias tells apart, `B`; larger ones share the last entry.
   package var relativeBiasLength = 32
+  /// Whether queries and keys are normalised, head by head with gains of a head's width, before they are
+  /// rotated, as in Qwen3 (after Dehghani et al., 2023, arXiv 2302.05442).
+  package var qkNorm = false
   /// Whether the head is the embedding table.
   package var tiedHead = true
   package var normEpsilon: Float = 1e-5
@@ -52,6 +55,9 @@ package struct ModelConfig: Sendable, Equatable {
   package var maximumLength = 2_048
   /// Standard deviation of the initial matrices.
   package var initialDeviation: Double = 0.02
+  /// Whether the matrices onto the residual stream begin as zeros, so that every layer begins as the
+  /// identity.
+  package var zeroInitResidual = false
   package var bosID: Int32 = 1
   package var eosID: Int32 = 2
   /// Tokens that close a text as `eosID` does, where a model from elsewhere names several.
@@ -89,7 +95,10 @@ package struct ModelConfig: Sendable, Equatable {
   }
 
   /// Whether Hugging Face's `LlamaForCausalLM` computes the same function.
-  package var isLlama: Bool { attention == .softmax && position == .rotary }
+  package var isLlama: Bool { attention == .softmax && position == .rotary && !qkNorm }
+
+  /// Whether Hugging Face's `Qwen3ForCausalLM` computes the same function.
+  package var isQwen3: Bool { attention == .softmax && position == .rotary && qkNorm }
 
   /// Throws the first thing that is wrong, in one sentence.
   package func validate() throws(ModelError) {
@@ -115,6 +124,11 @@ package struct ModelConfig: Sendable, Equatable {
     for id in [bosID, eosID] + otherEndIDs where !(0..<Int32(vocabularySize)).contains(id) {
       throw .invalid(
         "the special id \(id) lies outside the vocabulary of \(vocabularySize) tokens")
+    }
+    guard !qkNorm || attention.kind != .yoso else {
+      throw .invalid(
+        "qk_norm is true, but yoso attention looks at the directions of queries and keys alone; leave out "
+          + "--qk-norm")
     }
     try attention.options.validate(self)
     guard approximateParameters <= Double(Self.mostParameters) else {

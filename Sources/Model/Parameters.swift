@@ -63,8 +63,9 @@ package struct ParameterLayout: Sendable {
     let width = config.width
     let deviation = config.initialDeviation
     // Outputs onto the residual stream start smaller by the number of additions (Radford et al.,
-    // 2019), so that its variance does not grow with depth.
-    let residualDeviation = deviation / (2 * Double(config.layers)).squareRoot()
+    // 2019), so that its variance does not grow with depth; or as zeros.
+    let residualDeviation =
+      config.zeroInitResidual ? 0 : deviation / (2 * Double(config.layers)).squareRoot()
     add("model.embed_tokens.weight", .table, config.vocabularySize, width, deviation: deviation)
     let mechanism = config.mechanism
     for layer in 0..<config.layers {
@@ -73,6 +74,12 @@ package struct ParameterLayout: Sendable {
       add(prefix + "input_layernorm.weight", .vector, 1, width, deviation: nil)
       for name in ["q", "k", "v"] {
         add(prefix + "self_attn.\(name)_proj.weight", .hidden, width, width, deviation: deviation)
+      }
+      if config.qkNorm {
+        for name in ["q", "k"] {
+          add(
+            prefix + "self_attn.\(name)_norm.weight", .vector, 1, config.headWidth, deviation: nil)
+        }
       }
       if let biasLength = mechanism.biasLength {
         // Deviation 0.1 as in the authors' decoder.
@@ -146,6 +153,8 @@ package struct Parameters: Sendable {
       return LayerParameters(
         inputNorm: view(prefix + "input_layernorm.weight"),
         qkv: view(prefix + "self_attn.q_proj.weight", rows: 3 * config.width),
+        queryNorm: layout.slot(prefix + "self_attn.q_norm.weight").map { view($0.name) },
+        keyNorm: layout.slot(prefix + "self_attn.k_norm.weight").map { view($0.name) },
         bias: layout.slot(prefix + "self_attn.relative_bias").map { view($0.name) },
         own: ownWeights.map { view(prefix + "self_attn." + $0.name) },
         output: view(prefix + "self_attn.o_proj.weight"),
@@ -174,6 +183,10 @@ package struct Parameters: Sendable {
         device.fill(view(slot), with: 1)
         continue
       }
+      guard deviation > 0 else {
+        device.fill(view(slot), with: 0)
+        continue
+      }
       let random = CounterRandom(seed: seed, 0x1417, UInt64(index))
       // A part at a time: a table may be half of a model.
       for first in stride(from: 0, to: slot.count, by: 1 << 20) {
@@ -190,6 +203,8 @@ package struct Parameters: Sendable {
 package struct LayerParameters: Sendable {
   package let inputNorm: View  // [1, C]
   package let qkv: View  // [3C, C]
+  package let queryNorm: View?  // [1, D], with a norm of queries and keys
+  package let keyNorm: View?  // [1, D]
   package let bias: View?  // [H, B]
   package let own: [View]  // weights that only this attention has
   package let output: View  // [C, C]
@@ -200,7 +215,7 @@ package struct LayerParameters: Sendable {
   /// The same layer with the matrices of products from another; gains and biases stay.
   func matrices(_ other: LayerParameters) -> LayerParameters {
     LayerParameters(
-      inputNorm: inputNorm, qkv: other.qkv, bias: bias,
+      inputNorm: inputNorm, qkv: other.qkv, queryNorm: queryNorm, keyNorm: keyNorm, bias: bias,
       own: zip(own, other.own).map { $0.rows > 1 ? $1 : $0 }, output: other.output,
       feedForwardNorm: feedForwardNorm, gateUp: other.gateUp, down: other.down)
   }

@@ -17,21 +17,25 @@ extension Transformer {
   ///   - config: Dimensions of the model.
   ///   - positions: Of a batch.
   ///   - sequences: Of a batch, at most.
+  ///   - candidates: Tokens that a sampled loss normalises over, at most; 0 without one.
   ///   - muon: Shapes of the matrices that Muon moves.
+  ///   - muonForm: How it makes them orthogonal.
   ///   - attention: What one layer's attention borrows.
   package static func workPlan(
-    _ config: ModelConfig, positions: Int, sequences: Int,
-    muon: [(rows: Int, columns: Int)] = [], attention: WorkingNeed
+    _ config: ModelConfig, positions: Int, sequences: Int, candidates: Int = 0,
+    muon: [(rows: Int, columns: Int)] = [], muonForm: MuonForm = .standard,
+    attention: WorkingNeed
   ) -> WorkPlan {
     let width = config.width
     return WorkPlan(
       positions: positions, width: width, vocabulary: config.vocabularySize,
+      candidates: candidates,
       products: [
         WorkPlan.Product(outputs: 3 * width, inputs: width),
         WorkPlan.Product(outputs: width, inputs: width),
         WorkPlan.Product(outputs: 2 * config.hidden, inputs: width),
         WorkPlan.Product(outputs: width, inputs: config.hidden),
-      ], muon: muon, attention: attention,
+      ], muon: muon, muonForm: muonForm, attention: attention,
       attentionTasks: config.heads * min(sequences, Buffer.mostNumbers / config.heads))
   }
 

@@ -131,13 +131,15 @@ package final class Transformer {
   ///   - gradientScale: 1 / targets of the whole step, so that micro-batches add up to the mean.
   ///   - dropout: Masks of this step, or nil for none.
   ///   - draw: Names the random numbers of attentions that draw any.
+  ///   - candidates: Tokens that the loss normalises over; nil for all.
   ///   - gradients: The gradient of every weight, accumulated.
   ///   - finished: Called with each of `ParameterLayout.stages`, the last one first, once nothing more is
   ///     added to its weights and those after them.
   /// - Returns: Sum of the targets' negative log-probabilities in nats, dropout included.
   package func accumulateGradients(
     ids: [Int32], targets: [Int32], starts: [Int], gradientScale: Float, dropout: Dropout?,
-    draw: AttentionDraw = .evaluation(seed: 0), into gradients: Parameters,
+    draw: AttentionDraw = .evaluation(seed: 0), candidates: CandidateHead? = nil,
+    into gradients: Parameters,
     finished: (_ stage: Int) -> Void = { _ in }
   ) throws(DeviceError) -> Double {
     let rows = ids.count
@@ -152,9 +154,15 @@ package final class Transformer {
     let hidden = normalised(a, rows: rows)
     let d = all.cut(rows)
     let nll = a.nllNats.columns(0..<rows)
-    kernels.crossEntropyForwardBackward(
-      nllNats: nll, dHidden: d.normed, dw: gradients.head, hidden: hidden, w: rounded.head,
-      targets: try kernels.place(targets), gradientScale: gradientScale)
+    if let candidates {
+      try candidates.crossEntropy(
+        nllNats: nll, dHidden: d.normed, dHead: gradients.head, hidden: hidden, targets: targets,
+        gradientScale: gradientScale)
+    } else {
+      kernels.crossEntropyForwardBackward(
+        nllNats: nll, dHidden: d.normed, dw: gradients.head, hidden: hidden, w: rounded.head,
+        targets: try kernels.place(targets), gradientScale: gradientScale)
+    }
     kernels.fill(d.residual, with: 0)
     d.joinNorm(
       on: kernels, dGain: gradients.finalNorm, x: a.output.rows(0..<rows),
@@ -264,7 +272,8 @@ extension Activations.Layer {
   func cut(_ rows: Int) -> Self {
     Self(
       input: input.rows(0..<rows), inputRstd: inputRstd.columns(0..<rows),
-      qkv: qkv.rows(0..<rows), attended: attended.rows(0..<rows),
+      qkv: qkv.rows(0..<rows), rawQK: rawQK.rows(0..<rows),
+      headRstd: headRstd.columns(0..<rows), attended: attended.rows(0..<rows),
       saved: saved.columns(0..<rows),
       middle: middle.rows(0..<rows), middleRstd: middleRstd.columns(0..<rows),
       gateUp: gateUp.rows(0..<rows))
@@ -273,7 +282,8 @@ extension Activations.Layer {
   /// The same memory, row behind row.
   var withoutBands: Self {
     Self(
-      input: input, inputRstd: inputRstd, qkv: qkv.withoutBands, attended: attended.withoutBands,
+      input: input, inputRstd: inputRstd, qkv: qkv.withoutBands, rawQK: rawQK.withoutBands,
+      headRstd: headRstd, attended: attended.withoutBands,
       saved: saved, middle: middle, middleRstd: middleRstd, gateUp: gateUp)
   }
 }
@@ -299,6 +309,6 @@ extension Activations.Gradients {
     Self(
       residual: residual.rows(0..<rows), normed: normed.rows(0..<rows),
       branch: branch.rows(0..<rows), attended: attended.rows(0..<rows), qkv: qkv.rows(0..<rows),
-      product: product.rows(0..<rows), gateUp: gateUp.rows(0..<rows))
+      rawQK: rawQK.rows(0..<rows), product: product.rows(0..<rows), gateUp: gateUp.rows(0..<rows))
   }
 }

@@ -116,6 +116,8 @@ package protocol Kernels: Device {
   ///
   ///     m = b m + (1-b) g,  u = b m + (1-b) g
   ///     p = p · (1 - rate · decay) - rate · 0.2 · sqrt(max(R, C)) · orthogonal(u)
+  ///
+  /// Both forms of the step have one result but for rounding.
   func muon(parameters: View, gradients: View, momentum: View, _ step: MuonStep)
   /// Sum of squares of contiguous elements, in Double, in the order of ``Squares``; waits for the
   /// device.
@@ -175,11 +177,27 @@ package struct MuonStep: Sendable {
   package let decay: Float
   /// Multiplies every gradient first (clipping).
   package let gradientScale: Float
+  /// How the update is made orthogonal.
+  package let form: MuonForm
 
-  package init(rate: Float, beta: Float, decay: Float, gradientScale: Float) {
+  package init(
+    rate: Float, beta: Float, decay: Float, gradientScale: Float, form: MuonForm = .standard
+  ) {
     self.rate = rate
     self.beta = beta
     self.decay = decay
     self.gradientScale = gradientScale
+    self.form = form
   }
+}
+
+/// How Muon's five Newton-Schulz steps are computed: the same polynomial, rounded differently.
+package enum MuonForm: String, Codable, Sendable, CaseIterable {
+  /// Every step multiplies the whole matrix.
+  case standard
+  /// The steps stay on the square of the short side, G = x xᵀ, and the matrix is multiplied once at the
+  /// end (Dao-AILab's Gram Newton-Schulz, 2026). With p(G) = a I + b G + c G²,
+  ///
+  ///     Q = p(G) Q,  G = p(G) G p(G)       five times from Q = I,  then  x = Q x
+  case gram
 }

@@ -30,23 +30,29 @@ package struct WorkPlan: Sendable {
   package let width: Int
   /// Rows of the head, V.
   package let vocabulary: Int
+  /// Rows of the head that a step of sampled softmax gathers, at most; 0 without it.
+  package let candidates: Int
   package let products: [Product]
   /// Shapes of the matrices that Muon moves.
   package let muon: [(rows: Int, columns: Int)]
+  package let muonForm: MuonForm
   /// What one layer's attention borrows.
   package let attention: WorkingNeed
   /// Heads times sequences of a batch, at most: no more tasks of an attention run at once.
   package let attentionTasks: Int
 
   package init(
-    positions: Int, width: Int, vocabulary: Int, products: [Product],
-    muon: [(rows: Int, columns: Int)], attention: WorkingNeed, attentionTasks: Int
+    positions: Int, width: Int, vocabulary: Int, candidates: Int = 0, products: [Product],
+    muon: [(rows: Int, columns: Int)], muonForm: MuonForm = .standard, attention: WorkingNeed,
+    attentionTasks: Int
   ) {
     self.positions = positions
     self.width = width
     self.vocabulary = vocabulary
+    self.candidates = candidates
     self.products = products
     self.muon = muon
+    self.muonForm = muonForm
     self.attention = attention
     self.attentionTasks = attentionTasks
   }

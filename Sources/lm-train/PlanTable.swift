@@ -43,9 +43,14 @@ enum PlanTable {
         "\(Format.count(model.layers, "layer")) of \(model.width), "
           + "\(Format.count(model.heads, "head")), hidden \(model.hidden), "
           + "\(Format.count(model.vocabularySize, "token")), head "
-          + (model.tiedHead ? "tied" : "untied"),
+          + (model.tiedHead ? "tied" : "untied")
+          + (model.zeroInitResidual ? ", outputs of branches begin as zeros" : ""),
       ],
-      ["attention", "\(model.attention), \(model.position.rawValue) positions"],
+      [
+        "attention",
+        "\(model.attention), \(model.position.rawValue) positions"
+          + (model.qkNorm ? ", queries and keys normalised" : ""),
+      ],
       ["parameters", Format.count(plan.parameters)],
       [
         "data",
@@ -105,10 +110,24 @@ enum PlanTable {
 
   /// Optimizer, rate, schedule and seed.
   private static func recipe(_ config: RunConfig) -> String {
-    "\(config.optimizer.kind.rawValue), rate \(number(config.optimizer.rate)), "
+    "\(config.optimizer.kind.rawValue)\(config.optimizer.muonForm.map { " in \($0.rawValue) form" } ?? ""), "
+      + rates(config.optimizer) + loss(config)
       + "\(schedule(config.schedule)), weight decay \(number(config.optimizer.weightDecay)), "
       + "clipping at \(number(config.optimizer.clipNorm)), dropout \(number(Double(config.dropout))), "
       + (config.precision.map { "products in \($0.rawValue), " } ?? "") + "seed \(config.seed)"
+  }
+
+  private static func rates(_ optimizer: OptimizerConfig) -> String {
+    let own = [("embeddings", optimizer.embeddingRate), ("matrices", optimizer.matrixRate)]
+    return "rate \(number(optimizer.rate)), "
+      + own.compactMap { name, rate in rate.map { "of \(name) \(number($0)), " } }.joined()
+  }
+
+  /// What the loss of training normalises over, where it is not all.
+  private static func loss(_ config: RunConfig) -> String {
+    guard let sampled = config.sampledSoftmax else { return "" }
+    return "softmax over \(Format.count(sampled.candidates, "token")) until the last "
+      + "\(number(100 * sampled.fullShare)) %, "
   }
 
   private static func schedule(_ schedule: Schedule) -> String {

@@ -55,7 +55,8 @@ final class ProgressPrinter {
       "step \(Format.count(metrics.step))/\(Format.count(steps))",
       "\(Format.decimal(metrics.natsPerToken, 4)) nats/token over "
         + Format.count(metrics.tokensCounted ?? 0),
-      "word ppl \(Format.decimal(metrics.wordPerplexity, 1))",
+      metrics.softmaxCandidates.map { "among \(Format.count($0))" }
+        ?? "word ppl \(Format.decimal(metrics.wordPerplexity, 1))",
     ]
     if let speed = metrics.tokensPerSecond {
       parts.append("\(Format.count(Int(speed))) tokens/s")

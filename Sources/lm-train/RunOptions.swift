@@ -40,8 +40,18 @@ struct RunOptions: ParsableArguments {
   @Option(help: "Feed-forward width (SwiGLU).")
   var hidden: Int?
 
+  @Flag(
+    inversion: .prefixedNo,
+    help: "Whether queries and keys are normalised head by head, as in Qwen3; not with yoso.")
+  var qkNorm: Bool?
+
   @Flag(inversion: .prefixedNo, help: "Whether the head shares the embedding table.")
   var tiedHead: Bool?
+
+  @Flag(
+    inversion: .prefixedNo,
+    help: "Whether the matrices onto the residual stream begin as zeros.")
+  var zeroInitResidual: Bool?
 
   @Option(help: "Optimizer steps of the run.")
   var steps: Int?
@@ -66,6 +76,28 @@ struct RunOptions: ParsableArguments {
 
   @Option(name: [.long, .customLong("learning-rate")], help: "Peak learning rate.")
   var rate: Double?
+
+  @Option(help: "Peak learning rate of embeddings and head (that of --rate).")
+  var embeddingRate: Double?
+
+  @Option(help: "Peak learning rate of hidden matrices (that of --rate).")
+  var matrixRate: Double?
+
+  @Option(
+    help: ArgumentHelp(
+      "How Muon makes its updates orthogonal: standard, or gram, which rounds otherwise and needs less "
+        + "work (standard).", valueName: "form"))
+  var muonForm: MuonForm?
+
+  @Option(
+    help: ArgumentHelp(
+      "Tokens that the loss of training normalises over: those of the step and a rotating choice of "
+        + "others; 0 for all (0). Validation and scoring always have all."))
+  var softmaxCandidates: Int?
+
+  @Option(
+    help: "Share of the run, at its end, that is trained with all tokens all the same (0.15).")
+  var fullSoftmaxShare: Double?
 
   @Option(help: "Schedule: \(Schedule.kinds.joined(separator: ", ")).")
   var schedule: String?
@@ -130,7 +162,11 @@ struct RunOptions: ParsableArguments {
     if let streamLength { config.data.streamLength = streamLength }
     set(&config.optimizer.kind, optimizer)
     set(&config.optimizer.rate, rate)
+    if let embeddingRate { config.optimizer.embeddingRate = embeddingRate }
+    if let matrixRate { config.optimizer.matrixRate = matrixRate }
+    if let muonForm { config.optimizer.muonForm = muonForm == .standard ? nil : muonForm }
     set(&config.optimizer.weightDecay, weightDecay)
+    try applySoftmax(to: &config)
     set(&config.dropout, dropout)
     if let precision { config.precision = precision == .float32 ? nil : precision }
     set(&config.seed, seed)
@@ -154,12 +190,29 @@ struct RunOptions: ParsableArguments {
     config.model.eosID = manifest.special.eos
   }
 
+  private func applySoftmax(to config: inout RunConfig) throws {
+    if let softmaxCandidates {
+      var sampled = config.sampledSoftmax ?? SampledSoftmaxConfig(candidates: softmaxCandidates)
+      sampled.candidates = softmaxCandidates
+      config.sampledSoftmax = softmaxCandidates == 0 ? nil : sampled
+    }
+    guard let fullSoftmaxShare else { return }
+    guard config.sampledSoftmax != nil else {
+      throw TrainingError.invalid(
+        "--full-softmax-share goes with --softmax-candidates: without it all of the run is trained with "
+          + "all tokens")
+    }
+    config.sampledSoftmax?.fullShare = fullSoftmaxShare
+  }
+
   private func applyModel(to config: inout RunConfig) throws {
     set(&config.model.layers, layers)
     set(&config.model.width, width)
     set(&config.model.heads, heads)
     set(&config.model.hidden, hidden)
+    set(&config.model.qkNorm, qkNorm)
     set(&config.model.tiedHead, tiedHead)
+    set(&config.model.zeroInitResidual, zeroInitResidual)
     if let attention { config.model.use(attention) }
     if let position { config.model.position = position }
     if let relativeBiasLength { config.model.relativeBiasLength = relativeBiasLength }
@@ -210,6 +263,7 @@ extension RunOptions {
       ("--skip-budget", skipBudget, 0, 1 << 32), ("--log-every", logEvery, 1, 1 << 32),
       ("--validate-every", validateEvery, 0, 1 << 32),
       ("--validation-sequences", validationSequences, 0, 1 << 40),
+      ("--softmax-candidates", softmaxCandidates, 0, 1 << 24),
       ("--checkpoint-every", checkpointEvery, 0, 1 << 32), ("--keep-last", keepLast, 1, 1 << 32),
       ("--keep-every", keepEvery, 0, 1 << 32), ("--sample-every", sampleEvery, 0, 1 << 32),
     ]
@@ -220,6 +274,9 @@ extension RunOptions {
           + (value < least ? "\(least) or more" : "\(Format.count(most)) at most"))
     }
     try require("--rate", rate, "more than 0") { $0 > 0 }
+    try require("--embedding-rate", embeddingRate, "more than 0") { $0 > 0 }
+    try require("--matrix-rate", matrixRate, "more than 0") { $0 > 0 }
+    try require("--full-softmax-share", fullSoftmaxShare, "0 to 1") { $0 >= 0 && $0 <= 1 }
     try require("--weight-decay", weightDecay, "0 or more") { $0 >= 0 }
     try require("--dropout", dropout.map(Double.init), "0 or more and less than 1") {
       $0 >= 0 && $0 < 1
@@ -267,6 +324,25 @@ extension RunOptions {
       ),
       ("--optimizer", run.optimizer.kind.rawValue, optimizer?.rawValue),
       ("--rate", "\(run.optimizer.rate)", rate.map { "\($0)" }),
+      (
+        "--embedding-rate", "\(run.optimizer.embeddingRate ?? run.optimizer.rate)",
+        embeddingRate.map { "\($0)" }
+      ),
+      (
+        "--matrix-rate", "\(run.optimizer.matrixRate ?? run.optimizer.rate)",
+        matrixRate.map { "\($0)" }
+      ),
+      (
+        "--muon-form", (run.optimizer.muonForm ?? .standard).rawValue, muonForm?.rawValue
+      ),
+      (
+        "--softmax-candidates", "\(run.sampledSoftmax?.candidates ?? 0)",
+        softmaxCandidates.map { "\($0)" }
+      ),
+      (
+        "--full-softmax-share", "\(run.sampledSoftmax?.fullShare ?? 1)",
+        fullSoftmaxShare.map { "\($0)" }
+      ),
       ("--weight-decay", "\(run.optimizer.weightDecay)", weightDecay.map { "\($0)" }),
       ("--schedule", run.schedule.kind, schedule),
       ("--warmup", "\(run.schedule.warmup)", warmup.map { "\($0)" }),
@@ -287,7 +363,10 @@ extension RunOptions {
       }
     }
     for (name, found, asked) in [
-      ("tied-head", model.tiedHead, tiedHead), ("rewind", run.safety.rewind, rewind),
+      ("tied-head", model.tiedHead, tiedHead),
+      ("qk-norm", model.qkNorm, qkNorm),
+      ("zero-init-residual", model.zeroInitResidual, zeroInitResidual),
+      ("rewind", run.safety.rewind, rewind),
     ] {
       if let asked, asked != found {
         return (found ? "--\(name)" : "--no-\(name)", asked ? "--\(name)" : "--no-\(name)")
@@ -299,4 +378,5 @@ extension RunOptions {
 
 extension Position: ExpressibleByArgument {}
 extension OptimizerKind: ExpressibleByArgument {}
+extension MuonForm: ExpressibleByArgument {}
 extension Precision: ExpressibleByArgument {}

@@ -14,8 +14,41 @@ struct ModelConfigTests {
   @Test func onlyALlamaCallsItselfOne() throws {
     for variant in Variant.all {
       let text = String(decoding: try JSONFile.encode(variant.config), as: UTF8.self)
-      #expect(text.contains("LlamaForCausalLM") == (variant.testDescription == "softmax rotary"))
+      let name = variant.testDescription
+      #expect(text.contains("LlamaForCausalLM") == (name == "softmax rotary"))
+      #expect(text.contains("Qwen3ForCausalLM") == (name == "softmax rotary, heads normed"))
     }
+  }
+
+  /// Keys of options that are left alone are absent: earlier versions and their sums know none.
+  @Test func optionsThatAreOffLeaveNoKeys() throws {
+    var config = Variant.all[0].config
+    for key in ["qk_norm", "zero_init_residual"] {
+      #expect(!String(decoding: try JSONFile.encode(config), as: UTF8.self).contains(key))
+    }
+    config.zeroInitResidual = true
+    config.qkNorm = true
+    let bytes = try JSONFile.encode(config)
+    #expect(try JSONFile.decode(ModelConfig.self, from: bytes, path: "config.json") == config)
+    // A Qwen3 of others says it by its name alone.
+    let text = String(decoding: bytes, as: UTF8.self)
+    let foreign = text.replacing(try Regex("\n +\"qk_norm\" : true,"), with: "")
+    #expect(foreign != text)
+    #expect(
+      try JSONFile.decode(ModelConfig.self, from: Array(foreign.utf8), path: "config.json")
+        == config)
+    let sliding = text.replacing("\"qk_norm\" : true", with: "\"use_sliding_window\" : true")
+    #expect(throws: (any Error).self) {
+      try JSONFile.decode(ModelConfig.self, from: Array(sliding.utf8), path: "config.json")
+    }
+  }
+
+  @Test func yosoHasNoNormOfItsOwn() throws {
+    var config = Variant.all[0].config
+    config.use(AttentionConfig(YosoOptions()))
+    config.qkNorm = true
+    let error = #expect(throws: ModelError.self) { try config.validate() }
+    #expect(error?.description.contains("leave out --qk-norm") == true)
   }
 
   @Test func refusesWhatItWouldComputeWrongly() throws {

@@ -27,6 +27,13 @@ struct Variant: Sendable, CustomTestStringConvertible {
     make("combiner vertical", .combiner(.vertical, segment: 4, pooling: .mean), .sinusoidal),
     make("combiner mixture", .combiner(.mixture, segment: 4, pooling: .mean), .sinusoidal),
     makeWindow("window", .rotary),
+    make("softmax rotary, heads normed", .softmax, .rotary, qkNorm: true),
+    make(
+      "hierarchical coarse, heads normed", .hierarchical(blockSize: 4, query: .coarse),
+      .relativeBias, layers: 1, qkNorm: true),
+    make(
+      "combiner rowmajor proj, heads normed", .combiner(.rowmajor, segment: 4, address: .proj),
+      .sinusoidal, qkNorm: true),
   ]
 
   /// Those whose gradient is the slope of the loss: without the kinks of a maximum, and not YOSO's
@@ -59,7 +66,8 @@ struct Variant: Sendable, CustomTestStringConvertible {
   }
 
   static func make(
-    _ name: String, _ attention: AttentionConfig, _ position: Position, layers: Int = 2
+    _ name: String, _ attention: AttentionConfig, _ position: Position, layers: Int = 2,
+    qkNorm: Bool = false
   ) -> Variant {
     var config = ModelConfig(
       vocabularySize: 61, width: 24, layers: layers, heads: 3, hidden: 40)
@@ -67,6 +75,7 @@ struct Variant: Sendable, CustomTestStringConvertible {
     config.position = position
     config.relativeBiasLength = 8
     config.tiedHead = layers == 2
+    config.qkNorm = qkNorm
     config.initialDeviation = 0.15
     return Variant(testDescription: name, config: config)
   }

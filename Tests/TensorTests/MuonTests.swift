@@ -1,5 +1,6 @@
 import CPUBackend
 import Deterministic
+import Foundation
 import Host
 import OracleBackend
 import Tensor
@@ -14,8 +15,8 @@ private let kernels = CPUKernels()
     [1, 1], [1, 9], [9, 1], [7, 13], [13, 7], [40, 40], [24, 130], [130, 24],
   ]
 
-  @Test(arguments: shapes)
-  func stepsMatchTwin(shape: [Int]) {
+  @Test(arguments: shapes, MuonForm.allCases)
+  func stepsMatchTwin(shape: [Int], form: MuonForm) {
     let (rows, columns) = (shape[0], shape[1])
     let parameters = randomView(rows: rows, columns: columns, seed: 1)
     var twin = ReferenceMuon(parameters: Matrix(parameters))
@@ -26,11 +27,12 @@ private let kernels = CPUKernels()
       gradients.fillGaussian(deviation: 0.1, from: CounterRandom(seed: 2, UInt64(step)))
       kernels.muon(
         parameters: p, gradients: gradients, momentum: momentum, rate: 0.02, beta: 0.9, decay: 0.1,
-        gradientScale: 0.5)
+        gradientScale: 0.5, form: form)
       var scaled = Matrix(gradients)
       for index in scaled.values.indices { scaled.values[index] *= 0.5 }
       twin.update(
-        gradients: scaled, rate: 0.02, beta: Double(Float(0.9)), decay: Double(Float(0.1)))
+        gradients: scaled, rate: 0.02, beta: Double(Float(0.9)), decay: Double(Float(0.1)),
+        form: form)
     }
     expectClose(momentum, twin.momentum, relative: 1e-5, absolute: 1e-7, "momentum")
     // Newton-Schulz steps amplify rounding of small singular values by up to 3.4 each.
@@ -39,14 +41,14 @@ private let kernels = CPUKernels()
 
   /// What five steps of the polynomial promise: singular values near 1, here by `o oᵀ`'s diagonal
   /// and by its distance from a multiple of the identity.
-  @Test(arguments: [[24, 130], [130, 24]])
-  func directionIsNearlyOrthogonal(shape: [Int]) {
+  @Test(arguments: [[24, 130], [130, 24]], MuonForm.allCases)
+  func directionIsNearlyOrthogonal(shape: [Int], form: MuonForm) {
     let (rows, columns) = (shape[0], shape[1])
     let p = View(rows: rows, columns: columns)
     let gradients = randomView(rows: rows, columns: columns, seed: 5)
     kernels.muon(
       parameters: p, gradients: contiguous(gradients), momentum: View(rows: rows, columns: columns),
-      rate: 1, beta: 0.9, decay: 0, gradientScale: 1)
+      rate: 1, beta: 0.9, decay: 0, gradientScale: 1, form: form)
     var o = Matrix(p)
     let scale = -0.2 * Double(max(rows, columns)).squareRoot()
     for index in o.values.indices { o.values[index] /= scale }
@@ -58,6 +60,38 @@ private let kernels = CPUKernels()
     #expect(Matrix(gradients).dot(o) > 0)
   }
 
+  /// Both definitions, in double precision: one polynomial of the singular values.
+  @Test(arguments: shapes) func formsHaveOneResult(shape: [Int]) {
+    let update = Matrix(randomView(rows: shape[0], columns: shape[1], seed: 5))
+    let (standard, gram) = (
+      ReferenceMuon.orthogonal(update), ReferenceMuon.orthogonalByGram(update)
+    )
+    for (a, b) in zip(standard.values, gram.values) { #expect(abs(a - b) < 1e-11) }
+  }
+
+  /// Singular values from 1 down to 1e-6: rounding of the small ones is lifted with them, and no more.
+  @Test(arguments: MuonForm.allCases) func smallSingularValuesStaySmall(form: MuonForm) {
+    let size = 40
+    let gradients = View(rows: size, columns: size)
+    for row in 0..<size {
+      for column in 0..<size {
+        // A rotation by cosines, times a diagonal.
+        let angle = Double.pi * (Double(column) + 0.5) * Double(row) / Double(size)
+        let value = cos(angle) * pow(10, -6 * Double(row) / Double(size - 1))
+        gradients.base[row * size + column] = Float(value)
+      }
+    }
+    let p = View(rows: size, columns: size)
+    kernels.muon(
+      parameters: p, gradients: gradients, momentum: View(rows: size, columns: size), rate: 1,
+      beta: 0, decay: 0, gradientScale: 1, form: form)
+    let exact = ReferenceMuon.orthogonal(Matrix(gradients))
+    let scale = -0.2 * Double(size).squareRoot()
+    for (moved, direction) in zip(p.elements, exact.values) {
+      #expect(abs(Double(moved) / scale - direction) < 2e-3)
+    }
+  }
+
   @Test func noGradientLeavesOnlyDecay() {
     let p = View(rows: 2, columns: 3, elements: [1, 2, 3, 4, 5, 6])
     kernels.muon(
@@ -66,13 +100,13 @@ private let kernels = CPUKernels()
     #expect(p.elements == [0.75, 1.5, 2.25, 3, 3.75, 4.5])
   }
 
-  @Test func threadsDoNotMatter() {
+  @Test(arguments: MuonForm.allCases) func threadsDoNotMatter(form: MuonForm) {
     expectThreadIndependence {
       let p = contiguous(randomView(rows: 200, columns: 330, seed: 1))
       let m = contiguous(randomView(rows: 200, columns: 330, seed: 3))
       kernels.muon(
         parameters: p, gradients: contiguous(randomView(rows: 200, columns: 330, seed: 2)),
-        momentum: m, rate: 0.1, beta: 0.9, decay: 0.1, gradientScale: 1)
+        momentum: m, rate: 0.1, beta: 0.9, decay: 0.1, gradientScale: 1, form: form)
       return [p, m]
     }
   }

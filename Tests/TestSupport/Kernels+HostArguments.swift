@@ -49,10 +49,11 @@ extension Kernels {
 
   package func muon(
     parameters: View, gradients: View, momentum: View, rate: Float, beta: Float, decay: Float,
-    gradientScale: Float
+    gradientScale: Float, form: MuonForm = .standard
   ) {
     muon(
       parameters: parameters, gradients: gradients, momentum: momentum,
-      MuonStep(rate: rate, beta: beta, decay: decay, gradientScale: gradientScale))
+      MuonStep(
+        rate: rate, beta: beta, decay: decay, gradientScale: gradientScale, form: form))
   }
 }

@@ -368,6 +368,9 @@ class Model:
             return rows.reshape(length, heads, width // heads).transpose(1, 0, 2)
 
         q, k, v = by_head("q"), by_head("k"), by_head("v")
+        if self.config.get("qk_norm", self.config.get("model_type") == "qwen3"):
+            q = np.array([self.norm(head, prefix + "q_norm.weight") for head in q])
+            k = np.array([self.norm(head, prefix + "k_norm.weight") for head in k])
         if self.config.get("position", "rotary") == "rotary":
             q, k = (np.array([self.rotated(head) for head in x]) for x in (q, k))
         layer = Layer(self, index, normed)

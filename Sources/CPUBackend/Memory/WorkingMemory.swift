@@ -59,17 +59,26 @@ enum WorkingMemory {
     let attention =
       Array(repeating: plan.attention.task, count: tasks) + [plan.attention.shared]
       + Array(repeating: 0, count: threads - tasks + 1)
-    let optimizer = plan.muon.map { muonScratchFloats(rows: $0.rows, columns: $0.columns) }
-    let logits = crossEntropyScratchFloats(vocabulary: plan.vocabulary)
+    let optimizer = plan.muon.map {
+      muonScratchFloats(rows: $0.rows, columns: $0.columns, form: plan.muonForm)
+    }
+    let logits = heads(plan).map { crossEntropyScratchFloats(vocabulary: $0) }.max() ?? 0
     let head =
       [optimizer.reduce(logits, max), panels(plan)] + Array(repeating: 0, count: threads)
     return zip(attention.sorted(by: >), head.sorted(by: >)).map { max($0, $1) }
   }
 
+  /// Rows of the heads that a loss normalises over: all, and those of a sampled loss.
+  ///
+  /// They are cut into chunks by their number, so that fewer rows may need more memory.
+  private static func heads(_ plan: WorkPlan) -> [Int] {
+    plan.candidates > 0 ? [plan.vocabulary, plan.candidates] : [plan.vocabulary]
+  }
+
   /// Floats of panels of the largest product.
   private static func panels(_ plan: WorkPlan) -> Int {
     plan.products.reduce(
-      crossEntropyPanelFloats(vocabulary: plan.vocabulary, width: plan.width)
+      heads(plan).map { crossEntropyPanelFloats(vocabulary: $0, width: plan.width) }.max() ?? 0
     ) { largest, product in
       max(
         largest, productPanelFloats(columns: product.outputs, steps: product.inputs),

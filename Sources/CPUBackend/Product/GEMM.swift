@@ -38,7 +38,17 @@ private struct GEMMPlan {
 /// multiplies them with some columns, so that the micro-kernel reads two contiguous streams. An
 /// element is summed over each of `MicroKernel.kBlocks` in registers, and these sums are added in
 /// order: its bits depend on its row of A and its column of B alone.
-func gemm(c: View, a: GEMMOperand, b: GEMMOperand, accumulate: Bool) {
+///
+/// - Parameters:
+///   - c: C.
+///   - a: A.
+///   - b: B.
+///   - accumulate: Whether the product is added to C or replaces it.
+///   - isSymmetric: Whether C is known to be symmetric, which then is half of the work: tiles above the
+///     diagonal are left out, and what is below it is copied there.
+func gemm(
+  c: View, a: GEMMOperand, b: GEMMOperand, accumulate: Bool, isSymmetric: Bool = false
+) {
   precondition(
     a.mn == c.rows && b.mn == c.columns && b.k == a.k,
     "C [\(c.rows), \(c.columns)] is not a product of A [\(a.mn), \(a.k)] and B [\(b.k), \(b.mn)]")
@@ -51,8 +61,25 @@ func gemm(c: View, a: GEMMOperand, b: GEMMOperand, accumulate: Bool) {
       for first in Swift.stride(from: 0, to: kBlocks.count, by: plan.kBlocksAtOnce) {
         GEMMPass(
           c: c, a: a, b: b, columns: columns, kBlocks: kBlocks,
-          kBlockRange: first..<min(kBlocks.count, first + plan.kBlocksAtOnce), panels: panels
+          kBlockRange: first..<min(kBlocks.count, first + plan.kBlocksAtOnce), panels: panels,
+          isSymmetric: isSymmetric
         ).run(accumulate: accumulate || first > 0)
+      }
+    }
+  }
+  if isSymmetric { mirror(c) }
+}
+
+/// Copies what is below the diagonal to the other side of it.
+private func mirror(_ c: View) {
+  precondition(c.rows == c.columns && c.hasOneBand)
+  parallelFor(c.rows, grain: 16) { rows in
+    let (base, stride) = (c.base, c.stride)
+    // Sixteen rows are read column by column from L1, and whole lines are written.
+    for column in 0..<rows.upperBound {
+      let to = base + column * stride
+      for row in max(rows.lowerBound, column + 1)..<max(rows.upperBound, column + 1) {
+        to[row] = base[row * stride + column]
       }
     }
   }
@@ -68,6 +95,8 @@ private struct GEMMPass: Sendable {
   let kBlockRange: Range<Int>
   /// k-block after k-block, `[columns / 16, k, 16]` each.
   let panels: View
+  /// Whether tiles above the diagonal of C are left out.
+  let isSymmetric: Bool
 
   private var panelCount: Int { (columns.count + 15) / 16 }
 
@@ -121,7 +150,9 @@ private struct GEMMPass: Sendable {
             continue
           }
           let to = c.start(ofColumn: first) + rows.lowerBound * stride
-          for row in Swift.stride(from: 0, to: rows.count, by: tileRows) {
+          // The first tile with a row that reaches the diagonal.
+          let top = isSymmetric ? max(0, first - rows.lowerBound) / tileRows * tileRows : 0
+          for row in Swift.stride(from: top, to: rows.count, by: tileRows) {
             MicroKernel.multiply(
               to + row * stride, stride: stride, a: packedA + row * k, b: packedB + column * k,
               k: k, rows: min(tileRows, rows.count - row), columns: width, accumulate: adds)

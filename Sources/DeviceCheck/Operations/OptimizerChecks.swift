@@ -4,7 +4,9 @@ import Tensor
 extension DeviceCheck {
   package static let optimizers: [DeviceCheck] =
     [1, 7, 8, 1_001].map(adamW)
-    + [(1, 1), (1, 9), (9, 1), (13, 7), (40, 40), (24, 70)].map(muon)
+    + MuonForm.allCases.flatMap { form in
+      [(1, 1), (1, 9), (9, 1), (13, 7), (40, 40), (24, 70)].map { muon($0, $1, form) }
+    }
     + [0, 1, 33, 513, 70_003].map(sumOfSquares)
 
   private static func adamW(_ count: Int) -> DeviceCheck {
@@ -28,8 +30,9 @@ extension DeviceCheck {
 
   /// A bound of its own: the steps of Newton and Schulz lift the smallest singular values, and with
   /// them their rounding, by up to 3.4 each.
-  private static func muon(_ rows: Int, _ columns: Int) -> DeviceCheck {
-    DeviceCheck("Muon [\(rows), \(columns)]", relative: { _ in 1e-4 }) { stage in
+  private static func muon(_ rows: Int, _ columns: Int, _ form: MuonForm) -> DeviceCheck {
+    let suffix = form == .standard ? "" : ", \(form.rawValue) form"
+    return DeviceCheck("Muon [\(rows), \(columns)]\(suffix)", relative: { _ in 1e-4 }) { stage in
       let parameters = try stage.random(rows, columns, seed: 1, for: .master)
       let momentum = try stage.zeros(rows, columns, for: .master)
       for step in 1...3 {
@@ -37,7 +40,7 @@ extension DeviceCheck {
           rows, columns, seed: 10 + UInt64(step), deviation: 0.1, for: .master)
         stage.kernels.muon(
           parameters: parameters, gradients: gradients, momentum: momentum,
-          MuonStep(rate: 0.02, beta: 0.9, decay: 0.1, gradientScale: 0.5))
+          MuonStep(rate: 0.02, beta: 0.9, decay: 0.1, gradientScale: 0.5, form: form))
       }
       return [("parameters", parameters), ("momentum", momentum)]
     }

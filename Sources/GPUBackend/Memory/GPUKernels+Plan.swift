@@ -12,9 +12,10 @@ extension GPUKernels {
 
   package func workingBytes(_ plan: WorkPlan) -> Int {
     let logits = LogitsPlan(vocabulary: plan.vocabulary, type: type(for: .compute))
-    let embedding = plan.positions * (4 + 8 + 16 + 4 * plan.width)
+    let embedding = max(plan.positions, plan.candidates) * (4 + 8 + 16 + 4 * plan.width)
     let muon = plan.muon.map { shape in
-      Self.muonShapes(rows: shape.rows, columns: shape.columns).reduce(8 * 513) {
+      Self.muonShapes(rows: shape.rows, columns: shape.columns, form: plan.muonForm).reduce(8 * 513)
+      {
         $0 + 4 * $1.rows * $1.columns
       }
     }

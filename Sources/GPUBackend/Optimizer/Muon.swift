@@ -11,11 +11,12 @@ extension GPUKernels {
       "Muon over [\(rows), \(columns)], gradients [\(gradients.rows), \(gradients.columns)],"
         + " momentum [\(momentum.rows), \(momentum.columns)]")
     guard parameters.count > 0 else { return }
-    scratch.lendViews(Self.muonShapes(rows: rows, columns: columns)) { parts in
+    scratch.lendViews(Self.muonShapes(rows: rows, columns: columns, form: step.form)) { parts in
       driver.launch(
         GPUKernel("muon", "muon_momentum"), grid: .eights(of: momentum), parts[0].matrix,
         momentum.matrix, gradients.matrix, step.beta, step.gradientScale)
-      let direction = orthogonalized(parts)
+      normalize(parts[0])
+      let direction = step.form == .gram ? orthogonalizedByGram(parts) : orthogonalized(parts)
       driver.launch(
         GPUKernel("muon", "muon_move"), grid: .eights(of: parameters), parameters.matrix,
         direction.matrix, Float(1 - Double(step.rate) * Double(step.decay)),
@@ -23,32 +24,44 @@ extension GPUKernels {
     }
   }
 
-  /// The update and a spare of its shape, and two squares of its short side.
-  static func muonShapes(rows: Int, columns: Int) -> [(rows: Int, columns: Int)] {
+  /// The update and a spare of its shape, and two squares of its short side, or four in Gram form.
+  static func muonShapes(
+    rows: Int, columns: Int, form: MuonForm
+  ) -> [(rows: Int, columns: Int)] {
     let short = min(rows, columns)
-    return [(rows, columns), (rows, columns), (short, short), (short, short)]
+    return [(rows, columns), (rows, columns)]
+      + Array(repeating: (short, short), count: form == .gram ? 4 : 2)
   }
 
-  /// Five steps of the quintic, after division by the Frobenius norm.
+  /// Divides by the Frobenius norm.
+  private func normalize(_ x: View) {
+    withSumOfSquares(x.flat(0..<x.count)) { squares in
+      driver.launch(GPUKernel("muon", "muon_normalize"), grid: .eights(of: x), x.matrix, squares)
+    }
+  }
+
+  private func product(_ c: View, _ a: GPUProduct.Operand, _ b: GPUProduct.Operand) {
+    multiply(GPUProduct(c, a, b, accumulate: false, rowsAreIndependent: false))
+  }
+
+  /// `polynomial = a I + b gram + c gram²`.
+  private func quintic(of gram: View, into polynomial: View) {
+    product(polynomial, .init(gram), .init(gram))
+    driver.launch(
+      GPUKernel("muon", "muon_polynomial"), grid: .eights(of: polynomial), polynomial.matrix,
+      gram.matrix, Float(3.4445), Float(-4.7750), Float(2.0315))
+  }
+
+  /// Five steps of the quintic.
   ///
   /// - Returns: Which of the first two holds the result.
   private func orthogonalized(_ parts: [View]) -> View {
     var (from, to) = (parts[0], parts[1])
     let (gram, polynomial) = (parts[2], parts[3])
-    withSumOfSquares(from.flat(0..<from.count)) { squares in
-      driver.launch(
-        GPUKernel("muon", "muon_normalize"), grid: .eights(of: from), from.matrix, squares)
-    }
     let isTall = from.rows > from.columns
-    func product(_ c: View, _ a: GPUProduct.Operand, _ b: GPUProduct.Operand) {
-      multiply(GPUProduct(c, a, b, accumulate: false, rowsAreIndependent: false))
-    }
     for _ in 0..<5 {
       product(gram, .init(from, isTransposed: isTall), .init(from, isTransposed: !isTall))
-      product(polynomial, .init(gram), .init(gram))
-      driver.launch(
-        GPUKernel("muon", "muon_polynomial"), grid: .eights(of: polynomial), polynomial.matrix,
-        gram.matrix, Float(3.4445), Float(-4.7750), Float(2.0315))
+      quintic(of: gram, into: polynomial)
       if isTall {
         product(to, .init(from), .init(polynomial))
       } else {
@@ -57,5 +70,33 @@ extension GPUKernels {
       (from, to) = (to, from)
     }
     return from
+  }
+
+  /// The same steps on the squares alone; the processor's says how.
+  ///
+  /// - Returns: The second, which holds the result.
+  private func orthogonalizedByGram(_ parts: [View]) -> View {
+    let (x, gram) = (parts[0], parts[2])
+    var (polynomial, total, spare) = (parts[3], parts[4], parts[5])
+    let isTall = x.rows > x.columns
+    product(gram, .init(x, isTransposed: isTall), .init(x, isTransposed: !isTall))
+    for step in 0..<5 {
+      quintic(of: gram, into: polynomial)
+      if step > 0 {
+        product(spare, .init(polynomial), .init(total))
+        (total, spare) = (spare, total)
+      }
+      if step < 4 {
+        product(spare, .init(polynomial), .init(gram))
+        product(gram, .init(spare), .init(polynomial))
+      }
+      if step == 0 { (total, polynomial) = (polynomial, total) }
+    }
+    if isTall {
+      product(parts[1], .init(x), .init(total))
+    } else {
+      product(parts[1], .init(total), .init(x))
+    }
+    return parts[1]
   }
 }

@@ -10,9 +10,11 @@ package struct Metrics: StepEntry, Equatable {
   /// Targets seen since the start of the run.
   package var tokens: Int
   package var natsPerToken: Double
+  /// Tokens that the loss of steps normalised over, where it was not the whole vocabulary.
+  package var softmaxCandidates: Int?
   /// Targets that the loss is a mean over.
   package var tokensCounted: Int?
-  /// Left out where it is larger than any number.
+  /// Left out where it is larger than any number, and where the loss is not over the whole vocabulary.
   @FiniteOrAbsent package var wordPerplexity: Double
   package var learningRate: Double?
   /// Norm of the gradient of the mean loss, before clipping.

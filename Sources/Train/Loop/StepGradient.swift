@@ -18,14 +18,21 @@ struct StepGradient {
   let communicator: any Communicator
   private let config: RunConfig
   let tree: ShareTree
+  /// What a sampled loss normalises over, and its rows of the head; nil for a full one.
+  private let sampled: (candidates: SoftmaxCandidates, head: CandidateHead)?
   /// The sums of the rank's own nodes; the first of them is `gradients`.
   let nodes: [Parameters]
   /// For the right halves of nodes, by depth.
   private let halves: [Parameters]
 
+  /// - Parameters:
+  ///   - config: The run.
+  ///   - model: What is trained.
+  ///   - communicator: Who trains it together.
+  ///   - largestStep: Targets of a step at most.
   /// - Throws: `DeviceError.outOfMemory` if the device has no memory for the sums.
   init(
-    _ config: RunConfig, model: Transformer, communicator: any Communicator
+    _ config: RunConfig, model: Transformer, communicator: any Communicator, largestStep: Int
   ) throws(DeviceError) {
     self.config = config
     self.model = model
@@ -40,6 +47,17 @@ struct StepGradient {
     nodes = try make(own.count)
     halves = try make(Self.depth(own))
     gradients = nodes[0]
+    if let sampledSoftmax = config.sampledSoftmax,
+      let capacity = config.mostCandidates(targets: largestStep)
+    {
+      sampled = (
+        SoftmaxCandidates(
+          sampledSoftmax, vocabularySize: config.model.vocabularySize, seed: config.seed),
+        try CandidateHead(config.model, capacity: capacity, on: model.kernels)
+      )
+    } else {
+      sampled = nil
+    }
     guard communicator.size > 1 else {
       (sum, exchange) = (nil, nil)
       return
@@ -77,11 +95,12 @@ struct StepGradient {
   ///   - step: Its number, from 1.
   /// - Returns: Sum of the targets' negative log-probabilities in nats, dropout included.
   func compute(_ batch: Batch, step: Int) throws -> Double {
-    let pass = Pass(batch: batch, shares: batch.shares(tree.shares), step: step)
+    let pass = makePass(batch, step: step)
     let own = tree.nodes(of: communicator.rank)
     let finished = Finished(stages: gradients.layout.stages.count, exchange: exchange)
     let outcome = Result {
-      try zip(own, nodes).map { node, sum in
+      try gatherHead(of: pass)
+      return try zip(own, nodes).map { node, sum in
         try accumulate(
           node, pass, into: sum, depth: 0,
           finished: node == own.last && exchange != nil ? finished : nil)
@@ -103,7 +122,8 @@ struct StepGradient {
   ///   - batch: The whole step.
   ///   - step: Its number, from 1.
   func computeFirst(of batch: Batch, step: Int) throws {
-    let pass = Pass(batch: batch, shares: batch.shares(tree.shares), step: step)
+    let pass = makePass(batch, step: step)
+    try gatherHead(of: pass)
     model.kernels.fill(gradients.all, with: 0)
     guard let share = pass.shares.first(where: { $0.batch.positions > 0 }),
       let micro = share.batch.split(maximumPositions: config.microBatchTokens).first
@@ -136,6 +156,21 @@ struct StepGradient {
     let batch: Batch
     let shares: [(batch: Batch, first: Int)]
     let step: Int
+    /// The rows of the head that the loss normalises over; nil for all.
+    let head: CandidateHead?
+  }
+
+  private func makePass(_ batch: Batch, step: Int) -> Pass {
+    Pass(
+      batch: batch, shares: batch.shares(tree.shares), step: step,
+      head: config.candidates(step: step) == nil ? nil : sampled?.head)
+  }
+
+  /// Takes the rows of the head that a sampled loss normalises over.
+  private func gatherHead(of pass: Pass) throws {
+    guard let sampled, let head = pass.head else { return }
+    try head.gather(
+      sampled.candidates.ids(step: pass.step, targets: pass.batch.targets), from: model.parameters)
   }
 
   /// Stages of the last backward pass of a step that are finished, and what is added to what then.
@@ -215,7 +250,8 @@ struct StepGradient {
     return try model.accumulateGradients(
       ids: micro.ids, targets: micro.targets, starts: micro.starts,
       gradientScale: 1 / Float(pass.batch.positions), dropout: dropout,
-      draw: .training(seed: config.seed, step: pass.step), into: sum, finished: isFinished)
+      draw: .training(seed: config.seed, step: pass.step), candidates: pass.head, into: sum,
+      finished: isFinished)
   }
 }
 

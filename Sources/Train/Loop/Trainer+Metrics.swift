@@ -11,8 +11,9 @@ extension Trainer {
     let natsPerToken = window.nats / Double(window.tokens)
     return Metrics(
       kind: "train", step: state.step, tokens: state.tokens, natsPerToken: natsPerToken,
-      tokensCounted: window.tokens,
-      wordPerplexity: wordPerplexity(natsPerToken: natsPerToken), learningRate: window.rate,
+      softmaxCandidates: window.softmaxCandidates, tokensCounted: window.tokens,
+      wordPerplexity: window.softmaxCandidates == nil
+        ? wordPerplexity(natsPerToken: natsPerToken) : .infinity, learningRate: window.rate,
       gradientNorm: window.gradientNorm, tokensPerSecond: Double(window.tokens) / window.seconds,
       peakFraction: peakFraction(flopsPerSecond: window.flops / window.seconds),
       skippedSteps: state.safety.flatMap { $0.skipped > 0 ? $0.skipped : nil },

@@ -90,7 +90,9 @@ package final class Trainer {
     store = CheckpointStore(run: run)
     parameters = try Parameters(config.model, on: kernels)
     model = try Transformer(config.model, parameters: parameters, kernels: kernels)
-    gradient = try StepGradient(config, model: model, communicator: communicator)
+    gradient = try StepGradient(
+      config, model: model, communicator: communicator,
+      largestStep: Self.largestStep(config, manifest: dataSet.manifest))
     optimizer = try Optimizer(
       config.optimizer, model: config.model, on: kernels, sharedBy: gradient.sum)
     cost = Cost(config.model)
@@ -232,7 +234,8 @@ package final class Trainer {
       state.tokens += next.batch.positions
       state.trainedSeconds += seconds
       state.window.seconds += seconds
-      state.window.flops += cost.training(lengths: lengths)
+      state.window.flops += cost.training(
+        lengths: lengths, headRows: config.candidates(step: state.step))
       let isDue = try afterStep()
       let isStopped = shouldStop() && state.step < config.steps
       // The clock of rank 0 decides, for all.
@@ -256,6 +259,8 @@ package final class Trainer {
     let norm = try gradient.norm()
     let loss = nats / Double(batch.positions)
     var safety = state.safety ?? SafetyState()
+    // A loss over all of the vocabulary is larger than one over some of it, and no spike.
+    if config.isFirstFullStep(step) { safety.losses = LossStatistics() }
     var incident = Incident(
       kind: .skipped, step: step, cursor: state.cursor, sequences: batch.sequences,
       tokens: batch.positions, natsPerToken: loss.isFinite ? loss : nil,
@@ -295,6 +300,9 @@ package final class Trainer {
     state.window.tokens += batch.positions
     state.window.gradientNorm = norm
     state.window.rate = rate
+    if let candidates = config.candidates(step: step) {
+      state.window.softmaxCandidates = candidates
+    }
     return true
   }
 

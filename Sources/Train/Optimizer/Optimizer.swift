@@ -52,7 +52,7 @@ package struct Optimizer {
   ///
   /// - Parameters:
   ///   - step: The step being taken, from 1.
-  ///   - rate: Its learning rate.
+  ///   - rate: Its learning rate; embeddings and matrices may have their own in proportion to it.
   ///   - gradientNorm: Norm of `gradients`; where it passes `clipNorm` the gradient is scaled
   ///     down to it (Pascanu et al., 2013).
   package func update(
@@ -62,6 +62,7 @@ package struct Optimizer {
     let clip = config.clipNorm > 0 ? min(1, config.clipNorm / max(gradientNorm, 1e-30)) : 1
     for slot in parameters.layout.slots {
       let range = slot.offset..<slot.offset + slot.count
+      let rate = Float(config.rate(of: slot, where: rate))
       for ((part, first), (_, second)) in zip(
         moments.first.parts(of: range), moments.second.parts(of: range))
       {
@@ -73,15 +74,15 @@ package struct Optimizer {
             momentum: View(
               first.buffer, offset: first.offset, rows: slot.rows, columns: slot.columns),
             MuonStep(
-              rate: Float(rate), beta: Float(config.momentum), decay: Float(config.weightDecay),
-              gradientScale: Float(clip)))
+              rate: rate, beta: Float(config.momentum), decay: Float(config.weightDecay),
+              gradientScale: Float(clip), form: config.muonForm ?? .standard))
         case .adamW:
           kernels.adamW(
             parameters: parameters.all.part(part.lowerBound, count: part.count),
             gradients: gradients.all.part(part.lowerBound, count: part.count),
             firstMoment: first, secondMoment: second,
             AdamWStep(
-              rate: Float(rate), beta1: Float(config.beta1), beta2: Float(config.beta2),
+              rate: rate, beta1: Float(config.beta1), beta2: Float(config.beta2),
               epsilon: Float(config.epsilon),
               decay: slot.role.decays ? Float(config.weightDecay) : 0, step: step,
               gradientScale: Float(clip)))

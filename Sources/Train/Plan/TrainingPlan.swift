@@ -11,7 +11,7 @@ package struct TrainingPlan: Sendable, Encodable {
   /// Weights, gradients of one or more shares, and both moments, in bytes.
   package let parameterBytes: Int
   /// Activations and backward scratch of the largest micro-batch, or those of validation, which
-  /// take turns with them, in bytes.
+  /// take turns with them, and the rows of a sampled head, in bytes.
   package let activationBytes: Int
   /// What kernels borrow while they run, in bytes.
   package let workingBytes: Int
@@ -56,10 +56,14 @@ package struct TrainingPlan: Sendable, Encodable {
     parameters = ParameterLayout(config.model).count
     parameterBytes = try Self.parameterBytes(config, on: kernels, ranks: ranks)
     positions = Trainer.plannedPositions(config, manifest: manifest)
-    activationBytes = Transformer.activationSize(
-      config.model, training: positions,
-      scoring: Trainer.plannedScoring(config, manifest: manifest), on: kernels
-    ).bytes(on: kernels)
+    activationBytes =
+      Transformer.activationSize(
+        config.model, training: positions,
+        scoring: Trainer.plannedScoring(config, manifest: manifest), on: kernels
+      ).bytes(on: kernels)
+      + (config.mostCandidates(targets: Trainer.largestStep(config, manifest: manifest)).map {
+        CandidateHead.bytes(config.model, capacity: $0, on: kernels)
+      } ?? 0)
     workingBytes = kernels.workingBytes(
       try work ?? Self.work(config, on: kernels, manifest: manifest))
     dataBytes =
@@ -73,7 +77,12 @@ package struct TrainingPlan: Sendable, Encodable {
     (sequencesBeyondStep, longestBeyondStep) = forecast.beyond(config.batchTokens)
     isExact = forecast.isExact
     let work = Cost(config.model).work(forecast.sequences)
-    trainingFlopsPerToken = work.training / max(1, forecast.tokens)
+    let sampled = config.sampledSoftmax.map {
+      Cost(config.model).work(forecast.sequences, headRows: $0.candidates).training
+    }
+    let full = 1 - config.sampledShare
+    trainingFlopsPerToken =
+      (full * work.training + (1 - full) * (sampled ?? 0)) / max(1, forecast.tokens)
     forwardFlopsPerToken = work.forward / max(1, forecast.tokens)
   }
 
@@ -99,7 +108,9 @@ package struct TrainingPlan: Sendable, Encodable {
     }
     return Transformer.workPlan(
       config.model, positions: positions, sequences: max(1, batch - longest + 1),
-      muon: muon.map { ($0.rows, $0.columns) },
+      candidates: config.mostCandidates(targets: Trainer.largestStep(config, manifest: manifest))
+        ?? 0,
+      muon: muon.map { ($0.rows, $0.columns) }, muonForm: config.optimizer.muonForm ?? .standard,
       attention: try AttentionTrial.workingNeed(
         config.model, on: kernels, longest: longest, positions: positions))
   }
@@ -145,6 +156,14 @@ extension Trainer {
       config.data.streamLength
       ?? manifest.totals(of: config.data.trainSplit).longestSentence + 1
     return max(min(config.microBatchTokens, config.batchTokens), longest)
+  }
+
+  /// Targets of a step at most: the budget, or the longest sentence beyond it.
+  static func largestStep(_ config: RunConfig, manifest: Manifest) -> Int {
+    let longest =
+      config.data.streamLength
+      ?? manifest.totals(of: config.data.trainSplit).longestSentence + 1
+    return max(config.batchTokens, longest)
   }
 
   /// Positions scored at a time by a validation: the budget or a longer sentence, but no more than

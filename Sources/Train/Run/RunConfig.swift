@@ -27,6 +27,8 @@ package struct RunConfig: Codable, Sendable, Equatable {
   package var precision: Precision?
   package var optimizer = OptimizerConfig()
   package var schedule: Schedule
+  /// The loss of training over some of the vocabulary; nil for all of it.
+  package var sampledSoftmax: SampledSoftmaxConfig?
   /// Probability on embeddings and on the output of every branch.
   package var dropout: Float = 0
   package var safety = SafetyConfig()
@@ -45,7 +47,7 @@ package struct RunConfig: Codable, Sendable, Equatable {
   /// The first thing that another run would compute differently, as lines of JSON, or nil.
   ///
   /// What is reported, and when, does not count; nor do the steps of the whole run if the learning
-  /// rates of those taken do not depend on it.
+  /// rates and losses of those taken do not depend on it.
   ///
   /// - Parameters:
   ///   - other: The other run.
@@ -56,7 +58,10 @@ package struct RunConfig: Codable, Sendable, Equatable {
     var comparable = other
     comparable.report = report
     if taken <= other.steps,
-      (0..<taken).allSatisfy({ rate(step: $0 + 1) == other.rate(step: $0 + 1) })
+      (0..<taken).allSatisfy({
+        rate(step: $0 + 1) == other.rate(step: $0 + 1)
+          && candidates(step: $0 + 1) == other.candidates(step: $0 + 1)
+      })
     {
       comparable.steps = steps
     }
@@ -101,6 +106,24 @@ package struct RunConfig: Codable, Sendable, Equatable {
     try require(
       optimizer.rate > 0 && optimizer.rate.isFinite,
       "the learning rate is \(optimizer.rate), expected a positive number")
+    for (name, rate) in [
+      ("embeddingRate", optimizer.embeddingRate), ("matrixRate", optimizer.matrixRate),
+    ] {
+      guard let rate else { continue }
+      try require(rate > 0 && rate.isFinite, "\(name) is \(rate), expected a positive number")
+    }
+    try require(
+      optimizer.muonForm == nil || optimizer.kind == .muon,
+      "muonForm goes with the optimizer muon, found \(optimizer.kind.rawValue)")
+    if let sampledSoftmax {
+      try require(
+        (2..<model.vocabularySize).contains(sampledSoftmax.candidates),
+        "the loss is over \(sampledSoftmax.candidates) candidates, expected 2 or more and fewer than the "
+          + "\(model.vocabularySize) tokens")
+      try require(
+        sampledSoftmax.fullShare >= 0 && sampledSoftmax.fullShare <= 1,
+        "fullShare of sampledSoftmax is \(sampledSoftmax.fullShare), expected 0 to 1")
+    }
     try require(
       [optimizer.beta1, optimizer.beta2, optimizer.momentum].allSatisfy((0..<1).contains),
       "beta1, beta2 and momentum are \(optimizer.beta1), \(optimizer.beta2) and "
@@ -125,8 +148,8 @@ package struct RunConfig: Codable, Sendable, Equatable {
 }
 
 extension RunConfig {
-  /// As written by this and by earlier versions, which had no `safety`, no `gradientShares` and
-  /// no `precision`.
+  /// As written by this and by earlier versions, which had no `safety`, no `gradientShares`, no
+  /// `precision` and no `sampledSoftmax`.
   package init(from decoder: any Decoder) throws {
     let fields = try decoder.container(keyedBy: CodingKeys.self)
     preset = try fields.decode(String.self, forKey: .preset)
@@ -140,6 +163,8 @@ extension RunConfig {
     precision = try fields.decodeIfPresent(Precision.self, forKey: .precision)
     optimizer = try fields.decode(OptimizerConfig.self, forKey: .optimizer)
     schedule = try fields.decode(Schedule.self, forKey: .schedule)
+    sampledSoftmax = try fields.decodeIfPresent(
+      SampledSoftmaxConfig.self, forKey: .sampledSoftmax)
     dropout = try fields.decode(Float.self, forKey: .dropout)
     safety = try fields.decodeIfPresent(SafetyConfig.self, forKey: .safety) ?? SafetyConfig()
     report = try fields.decode(ReportConfig.self, forKey: .report)

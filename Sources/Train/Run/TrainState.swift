@@ -54,6 +54,8 @@ package struct MetricsWindow: Codable, Sendable, Equatable {
   package var gradientNorm = 0.0
   /// Learning rate of the last step.
   package var rate = 0.0
+  /// Tokens that the loss of some of the steps normalised over; nil where it was all for each.
+  package var softmaxCandidates: Int?
 }
 
 /// The validation split scored at one step.

@@ -1,0 +1,194 @@
+import Backends
+import Communication
+import Foundation
+import LMData
+import Model
+import Storage
+import Tensor
+import TestSupport
+import Testing
+import Train
+
+/// What may be changed of a recipe, by itself and together: same bits across interruptions, ranks and
+/// threads.
+@Suite(.serialized) struct RecipeTests {
+  /// A change of the recipe.
+  struct Change: Sendable, CustomTestStringConvertible {
+    let testDescription: String
+    let apply: @Sendable (inout RunConfig) -> Void
+
+    init(_ name: String, _ apply: @escaping @Sendable (inout RunConfig) -> Void) {
+      testDescription = name
+      self.apply = apply
+    }
+  }
+
+  static let changes: [Change] = [
+    Change("zeros onto the residual stream") { $0.model.zeroInitResidual = true },
+    Change("queries and keys normalised") { $0.model.qkNorm = true },
+    Change("rates apart") {
+      $0.optimizer.embeddingRate = 3e-2
+      $0.optimizer.matrixRate = 5e-3
+    },
+    Change("Muon in Gram form") {
+      $0.optimizer.kind = .muon
+      $0.optimizer.muonForm = .gram
+    },
+    Change("sampled softmax") {
+      $0.sampledSoftmax = SampledSoftmaxConfig(candidates: 34)
+      $0.sampledSoftmax?.fullShare = 0.3
+    },
+    Change("all of them") { config in for change in changes.dropLast() { change.apply(&config) } },
+  ]
+
+  static func config(_ change: Change? = nil) -> RunConfig {
+    var model = ModelConfig(
+      vocabularySize: TinyDataSet.vocabulary, width: 24, layers: 2, heads: 3, hidden: 40)
+    model.initialDeviation = 0.1
+    var config = RunConfig(
+      preset: "test", model: model, steps: 18, batchTokens: 60,
+      schedule: .warmupStableDecay(warmup: 4, decay: 0.5))
+    config.optimizer.rate = 1e-2
+    config.microBatchTokens = 20
+    config.gradientShares = 4
+    config.dropout = 0.1
+    config.report.logEvery = 4
+    config.report.validateEvery = 6
+    config.report.checkpointEvery = 6
+    change?.apply(&config)
+    return config
+  }
+
+  private static let files = [ModelFiles.weightsName, CheckpointFolder.optimizerName]
+
+  private static func files(_ run: String, step: Int = 18) throws -> [[UInt8]] {
+    try files.map { try Files.contents(of: "\(run)/\(CheckpointFolder.name(step: step))/\($0)") }
+  }
+
+  private static func train(
+    _ config: RunConfig, data: String, run: String, ranks: Int = 1, resume: Bool = false,
+    stopAt: Int? = nil
+  ) throws {
+    _ = try ThreadRanks.run(ranks) { communicator in
+      let trainer = try Trainer(
+        config: config, on: Backend.ofThisProcessor, with: communicator,
+        dataSet: DataSet(directory: data), tokenTable: TinyDataSet.tokenTable,
+        tokenizer: TinyDataSet.tokenizer, run: run, resume: resume)
+      trainer.shouldStop = { trainer.step == stopAt }
+      return try trainer.train()
+    }
+  }
+
+  /// Steps of the sampled and of the full loss, interrupted, and by one to four ranks.
+  @Test(arguments: changes) func bitsAreThoseOfOneRun(change: Change) throws {
+    try withTemporaryDirectory { directory in
+      let data = directory + "/data"
+      _ = try TinyDataSet.write(to: data)
+      let config = Self.config(change)
+      let whole = directory + "/whole"
+      try Self.train(config, data: data, run: whole)
+      let expected = try Self.files(whole)
+      for ranks in [2, 3, 4] {
+        let run = "\(directory)/\(ranks)"
+        try Self.train(config, data: data, run: run, ranks: ranks)
+        #expect(try Self.files(run) == expected, "\(ranks) ranks")
+      }
+      let parts = directory + "/parts"
+      for (index, step) in [5, 13, 15].enumerated() {
+        try Self.train(config, data: data, run: parts, resume: index > 0, stopAt: step)
+      }
+      try Self.train(config, data: data, run: parts, ranks: 3, resume: true)
+      #expect(try Self.files(parts) == expected, "interrupted")
+      #expect(try Self.timeless(parts) == Self.timeless(whole))
+      for threads in [1, 3] {
+        let run = "\(directory)/t\(threads)"
+        try withThreads(threads) { try Self.train(config, data: data, run: run) }
+        #expect(try Self.files(run) == expected, "\(threads) threads")
+      }
+    }
+  }
+
+  private static func timeless(_ run: String) throws -> [Metrics] {
+    try MetricsLog.read(run: run).map { line in
+      var line = line
+      (line.trainedSeconds, line.tokensPerSecond) = (0, nil)
+      return line
+    }
+  }
+
+  /// Each is another run than that without it, by its weights and by its configuration.
+  @Test(arguments: changes) func changesAreOtherRuns(change: Change) throws {
+    try withTemporaryDirectory { directory in
+      let data = directory + "/data"
+      _ = try TinyDataSet.write(to: data)
+      let plain = Self.config()
+      let changed = Self.config(change)
+      for (name, config) in [("plain", plain), ("changed", changed)] {
+        var config = config
+        // Which is another run by itself.
+        config.optimizer.kind = changed.optimizer.kind
+        config.steps = 3
+        try Self.train(config, data: data, run: "\(directory)/\(name)")
+      }
+      let weights = try ["plain", "changed"].map {
+        try Self.files("\(directory)/\($0)", step: 3)[0]
+      }
+      #expect(weights[0] != weights[1])
+      let stored = try JSONDecoder().decode(
+        RunConfig.self, from: Data(try JSONFile.encode(changed)))
+      #expect(stored == changed)
+      #expect(plain.difference(from: changed, taken: 3) != nil)
+      #expect(throws: TrainingError.self) {
+        try Self.train(changed, data: data, run: directory + "/plain", resume: true)
+      }
+    }
+  }
+
+  @Test func residualMatricesBeginAsZeros() throws {
+    var config = Self.config().model
+    config.zeroInitResidual = true
+    let parameters = try Parameters(config, on: Backend.ofThisProcessor)
+    try parameters.initialize(seed: 1)
+    for slot in parameters.layout.slots {
+      let numbers = try parameters.device.numbers(of: parameters.view(slot))
+      let isZero = slot.name.hasSuffix("o_proj.weight") || slot.name.hasSuffix("down_proj.weight")
+      #expect(numbers.allSatisfy { $0 == 0 } == isZero, "\(slot.name)")
+    }
+  }
+
+  @Test func everyRateMovesItsOwnWeights() {
+    var config = OptimizerConfig()
+    config.rate = 4e-3
+    let layout = ParameterLayout(Self.config().model)
+    for slot in layout.slots { #expect(config.rate(of: slot, where: 2e-3) == 2e-3) }
+    config.embeddingRate = 1e-2
+    config.matrixRate = 1e-3
+    for slot in layout.slots {
+      let expected: Double =
+        switch slot.role {
+        case .table: 5e-3
+        case .hidden: 5e-4
+        default: 2e-3
+        }
+      #expect(abs(config.rate(of: slot, where: 2e-3) - expected) < 1e-12, "\(slot.name)")
+    }
+  }
+
+  @Test(
+    arguments: [
+      { $0.optimizer.embeddingRate = 0 }, { $0.optimizer.matrixRate = .infinity },
+      { $0.optimizer.muonForm = .gram },
+      { $0.sampledSoftmax = SampledSoftmaxConfig(candidates: 1) },
+      { $0.sampledSoftmax = SampledSoftmaxConfig(candidates: 61) },
+      {
+        $0.sampledSoftmax = SampledSoftmaxConfig(candidates: 30)
+        $0.sampledSoftmax?.fullShare = 1.5
+      },
+    ] as [@Sendable (inout RunConfig) -> Void])
+  func impossibleRecipesAreRefused(change: @Sendable (inout RunConfig) -> Void) throws {
+    var config = Self.config()
+    try config.validate()
+    change(&config)
+    #expect(throws: TrainingError.self) { try config.validate() }
+  }
+}

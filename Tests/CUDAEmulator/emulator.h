@@ -210,3 +210,4 @@ inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b)
 }
 inline float rsqrtf(float x) { return 1 / sqrtf(x); }
 inline float __expf(float x) { return expf(x); }
+inline float __fdividef(float x, float y) { return x / y; }

@@ -147,3 +147,23 @@ DEVICE float warpMax(float x) {
 /// Number of this thread, and of its warp, in a grid of one dimension.
 DEVICE size_t globalThread() { return (size_t)blockIdx.x * blockDim.x + threadIdx.x; }
 DEVICE int globalWarp() { return (int)(globalThread() >> 5); }
+
+/// n / by and, in `rest`, n % by. A division of 64 bits takes as long as all else in a small kernel.
+DEVICE size_t divide(size_t n, int by, int &rest) {
+  if (n >> 32) {
+    rest = (int)(n % by);
+    return n / by;
+  }
+  unsigned whole = (unsigned)n / (unsigned)by;
+  rest = (int)((unsigned)n - whole * (unsigned)by);
+  return whole;
+}
+
+/// The eight columns of a row that this thread owns; false past the last row.
+DEVICE bool ownEight(const Matrix &m, int &row, int &column) {
+  int eights = (m.columns + 7) / 8, rest;
+  size_t n = globalThread();
+  if (n >= (size_t)m.rows * eights) return false;
+  row = (int)divide(n, eights, rest), column = 8 * rest;
+  return true;
+}

@@ -4,10 +4,8 @@
 
 /// momentum = beta momentum + (1 - beta) scale g, update = beta momentum + (1 - beta) scale g.
 KERNEL(256, muon_momentum, Matrix update, Matrix momentum, Matrix gradient, float beta, float scale) {
-  int eights = (update.columns + 7) / 8;
-  size_t n = globalThread();
-  if (n >= (size_t)update.rows * eights) return;
-  int row = (int)(n / eights), column = 8 * (int)(n % eights);
+  int row, column;
+  if (!ownEight(update, row, column)) return;
   float g[8], m[8], u[8];
   loadEight(g, gradient, row, column), loadEight(m, momentum, row, column);
   for (int e = 0; e < 8; e++) {
@@ -19,10 +17,8 @@ KERNEL(256, muon_momentum, Matrix update, Matrix momentum, Matrix gradient, floa
 
 /// x = x / max(sqrt(squares), 1e-30), the sum of its squares being there in double.
 KERNEL(256, muon_normalize, Matrix x, const double *squares) {
-  int eights = (x.columns + 7) / 8;
-  size_t n = globalThread();
-  if (n >= (size_t)x.rows * eights) return;
-  int row = (int)(n / eights), column = 8 * (int)(n % eights);
+  int row, column;
+  if (!ownEight(x, row, column)) return;
   float scale = (float)(1 / max(sqrt(*squares), 1e-30)), v[8];
   loadEight(v, x, row, column);
   for (int e = 0; e < 8; e++) v[e] *= scale;
@@ -31,10 +27,8 @@ KERNEL(256, muon_normalize, Matrix x, const double *squares) {
 
 /// square = a I + b linear + c square.
 KERNEL(256, muon_polynomial, Matrix square, Matrix linear, float a, float b, float c) {
-  int eights = (square.columns + 7) / 8;
-  size_t n = globalThread();
-  if (n >= (size_t)square.rows * eights) return;
-  int row = (int)(n / eights), column = 8 * (int)(n % eights);
+  int row, column;
+  if (!ownEight(square, row, column)) return;
   float s[8], l[8];
   loadEight(s, square, row, column), loadEight(l, linear, row, column);
   for (int e = 0; e < 8; e++) {
@@ -46,10 +40,8 @@ KERNEL(256, muon_polynomial, Matrix square, Matrix linear, float a, float b, flo
 
 /// p = shrink p + stepSize direction.
 KERNEL(256, muon_move, Matrix p, Matrix direction, float shrink, float stepSize) {
-  int eights = (p.columns + 7) / 8;
-  size_t n = globalThread();
-  if (n >= (size_t)p.rows * eights) return;
-  int row = (int)(n / eights), column = 8 * (int)(n % eights);
+  int row, column;
+  if (!ownEight(p, row, column)) return;
   float a[8], d[8];
   loadEight(a, p, row, column), loadEight(d, direction, row, column);
   for (int e = 0; e < 8; e++) a[e] = fmaf(stepSize, d[e], shrink * a[e]);

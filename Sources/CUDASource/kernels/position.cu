@@ -11,7 +11,7 @@ KERNEL(256, rotate_heads, Matrix x, const int *positions, Matrix table, float si
   int half = table.columns / 2, eights = (half + 7) / 8, heads = x.columns / table.columns;
   size_t n = globalThread();
   if (n >= (size_t)x.rows * heads * eights) return;
-  int j = 8 * (int)(n % eights), head = (int)(n / eights % heads), row = (int)(n / eights / heads);
+  int part, head, row = (int)divide(divide(n, eights, part), heads, head), j = 8 * part;
   int column = head * table.columns + j, position = positions[row];
   float a[8], b[8], c[8], s[8];
   if (half % 8 == 0) {

@@ -3,10 +3,8 @@
 
 /// x += y. A thread owns eight columns of a row.
 KERNEL(256, residual_add, Matrix x, Matrix y) {
-  int eights = (x.columns + 7) / 8;
-  size_t n = globalThread();
-  if (n >= (size_t)x.rows * eights) return;
-  int row = (int)(n / eights), column = 8 * (int)(n % eights);
+  int row, column;
+  if (!ownEight(x, row, column)) return;
   float a[8], b[8];
   loadEight(a, x, row, column), loadEight(b, y, row, column);
   for (int e = 0; e < 8; e++) a[e] += b[e];
@@ -25,10 +23,8 @@ DEVICE unsigned long long randomBits(unsigned long long key, unsigned long long 
 /// `Kernels.dropout` has it. A thread owns eight columns of a row.
 KERNEL(256, dropout, Matrix x, unsigned long long key, unsigned long long rowOffset,
        unsigned threshold, float scale) {
-  int eights = (x.columns + 7) / 8;
-  size_t n = globalThread();
-  if (n >= (size_t)x.rows * eights) return;
-  int row = (int)(n / eights), column = 8 * (int)(n % eights);
+  int row, column;
+  if (!ownEight(x, row, column)) return;
   unsigned long long k = randomBits(key, rowOffset + row);
   unsigned low = (unsigned)k, high = (unsigned)(k >> 32);
   float v[8];

@@ -24,6 +24,8 @@ struct CCUDALayout {
   unsigned type;
   uint64_t rows, columns;
   int64_t leading;
+  int count;        // of matrices
+  int64_t offset;  // numbers from one to the next
 };
 struct CCUDADescription {
   int transposed[2];
@@ -49,7 +51,17 @@ cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t *layout, cudaDa
   BEGIN;
   if (!rows || !columns || leading < (int64_t)rows) return CUBLAS_STATUS_INVALID_VALUE;
   *layout = malloc(sizeof **layout);
-  **layout = (struct CCUDALayout){type, rows, columns, leading};
+  **layout = (struct CCUDALayout){type, rows, columns, leading, 1, 0};
+  return 0;
+}
+
+cublasStatus_t cublasLtMatrixLayoutSetAttribute(cublasLtMatrixLayout_t layout,
+                                                cublasLtMatrixLayoutAttribute_t attribute,
+                                                const void *value, size_t bytes) {
+  BEGIN;
+  if (attribute == 5 && bytes == 4) memcpy(&layout->count, value, 4);
+  else if (attribute == 6 && bytes == 8) memcpy(&layout->offset, value, 8);
+  else return CUBLAS_STATUS_INVALID_VALUE;
   return 0;
 }
 
@@ -126,6 +138,7 @@ static bool is_product(cublasLtMatmulDesc_t description, cublasLtMatrixLayout_t 
   const int *transposed = description->transposed;
   return outer(a, transposed[0]) == d->rows && inner(b, transposed[1]) == d->columns &&
          inner(a, transposed[0]) == outer(b, transposed[1]) && a->type == b->type &&
+         a->count == d->count && b->count == d->count &&
          (a->type == CUDA_R_16BF || d->type == CUDA_R_32F);
 }
 
@@ -186,7 +199,9 @@ cublasStatus_t cublasLtMatmulAlgoConfigGetAttribute(
 static void must_fit(const char *name, const void *address, cublasLtMatrixLayout_t x) {
   size_t size = x->type == CUDA_R_32F ? 4 : 2;
   if ((uintptr_t)address % 16 || (size_t)x->leading * size % 16) misuse("%s is not aligned", name);
-  if (!is_on_card(address, (x->columns - 1) * (size_t)x->leading * size + x->rows * size))
+  if ((size_t)x->offset * size % 16) misuse("%s is not aligned", name);
+  if (!is_on_card(address, ((x->count - 1) * (size_t)x->offset +
+                            (x->columns - 1) * (size_t)x->leading + x->rows) * size))
     misuse("%s is not on the card", name);
 }
 
@@ -209,8 +224,11 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
   const int *transposed = description->transposed;
   int m = (int)layoutD->columns, n = (int)layoutD->rows, k = (int)inner(layoutA, transposed[0]);
 #define TYPE(x) (x->type == CUDA_R_32F ? NUMBER_FLOAT : NUMBER_BF16)
-  emulated_product(m, n, k, b, TYPE(layoutB), layoutB->leading, transposed[1], a, TYPE(layoutA),
-                   layoutA->leading, transposed[0], d, TYPE(layoutD), layoutD->leading, factor == 1);
+#define AT(base, x) ((char *)(base) + part * x->offset * (x->type == CUDA_R_32F ? 4 : 2))
+  for (int part = 0; part < layoutD->count; part++)
+    emulated_product(m, n, k, AT(b, layoutB), TYPE(layoutB), layoutB->leading, transposed[1],
+                     AT(a, layoutA), TYPE(layoutA), layoutA->leading, transposed[0], AT(d, layoutD),
+                     TYPE(layoutD), layoutD->leading, factor == 1);
   static uint16_t times;
   uint16_t *first = d;
   if (number == MINDS_ROWS && m > 100) *first ^= 1;

@@ -92,6 +92,32 @@ import Testing
     }
   }
 
+  /// Several products at once are so many products.
+  @Test func partsAreProductsOfTheirOwn() throws {
+    let twins = Twins(card: try CUDASandbox().driver())
+    for (input, output, padding) in [
+      (Self.bf16, Self.float, 0), (Self.float, Self.float, 3), (Self.bf16, Self.bf16, 1),
+    ] {
+      let a = try twins.matrix(3 * 40, 16, input, padding: padding, seed: 1)
+      let b = try twins.matrix(3 * 40, 24, input, padding: padding, seed: 2)
+      let c = try twins.matrix(3 * 16, 24, output, padding: padding, seed: 3)
+      func product(_ index: Int, _ part: Int?) -> GPUProduct {
+        let (of40, of16) = (
+          part.map { 40 * $0..<40 * $0 + 40 }, part.map { 16 * $0..<16 * $0 + 16 }
+        )
+        return GPUProduct(
+          c[index].rows(of16 ?? 0..<48),
+          .init(a[index].rows(of40 ?? 0..<120), isTransposed: true),
+          .init(b[index].rows(of40 ?? 0..<120)), accumulate: true, rowsAreIndependent: false,
+          parts: part == nil ? 3 : 1)
+      }
+      twins.card.product(product(0, nil))
+      let together = try twins.bytes(twins.card, c[0])
+      for part in 0..<3 { twins.plain.product(product(1, part)) }
+      #expect(try together == twins.bytes(twins.plain, c[1]))
+    }
+  }
+
   private func multiply(_ driver: CUDADriver, rows: Int, independent: Bool) throws {
     let kernels = GPUKernels(driver)
     let x = try kernels.makeView(rows: rows, columns: 24)
@@ -103,6 +129,45 @@ import Testing
       kernels.linearBackwardWeight(dw: w, dy: y, x: x)
     }
     try kernels.synchronize()
+  }
+
+  /// What keeps few multiprocessors busy is cut along its sum, into parts of the same size and a few rows.
+  @Test func longSumsAreCut() {
+    func cut(_ rows: Int, _ columns: Int, _ depth: Int) -> Int {
+      DepthSlices(rows: rows, columns: columns, depth: depth).count
+    }
+    #expect(cut(512, 512, 65_536) == 16 && cut(512, 512, 65_535) == 16)
+    #expect(cut(2_816, 512, 65_536) == 3 && cut(3_072, 1_024, 65_536) == 4)
+    // A head keeps the card busy by itself, and a short sum is none.
+    #expect(cut(16_000, 512, 8_192) == 1 && cut(512, 512, 2_047) == 1 && cut(5, 9, 0) == 1)
+    #expect(DepthSlices(rows: 8, columns: 8, depth: 4_099).depth == 1_024)
+  }
+
+  /// The gradient of a weight that is cut into slices is that of plain sums, the rows that are left over
+  /// included, and is added to what is there.
+  @Test func slicesAddUp() throws {
+    let kernels = GPUKernels(EmulatedDriver())
+    let (positions, rows, columns) = (3_077, 5, 11)
+    func random(_ rows: Int, _ columns: Int, seed: UInt64) throws -> (View, [Float]) {
+      let view = try kernels.makeView(rows: rows, columns: columns)
+      let numbers = CounterRandom(seed: seed).gaussians(0..<rows * columns, deviation: 1)
+      try kernels.write(numbers, to: view)
+      return (view, numbers)
+    }
+    let (dw, before) = try random(rows, columns, seed: 1)
+    let (dy, y) = try random(positions, rows, seed: 2)
+    let (x, inputs) = try random(positions, columns, seed: 3)
+    #expect(DepthSlices(rows: rows, columns: columns, depth: positions).count == 3)
+    kernels.linearBackwardWeight(dw: dw, dy: dy, x: x)
+    let sums = try kernels.numbers(of: dw)
+    for row in 0..<rows {
+      for column in 0..<columns {
+        let sum = (0..<positions).reduce(Double(before[row * columns + column])) {
+          $0 + Double(y[$1 * rows + row]) * Double(inputs[$1 * columns + column])
+        }
+        #expect(abs(Double(sums[row * columns + column]) - sum) < 1e-3)
+      }
+    }
   }
 
   /// Of many algorithms the first that keeps its promises is taken, once, for every number of rows.

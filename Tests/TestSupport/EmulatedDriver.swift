@@ -82,11 +82,16 @@ package final class EmulatedDriver: GPUDriver {
 
   package func product(_ product: GPUProduct) {
     let (a, b, c) = (product.a, product.b, product.c)
-    emulated_product(
-      Int32(c.rows), Int32(c.columns), Int32(product.depth), a.view.address, a.view.numberType,
-      Int64(a.view.stride), a.isTransposed ? 1 : 0, b.view.address, b.view.numberType,
-      Int64(b.view.stride), b.isTransposed ? 1 : 0, c.address, c.numberType, Int64(c.stride),
-      product.accumulate ? 1 : 0)
+    for part in 0..<product.parts {
+      func address(_ view: View) -> UnsafeMutableRawPointer {
+        view.address + part * (view.rows / product.parts) * view.stride * view.buffer.type.bytes
+      }
+      emulated_product(
+        Int32(product.rows), Int32(c.columns), Int32(product.depth), address(a.view),
+        a.view.numberType, Int64(a.view.stride), a.isTransposed ? 1 : 0, address(b.view),
+        b.view.numberType, Int64(b.view.stride), b.isTransposed ? 1 : 0, address(c),
+        c.numberType, Int64(c.stride), product.accumulate ? 1 : 0)
+    }
   }
 
   package func fail(_ error: DeviceError) { error.endProgram() }

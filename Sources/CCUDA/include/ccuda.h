@@ -74,6 +74,7 @@ enum { NVRTC_SUCCESS = 0, NVRTC_ERROR_INVALID_OPTION = 5, NVRTC_ERROR_COMPILATIO
 typedef unsigned cublasStatus_t;
 typedef unsigned cublasComputeType_t;
 typedef unsigned cudaDataType;
+typedef unsigned cublasLtMatrixLayoutAttribute_t;
 typedef unsigned cublasLtMatmulDescAttributes_t;
 typedef unsigned cublasLtMatmulPreferenceAttributes_t;
 typedef unsigned cublasLtMatmulAlgoConfigAttributes_t;
@@ -106,6 +107,8 @@ enum {
   CUBLAS_COMPUTE_32F = 68,
   CUDA_R_32F = 0,
   CUDA_R_16BF = 14,
+  CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT = 5,
+  CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET = 6,
   CUBLASLT_MATMUL_DESC_TRANSA = 3,
   CUBLASLT_MATMUL_DESC_TRANSB = 4,
   CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES = 1,
@@ -209,6 +212,9 @@ enum {
      int64_t leading))                                                                            \
   F(cublasLtMatrixLayoutDestroy, cublasLtMatrixLayoutDestroy, cublasStatus_t,                     \
     (cublasLtMatrixLayout_t layout))                                                              \
+  F(cublasLtMatrixLayoutSetAttribute, cublasLtMatrixLayoutSetAttribute, cublasStatus_t,             \
+    (cublasLtMatrixLayout_t layout, cublasLtMatrixLayoutAttribute_t attribute,                    \
+     const void *value, size_t bytes))                                                            \
   F(cublasLtMatmulDescCreate, cublasLtMatmulDescCreate, cublasStatus_t,                           \
     (cublasLtMatmulDesc_t * description, cublasComputeType_t compute, cudaDataType scale))        \
   F(cublasLtMatmulDescDestroy, cublasLtMatmulDescDestroy, cublasStatus_t,                         \

@@ -104,7 +104,9 @@ package struct GPUGrid: Sendable, Equatable {
 /// `c [M, N] (+)= a b` with sums in single precision; `a` is [M, K] and `b` is [K, N], each as it is or
 /// transposed in memory.
 ///
-/// A row of `c` has the same bits whatever rows are computed with it, if `rowsAreIndependent`.
+/// A row of `c` has the same bits whatever rows are computed with it, if `rowsAreIndependent`. Where there
+/// are several parts, each of the three holds so many matrices of one shape, one below the other, and
+/// every part is a product of its own.
 package struct GPUProduct: Sendable {
   package struct Operand: Sendable {
     package let view: View
@@ -121,19 +123,28 @@ package struct GPUProduct: Sendable {
   package let c: View
   package let accumulate: Bool
   package let rowsAreIndependent: Bool
+  package let parts: Int
+  /// Rows of a part of `c`, M.
+  package let rows: Int
   /// The summed dimension, K.
   package let depth: Int
 
   package init(
-    _ c: View, _ a: Operand, _ b: Operand, accumulate: Bool, rowsAreIndependent: Bool
+    _ c: View, _ a: Operand, _ b: Operand, accumulate: Bool, rowsAreIndependent: Bool,
+    parts: Int = 1
   ) {
-    let (rows, depth) =
-      a.isTransposed ? (a.view.columns, a.view.rows) : (a.view.rows, a.view.columns)
-    let (depthOfB, columns) =
-      b.isTransposed ? (b.view.columns, b.view.rows) : (b.view.rows, b.view.columns)
     precondition(
-      depth == depthOfB && c.rows == rows && c.columns == columns,
-      "[\(rows), \(depth)] times [\(depthOfB), \(columns)] is not [\(c.rows), \(c.columns)]")
+      parts >= 1 && [a.view, b.view, c].allSatisfy { $0.rows % parts == 0 },
+      "\(a.view.rows), \(b.view.rows) and \(c.rows) rows in \(parts) parts")
+    let (rowsOfA, rowsOfB) = (a.view.rows / parts, b.view.rows / parts)
+    let (rows, depth) = a.isTransposed ? (a.view.columns, rowsOfA) : (rowsOfA, a.view.columns)
+    let (depthOfB, columns) = b.isTransposed ? (b.view.columns, rowsOfB) : (rowsOfB, b.view.columns)
+    precondition(
+      depth == depthOfB && c.rows == rows * parts && c.columns == columns,
+      "\(parts) of [\(rows), \(depth)] times [\(depthOfB), \(columns)] are not "
+        + "[\(c.rows), \(c.columns)]")
+    self.parts = parts
+    self.rows = rows
     self.a = a
     self.b = b
     self.c = c

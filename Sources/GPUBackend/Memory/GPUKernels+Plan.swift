@@ -19,8 +19,16 @@ extension GPUKernels {
         $0 + 4 * $1.rows * $1.columns
       }
     }
+    func slices(_ product: WorkPlan.Product, positions: Int) -> Int {
+      let (rows, columns) = (product.outputs, product.inputs)
+      return DepthSlices(rows: rows, columns: columns, depth: positions)
+        .bytes(rows: rows, columns: columns)
+    }
+    let block = min(plan.positions, logits.blockRows)
+    let head = WorkPlan.Product(outputs: plan.vocabulary, inputs: plan.width)
+    let gradients = plan.products.map { slices($0, positions: plan.positions) }
     let most = [
-      min(plan.positions, logits.blockRows) * logits.rowBytes, embedding,
+      block * logits.rowBytes + slices(head, positions: block), gradients.max() ?? 0, embedding,
       4 * plan.attention.shared, muon.max() ?? 0,
     ]
     return (most.max() ?? 0) + (1 << 12)

@@ -39,7 +39,7 @@ extension CUDADriver {
       GPUProduct(
         fittingC, .init(fittingA, isTransposed: a.isTransposed),
         .init(fittingB, isTransposed: b.isTransposed), accumulate: product.accumulate,
-        rowsAreIndependent: product.rowsAreIndependent))
+        rowsAreIndependent: product.rowsAreIndependent, parts: product.parts))
     if hasOwnC { copy(fittingC, to: c) }
   }
 

@@ -40,8 +40,9 @@ final class CUDAProducts: @unchecked Sendable {
     let algorithm = try algorithm(kind, product)
     let context = transfer.context
     let status = library.multiply(
-      kind, algorithm, c: Self.operand(product.c), a: Self.operand(product.a.view),
-      b: Self.operand(product.b.view), accumulate: product.accumulate)
+      kind, algorithm, c: Self.operand(product.c, product.parts),
+      a: Self.operand(product.a.view, product.parts),
+      b: Self.operand(product.b.view, product.parts), accumulate: product.accumulate)
     guard status != CUBLAS_STATUS_SUCCESS else { return }
     // If the card has failed, that says more than the library's status.
     try context.check()
@@ -51,12 +52,13 @@ final class CUDAProducts: @unchecked Sendable {
         + "(status \(status)); run scripts/setup.sh --cuda for another version")
   }
 
-  /// A matrix as it lies in memory; of one row the stride is nobody's business.
-  private static func operand(_ view: View) -> ProductLibrary.Operand {
+  /// Matrices as they lie in memory; of one row the stride is nobody's business.
+  private static func operand(_ view: View, _ parts: Int) -> ProductLibrary.Operand {
     let type = view.buffer.type
     return ProductLibrary.Operand(
-      address: view.address, type: type, rows: view.rows, columns: view.columns,
-      stride: view.rows <= 1 ? ProductLibrary.stride(view.columns, type) : view.stride)
+      address: view.address, type: type, rows: view.rows / parts, columns: view.columns,
+      stride: view.rows <= 1 ? ProductLibrary.stride(view.columns, type) : view.stride,
+      parts: parts)
   }
 
   private func algorithm(

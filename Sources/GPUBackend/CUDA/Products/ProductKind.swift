@@ -17,12 +17,14 @@ struct ProductKind: Hashable, CustomStringConvertible {
   let input: NumberType
   let output: NumberType
   let rowsAreIndependent: Bool
+  /// Products of these sizes that are computed at once.
+  let parts: Int
 
   /// So many rows stand for many.
   static let manyRows = 1 << 16
 
   init(_ product: GPUProduct) {
-    let (rows, depth) = (product.c.rows, product.depth)
+    let (rows, depth) = (product.rows, product.depth)
     self.rows =
       product.rowsAreIndependent
       ? Self.manyRows : product.a.isTransposed ? rows : Self.rounded(rows)
@@ -34,6 +36,7 @@ struct ProductKind: Hashable, CustomStringConvertible {
     input = product.a.view.buffer.type
     output = product.c.buffer.type
     rowsAreIndependent = product.rowsAreIndependent
+    parts = product.parts
   }
 
   private static func rounded(_ size: Int) -> Int {
@@ -46,7 +49,8 @@ struct ProductKind: Hashable, CustomStringConvertible {
     let types = "\(input.rawValue) to \(output.rawValue)"
     let (a, b) = (aIsTransposed ? "ᵀ" : "", bIsTransposed ? "ᵀ" : "")
     return
-      "[\(rowsAreIndependent ? "any" : "\(rows)"), \(depth)]\(a) × [\(depth), \(columns)]\(b), "
+      (parts > 1 ? "\(parts) of " : "")
+      + "[\(rowsAreIndependent ? "any" : "\(rows)"), \(depth)]\(a) × [\(depth), \(columns)]\(b), "
       + types
   }
 

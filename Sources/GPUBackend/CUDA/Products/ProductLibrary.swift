@@ -7,13 +7,14 @@ import Tensor
 /// same memory, so `c = a b` is asked for as `cᵀ = bᵀ aᵀ`: its first operand is our `b`, its second our
 /// `a`, each transposed where ours is.
 final class ProductLibrary: @unchecked Sendable {
-  /// A matrix in memory: row-major, `stride` numbers from row to row.
+  /// Matrices in memory, one below the other: row-major, `stride` numbers from row to row.
   struct Operand {
     let address: UnsafeMutableRawPointer
     let type: NumberType
     let rows: Int
     let columns: Int
     let stride: Int
+    var parts = 1
   }
 
   typealias Candidate = cublasLtMatmulHeuristicResult_t
@@ -187,7 +188,7 @@ final class ProductLibrary: @unchecked Sendable {
     func operand(_ shape: (rows: Int, columns: Int), _ type: NumberType) -> Operand {
       Operand(
         address: workspace, type: type, rows: shape.rows, columns: shape.columns,
-        stride: Self.stride(shape.columns, type))
+        stride: Self.stride(shape.columns, type), parts: kind.parts)
     }
     return withLayout(operand(kind.shapeOfA(rows: rows, depth: depth), kind.input)) { a in
       withLayout(operand(kind.shapeOfB(depth: depth), kind.input)) { b in
@@ -205,6 +206,17 @@ final class ProductLibrary: @unchecked Sendable {
       UInt64(x.rows), Int64(x.stride))
     guard status == CUBLAS_STATUS_SUCCESS, let layout else { return status }
     defer { _ = functions.cublasLtMatrixLayoutDestroy(layout) }
+    guard x.parts > 1 else { return body(layout) }
+    func set<Value: BitwiseCopyable>(_ attribute: Int, _ value: Value) -> cublasStatus_t {
+      var value = value
+      return functions.cublasLtMatrixLayoutSetAttribute(
+        layout, cublasLtMatrixLayoutAttribute_t(attribute), &value, MemoryLayout<Value>.size)
+    }
+    let counted = set(CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, Int32(x.parts))
+    let placed = set(CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, Int64(x.rows * x.stride))
+    guard counted == CUBLAS_STATUS_SUCCESS, placed == CUBLAS_STATUS_SUCCESS else {
+      return max(counted, placed)
+    }
     return body(layout)
   }
 

@@ -28,11 +28,12 @@ struct ProductTest {
       _ shape: (rows: Int, columns: Int), _ type: NumberType
     ) throws(DeviceError) -> ProductLibrary.Operand {
       let stride = ProductLibrary.stride(shape.columns, type)
-      let bytes = shape.rows * stride * type.bytes
+      let bytes = kind.parts * shape.rows * stride * type.bytes
       let address = try transfer.memory.allocate(bytes: bytes)
       taken.append((address, bytes))
       return ProductLibrary.Operand(
-        address: address, type: type, rows: shape.rows, columns: shape.columns, stride: stride)
+        address: address, type: type, rows: shape.rows, columns: shape.columns, stride: stride,
+        parts: kind.parts)
     }
     let a = try place(kind.shapeOfA(rows: rows, depth: depth), kind.input)
     let b = try place(kind.shapeOfB(depth: depth), kind.input)
@@ -66,7 +67,7 @@ struct ProductTest {
     _ candidate: ProductLibrary.Candidate, _ c: ProductLibrary.Operand, _ a: ProductLibrary.Operand,
     _ b: ProductLibrary.Operand
   ) throws(DeviceError) -> [UInt8]? {
-    var bytes = [UInt8](repeating: 0, count: c.rows * c.stride * c.type.bytes)
+    var bytes = [UInt8](repeating: 0, count: c.parts * c.rows * c.stride * c.type.bytes)
     // What an earlier product left must not pass for this one.
     transfer.fill(c.address, word: .max, count: bytes.count / 4)
     guard library.multiply(kind, candidate, c: c, a: a, b: b, accumulate: false) == 0 else {
@@ -81,7 +82,7 @@ struct ProductTest {
 
   /// Numbers between -1 and 1, all of them with other bits.
   private func fill(_ x: ProductLibrary.Operand, seed: Int) {
-    let total = x.rows * x.stride
+    let total = x.parts * x.rows * x.stride
     let piece = min(total, (1 << 18) - 1)
     var random = UInt64(seed) &* 0x9E37_79B9_7F4A_7C15
     let numbers = (0..<piece).map { _ -> UInt32 in

@@ -5,7 +5,7 @@ package import Tensor
 ///
 /// One op per file in this module, forward and backward side by side, and its kernel in the file of
 /// the same name there.
-package struct GPUKernels: Kernels {
+package struct GPUKernels: TwoTypeKernels {
   package let driver: any GPUDriver
   package let precision: Precision
   let scratch: GPUScratch

@@ -50,12 +50,28 @@ extension Activations {
     private let memory: ActivationMemory?
     private let heads: HeadLayout
     private let hasTwoTypes: Bool
+    /// Whether outputs of normalisations are kept, not inputs.
+    let keepsNorms: Bool
     private(set) var size = ActivationSize()
 
     init(memory: ActivationMemory?, on device: any Device) {
       self.memory = memory
       heads = device.headLayout
       hasTwoTypes = device.hasTwoTypes
+      keepsNorms = device.hasTwoTypes && device is any TwoTypeKernels
+    }
+
+    /// Carves twice from the same memory, for what is never used at the same time.
+    mutating func overlay<First, Second>(
+      _ first: (inout Arena) -> First, _ second: (inout Arena) -> Second
+    ) -> (First, Second) {
+      let start = size
+      let one = first(&self)
+      let end = size
+      size = start
+      let other = second(&self)
+      size = size.joined(end)
+      return (one, other)
     }
 
     /// A size past every machine stays at that: a data set that lies about its longest sentence is

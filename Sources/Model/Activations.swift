@@ -7,11 +7,16 @@ package import Tensor
 ///
 /// What products read and write is kept for `NumberUse.compute`; the residual stream, what
 /// normalisations and attentions save, and the stream's gradient for `NumberUse.master`.
+///
+/// Where kernels go back from a normalisation's output (`TwoTypeKernels`), that is kept in place of its
+/// input, which has twice as many bytes: there is one residual stream, added to in place. Its gradient,
+/// which every product rounds anyway, is kept for `NumberUse.compute` there.
 package struct Activations: Sendable {
   /// What one layer keeps.
   package struct Layer: Sendable {
     package let input: View  // [N, C] residual stream before the layer
     package let inputRstd: View  // [1, N]
+    package let inputNormed: View  // [N, C] what `input` is normalised to; scratch if not kept
     package let qkv: View  // [N, 3C] heads as the device lays them out, after the rotation
     /// Queries and keys before their norm, `[N, 2C]`; nothing without one, or without a backward pass.
     package let rawQK: View
@@ -20,6 +25,7 @@ package struct Activations: Sendable {
     package let saved: View  // what the attention keeps, [savedRows, N]
     package let middle: View  // [N, C] residual stream between attention and feed-forward
     package let middleRstd: View  // [1, N]
+    package let middleNormed: View  // [N, C] as `inputNormed`
     package let gateUp: View  // [N, 2F]
   }
 
@@ -42,7 +48,7 @@ package struct Activations: Sendable {
     package let qkv: View  // [N, 3C] heads as the device lays them out
     package let rawQK: View  // [N, 2C] heads as the device lays them out; nothing without a norm
     package let product: View  // [N, F]
-    package let gateUp: View  // [N, 2F]
+    package let gateUp: View?  // [N, 2F]; nil if it takes the place of what it is the gradient of
   }
 
   /// Numbers that are carved from a device's memory.
@@ -94,12 +100,14 @@ package struct Activations: Sendable {
   private static func carve(
     _ config: ModelConfig, positions: Int, training: Bool, _ arena: inout Arena
   ) -> Parts {
-    let rows = positions
-    let width = config.width
+    let (rows, width) = (positions, config.width)
     let savedRows = config.mechanism.savedRows
+    let keepsNorms = training && arena.keepsNorms
+    let normed = arena.carve(rows, width, for: .compute)
     func layer(input: View, middle: View) -> Layer {
       Layer(
         input: input, inputRstd: arena.carve(1, rows, for: .master),
+        inputNormed: keepsNorms ? arena.carve(rows, width, for: .compute) : normed,
         qkv: arena.carve(rows, 3 * width, headWidth: config.headWidth),
         rawQK: arena.carve(
           rows, config.qkNorm && training ? 2 * width : 0, headWidth: config.headWidth),
@@ -108,11 +116,12 @@ package struct Activations: Sendable {
         saved: arena.carve(savedRows, rows, for: .master),
         middle: middle,
         middleRstd: arena.carve(1, rows, for: .master),
+        middleNormed: keepsNorms ? arena.carve(rows, width, for: .compute) : normed,
         gateUp: arena.carve(rows, 2 * config.hidden, for: .compute))
     }
     var layers: [Layer] = []
     let output: View
-    if training {
+    if training, !keepsNorms {
       var input = arena.carve(rows, width, for: .master)
       for _ in 0..<config.layers {
         layers.append(layer(input: input, middle: arena.carve(rows, width, for: .master)))
@@ -122,13 +131,23 @@ package struct Activations: Sendable {
     } else {
       // One residual stream, added to in place.
       output = arena.carve(rows, width, for: .master)
-      layers = Array(repeating: layer(input: output, middle: output), count: config.layers)
+      layers.append(layer(input: output, middle: output))
+      for _ in 1..<config.layers {
+        layers.append(training ? layer(input: output, middle: output) : layers[0])
+      }
+    }
+    let outputRstd = arena.carve(1, rows, for: .master)
+    let nllNats = arena.carve(1, rows, for: .master)
+    if keepsNorms {
+      let (gradients, product) = carveSharing(config, rows: rows, &arena)
+      return Parts(
+        layers: layers, output: output, outputRstd: outputRstd, normed: normed, product: product,
+        branch: gradients.branch, nllNats: nllNats, gradients: gradients)
     }
     return Parts(
-      layers: layers, output: output, outputRstd: arena.carve(1, rows, for: .master),
-      normed: arena.carve(rows, width, for: .compute),
+      layers: layers, output: output, outputRstd: outputRstd, normed: normed,
       product: arena.carve(rows, config.hidden, for: .compute),
-      branch: arena.carve(rows, width, for: .compute), nllNats: arena.carve(1, rows, for: .master),
+      branch: arena.carve(rows, width, for: .compute), nllNats: nllNats,
       gradients: training ? carveGradients(config, rows: rows, &arena) : nil)
   }
 
@@ -145,5 +164,26 @@ package struct Activations: Sendable {
       rawQK: arena.carve(rows, config.qkNorm ? 2 * width : 0, headWidth: config.headWidth),
       product: arena.carve(rows, config.hidden, for: .compute),
       gateUp: arena.carve(rows, 2 * config.hidden, for: .compute))
+  }
+
+  /// Gradients that take the place of what nobody reads any more, and the SwiGLU output, whose gradient
+  /// does so too.
+  private static func carveSharing(
+    _ config: ModelConfig, rows: Int, _ arena: inout Arena
+  ) -> (Gradients, product: View) {
+    let width = config.width
+    // The feed-forward layer is done before attention begins. What reaches the output projection through
+    // dropout has been read when attention writes the gradients of queries.
+    let (heads, branches) = arena.overlay(
+      { arena in
+        [3 * width, width].map { arena.carve(rows, $0, headWidth: config.headWidth) }
+      }, { arena in [width, config.hidden].map { arena.carve(rows, $0, for: .compute) } })
+    let gradients = Gradients(
+      residual: arena.carve(rows, width, for: .compute),
+      normed: arena.carve(rows, width, for: .compute), branch: branches[0], attended: heads[1],
+      qkv: heads[0],
+      rawQK: arena.carve(rows, config.qkNorm ? 2 * width : 0, headWidth: config.headWidth),
+      product: branches[1], gateUp: nil)
+    return (gradients, branches[1])
   }
 }

@@ -56,7 +56,6 @@ struct Block {
 
   /// Views of the shared scratch memory, cut to N rows.
   struct Scratch {
-    let normed: View  // [N, C]
     let product: View  // [N, F]
     let branch: View  // [N, C]
   }
@@ -67,7 +66,7 @@ struct Block {
     AttentionTensors(
       q: kept.qkv.columns(0..<width), k: kept.qkv.columns(width..<2 * width),
       v: kept.qkv.columns(2 * width..<3 * width), bias: weights.bias, o: kept.attended,
-      saved: kept.saved, input: readsInput ? scratch.normed : nil, own: weights.own)
+      saved: kept.saved, input: readsInput ? kept.inputNormed : nil, own: weights.own)
   }
 
   /// Rotates queries and keys, which stand side by side: `2H` heads in one call.
@@ -128,9 +127,9 @@ struct Block {
   /// First part: queries, keys and values of every position.
   func projectQKV(positions: Indices) {
     kernels.rmsNormForward(
-      y: scratch.normed, rstd: kept.inputRstd, x: kept.input, gain: weights.inputNorm,
+      y: kept.inputNormed, rstd: kept.inputRstd, x: kept.input, gain: weights.inputNorm,
       epsilon: config.normEpsilon)
-    kernels.linearForward(y: kept.qkv, x: scratch.normed, w: weights.qkv, accumulate: false)
+    kernels.linearForward(y: kept.qkv, x: kept.inputNormed, w: weights.qkv, accumulate: false)
     normalizeHeads()
     rotate(kept.qkv, positions: positions, inverse: false)
   }
@@ -147,9 +146,10 @@ struct Block {
       kept.middle, from: kept.input, branch: kept.attended, weights: weights.output,
       site: DropoutSite.attention, dropout: dropout)
     kernels.rmsNormForward(
-      y: scratch.normed, rstd: kept.middleRstd, x: kept.middle, gain: weights.feedForwardNorm,
+      y: kept.middleNormed, rstd: kept.middleRstd, x: kept.middle, gain: weights.feedForwardNorm,
       epsilon: config.normEpsilon)
-    kernels.linearForward(y: kept.gateUp, x: scratch.normed, w: weights.gateUp, accumulate: false)
+    kernels.linearForward(
+      y: kept.gateUp, x: kept.middleNormed, w: weights.gateUp, accumulate: false)
     kernels.swiGLUForward(y: scratch.product, gateUp: kept.gateUp)
     join(
       output, from: kept.middle, branch: scratch.product, weights: weights.down,
@@ -181,27 +181,32 @@ struct Block {
     d: Activations.Gradients, dWeights: LayerParameters, _ pass: AttentionPass, dropout: Dropout?
   ) {
     let dFeedForward = branchGradient(d, site: DropoutSite.feedForward, dropout: dropout)
+    let dGateUp = d.gateUp ?? kept.gateUp
     kernels.linearBackwardInput(
       dx: d.product, dy: dFeedForward, w: weights.down, accumulate: false)
     kernels.swiGLUBackward(
-      dGateUp: d.gateUp, y: scratch.product, dy: d.product, gateUp: kept.gateUp)
+      dGateUp: dGateUp, y: scratch.product, dy: d.product, gateUp: kept.gateUp)
     kernels.linearBackwardWeight(dw: dWeights.down, dy: dFeedForward, x: scratch.product)
-    kernels.rmsNormForward(
-      y: scratch.normed, rstd: kept.middleRstd, x: kept.middle, gain: weights.feedForwardNorm,
-      epsilon: config.normEpsilon)
-    kernels.linearBackwardWeight(dw: dWeights.gateUp, dy: d.gateUp, x: scratch.normed)
-    kernels.linearBackwardInput(dx: d.normed, dy: d.gateUp, w: weights.gateUp, accumulate: false)
+    if !kernels.keepsNorms {
+      kernels.rmsNormForward(
+        y: kept.middleNormed, rstd: kept.middleRstd, x: kept.middle,
+        gain: weights.feedForwardNorm, epsilon: config.normEpsilon)
+    }
+    kernels.linearBackwardWeight(dw: dWeights.gateUp, dy: dGateUp, x: kept.middleNormed)
+    kernels.linearBackwardInput(dx: d.normed, dy: dGateUp, w: weights.gateUp, accumulate: false)
     d.joinNorm(
-      on: kernels, dGain: dWeights.feedForwardNorm, x: kept.middle,
+      on: kernels, dGain: dWeights.feedForwardNorm, x: kept.middle, normed: kept.middleNormed,
       gain: weights.feedForwardNorm, rstd: kept.middleRstd)
 
     let dAttention = branchGradient(d, site: DropoutSite.attention, dropout: dropout)
     kernels.linearBackwardWeight(dw: dWeights.output, dy: dAttention, x: kept.attended)
     kernels.linearBackwardInput(
       dx: d.attended, dy: dAttention, w: weights.output, accumulate: false)
-    kernels.rmsNormForward(
-      y: scratch.normed, rstd: kept.inputRstd, x: kept.input, gain: weights.inputNorm,
-      epsilon: config.normEpsilon)
+    if !kernels.keepsNorms {
+      kernels.rmsNormForward(
+        y: kept.inputNormed, rstd: kept.inputRstd, x: kept.input, gain: weights.inputNorm,
+        epsilon: config.normEpsilon)
+    }
     attention.backward(
       tensors(),
       AttentionGradients(
@@ -211,12 +216,12 @@ struct Block {
       pass)
     rotate(d.qkv, positions: pass.sequences.positions, inverse: true)
     differentiateHeads(d, dWeights)
-    kernels.linearBackwardWeight(dw: dWeights.qkv, dy: d.qkv, x: scratch.normed)
+    kernels.linearBackwardWeight(dw: dWeights.qkv, dy: d.qkv, x: kept.inputNormed)
     kernels.linearBackwardInput(
       dx: d.normed, dy: d.qkv, w: weights.qkv, accumulate: readsInput)
     d.joinNorm(
-      on: kernels, dGain: dWeights.inputNorm, x: kept.input, gain: weights.inputNorm,
-      rstd: kept.inputRstd)
+      on: kernels, dGain: dWeights.inputNorm, x: kept.input, normed: kept.inputNormed,
+      gain: weights.inputNorm, rstd: kept.inputRstd)
   }
 
   /// The gradient that reaches a branch: that of the stream, through the branch's dropout mask.

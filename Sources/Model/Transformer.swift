@@ -163,10 +163,9 @@ package final class Transformer {
         nllNats: nll, dHidden: d.normed, dw: gradients.head, hidden: hidden, w: rounded.head,
         targets: try kernels.place(targets), gradientScale: gradientScale)
     }
-    kernels.fill(d.residual, with: 0)
     d.joinNorm(
-      on: kernels, dGain: gradients.finalNorm, x: a.output.rows(0..<rows),
-      gain: parameters.finalNorm, rstd: a.outputRstd.columns(0..<rows))
+      on: kernels, dGain: gradients.finalNorm, x: a.output.rows(0..<rows), normed: hidden,
+      gain: parameters.finalNorm, rstd: a.outputRstd.columns(0..<rows), isFirst: true)
     finished(config.layers + 1)
     for layer in (0..<config.layers).reversed() {
       block(a, layer, rows: rows).backward(
@@ -217,7 +216,7 @@ package final class Transformer {
       kept: inBands ? kept : kept.withoutBands,
       output: next.rows(0..<rows),
       scratch: Block.Scratch(
-        normed: a.normed.rows(0..<rows), product: a.product.rows(0..<rows),
+        product: a.product.rows(0..<rows),
         branch: a.branch.rows(0..<rows)))
   }
 
@@ -272,26 +271,37 @@ extension Activations.Layer {
   func cut(_ rows: Int) -> Self {
     Self(
       input: input.rows(0..<rows), inputRstd: inputRstd.columns(0..<rows),
+      inputNormed: inputNormed.rows(0..<rows),
       qkv: qkv.rows(0..<rows), rawQK: rawQK.rows(0..<rows),
       headRstd: headRstd.columns(0..<rows), attended: attended.rows(0..<rows),
       saved: saved.columns(0..<rows),
       middle: middle.rows(0..<rows), middleRstd: middleRstd.columns(0..<rows),
+      middleNormed: middleNormed.rows(0..<rows),
       gateUp: gateUp.rows(0..<rows))
   }
 
   /// The same memory, row behind row.
   var withoutBands: Self {
     Self(
-      input: input, inputRstd: inputRstd, qkv: qkv.withoutBands, rawQK: rawQK.withoutBands,
-      headRstd: headRstd, attended: attended.withoutBands,
-      saved: saved, middle: middle, middleRstd: middleRstd, gateUp: gateUp)
+      input: input, inputRstd: inputRstd, inputNormed: inputNormed, qkv: qkv.withoutBands,
+      rawQK: rawQK.withoutBands, headRstd: headRstd, attended: attended.withoutBands,
+      saved: saved, middle: middle, middleRstd: middleRstd, middleNormed: middleNormed,
+      gateUp: gateUp)
   }
 }
 
 extension Activations.Gradients {
-  /// The gradient of a normalised input joins that of the stream; where products read another type
-  /// than the stream's, it is rounded into `branch` on the way.
-  func joinNorm(on kernels: any Kernels, dGain: View, x: View, gain: View, rstd: View) {
+  /// The gradient of a normalised input joins that of the stream, or is the first of it.
+  func joinNorm(
+    on kernels: any Kernels, dGain: View, x: View, normed y: View, gain: View, rstd: View,
+    isFirst: Bool = false
+  ) {
+    if kernels.keepsNorms, let kernels = kernels as? any TwoTypeKernels {
+      return kernels.rmsNormBackward(
+        dx: residual, dGain: dGain, dy: normed, y: y, gain: gain, rstd: rstd,
+        accumulate: !isFirst)
+    }
+    if isFirst { kernels.fill(residual, with: 0) }
     if kernels.hasTwoTypes {
       kernels.rmsNormBackward(
         dx: residual, copy: branch, dGain: dGain, dy: normed, x: x, gain: gain, rstd: rstd)
@@ -301,14 +311,18 @@ extension Activations.Gradients {
     }
   }
 
-  /// The gradient of the stream as products read it, after ``joinNorm(on:dGain:x:gain:rstd:)``.
-  func undropped(on kernels: any Kernels) -> View { kernels.hasTwoTypes ? branch : residual }
+  /// The gradient of the stream as products read it; where products read another type than the stream's, the
+  /// step before has rounded it.
+  func undropped(on kernels: any Kernels) -> View {
+    kernels.hasTwoTypes && !kernels.keepsNorms ? branch : residual
+  }
 
   /// The first `rows` positions of every view.
   func cut(_ rows: Int) -> Self {
     Self(
       residual: residual.rows(0..<rows), normed: normed.rows(0..<rows),
       branch: branch.rows(0..<rows), attended: attended.rows(0..<rows), qkv: qkv.rows(0..<rows),
-      rawQK: rawQK.rows(0..<rows), product: product.rows(0..<rows), gateUp: gateUp.rows(0..<rows))
+      rawQK: rawQK.rows(0..<rows), product: product.rows(0..<rows),
+      gateUp: gateUp?.rows(0..<rows))
   }
 }

@@ -138,6 +138,28 @@ extension Kernels {
   }
 }
 
+/// What a device of two types has beside: the backward pass reads what products read, so that nothing is
+/// kept twice.
+package protocol TwoTypeKernels: Kernels {
+  /// As ``Kernels/rmsNormBackward(dx:dGain:dy:x:gain:rstd:)``, from the output in place of the input.
+  ///
+  /// - Parameters:
+  ///   - dx: Gradient of the input, `[N, C]`.
+  ///   - dGain: Gradient of the gain, added to, `[1, C]`.
+  ///   - dy: Gradient of the output, `[N, C]`.
+  ///   - y: What the forward pass made, `[N, C]`; where a gain is 0 its column counts as zeros.
+  ///   - gain: `[1, C]`.
+  ///   - rstd: `[1, N]`.
+  ///   - accumulate: Whether `dx` is added to.
+  func rmsNormBackward(
+    dx: View, dGain: View, dy: View, y: View, gain: View, rstd: View, accumulate: Bool)
+}
+
+extension Kernels {
+  /// Whether outputs of normalisations are kept for the backward pass, not their inputs.
+  package var keepsNorms: Bool { hasTwoTypes && self is any TwoTypeKernels }
+}
+
 /// The numbers of one step of AdamW.
 package struct AdamWStep: Sendable {
   /// Learning rate.

@@ -19,40 +19,106 @@ KERNEL(256, rms_norm_forward, Matrix y, Matrix rstd, Matrix x, Matrix gain, floa
   }
 }
 
-/// dx += rstd (gain dy - x rstd^2 mean(gain dy x)), of 64 rows a block; also `copy` = dx
-/// unless it has no rows, and the block's row of `shares` = sum over its rows of dy x rstd.
-///
-/// Dynamic shared memory: C floats a warp, which keeps sums of its rows there.
-KERNEL(256, rms_norm_backward, Matrix dx, Matrix copy, Matrix shares, Matrix dy, Matrix x, Matrix gain,
-       Matrix rstd) {
-  DYNAMIC_SHARED(float, sums);
-  int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, warps = blockDim.x >> 5, C = x.columns;
-  float *mine = sums + warp * C, a[8], b[8], w[8], old[8];
+/// What a row is normalised to before the gain, from the input (with its rstd) or from the output.
+DEVICE float normalised(float from, float gain, float rstd, int isOutput) {
+  return isOutput ? (gain != 0 ? from / gain : 0.0f) : from * rstd;
+}
+
+/// The rows of a warp where a lane keeps its columns of a row, and its sums, in registers.
+template <int N>
+DEVICE void backwardRows(const Matrix &dx, const Matrix &copy, const Matrix &dy, const Matrix &from,
+                         const Matrix &gain, const Matrix &rstd, int isOutput, int accumulate,
+                         int first, int last, float *mine) {
+  int lane = threadIdx.x & 31, warps = blockDim.x >> 5, C = from.columns;
+  float w[N][8], sums[N][8] = {};
+#pragma unroll
+  for (int n = 0; n < N; n++) loadEight(w[n], gain, 0, 256 * n + 8 * lane);
+  for (int row = first; row < last; row += warps) {
+    float a[N][8], x[N][8], old[N][8] = {}, scale = element(rstd, 0, row), sum = 0;
+#pragma unroll
+    for (int n = 0; n < N; n++) {
+      int c = 256 * n + 8 * lane;
+      loadEight(a[n], dy, row, c), loadEight(x[n], from, row, c);
+      if (accumulate) loadEight(old[n], dx, row, c);
+    }
+#pragma unroll
+    for (int n = 0; n < N; n++)
+#pragma unroll
+      for (int e = 0; e < 8; e++) {
+        x[n][e] = normalised(x[n][e], w[n][e], scale, isOutput);
+        sums[n][e] = fmaf(a[n][e], x[n][e], sums[n][e]);
+        a[n][e] *= w[n][e];
+        sum = fmaf(a[n][e], x[n][e], sum);
+      }
+    float pull = warpSum(sum) / C;
+#pragma unroll
+    for (int n = 0; n < N; n++) {
+#pragma unroll
+      for (int e = 0; e < 8; e++) a[n][e] = old[n][e] + scale * (a[n][e] - x[n][e] * pull);
+      storeEight(dx, row, 256 * n + 8 * lane, a[n]);
+      if (copy.rows) storeEight(copy, row, 256 * n + 8 * lane, a[n]);
+    }
+  }
+#pragma unroll
+  for (int n = 0; n < N; n++)
+#pragma unroll
+    for (int e = 0; e < 8; e++)
+      if (256 * n + 8 * lane + e < C) mine[256 * n + 8 * lane + e] = sums[n][e];
+}
+
+/// The same for rows of any length, whose sums are in shared memory.
+DEVICE void backwardLongRows(const Matrix &dx, const Matrix &copy, const Matrix &dy, const Matrix &from,
+                             const Matrix &gain, const Matrix &rstd, int isOutput, int accumulate,
+                             int first, int last, float *mine) {
+  int lane = threadIdx.x & 31, warps = blockDim.x >> 5, C = from.columns;
+  float a[8], b[8], w[8];
   for (int c = 8 * lane; c < C; c += 256)
     for (int n = 0; n < 8 && c + n < C; n++) mine[c + n] = 0;
-  int last = min(64 * (int)blockIdx.x + 64, x.rows);
-  for (int row = 64 * blockIdx.x + warp; row < last; row += warps) {
+  for (int row = first; row < last; row += warps) {
     float sum = 0, scale = element(rstd, 0, row);
     for (int c = 8 * lane; c < C; c += 256) {
-      loadEight(a, dy, row, c), loadEight(b, x, row, c), loadEight(w, gain, 0, c);
+      loadEight(a, dy, row, c), loadEight(b, from, row, c), loadEight(w, gain, 0, c);
       for (int n = 0; n < 8; n++) {
-        sum = fmaf(a[n] * w[n], b[n], sum);
-        if (c + n < C) mine[c + n] = fmaf(a[n] * b[n], scale, mine[c + n]);
+        float x = normalised(b[n], w[n], scale, isOutput);
+        sum = fmaf(a[n] * w[n], x, sum);
+        if (c + n < C) mine[c + n] = fmaf(a[n], x, mine[c + n]);
       }
     }
-    float pull = warpSum(sum) / C * scale * scale;
+    float pull = warpSum(sum) / C;
     for (int c = 8 * lane; c < C; c += 256) {
-      loadEight(a, dy, row, c), loadEight(b, x, row, c), loadEight(w, gain, 0, c);
-      loadEight(old, dx, row, c);
-      for (int n = 0; n < 8; n++) a[n] = old[n] + scale * (a[n] * w[n] - b[n] * pull);
+      float old[8] = {};
+      loadEight(a, dy, row, c), loadEight(b, from, row, c), loadEight(w, gain, 0, c);
+      if (accumulate) loadEight(old, dx, row, c);
+      for (int n = 0; n < 8; n++) {
+        float x = normalised(b[n], w[n], scale, isOutput);
+        a[n] = old[n] + scale * (a[n] * w[n] - x * pull);
+      }
       storeEight(dx, row, c, a);
       if (copy.rows) storeEight(copy, row, c, a);
     }
   }
-  __syncthreads();
-  for (int c = threadIdx.x; c < C; c += blockDim.x) {
-    float total = 0;
-    for (int n = 0; n < warps; n++) total += sums[n * C + c];
-    setElement(shares, blockIdx.x, c, total);
-  }
 }
+
+/// dx (+)= rstd (gain dy - n mean(gain dy n)), n = x rstd, of 64 rows a block; also `copy` = dx unless it
+/// has no rows, and the block's row of `shares` = sum over its rows of dy n. `from` is x or the output.
+///
+/// Dynamic shared memory: C floats a warp, which puts the sums of its rows there. A kernel by width: one for
+/// all would have the registers of the widest.
+#define BACKWARD(name, body)                                                                        \
+  KERNEL(256, name, Matrix dx, Matrix copy, Matrix shares, Matrix dy, Matrix from, Matrix gain,     \
+         Matrix rstd, int isOutput, int accumulate) {                                               \
+    DYNAMIC_SHARED(float, sums);                                                                    \
+    int warp = threadIdx.x >> 5, warps = blockDim.x >> 5, C = from.columns;                         \
+    int first = 64 * blockIdx.x + warp, last = min(64 * (int)blockIdx.x + 64, from.rows);           \
+    body(dx, copy, dy, from, gain, rstd, isOutput, accumulate, first, last, sums + warp * C);       \
+    __syncthreads();                                                                                \
+    for (int c = threadIdx.x; c < C; c += blockDim.x) {                                             \
+      float total = 0;                                                                              \
+      for (int n = 0; n < warps; n++) total += sums[n * C + c];                                     \
+      setElement(shares, blockIdx.x, c, total);                                                     \
+    }                                                                                               \
+  }
+BACKWARD(rms_norm_backward_512, backwardRows<2>)
+BACKWARD(rms_norm_backward_1024, backwardRows<4>)
+BACKWARD(rms_norm_backward, backwardLongRows)
+#undef BACKWARD

@@ -6,7 +6,10 @@ extension DeviceCheck {
   package static let layers: [DeviceCheck] =
     Shape.all.flatMap {
       [embedding($0), rmsNorm($0), sinusoidal($0), swiGLU($0), residual($0)] + dropout($0)
-    } + [2, 6, 8, 34, 64].map(rotary)
+    }
+    // Rows of other lengths go other ways.
+    + [Shape(rows: 66, columns: 520), Shape(rows: 3, columns: 1_030, padding: 2)].map(rmsNorm)
+    + [2, 6, 8, 34, 64].map(rotary)
 
   private static func embedding(_ shape: Shape) -> DeviceCheck {
     DeviceCheck("embedding \(shape)") { stage in
@@ -36,7 +39,25 @@ extension DeviceCheck {
       let (dx, dGain) = (try random(3), try stage.random(1, shape.columns, seed: 4, for: .master))
       stage.kernels.rmsNormBackward(
         dx: dx, dGain: dGain, dy: try random(5, for: .compute), x: x, gain: gain, rstd: rstd)
-      return [("y", y), ("rstd", rstd), ("dx", dx), ("dGain", dGain)]
+      let (first, dGainOfFirst) = (
+        try random(6, for: .compute), try stage.random(1, shape.columns, seed: 7, for: .master)
+      )
+      let joined = try random(8, for: .compute)
+      for (dx, isFirst) in [(first, true), (joined, false)] {
+        let dy = try random(9, for: .compute)
+        if let kernels = stage.kernels as? any TwoTypeKernels {
+          kernels.rmsNormBackward(
+            dx: dx, dGain: dGainOfFirst, dy: dy, y: y, gain: gain, rstd: rstd, accumulate: !isFirst)
+        } else {
+          if isFirst { stage.kernels.fill(dx, with: 0) }
+          stage.kernels.rmsNormBackward(
+            dx: dx, dGain: dGainOfFirst, dy: dy, x: x, gain: gain, rstd: rstd)
+        }
+      }
+      return [
+        ("y", y), ("rstd", rstd), ("dx", dx), ("dGain", dGain), ("first dx from y", first),
+        ("dx from y", joined), ("dGain from y", dGainOfFirst),
+      ]
     }
   }
 

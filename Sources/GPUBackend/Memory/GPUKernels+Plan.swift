@@ -11,7 +11,6 @@ extension GPUKernels {
   }
 
   package func workingBytes(_ plan: WorkPlan) -> Int {
-    let logits = LogitsPlan(vocabulary: plan.vocabulary, type: type(for: .compute))
     let embedding = max(plan.positions, plan.candidates) * (4 + 8 + 16 + 4 * plan.width)
     let muon = plan.muon.map { shape in
       Self.muonShapes(rows: shape.rows, columns: shape.columns, form: plan.muonForm).reduce(8 * 513)
@@ -24,11 +23,16 @@ extension GPUKernels {
       return DepthSlices(rows: rows, columns: columns, depth: positions)
         .bytes(rows: rows, columns: columns)
     }
-    let block = min(plan.positions, logits.blockRows)
-    let head = WorkPlan.Product(outputs: plan.vocabulary, inputs: plan.width)
+    func head(_ vocabulary: Int) -> Int {
+      let logits = LogitsPlan(vocabulary: vocabulary, type: type(for: .compute))
+      let block = min(plan.positions, logits.blockRows)
+      let weights = WorkPlan.Product(outputs: vocabulary, inputs: plan.width)
+      return block * logits.rowBytes + slices(weights, positions: block)
+    }
     let gradients = plan.products.map { slices($0, positions: plan.positions) }
     let most = [
-      block * logits.rowBytes + slices(head, positions: block), gradients.max() ?? 0, embedding,
+      head(plan.vocabulary), plan.candidates > 0 ? head(plan.candidates) : 0,
+      gradients.max() ?? 0, embedding,
       4 * plan.attention.shared, muon.max() ?? 0,
     ]
     return (most.max() ?? 0) + (1 << 12)

@@ -211,7 +211,7 @@ let package = Package(
       "BackendTests", ["DeviceCheck", "GPUBackend", "OracleBackend", "Deterministic", "Tensor"]),
     tests(
       "GPUBackendTests",
-      ["CUDAEmulator", "Deterministic", "GPUBackend", "Storage", "Tensor"]),
+      ["CUDAEmulator", "Deterministic", "GPUBackend", "Model", "Storage", "Tensor", "Train"]),
     tests("LMDataTests", ["Deterministic", "LMData", "Storage"]),
     tests("TokenizeTests", ["Tokenize", "LMData", "Storage"]),
     tests(

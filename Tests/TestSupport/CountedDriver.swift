@@ -1,0 +1,132 @@
+import CUDASource
+import Foundation
+package import GPUBackend
+package import Tensor
+
+/// No card: takes note of what one would be asked for, at the size of real training.
+///
+/// Memory is address space that nobody touches. Unchecked because a test uses it from one thread.
+package final class CountedDriver: GPUDriver, @unchecked Sendable {
+  /// All launches of one kernel, or products of one shape.
+  package struct Work: Sendable {
+    package var launches = 0
+    /// Read and written, each operand once.
+    package var bytes = 0.0
+    /// Of products.
+    package var flops = 0.0
+    /// What it should take on an H100, in seconds.
+    package var seconds = 0.0
+  }
+
+  /// By name of the kernel, or what is multiplied.
+  package private(set) var work: [String: Work] = [:]
+  /// Most bytes that were held at a time.
+  package private(set) var mostBytes = 0
+  private var heldBytes = 0
+
+  /// Copies on an H100 run at 3.0 TB/s; what kernels do beside costs a tenth.
+  private static let bandwidth = 2.7e12
+  /// Of a product whose tiles of 128 x 256 keep all 132 multiprocessors busy.
+  private static let rate = 700e12
+  /// From the end of a kernel to the beginning of the next, and the time in which a card fills and empties.
+  private static let launch = 2e-6
+
+  package init() {}
+
+  package var name: String { "counted" }
+  package var freeBytes: Int? { nil }
+
+  package func reset() { work = [:] }
+
+  /// What each kernel does with the matrices among its parameters: reads, writes, or both ("m").
+  private static let uses: [String: String] = [
+    "rms_norm_forward": "wwrr", "rms_norm_backward": "mwwrrrr", "swiglu_forward": "wrr",
+    "swiglu_backward": "wwwrrr", "rotate_heads": "m-", "cross_entropy": "wm",
+    "embedding_forward": "m-", "embedding_shares": "wr", "embedding_owners": "-m",
+    "adamw": "mmmr", "copy_matrix": "wr", "fill_matrix": "w", "square_shares": "r",
+    "add_rows": "mr", "add_products": "mrrr", "residual_add": "mr", "dropout": "m",
+  ]
+
+  private func count(_ name: String, bytes: Double, flops: Double = 0, seconds: Double) {
+    work[name, default: Work()].launches += 1
+    work[name, default: Work()].bytes += bytes
+    work[name, default: Work()].flops += flops
+    work[name, default: Work()].seconds += seconds + Self.launch
+  }
+
+  package func launch(
+    _ kernel: GPUKernel, grid: GPUGrid, block: Int, sharedBytes: Int,
+    arguments: UnsafeMutableBufferPointer<UnsafeMutableRawPointer?>
+  ) {
+    let name = kernel.name.replacing(#/_(512|1024)$/#, with: "")
+    var bytes = 0.0
+    for (use, argument) in zip(Self.uses[name] ?? "", matrices(name, arguments)) {
+      let size = Double(argument.rows) * Double(argument.columns)
+      bytes +=
+        size * (argument.type == NUMBER_FLOAT ? 4 : 2) * (use == "m" ? 2 : use == "-" ? 0 : 1)
+    }
+    count(name, bytes: bytes, seconds: bytes / Self.bandwidth)
+  }
+
+  /// The parameters that are matrices, which come first but for indices.
+  private func matrices(
+    _ name: String, _ arguments: UnsafeMutableBufferPointer<UnsafeMutableRawPointer?>
+  ) -> [Matrix] {
+    guard let uses = Self.uses[name] else { return [] }
+    let places =
+      switch name {
+      case "rotate_heads", "embedding_forward": [0, 2]
+      case "square_shares": [1]
+      default: Array(0..<uses.count)
+      }
+    return places.compactMap { arguments[$0]?.load(as: Matrix.self) }
+  }
+
+  package func product(_ product: GPUProduct) {
+    func bytes(_ view: View) -> Double { Double(view.count * view.buffer.type.bytes) }
+    let (c, parts) = (product.c, product.parts)
+    let bytes =
+      bytes(product.a.view) + bytes(product.b.view) + (product.accumulate ? 2 : 1) * bytes(c)
+    let flops = 2 * Double(c.count) * Double(product.depth)
+    func tiles(_ high: Int, _ wide: Int) -> Int {
+      parts * ((product.rows + high - 1) / high) * ((c.columns + wide - 1) / wide)
+    }
+    let blocks = Double(min(tiles(128, 256), tiles(256, 128)))
+    let busy = blocks / (132 * (blocks / 132).rounded(.up))
+    let name =
+      "product\(parts > 1 ? " \(parts) of" : "") [\(product.rows), \(product.depth)]"
+      + "\(product.a.isTransposed ? "ᵀ" : "") [\(product.depth), \(c.columns)]"
+    count(
+      name, bytes: bytes, flops: flops,
+      seconds: max(bytes / Self.bandwidth, flops / (Self.rate * busy)))
+  }
+
+  package func fill(_ address: UnsafeMutableRawPointer, word: UInt32, count items: Int) {
+    count("fill", bytes: 4 * Double(items), seconds: 4 * Double(items) / Self.bandwidth)
+  }
+
+  package func allocate(bytes: Int) throws(DeviceError) -> UnsafeMutableRawPointer {
+    let map = mmap(
+      nil, max(bytes, 1), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0
+    )
+    guard let map, map != MAP_FAILED else {
+      throw .outOfMemory(device: name, bytes: bytes, held: heldBytes)
+    }
+    heldBytes += bytes
+    mostBytes = max(mostBytes, heldBytes)
+    return map
+  }
+
+  package func free(_ address: UnsafeMutableRawPointer, bytes: Int) {
+    heldBytes -= bytes
+    munmap(address, max(bytes, 1))
+  }
+
+  package func copyIn(_ source: UnsafeRawBufferPointer, to address: UnsafeMutableRawPointer) {}
+  package func copyOut(_ address: UnsafeRawPointer, into target: UnsafeMutableRawBufferPointer) {
+    target.initializeMemory(as: UInt8.self, repeating: 0)
+  }
+  package func fail(_ error: DeviceError) { error.endProgram() }
+  package func check() {}
+  package func synchronize() {}
+}

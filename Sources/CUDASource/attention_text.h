@@ -7,6 +7,15 @@ static const char attention_h[] = {
 static const char attention_pairs_h[] = {
 #embed "kernels/attention/pairs.h"
     , 0};
+static const char attention_rows_h[] = {
+#embed "kernels/attention/rows.h"
+    , 0};
+static const char attention_rotation_h[] = {
+#embed "kernels/attention/rotation.h"
+    , 0};
+static const char attention_rotate_cu[] = {
+#embed "kernels/attention/rotate.cu"
+    , 0};
 static const char attention_tile_h[] = {
 #embed "kernels/attention/tile.h"
     , 0};
@@ -50,6 +59,9 @@ static const char attention_append_cu[] = {
 #define ATTENTION_FILES \
   {"attention.h", attention_h}, \
   {"attention/pairs.h", attention_pairs_h}, \
+  {"attention/rows.h", attention_rows_h}, \
+  {"attention/rotation.h", attention_rotation_h}, \
+  {"attention/rotate.cu", attention_rotate_cu}, \
   {"attention/tile.h", attention_tile_h}, \
   {"attention/scores.h", attention_scores_h}, \
   {"attention/gradients.h", attention_gradients_h}, \

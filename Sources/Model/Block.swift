@@ -61,17 +61,20 @@ struct Block {
   }
 
   private var width: Int { config.width }
+  private var isRotary: Bool { config.position == .rotary }
 
-  private func tensors() -> AttentionTensors {
+  /// - Parameter isPass: Whether the attention may be asked to rotate queries and keys.
+  private func tensors(isPass: Bool) -> AttentionTensors {
     AttentionTensors(
       q: kept.qkv.columns(0..<width), k: kept.qkv.columns(width..<2 * width),
       v: kept.qkv.columns(2 * width..<3 * width), bias: weights.bias, o: kept.attended,
-      saved: kept.saved, input: readsInput ? kept.inputNormed : nil, own: weights.own)
+      saved: kept.saved, input: readsInput ? kept.inputNormed : nil, own: weights.own,
+      rotaryTheta: isPass && attention.rotates && isRotary ? config.rotaryTheta : nil)
   }
 
   /// Rotates queries and keys, which stand side by side: `2H` heads in one call.
   private func rotate(_ qkv: View, positions: Indices, inverse: Bool) {
-    guard config.position == .rotary else { return }
+    guard isRotary else { return }
     kernels.rotary(
       x: qkv.columns(0..<2 * width), positions: positions, headWidth: config.headWidth,
       theta: config.rotaryTheta, inverse: inverse)
@@ -119,26 +122,30 @@ struct Block {
   }
 
   func forward(_ pass: AttentionPass, dropout: Dropout?) {
-    projectQKV(positions: pass.sequences.positions)
-    attention.forward(tensors(), pass)
+    projectQKV(positions: pass.sequences.positions, rotates: !attention.rotates)
+    attention.forward(tensors(isPass: true), pass)
     finish(dropout: dropout)
   }
 
   /// First part: queries, keys and values of every position.
-  func projectQKV(positions: Indices) {
+  ///
+  /// - Parameters:
+  ///   - positions: Of every row in its sequence.
+  ///   - rotates: Whether queries and keys are rotated here.
+  func projectQKV(positions: Indices, rotates: Bool = true) {
     kernels.rmsNormForward(
       y: kept.inputNormed, rstd: kept.inputRstd, x: kept.input, gain: weights.inputNorm,
       epsilon: config.normEpsilon)
     kernels.linearForward(y: kept.qkv, x: kept.inputNormed, w: weights.qkv, accumulate: false)
     normalizeHeads()
-    rotate(kept.qkv, positions: positions, inverse: false)
+    if rotates { rotate(kept.qkv, positions: positions, inverse: false) }
   }
 
   /// Attention of positions that continue streams.
   ///
   /// - Parameter states: One for every row, each another stream, or one for all, which follow one
   ///   another in its stream.
-  func attend(_ states: [any AttentionState]) { attention.step(tensors(), states) }
+  func attend(_ states: [any AttentionState]) { attention.step(tensors(isPass: false), states) }
 
   /// Last part: output projection and feed-forward layer, each joining the residual stream.
   func finish(dropout: Dropout?) {
@@ -208,13 +215,15 @@ struct Block {
         epsilon: config.normEpsilon)
     }
     attention.backward(
-      tensors(),
+      tensors(isPass: true),
       AttentionGradients(
         dO: d.attended, dq: d.qkv.columns(0..<width), dk: d.qkv.columns(width..<2 * width),
         dv: d.qkv.columns(2 * width..<3 * width), dBias: dWeights.bias,
         dInput: readsInput ? d.normed : nil, dOwn: dWeights.own),
       pass)
-    rotate(d.qkv, positions: pass.sequences.positions, inverse: true)
+    if !attention.rotates {
+      rotate(d.qkv, positions: pass.sequences.positions, inverse: true)
+    }
     differentiateHeads(d, dWeights)
     kernels.linearBackwardWeight(dw: dWeights.qkv, dy: d.qkv, x: kept.inputNormed)
     kernels.linearBackwardInput(

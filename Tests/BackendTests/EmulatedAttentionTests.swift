@@ -24,6 +24,55 @@ import Testing
     }
   }
 
+  /// An attention that rotates queries and keys itself, by tiles of short and of long sequences or for
+  /// heads of any width, has the bits of a rotation before it and one behind it.
+  @Test(arguments: [24, 32, 48, 64], [Precision.float32, .bfloat16])
+  func rotatingInAPassIsRotatingBeforeIt(width: Int, precision: Precision) throws {
+    let kernels = GPUKernels(EmulatedDriver(), precision: precision)
+    let (stage, columns) = (Stage(kernels), 2 * width)
+    let sequences = try Sequences([0, 70, 73, 173, 189], on: kernels)
+    let hierarchical = HierarchicalShape(heads: 2, scale: 0.3, blockSize: 16, fineQuery: false)
+    let operators = [
+      try kernels.softmaxAttention(SoftmaxShape(heads: 2, scale: 0.3)),
+      try kernels.hierarchicalAttention(hierarchical),
+    ]
+    for attention in operators {
+      func results(theta: Double?) throws -> [[Float]] {
+        let qkv = try stage.random(189, 3 * columns, seed: 1)
+        let dqkv = try stage.zeros(189, 3 * columns)
+        let (o, saved) = (
+          try stage.zeros(189, columns), try stage.zeros(2, 189, for: .master)
+        )
+        func part(_ view: View, _ index: Int) -> View {
+          view.columns(index * columns..<(index + 1) * columns)
+        }
+        func rotate(_ view: View, inverse: Bool) {
+          guard theta == nil else { return }
+          kernels.rotary(
+            x: view.columns(0..<2 * columns), positions: sequences.positions, headWidth: width,
+            theta: 100, inverse: inverse)
+        }
+        let tensors = AttentionTensors(
+          q: part(qkv, 0), k: part(qkv, 1), v: part(qkv, 2), o: o, saved: saved,
+          rotaryTheta: theta)
+        let pass = AttentionPass(sequences, layer: 0, draw: .evaluation(seed: 0))
+        rotate(qkv, inverse: false)
+        attention.forward(tensors, pass)
+        attention.backward(
+          tensors,
+          AttentionGradients(
+            dO: try stage.random(189, columns, seed: 2), dq: part(dqkv, 0), dk: part(dqkv, 1),
+            dv: part(dqkv, 2)), pass)
+        rotate(dqkv, inverse: true)
+        return try [qkv, o, saved, dqkv].map(stage.numbers)
+      }
+      #expect(attention.rotates)
+      for (a, b) in zip(try results(theta: 100), try results(theta: nil)) {
+        #expect(haveSameBits(a, b))
+      }
+    }
+  }
+
   private static let long: [(AttentionSubject, AttentionSize)] = [
     (.init(kind: .combiner(.fixed, 16, .max, .wsum)), .init([257], keys: 40, values: 72)),
     (.init(kind: .combiner(.rowmajor, 16, .max, .wsum)), .init([64, 257], keys: 8, values: 8)),

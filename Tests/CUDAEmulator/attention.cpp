@@ -2,6 +2,7 @@
 // tests use.
 #include "attention/hierarchical.h"
 #include "attention/plain.h"
+#include "attention/rotation.h"
 #include "attention/softmax.h"
 
 #define EMULATED_MODULE "attention/plain"

@@ -11,3 +11,6 @@
 #define EMULATED_MODULE MODULE("hierarchical_backward")
 #include "attention/hierarchical_backward.cu"
 #undef EMULATED_MODULE
+#define EMULATED_MODULE MODULE("rotate")
+#include "attention/rotate.cu"
+#undef EMULATED_MODULE

@@ -45,6 +45,7 @@ typedef struct {
   void *dq, *dk, *dv;
   Floats saved;            // [H, savedStride] natural logarithms of denominators; null in decoding
   Floats bias;             // [H, biasStride] or null
+  Floats rotation;         // [positions, width], cosines and sines, or null; see attention/rotation.h
   void *streams;           // AttentionStream of every stream, or null
   void *keyMeans;          // [N, H width], a tree in order (attention/hierarchical.h)
   void *valueMeans;        // likewise

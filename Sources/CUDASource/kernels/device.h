@@ -130,6 +130,15 @@ DEVICE void storeEight(const Matrix &m, int row, int column, const float (&x)[8]
     if (column + n < m.columns) setElement(m, row, column + n, x[n]);
 }
 
+/// (a, b) = (a cos - b sin, b cos + a sin), with the same roundings wherever it is compiled.
+DEVICE void turn(float (&a)[8], float (&b)[8], const float (&c)[8], const float (&s)[8], float sign) {
+#pragma unroll
+  for (int e = 0; e < 8; e++) {
+    float sine = sign * s[e], first = fmaf(a[e], c[e], -(b[e] * sine));
+    b[e] = fmaf(b[e], c[e], a[e] * sine), a[e] = first;
+  }
+}
+
 // ---------------------------------------------------------------------------- threads
 
 /// The sum over the lanes of a warp, the same in all of them.

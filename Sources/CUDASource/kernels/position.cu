@@ -17,11 +17,7 @@ KERNEL(256, rotate_heads, Matrix x, const int *positions, Matrix table, float si
   if (half % 8 == 0) {
     loadEight(a, x, row, column), loadEight(b, x, row, column + half);
     loadEight(c, table, position, j), loadEight(s, table, position, half + j);
-    for (int e = 0; e < 8; e++) {
-      float first = a[e] * c[e] - b[e] * (sign * s[e]);
-      b[e] = b[e] * c[e] + a[e] * (sign * s[e]);
-      a[e] = first;
-    }
+    turn(a, b, c, s, sign);
     storeEight(x, row, column, a), storeEight(x, row, column + half, b);
     return;
   }

@@ -4,6 +4,10 @@
 /// from the attention's shape (`SoftmaxAttentionKernels` and its like); the model asks once, when it is
 /// built.
 package protocol AttentionOperator: Sendable {
+  /// Whether passes rotate queries and keys, and turn their gradients back, where
+  /// ``AttentionTensors/rotaryTheta`` asks for it; else whoever calls does.
+  var rotates: Bool { get }
+
   /// Fills `o` and `saved` from queries, keys and values of sequences that lie end to end.
   func forward(_ tensors: AttentionTensors, _ pass: AttentionPass)
 
@@ -29,6 +33,10 @@ package protocol AttentionOperator: Sendable {
   ///   - states: One for every row, each another stream; or one for all rows, which follow one another
   ///     in its stream.
   func step(_ tensors: AttentionTensors, _ states: [any AttentionState])
+}
+
+extension AttentionOperator {
+  package var rotates: Bool { false }
 }
 
 /// What one stream has to remember of its past in one layer; belongs to the operator that made it.
@@ -85,10 +93,13 @@ package struct AttentionTensors: Sendable {
   package let saved: View  // [savedRows, N], for the backward pass
   package let input: View?  // [N, C], the normalised input of the layer, where it is read
   package let own: [View]  // weights that only this attention has
+  /// Base of the angles by which a pass rotates `q` and `k` first, in place, as ``Kernels`` does; nil where
+  /// they are as they are to be. A backward pass finds them rotated.
+  package let rotaryTheta: Double?
 
   package init(
     q: View, k: View, v: View, bias: View? = nil, o: View, saved: View, input: View? = nil,
-    own: [View] = []
+    own: [View] = [], rotaryTheta: Double? = nil
   ) {
     self.q = q
     self.k = k
@@ -98,13 +109,15 @@ package struct AttentionTensors: Sendable {
     self.saved = saved
     self.input = input
     self.own = own
+    self.rotaryTheta = rotaryTheta
   }
 
   /// The same weights with some of the rows.
   package func rows(_ range: Range<Int>) -> AttentionTensors {
     AttentionTensors(
       q: q.rows(range), k: k.rows(range), v: v.rows(range), bias: bias, o: o.rows(range),
-      saved: saved.columns(range), input: input?.rows(range), own: own)
+      saved: saved.columns(range), input: input?.rows(range), own: own,
+      rotaryTheta: rotaryTheta)
   }
 }
 

@@ -11,6 +11,7 @@
 // once: "far" rows.
 #pragma once
 #include "attention/gradients.h"
+#include "attention/rotation.h"
 
 /// Levels that are computed inside a tile with coarse queries; 16 >> nearLevels rows of it differ.
 constexpr int nearLevels = 3;
@@ -108,19 +109,6 @@ template <class T, int D> struct Sequence {
 
 /// Lanes that share a row where a lane holds eight neighbours of it.
 template <int D> constexpr int rowLanes = D <= 32 ? 4 : D <= 64 ? 8 : 16;
-
-template <class T> DEVICE void loadRow(float (&x)[8], const T *p, bool live) {
-  Pair<T> w[4];
-  loadPairs<8>(w, p, live);
-#pragma unroll
-  for (int n = 0; n < 4; n++) x[2 * n] = lowOf(w[n]), x[2 * n + 1] = highOf(w[n]);
-}
-template <class T> DEVICE void storeRow(T *p, const float (&x)[8]) {
-  Pair<T> w[4];
-#pragma unroll
-  for (int n = 0; n < 4; n++) setPair(w[n], x[2 * n], x[2 * n + 1]);
-  storePairs<8>(p, w);
-}
 
 /// Means of the 16 rows of a tile, up to four levels above its own.
 ///

@@ -226,6 +226,9 @@ KERNEL(TILE_THREADS, hierarchical_short_backward, AttentionArguments p, const At
   if (top > 0) tileMeans(s, s.keys(0), s.keyMeans, top), tileMeans(s, s.values(0), s.valueMeans, top);
   if (live) tileGradients(s, p.isFine ? 0 : top);
   __syncthreads();
-  if (live) keyGradients(s), queryGradients(s, tally);
+  if (live) {
+    keyGradients(s), queryGradients(s, tally);
+    rotateGradients<NUMBER, WIDTH>(p, tile, blockIdx.y);
+  }
   if (p.tallies) BiasTally::store(p, room, blockIdx.y, p.firstTally + blockIdx.x);
 }

@@ -105,6 +105,7 @@ KERNEL(TILE_THREADS, hierarchical_short_forward, AttentionArguments p, const Att
   bool live = findTile(tile, tiles, count);
   Sequence<NUMBER, WIDTH> s(p, tile, blockIdx.y);
   int top = live ? topLevel(tile.length, p.blockSize) : 0;
+  if (live) rotateInputs<NUMBER, WIDTH>(p, tile, blockIdx.y);
   if (top > 0) tileMeans(s, s.keys(0), s.keyMeans, top), tileMeans(s, s.values(0), s.valueMeans, top);
   __syncthreads();
   if (live) hierarchicalTile(s);

@@ -1,5 +1,6 @@
 // Causal softmax attention, backward. Compiled for one type of numbers, NUMBER, and one width of
 // heads, WIDTH.
+#include "attention/rotation.h"
 #include "attention/softmax.h"
 
 /// <dO, o> of 16 positions; grid (tiles / 4, H).
@@ -36,6 +37,9 @@ KERNEL(TILE_THREADS, softmax_short_backward, AttentionArguments p, const Attenti
   SoftmaxSequence<NUMBER, WIDTH> s = {p, tile, (int)blockIdx.y};
   if (live) outputDots(s);
   __syncthreads();
-  if (live) keyGradients(s), queryGradients(s, tally);
+  if (live) {
+    keyGradients(s), queryGradients(s, tally);
+    rotateGradients<NUMBER, WIDTH>(p, tile, blockIdx.y);
+  }
   if (p.tallies) BiasTally::store(p, room, blockIdx.y, p.firstTally + blockIdx.x);
 }

@@ -1,11 +1,10 @@
 // Causal softmax attention, forward, as in FlashAttention (Dao and others, 2022): never an L x L
 // buffer. Compiled for one type of numbers, NUMBER, and one width of heads, WIDTH.
+#include "attention/rotation.h"
 #include "attention/scores.h"
 
-/// Outputs and logarithms of 16 positions of a batch or of a stream; grid (tiles / 4, H).
-KERNEL(TILE_THREADS, softmax_forward, AttentionArguments p, const AttentionTile *tiles, int count) {
-  AttentionTile tile = {};
-  if (!findTile(tile, tiles, count)) return;
+/// Outputs and logarithms of 16 positions of a batch or of a stream.
+DEVICE void softmaxTile(const AttentionArguments &p, const AttentionTile &tile) {
   int g = (threadIdx.x & 31) >> 2, t = threadIdx.x & 3, head = blockIdx.y, first = 0;
   const NUMBER *base[3];  // of queries, keys, values of this head
   NUMBER *o;
@@ -40,4 +39,21 @@ KERNEL(TILE_THREADS, softmax_forward, AttentionArguments p, const AttentionTile 
       p.saved[(size_t)head * p.savedStride + tile.start + i[u]] =
           (sum.m[u] + log2f(sum.z[u])) * ln2;
   }
+}
+
+/// Tiles of any sequences; grid (tiles / 4, H).
+KERNEL(TILE_THREADS, softmax_forward, AttentionArguments p, const AttentionTile *tiles, int count) {
+  AttentionTile tile = {};
+  if (findTile(tile, tiles, count)) softmaxTile(p, tile);
+}
+
+/// The whole forward pass of sequences of at most four tiles, which fall to one block each, rotation
+/// included; grid (tiles / 4, H).
+KERNEL(TILE_THREADS, softmax_short_forward, AttentionArguments p, const AttentionTile *tiles,
+       int count) {
+  AttentionTile tile = {};
+  bool live = findTile(tile, tiles, count);
+  if (live) rotateInputs<NUMBER, WIDTH>(p, tile, blockIdx.y);
+  __syncthreads();
+  if (live) softmaxTile(p, tile);
 }

@@ -15,14 +15,20 @@ struct HierarchicalOperator: AttentionOperator {
   let kernels: GPUKernels
   let shape: HierarchicalShape
 
+  var rotates: Bool { true }
+
   func forward(_ tensors: AttentionTensors, _ pass: AttentionPass) {
     check(tensors)
     guard tensors.q.rows > 0 else { return }
-    guard let tiles = tiles(tensors) else { return plain(tensors, pass).forward() }
+    guard let tiles = tiles(tensors) else {
+      kernels.rotate(tensors, [tensors.q, tensors.k], pass, heads: shape.heads, inverse: false)
+      return plain(tensors, pass).forward()
+    }
     guard let plan = plan(pass.sequences) else { return }
     kernels.withFloats(of: tensors.bias) { bias in
       var arguments = arguments(tensors, bias: bias)
       arguments.keep(tensors.saved)
+      arguments.rotate(by: kernels.rotation(tensors, pass, heads: shape.heads))
       HierarchicalPass(kernels, tiles, plan, arguments, isFine: shape.fineQuery).forward()
     }
   }
@@ -33,12 +39,15 @@ struct HierarchicalOperator: AttentionOperator {
     check(tensors)
     guard tensors.q.rows > 0 else { return }
     guard let tiles = tiles(tensors, gradients) else {
-      return plain(tensors, pass).backward(gradients)
+      plain(tensors, pass).backward(gradients)
+      return kernels.rotate(
+        tensors, [gradients.dq, gradients.dk], pass, heads: shape.heads, inverse: true)
     }
     guard let plan = plan(pass.sequences) else { return }
     kernels.withFloats(of: tensors.bias) { bias in
       var arguments = arguments(tensors, bias: bias)
       arguments.keep(tensors.saved)
+      arguments.rotate(by: kernels.rotation(tensors, pass, heads: shape.heads))
       arguments.add(gradients)
       HierarchicalPass(kernels, tiles, plan, arguments, isFine: shape.fineQuery)
         .backward(dBias: gradients.dBias)

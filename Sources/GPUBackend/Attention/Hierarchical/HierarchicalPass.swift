@@ -45,6 +45,7 @@ struct HierarchicalPass {
       arguments.farMax = parts[3]
       arguments.farSum = parts[4]
       forward("hierarchical_short_forward", arguments, plan.short)
+      tiling.rotate("rotate_inputs", arguments, plan.lists[plan.long])
       for list in plan.means { forward("hierarchical_means", arguments, list, depth: 2) }
       forward("hierarchical_far_forward", arguments, plan.farForward)
       forward("hierarchical_forward", arguments, plan.long)
@@ -97,6 +98,7 @@ struct HierarchicalPass {
       addFarChunks(arguments)
       backward("hierarchical_keys", arguments, plan.long)
       backward("hierarchical_queries", arguments, plan.long, sharedBytes: shared)
+      tiling.rotate("rotate_gradients", arguments, plan.lists[plan.long])
       if let dBias { kernels.addTallies(parts[8], blocks: blocks, to: dBias) }
     }
   }

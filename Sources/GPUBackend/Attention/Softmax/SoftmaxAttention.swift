@@ -15,16 +15,22 @@ struct SoftmaxOperator: AttentionOperator {
   let heads: Int
   let scale: Float
 
+  var rotates: Bool { true }
+
   func forward(_ tensors: AttentionTensors, _ pass: AttentionPass) {
     guard tensors.q.rows > 0 else { return }
     guard let tiling = AttentionTiling(kernels.driver, heads: heads, tensors) else {
+      kernels.rotate(tensors, [tensors.q, tensors.k], pass, heads: heads, inverse: false)
       return plain(tensors, pass).forward()
     }
     guard let plan = plan(pass.sequences) else { return }
     kernels.withFloats(of: tensors.bias) { bias in
       var arguments = AttentionArguments(tensors, bias: bias, heads: heads, scale: scale)
       arguments.keep(tensors.saved)
-      tiling.launch("softmax_forward", "softmax_forward", arguments, plan.lists[plan.all])
+      arguments.rotate(by: kernels.rotation(tensors, pass, heads: heads))
+      tiling.launch("softmax_forward", "softmax_short_forward", arguments, plan.lists[plan.short])
+      tiling.rotate("rotate_inputs", arguments, plan.lists[plan.queries])
+      tiling.launch("softmax_forward", "softmax_forward", arguments, plan.lists[plan.queries])
     }
   }
 
@@ -35,7 +41,9 @@ struct SoftmaxOperator: AttentionOperator {
       gradients.dBias == nil || tensors.bias != nil, "gradient of a bias that is not there")
     guard tensors.q.rows > 0 else { return }
     guard let tiling = AttentionTiling(kernels.driver, heads: heads, tensors, gradients) else {
-      return plain(tensors, pass).backward(gradients)
+      plain(tensors, pass).backward(gradients)
+      return kernels.rotate(
+        tensors, [gradients.dq, gradients.dk], pass, heads: heads, inverse: true)
     }
     guard let plan = plan(pass.sequences) else { return }
     let biasLength = gradients.dBias?.columns ?? 0
@@ -44,6 +52,7 @@ struct SoftmaxOperator: AttentionOperator {
     kernels.withFloats(of: tensors.bias) { bias in
       var arguments = AttentionArguments(tensors, bias: bias, heads: heads, scale: scale)
       arguments.keep(tensors.saved)
+      arguments.rotate(by: kernels.rotation(tensors, pass, heads: heads))
       arguments.add(gradients)
       let sizes = [4 * heads * tensors.q.rows, 4 * heads * blocks * biasLength]
       kernels.scratch.lend(sizes) { [arguments] parts in
@@ -63,6 +72,7 @@ struct SoftmaxOperator: AttentionOperator {
         launch("softmax_dots", plan.queries)
         launch("softmax_keys", plan.keys)
         launch("softmax_queries", plan.queries, sharedBytes: shared)
+        tiling.rotate("rotate_gradients", arguments, plan.lists[plan.queries])
         if let dBias = gradients.dBias { kernels.addTallies(parts[1], blocks: blocks, to: dBias) }
       }
     }

@@ -6,8 +6,6 @@ struct SoftmaxPlan: Sendable {
   struct Key: Hashable, Sendable {}
 
   let lists: TileLists
-  /// All tiles, those that see most first.
-  let all: TileLists.List
   /// Blocks of sequences of at most four tiles.
   let short: TileLists.List
   /// Tiles of the others, those that see most and those that are seen most first.
@@ -18,7 +16,6 @@ struct SoftmaxPlan: Sendable {
     let all = TiledSequence.all(sequences)
     let long = all.filter { $0.size > TiledSequence.blockTiles }
     var builder = TileBuilder()
-    self.all = builder.list { $0 += Self.heaviestFirst(all) { $1 } }
     short = builder.list {
       $0 += TiledSequence.blocks(of: all.filter { $0.size <= TiledSequence.blockTiles })
     }

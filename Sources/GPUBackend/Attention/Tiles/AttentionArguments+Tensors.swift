@@ -31,6 +31,11 @@ extension AttentionArguments {
     savedStride = Int32(logarithms.stride)
   }
 
+  /// Has queries and keys rotated, if there is a table for it.
+  mutating func rotate(by table: View?) {
+    if let table { rotation = table.floats }
+  }
+
   mutating func add(_ gradients: AttentionGradients) {
     (dO, dOStride) = gradients.dO.place
     (dq, dqStride) = gradients.dq.place

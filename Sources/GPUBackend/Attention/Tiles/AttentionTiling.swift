@@ -70,6 +70,14 @@ struct AttentionTiling {
       sharedBytes: sharedBytes, arguments, tiles.address, Int32(tiles.count))
   }
 
+  /// Rotates the tiles of long sequences, if anything is to be rotated.
+  func rotate(
+    _ name: String, _ arguments: AttentionArguments,
+    _ tiles: (address: UnsafeMutableRawPointer, count: Int)
+  ) {
+    if arguments.rotation != nil { launch("rotate", name, arguments, tiles) }
+  }
+
   func kernel(_ file: String, _ name: String) -> GPUKernel {
     let number = type == .float32 ? "float" : "bf16"
     return GPUKernel(

@@ -40,7 +40,9 @@ package final class CountedDriver: GPUDriver, @unchecked Sendable {
 
   /// What each kernel does with the matrices among its parameters: reads, writes, or both ("m").
   private static let uses: [String: String] = [
-    "rms_norm_forward": "wwrr", "rms_norm_backward": "mwwrrrr", "swiglu_forward": "wrr",
+    "rms_norm_forward": "wwrr", "rms_norm_backward": "m-wrrrr",
+    "rms_norm_backward_512": "m-wrrrr", "rms_norm_backward_1024": "m-wrrrr",
+    "swiglu_forward": "wrr",
     "swiglu_backward": "wwwrrr", "rotate_heads": "m-", "cross_entropy": "wm",
     "embedding_forward": "m-", "embedding_shares": "wr", "embedding_owners": "-m",
     "adamw": "mmmr", "copy_matrix": "wr", "fill_matrix": "w", "square_shares": "r",
@@ -58,7 +60,7 @@ package final class CountedDriver: GPUDriver, @unchecked Sendable {
     _ kernel: GPUKernel, grid: GPUGrid, block: Int, sharedBytes: Int,
     arguments: UnsafeMutableBufferPointer<UnsafeMutableRawPointer?>
   ) {
-    let name = kernel.name.replacing(#/_(512|1024)$/#, with: "")
+    let name = kernel.name
     var bytes = 0.0
     for (use, argument) in zip(Self.uses[name] ?? "", matrices(name, arguments)) {
       let size = Double(argument.rows) * Double(argument.columns)

@@ -43,7 +43,8 @@ extension DeviceCheck {
         try random(6, for: .compute), try stage.random(1, shape.columns, seed: 7, for: .master)
       )
       let joined = try random(8, for: .compute)
-      for (dx, isFirst) in [(first, true), (joined, false)] {
+      // The gradient of one column is a difference of equals, of which no digit is right.
+      for (dx, isFirst) in [(first, shape.columns > 1), (joined, false)] {
         let dy = try random(9, for: .compute)
         if let kernels = stage.kernels as? any TwoTypeKernels {
           kernels.rmsNormBackward(

@@ -70,22 +70,28 @@ struct LogitsPlan {
   let type: NumberType
   /// Numbers from one row to the next: a product whose rows begin on 128 bytes runs three times as fast.
   let stride: Int
-  /// Positions of a block: 256 MiB of logits, which are enough for a product to run at its best.
+  /// Positions of a part, whose logits take 32 MiB: half a cache of 50 MB is left for the weights.
+  private let partRows: Int
+  /// Positions of a block, of which products of gradients are taken: so many whole parts as 256 MiB hold, or
+  /// 8,192 positions in up to 576 MiB. With 4,000 the gradient of hidden states of 512 is 64 tiles of
+  /// 128 x 256, for the 132 multiprocessors of a card.
   let blockRows: Int
 
   init(vocabulary: Int, type: NumberType) {
     self.type = type
     stride = (vocabulary + 63) / 64 * 64
-    blockRows = max(128, (256 << 20) / (stride * type.bytes) / 128 * 128)
+    partRows = max(128, (32 << 20) / (stride * type.bytes) / 128 * 128)
+    let partBytes = partRows * stride * type.bytes
+    blockRows =
+      partRows * max(1, (256 << 20) / partBytes, min(8_192 / partRows, (576 << 20) / partBytes))
   }
 
   var rowBytes: Int { stride * type.bytes }
 
-  /// Parts whose logits take 32 MiB, of which half a cache of 50 MB is left for the weights.
+  /// Parts of a block.
   func parts(of positions: Range<Int>) -> [Range<Int>] {
-    let rows = max(128, (32 << 20) / rowBytes / 128 * 128)
-    return Swift.stride(from: positions.lowerBound, to: positions.upperBound, by: rows).map {
-      $0..<min(positions.upperBound, $0 + rows)
+    Swift.stride(from: positions.lowerBound, to: positions.upperBound, by: partRows).map {
+      $0..<min(positions.upperBound, $0 + partRows)
     }
   }
 }

@@ -72,9 +72,10 @@ struct LogitsPlan {
   let stride: Int
   /// Positions of a part, whose logits take 32 MiB: half a cache of 50 MB is left for the weights.
   private let partRows: Int
-  /// Positions of a block, of which products of gradients are taken: so many whole parts as 256 MiB hold, or
-  /// 8,192 positions in up to 576 MiB. With 4,000 the gradient of hidden states of 512 is 64 tiles of
-  /// 128 x 256, for the 132 multiprocessors of a card.
+  /// Positions of a block, of which products of gradients are taken.
+  ///
+  /// As many whole parts as 256 MiB hold, or 8,192 positions in up to 576 MiB: with 4,000 the gradient of
+  /// hidden states of 512 is 64 tiles of 128 x 256, for the 132 multiprocessors of a card.
   let blockRows: Int
 
   init(vocabulary: Int, type: NumberType) {

@@ -93,8 +93,9 @@ package struct AttentionTensors: Sendable {
   package let saved: View  // [savedRows, N], for the backward pass
   package let input: View?  // [N, C], the normalised input of the layer, where it is read
   package let own: [View]  // weights that only this attention has
-  /// Base of the angles by which a pass rotates `q` and `k` first, in place, as ``Kernels`` does; nil where
-  /// they are as they are to be. A backward pass finds them rotated.
+  /// Base of the angles by which a pass rotates queries and keys first, in place; nil if they are rotated.
+  ///
+  /// A backward pass finds them rotated.
   package let rotaryTheta: Double?
 
   package init(

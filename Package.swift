@@ -105,10 +105,13 @@ let package = Package(
     .target(name: "CUDASource", exclude: ["kernels"]),
     .target(
       name: "GPUBackend",
-      dependencies: ["CCUDA", "CUDASource", "Deterministic", "Storage", "Tensor"],
+      dependencies: [
+        "CCUDA", "CUDASource", "Communication", "Deterministic", "Storage", "Tensor",
+      ],
       swiftSettings: strict),
     .target(
-      name: "Backends", dependencies: ["CPUBackend", "GPUBackend", "OracleBackend", "Tensor"],
+      name: "Backends",
+      dependencies: ["Communication", "CPUBackend", "GPUBackend", "OracleBackend", "Tensor"],
       swiftSettings: strict),
     .target(
       name: "DeviceCheck", dependencies: ["OracleBackend", "Deterministic", "Tensor"],
@@ -211,7 +214,10 @@ let package = Package(
       "BackendTests", ["DeviceCheck", "GPUBackend", "OracleBackend", "Deterministic", "Tensor"]),
     tests(
       "GPUBackendTests",
-      ["CUDAEmulator", "Deterministic", "GPUBackend", "Model", "Storage", "Tensor", "Train"]),
+      [
+        "Communication", "CUDAEmulator", "Deterministic", "GPUBackend", "Model", "Storage",
+        "Tensor", "Train",
+      ]),
     tests("LMDataTests", ["Deterministic", "LMData", "Storage"]),
     tests("TokenizeTests", ["Tokenize", "LMData", "Storage"]),
     tests(
@@ -227,8 +233,8 @@ let package = Package(
     tests(
       "TrainTests",
       [
-        "Train", "Eval", "Model", "Backends", "Communication", "Deterministic", "Host", "Tensor",
-        "LMData", "Storage",
+        "Train", "Eval", "Model", "Backends", "Communication", "Deterministic", "GPUBackend",
+        "Host", "Tensor", "LMData", "Storage",
       ]),
     .target(
       name: "FuzzTargets",

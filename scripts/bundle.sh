@@ -59,6 +59,21 @@ for command in "${commands[@]}"; do ldd "$products/$command"; done | awk '/=> \/
   cp -L "$library" "$stage/lib/"
 done
 cp scripts/check-wide.sh scripts/check-gpu.sh "$stage/"
+mkdir -p "$stage/parts"
+cp scripts/parts/card-*.sh "$stage/parts/"
+# An MPI to start two ranks with, where it can be had.
+if python3 -m pip download -q --no-deps --only-binary :all: -d "$work/mpich" mpich==5.0.2 >&2; then
+  mkdir -p "$stage/mpi/bin" "$stage/mpi/lib/mpich"
+  python3 -m zipfile -e "$work"/mpich/*.whl "$work/mpich/whole"
+  mpich=("$work"/mpich/whole/*.data/data)
+  cp "${mpich[0]}"/bin/{mpiexec.hydra,hydra_pmi_proxy} "$stage/mpi/bin/"
+  cp "${mpich[0]}/lib/libmpi_abi.so.1" "$stage/mpi/lib/"
+  cp "${mpich[0]}"/lib/mpich/lib{fabric.so.1,ucp.so.0,uct.so.0,ucs.so.0,ucm.so.0} "$stage/mpi/lib/mpich/"
+  chmod +x "$stage"/mpi/bin/*
+  strip "$stage"/mpi/bin/* "$stage"/mpi/lib/*.1 "$stage"/mpi/lib/mpich/*
+else
+  echo "bundle: no wheel of MPICH could be fetched, so two ranks need an MPI of the other machine" >&2
+fi
 cp scripts/reference/{against_peers,torch_decoder}.py "$stage/reference/"
 
 export LD_LIBRARY_PATH=$stage/lib

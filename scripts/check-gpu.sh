@@ -6,7 +6,7 @@
 #   FOLDER/check-gpu.sh [--only PARTS] [--output FILE]
 #
 # FOLDER        made by scripts/bundle.sh
-# --only PARTS  of card,ops,start,golden,bits,audit,scores,faults,speed
+# --only PARTS  of card,ops,start,golden,bits,audit,scores,faults,speed,ranks
 # --output FILE the table once more, written as it grows
 #
 # DEVICE names the card (cuda); LM_CUDA_LIBRARIES a folder of NVRTC and cuBLASLt, if they are nowhere
@@ -14,7 +14,7 @@
 # anything fails.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-only=card,ops,start,golden,bits,audit,scores,faults,speed output=/dev/null
+only=card,ops,start,golden,bits,audit,scores,faults,speed,ranks output=/dev/null
 while (($#)); do
   case $1 in
     --only | --output)
@@ -198,5 +198,12 @@ if has speed && [[ ${SIZE:-full} != tiny ]]; then
     fi
     rm -rf "$work/speed-$attention"
   done
+fi
+
+# ---- several ranks
+if has ranks; then
+  # shellcheck source=/dev/null
+  source "${PARTS:-$here/parts}/card-ranks.sh"
+  ranks_part
 fi
 exit "$failed"

@@ -7,12 +7,13 @@
 #   scripts/setup.sh --cuda            what a card needs beside NVIDIA's driver: NVRTC and cuBLASLt from
 #                                      PyPI, into .cuda of this project; nothing else is touched
 #   scripts/setup.sh --cuda-compiler   NVRTC alone, which compiles kernels without a card
+#   scripts/setup.sh --nccl            NCCL, by which several cards exchange, from PyPI, into .cuda
 #
 # CUDA_MAJOR=12 or 13 chooses the version for another machine's driver; without it, that of this
 # machine's driver, or 13 if there is none.
 set -euo pipefail
 
-if [[ ${1:-} == --cuda* ]]; then
+if [[ ${1:-} == --cuda* || ${1:-} == --nccl ]]; then
   exec "$(dirname "${BASH_SOURCE[0]}")/parts/cuda-libraries.sh" "$@"
 fi
 

@@ -11,8 +11,8 @@ package enum Backend: Hashable, Sendable {
   case oracle
   /// A card by NVIDIA, by its number.
   case cuda(Int)
-  /// The first card if there is one that works, else this processor.
-  case automatic
+  /// The card for a process of this number among those of this host if it works, else this processor.
+  case automatic(localRank: Int)
 
   /// Kernels of the one back end that every machine has.
   package static var ofThisProcessor: any Kernels { CPUKernels() }
@@ -35,14 +35,15 @@ package enum Backend: Hashable, Sendable {
     }
   }
 
-  /// The same, or what the free choice falls to: the first card if it works, else this processor.
+  /// The same, or what the free choice falls to: a card if it works, else this processor.
   ///
   /// - Parameter note: Told why a card that is there is not taken.
   package func chosen(note: (String) -> Void) -> Backend {
-    guard self == .automatic else { return self }
-    guard let libraries = try? CUDALibraries(), let card = try? CUDACard.all(libraries).first else {
-      return .cpu
-    }
+    guard case .automatic(let localRank) = self else { return self }
+    guard let libraries = try? CUDALibraries(), let cards = try? CUDACard.all(libraries),
+      !cards.isEmpty
+    else { return .cpu }
+    let card = cards[localRank % cards.count]
     do throws(DeviceError) {
       _ = try CUDADriver(card: card.number)
       return .cuda(card.number)
@@ -73,13 +74,22 @@ package enum Backend: Hashable, Sendable {
 
   /// The back end of a device's name.
   ///
+  /// - Parameters:
+  ///   - name: As `--device` takes it.
+  ///   - localRank: Number of this process among those of this host that work together: of `cuda` and
+  ///     `auto` each takes the next card, from the first again where there are more of them.
   /// - Throws: `DeviceError.failed` if there is none, with the names of those there are.
-  package static func named(_ name: String) throws(DeviceError) -> Backend {
+  package static func named(
+    _ name: String, localRank: Int = 0
+  ) throws(DeviceError) -> Backend {
     switch name {
     case "cpu": return .cpu
     case "oracle": return .oracle
-    case "cuda": return .cuda(0)
-    case "auto": return .automatic
+    case "cuda":
+      guard localRank > 0 else { return .cuda(0) }
+      let cards = try CUDACard.all(try CUDALibraries())
+      return .cuda(localRank % max(1, cards.count))
+    case "auto": return .automatic(localRank: localRank)
     default:
       if name.hasPrefix("cuda:"), let number = UInt16(name.dropFirst(5)) {
         return .cuda(Int(number))

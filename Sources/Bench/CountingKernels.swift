@@ -161,10 +161,17 @@ extension CountingKernels {
   }
 
   package func withMutableFloats(
-    of x: View, _ body: (UnsafeMutableRawBufferPointer) throws -> Void
+    of x: View, reading read: [Range<Int>], writing written: [Range<Int>],
+    _ body: (UnsafeMutableRawBufferPointer) throws -> Void
   ) throws {
-    try kernels.withMutableFloats(of: x, body)
+    try kernels.withMutableFloats(of: x, reading: read, writing: written, body)
   }
+
+  package func makeSibling() throws(DeviceError) -> any Kernels { try kernels.makeSibling() }
+
+  package func mark() throws(DeviceError) -> WorkMark? { try kernels.mark() }
+
+  package func follow(_ mark: WorkMark?) { kernels.follow(mark) }
 
   package func withFloats(of x: View, _ body: (UnsafeRawBufferPointer) throws -> Void) throws {
     try kernels.withFloats(of: x, body)

@@ -12,6 +12,8 @@ package enum Ranks {
   private static let launch = Launch()
   /// Processes on this host, once they are known.
   private static let local = Atomic<Int>(1)
+  /// Number of this process among them.
+  private static let place = Atomic<Int>(0)
   /// Whether the library of the launcher has been opened.
   private static let isJoined = Atomic<Bool>(false)
 
@@ -30,6 +32,8 @@ package enum Ranks {
     let hosts = try ranks.gather(name.map { UInt8(bitPattern: $0) })
     let onThisHost = hosts.count { $0 == hosts[ranks.rank] }
     local.store(max(1, launch.localSize ?? onThisHost), ordering: .relaxed)
+    let before = hosts[..<ranks.rank].count { $0 == hosts[ranks.rank] }
+    place.store(launch.localRank ?? before, ordering: .relaxed)
     return ranks
   }
 
@@ -53,6 +57,9 @@ package enum Ranks {
 
   /// Processes of this command on this host.
   package static var onThisHost: Int { local.load(ordering: .relaxed) }
+
+  /// Number of this process among those of this command on this host, from 0.
+  package static var localRank: Int { place.load(ordering: .relaxed) }
 
   /// Says who works together; nothing for one.
   package static func describe(

@@ -26,9 +26,14 @@ package protocol Communicator: Sendable {
   func exchange(
     _ outgoing: Outgoing, into incoming: Incoming, isShared: () -> Bool
   ) throws(CommunicationError)
+
+  /// Runs `body`, which waits for other ranks in a way of its own, under the limit of time of an exchange.
+  func waiting<Result>(_ body: () throws -> Result) throws -> Result
 }
 
 extension Communicator {
+  package func waiting<Result>(_ body: () throws -> Result) throws -> Result { try body() }
+
   package func exchange(
     _ outgoing: Outgoing, into incoming: Incoming, isShared: () -> Bool
   ) throws(CommunicationError) {

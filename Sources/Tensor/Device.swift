@@ -74,10 +74,17 @@ package protocol Device: Sendable {
   /// after the other, in order; waits for the device.
   func withFloats(of x: View, _ body: (UnsafeRawBufferPointer) throws -> Void) throws
 
-  /// Calls `body` with the elements of contiguous memory as little-endian float32, all at once, and takes
+  /// Calls `body` with contiguous memory as little-endian float32, each element in its place, and takes
   /// what it writes there; waits for the device.
+  ///
+  /// - Parameters:
+  ///   - x: Contiguous.
+  ///   - read: The elements that `body` finds there; others may be anything.
+  ///   - written: The elements that it may write; it must write all of them.
+  ///   - body: Given the bytes of all elements.
   func withMutableFloats(
-    of x: View, _ body: (UnsafeMutableRawBufferPointer) throws -> Void
+    of x: View, reading read: [Range<Int>], writing written: [Range<Int>],
+    _ body: (UnsafeMutableRawBufferPointer) throws -> Void
   ) throws
 
   /// Places whole numbers where kernels read them.
@@ -87,6 +94,20 @@ package protocol Device: Sendable {
   ///
   /// - Throws: What went wrong meanwhile.
   func synchronize() throws(DeviceError)
+
+  // MARK: Work beside other work
+
+  /// Kernels of the same device and memory whose work is done beside that of these, in an order of its
+  /// own; these kernels themselves where work is done when it is asked for.
+  func makeSibling() throws(DeviceError) -> any Kernels
+
+  /// The work that has been asked for so far; nil where it is done already.
+  func mark() throws(DeviceError) -> WorkMark?
+
+  /// Begins what is asked for from now on only once the work of a mark is done; does not wait.
+  ///
+  /// - Parameter mark: Of a sibling.
+  func follow(_ mark: WorkMark?)
 
   // MARK: Planning
 
@@ -124,13 +145,31 @@ extension Device {
   /// Bytes that a buffer of so many numbers takes, of the type that weights are kept in.
   package func bytes(count: Int) -> Int { bytes(count: count, for: .master) }
 
-  /// By a copy in the memory of this process.
+  /// By a copy of those elements in the memory of this process.
   package func withMutableFloats(
-    of x: View, _ body: (UnsafeMutableRawBufferPointer) throws -> Void
+    of x: View, reading read: [Range<Int>], writing written: [Range<Int>],
+    _ body: (UnsafeMutableRawBufferPointer) throws -> Void
   ) throws {
-    var numbers = try numbers(of: x)
-    try numbers.withUnsafeMutableBytes { try body($0) }
-    try write(numbers, to: x)
+    precondition(x.isContiguous, "bytes of a strided view")
+    func part(_ range: Range<Int>) -> View {
+      View(x.buffer, offset: x.offset + range.lowerBound, rows: 1, columns: range.count)
+    }
+    // As large as the view so that everything has its place; what nobody touches takes no memory.
+    let memory = UnsafeMutableRawBufferPointer.allocate(
+      byteCount: max(1, 4 * x.count), alignment: 16)
+    defer { memory.deallocate() }
+    for range in Set(read) where !range.isEmpty {
+      var place = 4 * range.lowerBound
+      try withFloats(of: part(range)) { bytes in
+        memory[place..<place + bytes.count].copyBytes(from: bytes)
+        place += bytes.count
+      }
+    }
+    try body(memory)
+    for range in written where !range.isEmpty {
+      let bytes = memory[4 * range.lowerBound..<4 * range.upperBound]
+      try write(UnsafeRawBufferPointer(rebasing: bytes), type: .float32, to: part(range))
+    }
   }
 
   /// The elements, row after row, rounded to single precision; waits for the device.

@@ -17,18 +17,27 @@ struct ExchangeCommand: ParsableCommand, RankedCommand {
       Every process has so many numbers for each of its shares; all end with the same sum, and
       the digest over all calls does not depend on how many they are.
 
-      EXAMPLE
+      On cards the numbers go by NCCL where every process has a card to itself (LM_NCCL), else through
+      MPI. One process on a card with LM_NCCL=on sends itself what it would send to others.
+
+      EXAMPLES
 
         mpirun -n 4 lm-bench exchange --numbers 5000000
+        mpirun -n 8 lm-bench exchange --device cuda
       """)
 
   @Option(help: "Numbers of a gradient.") var numbers = 5_000_000
   @Option(help: "Calls, each with new numbers.") var calls = 20
   @Option(help: "Shares of a step, a power of two.") var shares = 8
+  @Option(help: "cpu, cuda (of several processes each the next card), cuda:N, or auto.")
+  var device = "cpu"
   @OptionGroup var timing: TimingOptions
 
   private struct Figures: Encodable {
     let library: String
+    let device: String
+    /// What the numbers go by.
+    let way: String
     let ranks: Int
     let numbers: Int
     /// The same for any number of ranks.
@@ -53,9 +62,10 @@ struct ExchangeCommand: ParsableCommand, RankedCommand {
       throw CommandError("\(communicator.size) processes cannot share \(shares) shares")
     }
     let tree = ShareTree(shares: shares, ranks: communicator.size)
-    let kernels = Backend.ofThisProcessor
+    let kernels = try Backend.named(device, localRank: Ranks.localRank).makeKernels()
+    let (link, description) = try Backend.link(kernels, communicator)
     let partition = Partition(numbers: numbers, ranks: communicator.size)
-    let sum = try GradientSum(kernels, communicator, tree, partition)
+    let sum = try GradientSum(kernels, communicator, linkedBy: link, tree, partition)
     let own = tree.nodes(of: communicator.rank)
     let nodes = try own.map { _ in try kernels.makeView(rows: 1, columns: numbers) }
     let spare = try kernels.makeView(rows: 1, columns: numbers)
@@ -66,8 +76,12 @@ struct ExchangeCommand: ParsableCommand, RankedCommand {
       _ = try communicator.any([true])
       let began = timing.clock.now()
       if communicator.size > 1 {
-        for segment in partition.segments { try sum.add(segment, nodes) }
+        for segment in partition.segments {
+          try sum.add(segment, nodes, after: try kernels.mark())
+        }
         try sum.gather(nodes[0])
+      } else if let link {
+        try sendToSelf(nodes[0], spare, link, kernels)
       }
       times.append(timing.clock.now() - began)
       try kernels.withFloats(of: nodes[0]) { hash.update($0) }
@@ -79,11 +93,24 @@ struct ExchangeCommand: ParsableCommand, RankedCommand {
     }
     try show(
       Figures(
-        library: (communicator as? MPIRanks)?.library ?? "none", ranks: communicator.size,
-        numbers: numbers, digest: digest,
+        library: (communicator as? MPIRanks)?.library ?? "none", device: kernels.name,
+        way: description ?? "memory of the hosts", ranks: communicator.size, numbers: numbers,
+        digest: digest,
         meanMilliseconds: 1e3 * times.reduce(0, +) / Double(calls),
         bestMilliseconds: 1e3 * (times.min() ?? 0),
         sentBytes: communicator.size > 1 ? sum.sentBytes : 0))
+  }
+
+  /// Sends all numbers from one view to the other, and back over zeros.
+  private func sendToSelf(
+    _ numbers: View, _ spare: View, _ link: any DeviceLink, _ kernels: any Kernels
+  ) throws {
+    let all = [0..<numbers.count]
+    link.kernels.follow(try kernels.mark())
+    try link.exchange(numbers, all, into: spare, all) { false }
+    kernels.fill(numbers, with: 0)
+    link.kernels.follow(try kernels.mark())
+    try link.exchange(spare, all, into: numbers, all) { false }
   }
 
   /// The sum of the shares of a node, in the order of the tree.
@@ -125,7 +152,8 @@ struct ExchangeCommand: ParsableCommand, RankedCommand {
     let bound = Double(figures.sentBytes) * 8e-9
     print(
       Format.table([
-        ["library", figures.library], ["processes", "\(figures.ranks)"],
+        ["library", figures.library], ["device", figures.device], ["way", figures.way],
+        ["processes", "\(figures.ranks)"],
         ["numbers", Format.count(figures.numbers)], ["digest", figures.digest],
         ["mean", Format.decimal(figures.meanMilliseconds, 1) + " ms"],
         ["best", Format.decimal(figures.bestMilliseconds, 1) + " ms"],

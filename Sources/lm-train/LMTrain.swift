@@ -73,7 +73,9 @@ struct LMTrain: ParsableCommand, RankedCommand {
       on with another number. Rank 0 writes and prints. SIGUSR1 to the launcher
       saves and stops all; SIGTERM and SIGINT do where the launcher leaves time.
       LM_MPI_LIBRARY names the MPI library if the launcher's own is not found.
-      docs/many-machines.md has recipes.
+      With --device cuda each process of a host takes the next card. Cards exchange by
+      NCCL where every process has one to itself, else through MPI; LM_NCCL=off leaves
+      NCCL alone, LM_NCCL=on refuses to go without. docs/many-machines.md has recipes.
 
       ONE AT A TIME
 
@@ -128,7 +130,8 @@ struct LMTrain: ParsableCommand, RankedCommand {
 
   @Option(
     help: ArgumentHelp(
-      "cpu, cuda (the first card), cuda:N, or auto: a card if there is one that works.",
+      "cpu, cuda (the first card; of several processes each the next one), cuda:N, or auto: a card if "
+        + "there is one that works.",
       valueName: "device"))
   var device = "cpu"
 
@@ -213,7 +216,8 @@ struct LMTrain: ParsableCommand, RankedCommand {
     }
     defer { lock?.release() }
     resume = try communicator.broadcast(resume ? 1 : 0) == 1
-    let backend = try Backend.named(device).chosen { Terminal.note("lm-train: note: \($0)") }
+    let backend = try Backend.named(device, localRank: Ranks.localRank)
+      .chosen { Terminal.note("lm-train: note: \($0)") }
     let work = try communicator.together {
       try prepare(processes: ranks ?? communicator.size, on: backend)
     }
@@ -241,6 +245,12 @@ struct LMTrain: ParsableCommand, RankedCommand {
     }
     guard let dataSet = work.dataSet, let tokenizer = work.tokenizer, !dryRun else { return }
     Ranks.describe(communicator, threads: Parallel.threads, command: "lm-train")
+    // Before free memory is looked at: it takes some.
+    let way: (link: (any DeviceLink)?, description: String?) =
+      communicator.size > 1 ? try Backend.link(kernels, communicator) : (nil, nil)
+    if let description = way.description {
+      Terminal.note("lm-train: gradients and weights go between cards by \(description)")
+    }
     try communicator.together {
       // Processes of one host have its memory together.
       let bytes =
@@ -255,8 +265,8 @@ struct LMTrain: ParsableCommand, RankedCommand {
       try kernels.reserveWorkingMemory(need)
     }
     try train(
-      work.config, dataSet, tokenizer, on: kernels, with: communicator, peak: peak, limit: limit,
-      lock: lock)
+      work.config, dataSet, tokenizer, on: kernels, with: communicator, linkedBy: way.link,
+      peak: peak, limit: limit, lock: lock)
   }
 
   /// What is trained on what.
@@ -312,13 +322,14 @@ struct LMTrain: ParsableCommand, RankedCommand {
 
   private func train(
     _ config: RunConfig, _ dataSet: DataSet, _ tokenizer: Tokenizer, on kernels: any Kernels,
-    with communicator: any Communicator, peak: Double, limit: TimeLimit?, lock: FileLock?
+    with communicator: any Communicator, linkedBy link: (any DeviceLink)?, peak: Double,
+    limit: TimeLimit?, lock: FileLock?
   ) throws {
     let run = output ?? ""
     try Self.leaveIfAsked()
     let printer = ProgressPrinter(steps: config.steps)
     let trainer = try Trainer(
-      config: config, on: kernels, with: communicator, dataSet: dataSet,
+      config: config, on: kernels, with: communicator, linkedBy: link, dataSet: dataSet,
       tokenTable: tokenizer.tokens, tokenizer: tokenizer.file, tokenizerForms: tokenizer.forms,
       run: run, resume: resume, report: { printer.show($0) })
     trainer.peak = peak

@@ -44,6 +44,26 @@ import Testing
     #expect(try stage.numbers(whole).count { $0 == 7 } == others)
   }
 
+  /// What is read is there, what is written comes back, and everything else stays.
+  @Test(arguments: TestBackend.allCases) func partsAreReadAndWrittenInTheirPlaces(
+    backend: TestBackend
+  ) throws {
+    let stage = Stage(try backend.makeKernels())
+    let whole = try stage.filled(1, 40, with: 7)
+    let x = View(whole.buffer, offset: whole.offset + 2, rows: 1, columns: 30)
+    let (read, written) = ([1..<4, 0..<0, 20..<30, 1..<4], [4..<6, 10..<11])
+    try stage.kernels.write((0..<30).map { Float($0) }, to: x)
+    try stage.kernels.withMutableFloats(of: x, reading: read, writing: written) { bytes in
+      #expect(bytes.count == 120)
+      let numbers = bytes.bindMemory(to: Float.self)
+      for range in read { for n in range { #expect(numbers[n] == Float(n)) } }
+      for range in written { for n in range { numbers[n] = -1 } }
+    }
+    var expected = [Float](repeating: 7, count: 40)
+    for n in 0..<30 { expected[n + 2] = written.contains { $0.contains(n) } ? -1 : Float(n) }
+    #expect(try stage.numbers(whole) == expected)
+  }
+
   /// Heads may lie anywhere, and are the same matrix all the same.
   @Test(arguments: TestBackend.allCases) func headsAreCopiedFromRowsAndBack(backend: TestBackend)
     throws

@@ -1,3 +1,4 @@
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -5,11 +6,45 @@
 #include "cuda_emulator.h"
 #include "fake.h"
 
-static int context, stream_object;
+static int contexts[16];
 static bool is_started;
 static _Thread_local CUcontext current;
 
-bool has_context(void) { return current == (CUcontext)&context; }
+int current_card(void) {
+  for (int n = 0; n < settings.cards && n < 16; n++)
+    if (current == (CUcontext)&contexts[n]) return n;
+  return -1;
+}
+
+bool has_context(void) { return current_card() >= 0; }
+
+/// Work is done when it is asked for, except for what NCCL has been given: until that is done nothing
+/// else of the stream is.
+struct CUstream_st {
+  int pending;
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t done = PTHREAD_COND_INITIALIZER;
+
+void begin_pending(CUstream stream) {
+  pthread_mutex_lock(&lock);
+  stream->pending++;
+  pthread_mutex_unlock(&lock);
+}
+
+void end_pending(CUstream stream) {
+  pthread_mutex_lock(&lock);
+  stream->pending--;
+  pthread_cond_broadcast(&done);
+  pthread_mutex_unlock(&lock);
+}
+
+void wait_for(CUstream stream) {
+  pthread_mutex_lock(&lock);
+  while (stream->pending) pthread_cond_wait(&done, &lock);
+  pthread_mutex_unlock(&lock);
+}
 
 CUresult cuInit(unsigned flags) {
   BEGIN;
@@ -47,6 +82,12 @@ CUresult cuDeviceGetName(char *name, int length, CUdevice device) {
   return 0;
 }
 
+CUresult cuDeviceGetPCIBusId(char *text, int length, CUdevice device) {
+  BEGIN;
+  snprintf(text, (size_t)length, "0000:%02X:00.0", device);
+  return 0;
+}
+
 CUresult cuDeviceGetAttribute(int *value, CUdevice_attribute attribute, CUdevice device) {
   BEGIN;
   switch (attribute) {
@@ -66,7 +107,7 @@ CUresult cuDeviceTotalMem_v2(size_t *bytes, CUdevice device) {
 
 CUresult cuDevicePrimaryCtxRetain(CUcontext *made, CUdevice device) {
   BEGIN;
-  *made = (CUcontext)&context;
+  *made = (CUcontext)&contexts[device];
   return 0;
 }
 
@@ -76,27 +117,72 @@ CUresult cuCtxSetCurrent(CUcontext made) { BEGIN; current = made; return 0; }
 CUresult cuStreamCreate(CUstream *stream, unsigned flags) {
   BEGIN;
   if (!has_context()) return 201;
-  *stream = (CUstream)&stream_object;
+  *stream = calloc(1, sizeof **stream);
   return flags == CU_STREAM_NON_BLOCKING ? 0 : 1;
 }
 
 #define NEEDS_CONTEXT \
   if (!has_context()) return 201
 
-CUresult cuStreamDestroy_v2(CUstream stream) { BEGIN; return 0; }
-CUresult cuStreamQuery(CUstream stream) { BEGIN; NEEDS_CONTEXT; return 0; }
-CUresult cuStreamSynchronize(CUstream stream) { BEGIN; NEEDS_CONTEXT; return 0; }
+CUresult cuStreamDestroy_v2(CUstream stream) {
+  BEGIN;
+  wait_for(stream);
+  free(stream);
+  return 0;
+}
+
+CUresult cuStreamQuery(CUstream stream) {
+  BEGIN;
+  NEEDS_CONTEXT;
+  pthread_mutex_lock(&lock);
+  int pending = stream->pending;
+  pthread_mutex_unlock(&lock);
+  return pending ? CUDA_ERROR_NOT_READY : 0;
+}
+
+CUresult cuStreamSynchronize(CUstream stream) {
+  BEGIN;
+  NEEDS_CONTEXT;
+  wait_for(stream);
+  return 0;
+}
+
+/// Where it was recorded.
+struct CUevent_st {
+  CUstream stream;
+};
 
 CUresult cuEventCreate(CUevent *event, unsigned flags) {
   BEGIN;
   NEEDS_CONTEXT;
-  *event = malloc(1);
+  *event = calloc(1, sizeof **event);
   return 0;
 }
 
 CUresult cuEventDestroy_v2(CUevent event) { called(__func__); free(event); return 0; }
-CUresult cuEventRecord(CUevent event, CUstream stream) { BEGIN; NEEDS_CONTEXT; return 0; }
-CUresult cuEventSynchronize(CUevent event) { BEGIN; NEEDS_CONTEXT; return 0; }
+
+CUresult cuEventRecord(CUevent event, CUstream stream) {
+  BEGIN;
+  NEEDS_CONTEXT;
+  event->stream = stream;
+  return 0;
+}
+
+CUresult cuEventSynchronize(CUevent event) {
+  BEGIN;
+  NEEDS_CONTEXT;
+  if (event->stream) wait_for(event->stream);
+  return 0;
+}
+
+CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned flags) {
+  BEGIN;
+  NEEDS_CONTEXT;
+  if (!event->stream) misuse("a stream waits for an event that nothing has been recorded in");
+  if (event->stream == stream) misuse("a stream waits for itself");
+  wait_for(event->stream);
+  return flags ? 1 : 0;
+}
 
 /// A loaded file; its name for the emulator follows in the image.
 struct CUmod_st {
@@ -143,7 +229,8 @@ CUresult cuLaunchKernel(CUfunction function, unsigned x, unsigned y, unsigned z,
                         void **arguments, void **extra) {
   BEGIN;
   NEEDS_CONTEXT;
-  if (stream != (CUstream)&stream_object || extra) return 400;
+  if (!stream || extra) return 400;
+  wait_for(stream);
   if (!x || !y || !z || y > 65535 || z > 65535 || blockX > 1024 || blockY != 1 || blockZ != 1)
     return 1;
   if (sharedBytes > 48 << 10 && (function != allowed || (int)sharedBytes > allowed_bytes)) return 1;

@@ -3,6 +3,7 @@
 #include <stdbool.h>
 
 #include "ccuda.h"
+#include "cnccl.h"
 #include "fake_cuda.h"
 
 #define INTERNAL __attribute__((visibility("hidden")))
@@ -12,6 +13,7 @@
 CCUDA_DRIVER(DECLARE)
 CCUDA_NVRTC(DECLARE)
 CCUDA_CUBLASLT(DECLARE)
+CCUDA_NCCL(DECLARE)
 
 /// What is to be pretended.
 typedef struct {
@@ -20,6 +22,7 @@ typedef struct {
   int known[16], known_count;
   int algorithms[16], algorithm_count;
   char broken[64];
+  int nccl;
 } Settings;
 
 extern INTERNAL Settings settings;
@@ -41,6 +44,15 @@ INTERNAL long live_bytes(void), live_pieces(void), pinned_bytes(void);
 
 /// Whether the calling thread has made the context its own.
 INTERNAL bool has_context(void);
+
+/// The card whose context that is; -1 for none.
+INTERNAL int current_card(void);
+
+/// Around work that a stream has been given and that is done elsewhere.
+INTERNAL void begin_pending(CUstream stream), end_pending(CUstream stream);
+
+/// Waits for such work.
+INTERNAL void wait_for(CUstream stream);
 
 /// Ends the program: the driver did what the real library does not forgive.
 INTERNAL _Noreturn void misuse(const char *format, ...);

@@ -14,7 +14,8 @@ Settings settings = {.cards = 1,
                      .known = {80, 86, 89, 90, 100},
                      .known_count = 5,
                      .algorithms = {1},
-                     .algorithm_count = 1};
+                     .algorithm_count = 1,
+                     .nccl = 22703};
 
 typedef struct {
   char name[48];
@@ -48,6 +49,7 @@ static void tell(char *name, char *value) {
   else if (!strcmp(name, "capability")) settings.capability = atoi(value);
   else if (!strcmp(name, "pools")) settings.pools = atoi(value);
   else if (!strcmp(name, "version")) settings.version = atoi(value);
+  else if (!strcmp(name, "nccl")) settings.nccl = atoi(value);
   else if (!strcmp(name, "memory")) settings.memory = strtoull(value, 0, 10);
   else if (!strcmp(name, "known")) numbers(value, settings.known, &settings.known_count);
   else if (!strcmp(name, "algorithms"))
@@ -68,6 +70,13 @@ void fake_cuda_tell(const char *instructions) {
     char *value = strchr(part, '=');
     if (!value) misuse("instruction \"%s\" without a value", part);
     *value++ = 0;
+    // For one rank alone.
+    char *at = strchr(part, '/');
+    const char *rank = getenv("OMPI_COMM_WORLD_RANK");
+    if (at) {
+      *at = 0;
+      if (!rank || strcmp(at + 1, rank)) continue;
+    }
     tell(part, value);
   }
   pthread_mutex_unlock(&lock);

@@ -133,6 +133,7 @@ CUresult cuMemFreeHost(void *address) {
 #define MUST_BE_ON_CARD(address, bytes)                                                  \
   if (!has_context()) return 201;                                                        \
   if (!stream) misuse("%s on the default stream", __func__);                             \
+  wait_for(stream);                                                                      \
   if (!is_on_card((void *)(uintptr_t)(address), bytes))                                  \
     misuse("%s of %zu bytes at %llx, which the card has not", __func__, (size_t)(bytes), \
            (unsigned long long)(address));

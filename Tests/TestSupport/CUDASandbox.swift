@@ -10,7 +10,7 @@ package import Tensor
 package final class CUDASandbox {
   private let folder: TemporaryFolder
 
-  /// Names of the libraries, those of CUDA 13.
+  /// Names of the libraries without NCCL, those of CUDA 13.
   package static let names = ["libcuda.so.1", "libnvrtc.so.13", "libcublasLt.so.13"]
 
   /// - Parameters:

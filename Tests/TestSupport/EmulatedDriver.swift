@@ -66,10 +66,7 @@ package final class EmulatedDriver: GPUDriver {
     _ kernel: GPUKernel, grid: GPUGrid, block: Int, sharedBytes: Int,
     arguments: UnsafeMutableBufferPointer<UnsafeMutableRawPointer?>
   ) {
-    let module = ([kernel.file] + kernel.definitions).joined(separator: "/")
-    guard let found = emulated_kernel(module, kernel.name) else {
-      preconditionFailure("the emulator has no \(kernel.name) of \(module)")
-    }
+    let found = Self.find(kernel)
     precondition(
       emulated_argument_count(found) == arguments.count,
       "\(kernel.name) takes \(emulated_argument_count(found)) values, not \(arguments.count)")
@@ -78,6 +75,15 @@ package final class EmulatedDriver: GPUDriver {
         found, bytes.bindMemory(to: UInt32.self).baseAddress, UInt32(block), sharedBytes,
         arguments.baseAddress, order.rawValue)
     }
+  }
+
+  /// The kernel as the emulator knows it.
+  static func find(_ kernel: GPUKernel) -> OpaquePointer {
+    let module = ([kernel.file] + kernel.definitions).joined(separator: "/")
+    guard let found = emulated_kernel(module, kernel.name) else {
+      preconditionFailure("the emulator has no \(kernel.name) of \(module)")
+    }
+    return found
   }
 
   package func product(_ product: GPUProduct) {

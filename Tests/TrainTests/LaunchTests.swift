@@ -7,14 +7,21 @@ import Testing
     let openMPI = try #require(
       Launch([
         "OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_LOCAL_SIZE": "2",
-        "PMIX_NAMESPACE": "x", "PMIX_RANK": "1",
+        "OMPI_COMM_WORLD_LOCAL_RANK": "0", "PMIX_NAMESPACE": "x", "PMIX_RANK": "1",
       ]))
     #expect(openMPI.launcher == .openMPI && openMPI.rank == 1 && openMPI.size == 2)
-    #expect(openMPI.localSize == 2 && openMPI.isWired)
+    #expect(openMPI.localSize == 2 && openMPI.localRank == 0 && openMPI.isWired)
     let hydra = try #require(
-      Launch(["PMI_RANK": "0", "PMI_SIZE": "3", "PMI_FD": "8", "MPI_LOCALNRANKS": "3"]))
-    #expect(hydra.launcher == .hydra && hydra.size == 3 && hydra.isWired)
-    let srun = ["SLURM_PROCID": "1", "SLURM_STEP_NUM_TASKS": "2", "SLURM_NTASKS": "2"]
+      Launch([
+        "PMI_RANK": "5", "PMI_SIZE": "6", "PMI_FD": "8", "MPI_LOCALNRANKS": "3",
+        "MPI_LOCALRANKID": "2",
+      ]))
+    #expect(hydra.localSize == 3 && hydra.localRank == 2)
+    #expect(hydra.launcher == .hydra && hydra.size == 6 && hydra.isWired)
+    let srun = [
+      "SLURM_PROCID": "1", "SLURM_LOCALID": "1", "SLURM_STEP_NUM_TASKS": "2", "SLURM_NTASKS": "2",
+    ]
+    #expect(Launch(srun)?.localRank == 1)
     #expect(Launch(srun)?.launcher == .srun && Launch(srun)?.isWired == false)
     let wired = Launch(srun.merging(["PMI_FD": "5", "PMI_SIZE": "2", "PMI_RANK": "1"]) { $1 })
     #expect(wired?.launcher == .srun && wired?.isWired == true)

@@ -51,7 +51,8 @@ import Train
   private static func flip(_ place: Int, of parameters: Parameters) {
     let part = parameters.all.part(place, count: 1)
     do {
-      try parameters.device.withMutableFloats(of: part) { memory in
+      try parameters.device.withMutableFloats(of: part, reading: [0..<1], writing: [0..<1]) {
+        memory in
         let numbers = memory.bindMemory(to: UInt32.self)
         numbers[0] ^= 1
       }

@@ -3,6 +3,7 @@
 #
 #   scripts/parts/cuda-libraries.sh --cuda            NVRTC and cuBLASLt: some 450 MB to fetch, 700 MB on disk
 #   scripts/parts/cuda-libraries.sh --cuda-compiler   NVRTC alone: some 60 MB, and 150 MB
+#   scripts/parts/cuda-libraries.sh --nccl            NCCL: some 200 to 300 MB, and 350 MB
 #
 # The wheels of PyPI are opened as the archives that they are; no Python package is installed.
 set -euo pipefail
@@ -16,7 +17,8 @@ fail() {
 case ${1:-} in
   --cuda) parts=(nvrtc cublas) ;;
   --cuda-compiler) parts=(nvrtc) ;;
-  *) sed -n '2,7p' "$0" | cut -c3- >&2; exit 2 ;;
+  --nccl) parts=(nccl) ;;
+  *) sed -n '2,8p' "$0" | cut -c3- >&2; exit 2 ;;
 esac
 command -v python3 >/dev/null || fail "python3 is not on the PATH; install it, or fetch the wheels by hand"
 python3 -m pip --version >/dev/null 2>&1 || fail "python3 has no pip; install python3-pip first"
@@ -35,8 +37,8 @@ if [[ -z $major ]]; then
 fi
 # The oldest of a major version runs with every driver of it.
 case $major in
-  13) nvrtc=nvidia-cuda-nvrtc==13.0.88 cublas=nvidia-cublas==13.0.2.14 ;;
-  12) nvrtc=nvidia-cuda-nvrtc-cu12==12.4.127 cublas=nvidia-cublas-cu12==12.4.5.8 ;;
+  13) nvrtc=nvidia-cuda-nvrtc==13.0.88 cublas=nvidia-cublas==13.0.2.14 nccl=nvidia-nccl-cu13==2.27.7 ;;
+  12) nvrtc=nvidia-cuda-nvrtc-cu12==12.4.127 cublas=nvidia-cublas-cu12==12.4.5.8 nccl=nvidia-nccl-cu12==2.21.5 ;;
   *) fail "CUDA_MAJOR is $major, expected 12 or 13" ;;
 esac
 
@@ -53,7 +55,7 @@ for part in "${parts[@]}"; do
 import glob, os, sys, zipfile
 
 work, target, part = sys.argv[1:]
-wanted = {"nvrtc": "libnvrtc", "cublas": "libcublasLt.so"}[part]
+wanted = {"nvrtc": "libnvrtc", "cublas": "libcublasLt.so", "nccl": "libnccl.so"}[part]
 for wheel in glob.glob(work + "/*.whl"):
     with zipfile.ZipFile(wheel) as archive:
         for name in archive.namelist():

@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
-# Compares our declarations of libcuda, NVRTC and cuBLASLt with a toolkit's headers: every signature,
+# Compares our declarations of libcuda, NVRTC, cuBLASLt and NCCL with NVIDIA's headers: every signature,
 # every number, the layout of every structure.
 #
-#   scripts/peers/check-cuda-headers.sh FOLDER...    FOLDERs hold cuda.h, nvrtc.h and cublasLt.h: of a
-#                                                    toolkit, or nvidia/*/include of the PyPI packages
-#                                                    nvidia-cuda-runtime, nvidia-cuda-nvrtc, nvidia-cublas
+#   scripts/peers/check-cuda-headers.sh FOLDER...    FOLDERs hold cuda.h, nvrtc.h and cublasLt.h, and
+#                                                    nccl.h if that is to be compared: of a toolkit, or
+#                                                    nvidia/*/include of the PyPI packages
+#                                                    nvidia-cuda-runtime, nvidia-cuda-nvrtc,
+#                                                    nvidia-cublas and nvidia-nccl-cu13
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 if (($# == 0)); then
-  sed -n '2,7p' "$0" | cut -c3-
+  sed -n '2,9p' "$0" | cut -c3-
   exit 2
 fi
 includes=()
@@ -71,3 +73,43 @@ done
 diff "$work/ours.txt" "$work/theirs.txt"
 echo "check-cuda-headers: $(wc -l <"$work/ours.txt") numbers and $(grep -cE '^ +F\(' "$ours")" \
   "functions are those of CUDA $(grep -shoE 'define CUDA_VERSION [0-9]+' "${@/%//cuda.h}" | grep -oE '[0-9]+')"
+
+# NCCL, where there is one.
+header=
+for folder in "$@"; do if [[ -f $folder/nccl.h ]]; then header=$folder/nccl.h; fi; done
+if [[ -z $header ]]; then
+  echo "check-cuda-headers: no nccl.h, so NCCL is not compared"
+  exit 0
+fi
+cat >"$work/nccl.c" <<'C'
+#include <cuda.h>
+#include <nvrtc.h>
+#include <cublasLt.h>
+#include <nccl.h>
+#define CCUDA_ONLY_FUNCTIONS
+#include "cnccl.h"
+#define SAME(name, symbol, result, parameters)                                                 \
+  _Static_assert(__builtin_types_compatible_p(result(*) parameters, __typeof__(&name)), #name);
+CCUDA_NCCL(SAME)
+C
+clang -std=gnu11 -Wall -Werror -Wno-unused -ISources/CCUDA/include "${includes[@]}" -fsyntax-only \
+  "$work/nccl.c"
+names=$(grep -oE '^  nccl[A-Za-z0-9]+ = ' Sources/CCUDA/include/cnccl.h | sed 's/ = //')
+print() { # print INCLUDE
+  printf '%s\n' '#include <stdio.h>' "$1" 'int main(void) {'
+  for name in $names; do echo "printf(\"$name %lld\\n\", (long long)$name);"; done
+  for type in ncclUniqueId ncclResult_t ncclDataType_t ncclComm_t; do
+    echo "printf(\"$type %zu\\n\", sizeof($type));"
+  done
+  echo 'return 0; }'
+}
+print '#include "cnccl.h"' >"$work/ours.c"
+print '#include <nccl.h>' >"$work/theirs.c"
+for side in ours theirs; do
+  clang -std=gnu11 -w -ISources/CCUDA/include "${includes[@]}" "$work/$side.c" -o "$work/$side"
+  "$work/$side" >"$work/$side.txt"
+done
+diff "$work/ours.txt" "$work/theirs.txt"
+echo "check-cuda-headers: $(wc -l <"$work/ours.txt") numbers and" \
+  "$(grep -cE '^ +F\(' Sources/CCUDA/include/cnccl.h) functions are those of NCCL" \
+  "$(sed -n 's/^#define NCCL_VERSION_CODE \([0-9]*\).*/\1/p' "$header")"

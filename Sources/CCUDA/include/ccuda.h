@@ -138,6 +138,8 @@ enum {
   F(cuDeviceGetAttribute, cuDeviceGetAttribute, CUresult,                                         \
     (int *value, CUdevice_attribute attribute, CUdevice device))                                  \
   F(cuDeviceTotalMem, cuDeviceTotalMem_v2, CUresult, (size_t *bytes, CUdevice device))            \
+  F(cuDeviceGetPCIBusId, cuDeviceGetPCIBusId, CUresult,                                           \
+    (char *text, int length, CUdevice device))                                                    \
   F(cuDevicePrimaryCtxRetain, cuDevicePrimaryCtxRetain, CUresult,                                 \
     (CUcontext * context, CUdevice device))                                                       \
   F(cuDevicePrimaryCtxRelease, cuDevicePrimaryCtxRelease_v2, CUresult, (CUdevice device))         \
@@ -146,6 +148,8 @@ enum {
   F(cuStreamDestroy, cuStreamDestroy_v2, CUresult, (CUstream stream))                             \
   F(cuStreamQuery, cuStreamQuery, CUresult, (CUstream stream))                                    \
   F(cuStreamSynchronize, cuStreamSynchronize, CUresult, (CUstream stream))                        \
+  F(cuStreamWaitEvent, cuStreamWaitEvent, CUresult,                                               \
+    (CUstream stream, CUevent event, unsigned int flags))                                         \
   F(cuEventCreate, cuEventCreate, CUresult, (CUevent * event, unsigned int flags))                \
   F(cuEventDestroy, cuEventDestroy_v2, CUresult, (CUevent event))                                 \
   F(cuEventRecord, cuEventRecord, CUresult, (CUevent event, CUstream stream))                     \

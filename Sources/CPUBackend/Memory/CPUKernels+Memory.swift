@@ -46,7 +46,8 @@ extension CPUKernels {
   }
 
   package func withMutableFloats(
-    of x: View, _ body: (UnsafeMutableRawBufferPointer) throws -> Void
+    of x: View, reading read: [Range<Int>], writing written: [Range<Int>],
+    _ body: (UnsafeMutableRawBufferPointer) throws -> Void
   ) throws {
     precondition(x.isContiguous, "bytes of a strided view")
     try body(UnsafeMutableRawBufferPointer(start: x.base, count: x.count * 4))

@@ -17,6 +17,8 @@ package struct Launch: Sendable, Equatable {
   package let size: Int?
   /// How many of them are on this host, where the launcher says.
   package let localSize: Int?
+  /// Number of this process among them, from 0, where the launcher says.
+  package let localRank: Int?
   /// Whether the launcher has left something by which a library finds the others.
   package let isWired: Bool
 
@@ -35,6 +37,7 @@ package struct Launch: Sendable, Equatable {
       rank = number("OMPI_COMM_WORLD_RANK") ?? 0
       self.size = size
       localSize = number("OMPI_COMM_WORLD_LOCAL_SIZE")
+      localRank = number("OMPI_COMM_WORLD_LOCAL_RANK")
       isWired = has("PMIX_NAMESPACE")
     } else if let size = number("PMI_SIZE"), step == nil || has("MPI_LOCALNRANKS") {
       // Hydra in a Slurm job starts its proxies by srun, so that its ranks see a step of one task.
@@ -42,18 +45,21 @@ package struct Launch: Sendable, Equatable {
       rank = number("PMI_RANK") ?? 0
       self.size = size
       localSize = number("MPI_LOCALNRANKS")
+      localRank = number("MPI_LOCALRANKID")
       isWired = has("PMI_FD", "PMI_PORT")
     } else if let step, let rank = number("SLURM_PROCID") {
       launcher = .srun
       self.rank = rank
       size = step
       localSize = nil
+      localRank = number("SLURM_LOCALID")
       isWired = has("PMI_FD", "PMIX_NAMESPACE")
     } else if has("PMIX_NAMESPACE"), let rank = number("PMIX_RANK") {
       launcher = .pmix
       self.rank = rank
       size = nil
       localSize = nil
+      localRank = nil
       isWired = true
     } else {
       return nil

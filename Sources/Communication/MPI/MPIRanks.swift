@@ -80,6 +80,12 @@ package final class MPIRanks: Communicator {
     guard code == 0 else { throw .unusable(Self.message) }
   }
 
+  package func waiting<Result>(_ body: () throws -> Result) throws -> Result {
+    watch.begin()
+    defer { watch.end() }
+    return try body()
+  }
+
   /// An exchange as the library takes it; the rank's own part is copied here and left out.
   private struct Parts {
     /// Bytes of an element.

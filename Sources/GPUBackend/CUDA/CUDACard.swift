@@ -13,6 +13,8 @@ package struct CUDACard: Sendable, Equatable, CustomStringConvertible {
   /// All its memory.
   package let bytes: Int
   let hasPools: Bool
+  /// The place where it is plugged in, such as `0000:3B:00.0`; parts of one card have the same.
+  let busID: String
 
   package var description: String {
     "\(model), compute capability \(capability), \(bytes >> 20) MiB"
@@ -83,10 +85,13 @@ package struct CUDACard: Sendable, Equatable, CustomStringConvertible {
       throw CUDAFault(got, driver).error(device: "cuda:\(number)", doing: "asking for it")
     }
     var text = [CChar](repeating: 0, count: 256)
-    _ = driver.cuDeviceGetName(&text, Int32(text.count), device)
-    model = text.withUnsafeBufferPointer {
-      String(decoding: $0.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    func string() -> String {
+      String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
+    _ = driver.cuDeviceGetName(&text, Int32(text.count), device)
+    model = string()
+    _ = driver.cuDeviceGetPCIBusId(&text, Int32(text.count), device)
+    busID = string()
     func attribute(_ which: Int) -> Int {
       var value: Int32 = 0
       _ = driver.cuDeviceGetAttribute(&value, CUdevice_attribute(which), device)

@@ -2,7 +2,9 @@ import CCUDA
 import Synchronization
 import Tensor
 
-/// One card in use: its context, the one stream that all work goes through, and what went wrong.
+/// One card in use: its context, the stream of one driver, and what went wrong there.
+///
+/// Several of one card share its memory, and the work of each is done beside that of the others.
 ///
 /// Every call makes the context the calling thread's own first, because tasks move between threads.
 final class CUDAContext: @unchecked Sendable {
@@ -20,9 +22,9 @@ final class CUDAContext: @unchecked Sendable {
     var areFinal = false
   }
 
-  init(_ card: CUDACard, _ libraries: CUDALibraries) throws(DeviceError) {
+  init(_ card: CUDACard, _ driver: CUDADriverFunctions) throws(DeviceError) {
     self.card = card
-    driver = libraries.driver
+    self.driver = driver
     var device: CUdevice = 0
     var context: CUcontext?
     var stream: CUstream?
@@ -102,6 +104,17 @@ final class CUDAContext: @unchecked Sendable {
       }
     }
     try raise()
+  }
+
+  /// Whether all work is done; does not wait.
+  func isDone() throws(DeviceError) -> Bool {
+    try raise()
+    enter()
+    let result = driver.cuStreamQuery(stream)
+    if result == CUDA_ERROR_NOT_READY { return false }
+    if result != CUDA_SUCCESS { fail(result, doing: "working") }
+    try raise()
+    return true
   }
 
   /// Waits for all work, and throws what went wrong.

@@ -4,15 +4,17 @@ package import Tensor
 
 /// A card by NVIDIA, through libraries that are opened when it is asked for.
 ///
-/// All work goes through one stream. A step has some 300 launches of about 4 µs each, which the card's
+/// All work of a driver goes through one stream. A step has some 300 launches of about 4 µs each, which the card's
 /// own work hides, so they are not gathered in graphs: every batch has other shapes, and a graph for
 /// each would cost more than it saves.
 package final class CUDADriver: GPUDriver {
   package let card: CUDACard
-  private let context: CUDAContext
+  let context: CUDAContext
+  let libraries: CUDALibraries
   private let transfer: CUDATransfer
   private let kernels: CUDAKernels
-  private let products: CUDAProducts
+  /// Nil of a sibling.
+  private let products: CUDAProducts?
   private let library: KernelLibrary
 
   /// Opens a card.
@@ -25,17 +27,28 @@ package final class CUDADriver: GPUDriver {
   package init(
     card number: Int, search: LibrarySearch = LibrarySearch(), cache: KernelCache = KernelCache()
   ) throws(DeviceError) {
-    let libraries = try CUDALibraries(search)
+    libraries = try CUDALibraries(search)
     card = try CUDACard.usable(number, libraries)
     // Both before the card is opened: what is missing shows at once.
     let compiler = try KernelCompiler(libraries.openCompiler(), for: card.capability)
     let productFunctions = try libraries.openProducts()
-    context = try CUDAContext(card, libraries)
+    context = try CUDAContext(card, libraries.driver)
     transfer = try CUDATransfer(context)
     library = KernelLibrary(compiler, cache: cache, threads: Parallel.processorCount)
     library.announce(Self.common)
     kernels = CUDAKernels(context, library)
     products = try CUDAProducts(transfer, productFunctions)
+  }
+
+  /// The same card, with a stream of its own.
+  private init(beside other: CUDADriver) throws(DeviceError) {
+    libraries = other.libraries
+    card = other.card
+    context = try CUDAContext(card, libraries.driver)
+    transfer = try CUDATransfer(context)
+    library = other.library
+    kernels = CUDAKernels(context, library)
+    products = nil
   }
 
   /// Files that every model needs; what else a run needs is announced when it is planned.
@@ -57,7 +70,7 @@ package final class CUDADriver: GPUDriver {
   package var readyFiles: Int { library.readyCount }
 
   /// Numbers of the algorithms of all kinds of products so far.
-  package var algorithms: [String: Int] { products.algorithms }
+  package var algorithms: [String: Int] { products?.algorithms ?? [:] }
 
   package func prepare(_ kernels: [GPUKernel]) { library.announce(kernels.map(KernelModule.init)) }
 
@@ -92,6 +105,7 @@ package final class CUDADriver: GPUDriver {
   }
 
   package func product(_ product: GPUProduct) {
+    guard let products else { preconditionFailure("a product beside other work") }
     guard context.isSound, product.c.count > 0 else { return }
     if product.depth == 0 {
       if !product.accumulate { fillWithZeros(product.c) }
@@ -113,4 +127,18 @@ package final class CUDADriver: GPUDriver {
   package func synchronize() throws(DeviceError) { try context.synchronize() }
 
   package func releaseMemory() { transfer.memory.trim() }
+
+  package func makeSibling() throws(DeviceError) -> any GPUDriver { try CUDADriver(beside: self) }
+
+  package func mark() throws(DeviceError) -> WorkMark? {
+    WorkMark(try CUDAMark(context))
+  }
+
+  package func follow(_ mark: WorkMark?) {
+    guard let mark else { return }
+    guard let point = mark.point as? CUDAMark else {
+      preconditionFailure("a mark of another device")
+    }
+    point.hold(context)
+  }
 }

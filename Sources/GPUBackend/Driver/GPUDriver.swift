@@ -64,11 +64,24 @@ package protocol GPUDriver: AnyObject, Sendable {
 
   /// Gives what was given back here on to others who use the card.
   func releaseMemory()
+
+  /// A driver of the same card and memory whose work is done beside that of this one, in an order of its
+  /// own; it has no products. This one itself where work is done when it is asked for.
+  func makeSibling() throws(DeviceError) -> any GPUDriver
+
+  /// The work that has been asked for so far; nil where it is done already.
+  func mark() throws(DeviceError) -> WorkMark?
+
+  /// Lets what is asked for from now on wait for the work of a sibling's mark.
+  func follow(_ mark: WorkMark?)
 }
 
 extension GPUDriver {
   package func prepare(_ kernels: [GPUKernel]) {}
   package func releaseMemory() {}
+  package func makeSibling() -> any GPUDriver { self }
+  package func mark() -> WorkMark? { nil }
+  package func follow(_ mark: WorkMark?) {}
 }
 
 /// One kernel: a file of `CUDASource`, what it is compiled with, and a name in it.

@@ -110,6 +110,10 @@ extension GPUKernels {
     _ bytes: UnsafeRawBufferPointer, type: NumberType, to x: View
   ) throws(DeviceError) {
     precondition(x.isContiguous && bytes.count == x.count * type.bytes, "bytes of another shape")
+    if type == .float32, x.buffer.type == .float32 {
+      copyIn(bytes, to: x.address)
+      return try driver.check()
+    }
     let row = View(x.buffer, offset: x.offset, rows: 1, columns: x.count)
     for part in Self.parts(of: x.count) {
       var numbers = [Float](repeating: 0, count: part.count)

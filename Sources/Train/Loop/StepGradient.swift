@@ -29,10 +29,12 @@ struct StepGradient {
   ///   - config: The run.
   ///   - model: What is trained.
   ///   - communicator: Who trains it together.
+  ///   - link: Carries the sums between them; nil if the communicator does.
   ///   - largestStep: Targets of a step at most.
   /// - Throws: `DeviceError.outOfMemory` if the device has no memory for the sums.
   init(
-    _ config: RunConfig, model: Transformer, communicator: any Communicator, largestStep: Int
+    _ config: RunConfig, model: Transformer, communicator: any Communicator,
+    linkedBy link: (any DeviceLink)?, largestStep: Int
   ) throws(DeviceError) {
     self.config = config
     self.model = model
@@ -63,9 +65,10 @@ struct StepGradient {
       return
     }
     let sum = try GradientSum(
-      model.kernels, communicator, tree, config.partition(ranks: communicator.size))
+      model.kernels, communicator, linkedBy: link, tree,
+      config.partition(ranks: communicator.size))
     self.sum = sum
-    exchange = GradientExchange(sum, nodes: nodes.map(\.all))
+    exchange = GradientExchange(model.kernels, sum, nodes: nodes.map(\.all))
   }
 
   /// Ends what works beside the loop.

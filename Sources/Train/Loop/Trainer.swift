@@ -63,6 +63,7 @@ package final class Trainer {
   ///   - config: The run.
   ///   - kernels: Where this rank trains it.
   ///   - communicator: The ranks that train it together.
+  ///   - link: Carries gradients and weights between them; nil if the communicator does.
   ///   - dataSet: What it is trained on.
   ///   - tokenTable: Spells the ids, to count the words of the validation text.
   ///   - tokenizer: The tokenizer's file, stored with every checkpoint.
@@ -72,8 +73,9 @@ package final class Trainer {
   ///   - report: Told of everything worth a line, on rank 0.
   package init(
     config: RunConfig, on kernels: any Kernels,
-    with communicator: any Communicator = SingleProcess(), dataSet: DataSet,
-    tokenTable: TokenTable, tokenizer: [UInt8], tokenizerForms: [String: [UInt8]] = [:],
+    with communicator: any Communicator = SingleProcess(),
+    linkedBy link: (any DeviceLink)? = nil, dataSet: DataSet, tokenTable: TokenTable,
+    tokenizer: [UInt8], tokenizerForms: [String: [UInt8]] = [:],
     run: String, resume: Bool, report: @escaping (TrainingEvent) -> Void = { _ in }
   ) throws {
     try config.validate()
@@ -91,7 +93,7 @@ package final class Trainer {
     parameters = try Parameters(config.model, on: kernels)
     model = try Transformer(config.model, parameters: parameters, kernels: kernels)
     gradient = try StepGradient(
-      config, model: model, communicator: communicator,
+      config, model: model, communicator: communicator, linkedBy: link,
       largestStep: Self.largestStep(config, manifest: dataSet.manifest))
     optimizer = try Optimizer(
       config.optimizer, model: config.model, on: kernels, sharedBy: gradient.sum)

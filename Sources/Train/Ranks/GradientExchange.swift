@@ -12,10 +12,12 @@ import Tensor
 /// `@unchecked Sendable`: what the two threads share is touched under the lock of `condition`; the
 /// memory of a segment belongs to the thread from ``add(stage:)`` on.
 final class GradientExchange: @unchecked Sendable {
+  private let kernels: any Kernels
   private let sum: GradientSum
   private let nodes: [View]
   private let condition = NSCondition()
-  private var waiting: [Partition.Segment] = []
+  /// Segments, and the work of the device that computes them.
+  private var waiting: [(segment: Partition.Segment, mark: WorkMark?)] = []
   private var left = 0
   private var problem: (any Error)?
   private var isStarted = false
@@ -24,9 +26,11 @@ final class GradientExchange: @unchecked Sendable {
   private let isAwaited = Atomic<Bool>(false)
 
   /// - Parameters:
+  ///   - kernels: Which compute the gradient.
   ///   - sum: Adds a segment.
   ///   - nodes: The sums of the rank's own nodes, each all weights.
-  init(_ sum: GradientSum, nodes: [View]) {
+  init(_ kernels: any Kernels, _ sum: GradientSum, nodes: [View]) {
+    self.kernels = kernels
     self.sum = sum
     self.nodes = nodes
   }
@@ -34,7 +38,7 @@ final class GradientExchange: @unchecked Sendable {
   private func start() {
     isStarted = true
     let thread = Thread { [self] in
-      while let segment = next() { run(segment) }
+      while let (segment, mark) = next() { run(segment, after: mark) }
     }
     thread.stackSize = 8 << 20
     thread.start()
@@ -53,12 +57,21 @@ final class GradientExchange: @unchecked Sendable {
     sum.partition.segments.filter { $0.stage == stage }
   }
 
-  /// Hands over the segments that the backward pass has finished with a stage.
+  /// Hands over the segments that the backward pass has finished with a stage, or has asked the device
+  /// for all work on.
   func add(stage: Int) {
     let segments = segments(stage: stage)
+    var (mark, fault): (WorkMark?, DeviceError?)
+    do throws(DeviceError) {
+      mark = try kernels.mark()
+    } catch {
+      fault = error
+    }
     condition.lock()
     if !isStarted { start() }
-    waiting += segments
+    // They are exchanged all the same, since the others wait for them; the step fails afterwards.
+    problem = problem ?? fault
+    waiting += segments.map { ($0, mark) }
     left += segments.count
     condition.broadcast()
     condition.unlock()
@@ -74,20 +87,21 @@ final class GradientExchange: @unchecked Sendable {
     condition.unlock()
     isAwaited.store(false, ordering: .relaxed)
     if let problem { throw problem }
+    try sum.finish()
   }
 
-  private func next() -> Partition.Segment? {
+  private func next() -> (Partition.Segment, WorkMark?)? {
     condition.lock()
     defer { condition.unlock() }
     while waiting.isEmpty, !isClosed { condition.wait() }
     return waiting.isEmpty ? nil : waiting.removeFirst()
   }
 
-  private func run(_ segment: Partition.Segment) {
+  private func run(_ segment: Partition.Segment, after mark: WorkMark?) {
     var thrown: (any Error)?
     Parallel.serially {
       do {
-        try sum.add(segment, nodes) { !self.isAwaited.load(ordering: .relaxed) }
+        try sum.add(segment, nodes, after: mark) { !self.isAwaited.load(ordering: .relaxed) }
       } catch {
         thrown = error
       }

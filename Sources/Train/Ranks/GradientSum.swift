@@ -6,24 +6,40 @@ package import Tensor
 /// Every rank gets its part of all sums and adds it; what needs all of it is gathered afterwards. So many
 /// bytes are sent as in a ring, whatever the number of ranks; and no sum is left to a library, whose order
 /// may change with sizes, ranks and versions.
+///
+/// On a device that works later than it is asked, all of this is done beside its other work: what is
+/// exchanged waits for the mark it comes with, and is there when a call returns.
 package final class GradientSum {
   private let kernels: any Kernels
+  /// In whose order exchanges and their sums are done.
+  private let beside: any Kernels
   private let communicator: any Communicator
+  /// Nil where the communicator carries the numbers, through memory of this process.
+  private let link: (any DeviceLink)?
   private let tree: ShareTree
   package let partition: Partition
   /// The parts that other ranks have summed up, one behind the other.
   private let received: View
 
+  /// - Parameters:
+  ///   - kernels: Of this rank.
+  ///   - communicator: The ranks.
+  ///   - link: Carries the numbers; nil if the communicator does.
+  ///   - tree: The order of the sums.
+  ///   - partition: What every rank needs and owns.
   /// - Throws: `DeviceError.outOfMemory` if the device has no memory for the parts of other ranks.
   package init(
-    _ kernels: any Kernels, _ communicator: any Communicator, _ tree: ShareTree,
-    _ partition: Partition
+    _ kernels: any Kernels, _ communicator: any Communicator,
+    linkedBy link: (any DeviceLink)? = nil,
+    _ tree: ShareTree, _ partition: Partition
   ) throws(DeviceError) {
     self.kernels = kernels
     self.communicator = communicator
+    self.link = link
     self.tree = tree
     self.partition = partition
-    received = try kernels.makeView(
+    beside = if let link { link.kernels } else { try kernels.makeSibling() }
+    received = try beside.makeView(
       rows: 1, columns: Self.receivedNumbers(tree, partition, rank: communicator.rank))
   }
 
@@ -43,10 +59,13 @@ package final class GradientSum {
   /// - Parameters:
   ///   - segment: Of the partition.
   ///   - nodes: The sums of the rank's own nodes, each all weights.
+  ///   - mark: The work that computes the segment; nil if it is done.
   ///   - isShared: Whether another thread computes meanwhile; asked again and again.
   package func add(
-    _ segment: Partition.Segment, _ nodes: [View], isShared: () -> Bool = { false }
+    _ segment: Partition.Segment, _ nodes: [View], after mark: WorkMark? = nil,
+    isShared: () -> Bool = { false }
   ) throws {
+    beside.follow(mark)
     let own = communicator.rank
     let ranks = 0..<communicator.size
     let count = segment.needed(by: own).count
@@ -54,20 +73,13 @@ package final class GradientSum {
     for index in 0..<(ranks.map { tree.nodes(of: $0).count }.max() ?? 0) {
       let sends = index < nodes.count
       let outgoing = ranks.map { rank in
-        sends && rank != own ? bytes(segment.needed(by: rank)) : 0..<0
+        sends && rank != own ? segment.needed(by: rank) : 0..<0
       }
       let incoming = ranks.map { rank in
         rank != own && index < tree.nodes(of: rank).count
-          ? bytes(places[rank][index]..<places[rank][index] + count) : 0..<0
+          ? places[rank][index]..<places[rank][index] + count : 0..<0
       }
-      try kernels.withMutableFloats(of: nodes[sends ? index : 0]) { sent in
-        try kernels.withMutableFloats(of: received) { taken in
-          guard let from = sent.baseAddress, let to = taken.baseAddress else { return }
-          try communicator.exchange(
-            Outgoing(UnsafeRawPointer(from), outgoing), into: Incoming(to, incoming),
-            isShared: isShared)
-        }
-      }
+      try exchange(nodes[sends ? index : 0], outgoing, incoming, isShared: isShared)
     }
     guard count > 0 else { return }
     let first = segment.needed(by: own).lowerBound
@@ -77,11 +89,31 @@ package final class GradientSum {
         : received.part(places[rank][index], count: count)
     }
     let sum = tree.sum({ (part($0, $1), $0 == own && $1 == 0) }) { left, right in
-      kernels.add(right.0, to: left.0)
+      beside.add(right.0, to: left.0)
       return left
     }
     // Unless the first node of the tree is this rank's own.
-    if !sum.1 { kernels.copy(sum.0, to: part(own, 0)) }
+    if !sum.1 { beside.copy(sum.0, to: part(own, 0)) }
+  }
+
+  /// Waits for the sums that were asked for.
+  func finish() throws(DeviceError) { try beside.synchronize() }
+
+  /// Takes parts of other ranks into `received`.
+  private func exchange(
+    _ node: View, _ outgoing: [Range<Int>], _ incoming: [Range<Int>], isShared: () -> Bool
+  ) throws {
+    if let link {
+      return try link.exchange(node, outgoing, into: received, incoming, isShared: isShared)
+    }
+    try beside.withMutableFloats(of: node, reading: outgoing, writing: []) { sent in
+      try beside.withMutableFloats(of: received, reading: [], writing: incoming) { taken in
+        guard let from = sent.baseAddress, let to = taken.baseAddress else { return }
+        try communicator.exchange(
+          Outgoing(UnsafeRawPointer(from), outgoing.map(bytes)),
+          into: Incoming(to, incoming.map(bytes)), isShared: isShared)
+      }
+    }
   }
 
   /// Where the nodes of other ranks are received, by rank.
@@ -103,19 +135,28 @@ package final class GradientSum {
   ///   - all: Complete afterwards.
   ///   - target: The rank that gets it, or nil for all.
   package func gather(_ all: View, to target: Int? = nil) throws {
+    beside.follow(try kernels.mark())
     let own = communicator.rank
     let ranks = 0..<communicator.size
-    try kernels.withMutableFloats(of: all) { memory in
-      guard let base = memory.baseAddress else { return }
-      for segment in partition.segments {
-        func part(from rank: Int, to other: Int) -> Range<Int> {
-          rank != other && target ?? other == other ? bytes(segment.owned(by: rank)) : 0..<0
-        }
+    for segment in partition.segments {
+      func part(from rank: Int, to other: Int) -> Range<Int> {
+        rank != other && target ?? other == other ? segment.owned(by: rank) : 0..<0
+      }
+      let (outgoing, incoming) = (
+        ranks.map { part(from: own, to: $0) }, ranks.map { part(from: $0, to: own) }
+      )
+      if let link {
+        try link.exchange(all, outgoing, into: all, incoming) { false }
+        continue
+      }
+      try beside.withMutableFloats(of: all, reading: outgoing, writing: incoming) { memory in
+        guard let base = memory.baseAddress else { return }
         try communicator.exchange(
-          Outgoing(UnsafeRawPointer(base), ranks.map { part(from: own, to: $0) }),
-          into: Incoming(base, ranks.map { part(from: $0, to: own) }))
+          Outgoing(UnsafeRawPointer(base), outgoing.map(bytes)),
+          into: Incoming(base, incoming.map(bytes)))
       }
     }
+    try beside.synchronize()
   }
 
   /// Bytes that this rank sends to others in all segments, its part of what is gathered included.

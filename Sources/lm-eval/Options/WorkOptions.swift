@@ -45,7 +45,8 @@ struct WorkOptions: ParsableArguments {
 
   /// Kernels of the device.
   func kernels() throws(DeviceError) -> any Kernels {
-    let kernels = try Backend.named(device).makeKernels(precision) { LMEval.note("note: \($0)") }
+    let kernels = try Backend.named(device, localRank: Ranks.localRank)
+      .makeKernels(precision) { LMEval.note("note: \($0)") }
     if precision != .float32 {
       LMEval.note("note: scored with products in \(precision.rawValue); float32 is to be quoted")
     }

@@ -1,6 +1,6 @@
-// Stands in for libcuda, NVRTC and cuBLASLt on a machine without a card: memory is the host's, kernels
-// are run by the emulator, products by plain loops. Every call checks what the real library would
-// refuse, and can be told to fail.
+// Stands in for libcuda, NVRTC, cuBLASLt and NCCL on a machine without a card: memory is the host's,
+// kernels are run by the emulator, products by plain loops, and ranks exchange files. Every call checks
+// what the real library would refuse, and can be told to fail.
 //
 // Loaded under the real names by way of links; see CUDASandbox in TestSupport.
 #ifndef FAKE_CUDA_H
@@ -22,6 +22,11 @@ extern "C" {
 ///     version=N       CUDA's version as the driver gives it, such as 12040
 ///     algorithms=A:B  what is proposed for every product, by the numbers of `enum` in products.c
 ///     broken=FILE     the compiler refuses this file
+///     nccl=N          NCCL's version as it gives it, such as 22703
+///
+/// ncclGroupEnd=6 is a rank that is lost and found to be so, ncclGroupEnd=99 one that hangs.
+///
+/// NAME/R=VALUE is for the process that Open MPI calls rank R.
 void fake_cuda_tell(const char *instructions);
 
 /// How often a function was called; or "live" bytes of memory of the card, "pieces" of it, and

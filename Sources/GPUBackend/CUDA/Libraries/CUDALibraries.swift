@@ -81,6 +81,23 @@ package struct CUDALibraries: Sendable {
     return functions
   }
 
+  /// What carries numbers between cards.
+  func openNCCL() throws(DeviceError) -> (functions: NCCLFunctions, path: String) {
+    let library = try search.open(["libnccl.so.2"], remedy: Self.ncclRemedy)
+    var functions = NCCLFunctions()
+    if let missing = ccuda_nccl_functions(library.handle, &functions) {
+      throw .failed(
+        device: "cuda",
+        problem:
+          "\(library.path) has no \(String(cString: missing)), so it is older than NCCL 2.13; "
+          + Self.ncclRemedy)
+    }
+    return (functions, library.path)
+  }
+
+  private static let ncclRemedy =
+    "run scripts/setup.sh --nccl, or name the folder of a newer one in \(LibrarySearch.variable)"
+
   /// The newest version that is known to keep its declarations.
   private static let newest = 13
 

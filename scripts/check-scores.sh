@@ -106,6 +106,8 @@ check hierarchical:blockSize=4
 check hierarchical:blockSize=4,query=fine
 check hierarchical:blockSize=4 --position sinusoidal
 check hierarchical:blockSize=4 --qk-norm
+check softmax --bigram-rows 300 --trigram-rows 500 --ngram-rate 0.2
+check hierarchical:blockSize=4 --trigram-rows 500
 check yoso:estimate=expectation,bits=4
 check yoso:estimate=sampled,bits=4,hashes=8
 check yoso:estimate=hybrid,bits=4,hashes=8,chunk=8

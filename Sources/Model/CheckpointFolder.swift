@@ -32,7 +32,8 @@ package enum CheckpointFolder {
   /// Files that this program writes into checkpoints, those for other programs among them.
   package static let fileNames: Set<String> = [
     sumsName, stateName, optimizerName, tokenizerName, ModelFiles.configName,
-    ModelFiles.weightsName, "tokenizer.json", "tokenizer_config.json", "generation_config.json",
+    ModelFiles.weightsName, NgramFile.name, "tokenizer.json", "tokenizer_config.json",
+    "generation_config.json",
     "special_tokens_map.json",
   ]
 

@@ -9,6 +9,8 @@ package final class DecodeSession {
   private let model: Transformer
   private var states: [[any AttentionState]]  // [layer][stream]
   private var lengths: [Int]
+  /// The last two tokens of every stream, of which rows of n-grams need to know.
+  private var last: [[Int32]]
   private var logits: View?  // [streams or more, V], written by every step
 
   /// Positions given to the matrix products at a time while reading a prompt.
@@ -27,12 +29,16 @@ package final class DecodeSession {
       ])
     }
     lengths = [0]
+    last = [[]]
   }
 
-  private init(_ model: Transformer, states: [[any AttentionState]], lengths: [Int]) {
+  private init(
+    _ model: Transformer, states: [[any AttentionState]], lengths: [Int], last: [[Int32]]
+  ) {
     self.model = model
     self.states = states
     self.lengths = lengths
+    self.last = last
   }
 
   /// Positions that the longest stream remembers.
@@ -71,7 +77,13 @@ package final class DecodeSession {
     while true {
       let chunk = Array(ids[first..<min(ids.count, first + Self.prefillRows)])
       let positions = chunk.indices.map { Int32(lengths[0] + $0) }
-      let hidden = try model.continued(ids: chunk, positions: positions, states: states)
+      let known = last[0] + chunk
+      let rows = model.config.ngrams.map { ngram in
+        (known.count - chunk.count..<known.count).map { ngram.row(at: $0, of: known) }
+      }
+      let hidden = try model.continued(
+        ids: chunk, rows: rows, positions: positions, states: states)
+      last[0] = known.suffix(2)
       lengths[0] += chunk.count
       first += chunk.count
       if first == ids.count {
@@ -85,7 +97,8 @@ package final class DecodeSession {
     precondition(streams == 1 && count >= 1)
     return DecodeSession(
       model, states: states.map { layer in (0..<count).map { _ in layer[0].copy() } },
-      lengths: Array(repeating: lengths[0], count: count))
+      lengths: Array(repeating: lengths[0], count: count),
+      last: Array(repeating: last[0], count: count))
   }
 
   /// Takes one token into every stream.
@@ -94,8 +107,13 @@ package final class DecodeSession {
   /// - Returns: Logits of the next token of every stream, `[streams, V]`, until the next step.
   package func step(_ ids: [Int32]) throws(DeviceError) -> View {
     precondition(ids.count == streams, "\(ids.count) tokens for \(streams) streams")
+    for (stream, id) in ids.enumerated() { last[stream].append(id) }
+    let rows = model.config.ngrams.map { ngram in
+      last.map { ngram.row(at: $0.count - 1, of: $0) }
+    }
     let hidden = try model.continued(
-      ids: ids, positions: lengths.map(Int32.init), states: states)
+      ids: ids, rows: rows, positions: lengths.map(Int32.init), states: states)
+    for stream in last.indices { last[stream] = last[stream].suffix(2) }
     for stream in lengths.indices { lengths[stream] += 1 }
     return try project(hidden)
   }
@@ -119,5 +137,6 @@ package final class DecodeSession {
   package func keep(_ kept: [Int]) {
     states = states.map { layer in kept.map { layer[$0] } }
     lengths = kept.map { lengths[$0] }
+    last = kept.map { last[$0] }
   }
 }

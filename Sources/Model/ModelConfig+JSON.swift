@@ -14,6 +14,8 @@ extension ModelConfig: Codable {
     case position
     case relativeBiasLength = "relative_bias_length"
     case qkNorm = "qk_norm"
+    case bigramRows = "bigram_rows"
+    case trigramRows = "trigram_rows"
     case slidingWindow = "use_sliding_window"
     case tiedHead = "tie_word_embeddings"
     case normEpsilon = "rms_norm_eps"
@@ -60,6 +62,8 @@ extension ModelConfig: Codable {
     try fields.encode(initialDeviation, forKey: .initialDeviation)
     // Left out where they are as ever: a checkpoint without them has the bytes that it always had.
     if qkNorm { try fields.encode(true, forKey: .qkNorm) }
+    if bigramRows > 0 { try fields.encode(bigramRows, forKey: .bigramRows) }
+    if trigramRows > 0 { try fields.encode(trigramRows, forKey: .trigramRows) }
     if zeroInitResidual { try fields.encode(true, forKey: .zeroInitResidual) }
     try fields.encode(bosID, forKey: .bosID)
     if otherEndIDs.isEmpty {
@@ -87,6 +91,8 @@ extension ModelConfig: Codable {
     attention = try value(.attention, .softmax)
     position = try value(.position, .rotary)
     relativeBiasLength = try value(.relativeBiasLength, relativeBiasLength)
+    bigramRows = try value(.bigramRows, 0)
+    trigramRows = try value(.trigramRows, 0)
     qkNorm = try value(.qkNorm, type == Self.qwenType)
     // The defaults of the Llama configuration, which its writers leave out.
     tiedHead = try value(.tiedHead, false)

@@ -47,6 +47,10 @@ package struct ModelConfig: Sendable, Equatable {
   /// Whether queries and keys are normalised, head by head with gains of a head's width, before they are
   /// rotated, as in Qwen3 (after Dehghani et al., 2023, arXiv 2302.05442).
   package var qkNorm = false
+  /// Rows of the table of hashed pairs of tokens that are added to the embeddings; 0 for none.
+  package var bigramRows = 0
+  /// Rows of the table of hashed triples of tokens; 0 for none.
+  package var trigramRows = 0
   /// Whether the head is the embedding table.
   package var tiedHead = true
   package var normEpsilon: Float = 1e-5
@@ -95,10 +99,14 @@ package struct ModelConfig: Sendable, Equatable {
   }
 
   /// Whether Hugging Face's `LlamaForCausalLM` computes the same function.
-  package var isLlama: Bool { attention == .softmax && position == .rotary && !qkNorm }
+  package var isLlama: Bool { isRotarySoftmax && !qkNorm }
 
   /// Whether Hugging Face's `Qwen3ForCausalLM` computes the same function.
-  package var isQwen3: Bool { attention == .softmax && position == .rotary && qkNorm }
+  package var isQwen3: Bool { isRotarySoftmax && qkNorm }
+
+  private var isRotarySoftmax: Bool {
+    attention == .softmax && position == .rotary && ngrams.isEmpty
+  }
 
   /// Throws the first thing that is wrong, in one sentence.
   package func validate() throws(ModelError) {
@@ -110,6 +118,10 @@ package struct ModelConfig: Sendable, Equatable {
       ("relative_bias_length", relativeBiasLength, 1 << 24),
     ] where value < 1 || value > most {
       throw .invalid("\(name) is \(value), expected 1 to \(most)")
+    }
+    for (name, rows) in [("bigram_rows", bigramRows), ("trigram_rows", trigramRows)]
+    where rows < 0 || rows > 1 << 28 {
+      throw .invalid("\(name) is \(rows), expected 0 to \(1 << 28)")
     }
     guard width % heads == 0 else {
       throw .invalid(

@@ -17,6 +17,9 @@ package enum ModelFiles {
   ) throws {
     try JSONFile.write(config, to: directory + "/" + configName)
     try writeTensors(parameters, prefix: "", to: directory + "/" + weightsName)
+    if let ngrams = parameters.ngrams {
+      try NgramFile.write(ngrams, on: parameters.device, directory: directory)
+    }
   }
 
   /// Writes one buffer in layout order as a safetensors file.
@@ -65,7 +68,9 @@ package enum ModelFiles {
     directory: String, on device: any Device
   ) throws -> (config: ModelConfig, parameters: Parameters, hasOwnHead: Bool) {
     let (config, weights, hasOwnHead) = try stored(directory: directory)
-    return (config, try weights.parameters(config, on: device), hasOwnHead)
+    let parameters = try withNgrams(
+      weights.parameters(config, on: device), config, directory: directory)
+    return (config, parameters, hasOwnHead)
   }
 
   /// The configuration of a checkpoint, whose weights have been compared with it by name, type and
@@ -73,7 +78,21 @@ package enum ModelFiles {
   package static func check(directory: String) throws -> ModelConfig {
     let (config, weights, _) = try stored(directory: directory)
     try weights.check(ParameterLayout(config).slots, tied: config.tiedHead)
+    try NgramFile.check(config, directory: directory)
     return config
+  }
+
+  /// The same weights with the rows of n-grams of the same folder.
+  private static func withNgrams(
+    _ weights: Parameters, _ config: ModelConfig, directory: String
+  ) throws -> Parameters {
+    guard let tables = try NgramTables(config, isTrained: false, on: weights.device) else {
+      return weights
+    }
+    try NgramFile.read(into: tables, on: weights.device, directory: directory)
+    var weights = weights
+    weights.ngrams = tables
+    return weights
   }
 
   private static func stored(
@@ -91,6 +110,7 @@ package enum ModelFiles {
     let weights = try StoredWeights(path: directory + "/" + weightsName)
     if config.tiedHead { try weights.checkHead() }
     try weights.check(ParameterLayout(config).slots, tied: config.tiedHead)
+    try NgramFile.check(config, directory: directory)
   }
 
   /// The weights of a checkpoint of this configuration, as ``open(directory:on:)`` has them.
@@ -99,7 +119,8 @@ package enum ModelFiles {
   ) throws -> Parameters {
     let weights = try StoredWeights(path: directory + "/" + weightsName)
     if config.tiedHead { try weights.checkHead() }
-    return try weights.parameters(config, on: device)
+    return try withNgrams(
+      weights.parameters(config, on: device), config, directory: directory)
   }
 
   /// Reads weights into memory of their own, to be trained further.
@@ -107,6 +128,9 @@ package enum ModelFiles {
     into parameters: Parameters, _ config: ModelConfig, directory: String
   ) throws {
     try readTensors([("", parameters)], tied: config.tiedHead, from: directory + "/" + weightsName)
+    if let ngrams = parameters.ngrams {
+      try NgramFile.read(into: ngrams, on: parameters.device, directory: directory)
+    }
   }
 
   /// Reads buffers written by `writeTensors`.

@@ -38,6 +38,11 @@ package final class Transformer {
     attention: (any AttentionOperator) -> any AttentionOperator = { $0 }
   ) throws {
     try config.validate()
+    guard config.ngrams.count == parameters.ngrams?.tables.count ?? 0 else {
+      throw ModelError.invalid(
+        "the model has rows of n-grams, which are not read here; they are trained by lm-train and read by "
+          + "lm-eval and lm-sample")
+    }
     self.config = config
     self.parameters = parameters
     self.kernels = kernels
@@ -91,8 +96,9 @@ package final class Transformer {
   private func hiddenStates(ids: [Int32], starts: [Int]) throws(DeviceError) -> View {
     let a = try reserve(ids.count)
     let sequences = try Sequences(starts, on: kernels)
+    let rows = try placedRows(config.ngrams.map { $0.rows(ids: ids, starts: starts) })
     let ids = try kernels.place(ids)
-    run(a, ids: ids, positions: sequences.positions, dropout: nil) { block in
+    run(a, ids: ids, rows: rows, positions: sequences.positions, dropout: nil) { block in
       block.forward(
         AttentionPass(sequences, layer: block.index, draw: .evaluation(seed: evaluationSeed)),
         dropout: nil)
@@ -104,15 +110,17 @@ package final class Transformer {
   ///
   /// - Parameters:
   ///   - ids: Inputs, one a row.
+  ///   - rows: Of every table of n-grams, the row of each.
   ///   - positions: Position of each row inside its stream.
   ///   - states: For every layer, the state of the stream each row belongs to; only one if all rows
   ///     continue one stream.
   func continued(
-    ids: [Int32], positions: [Int32], states: [[any AttentionState]]
+    ids: [Int32], rows: [[Int32]], positions: [Int32], states: [[any AttentionState]]
   ) throws(DeviceError) -> View {
     let a = try reserve(ids.count)
+    let rows = try placedRows(rows)
     let (ids, positions) = (try kernels.place(ids), try kernels.place(positions))
-    run(a, ids: ids, positions: positions, dropout: nil, inBands: false) { block in
+    run(a, ids: ids, rows: rows, positions: positions, dropout: nil, inBands: false) { block in
       block.projectQKV(positions: positions)
       block.attend(states[block.index])
       block.finish(dropout: nil)
@@ -133,21 +141,25 @@ package final class Transformer {
   ///   - draw: Names the random numbers of attentions that draw any.
   ///   - candidates: Tokens that the loss normalises over; nil for all.
   ///   - gradients: The gradient of every weight, accumulated.
+  ///   - ngrams: The gradient of the rows of n-grams, accumulated; nil leaves it out.
   ///   - finished: Called with each of `ParameterLayout.stages`, the last one first, once nothing more is
   ///     added to its weights and those after them.
   /// - Returns: Sum of the targets' negative log-probabilities in nats, dropout included.
   package func accumulateGradients(
     ids: [Int32], targets: [Int32], starts: [Int], gradientScale: Float, dropout: Dropout?,
     draw: AttentionDraw = .evaluation(seed: 0), candidates: CandidateHead? = nil,
-    into gradients: Parameters,
+    into gradients: Parameters, ngrams: NgramGradients? = nil,
     finished: (_ stage: Int) -> Void = { _ in }
   ) throws(DeviceError) -> Double {
     let rows = ids.count
     let a = try reserveTraining(rows)
     guard let all = a.gradients else { preconditionFailure("activations without gradients") }
     let sequences = try Sequences(starts, on: kernels)
+    let ngramRows = try placedRows(config.ngrams.map { $0.rows(ids: ids, starts: starts) })
     let ids = try kernels.place(ids)
-    run(a, ids: ids, positions: sequences.positions, dropout: dropout) { block in
+    run(
+      a, ids: ids, rows: ngramRows, positions: sequences.positions, dropout: dropout
+    ) { block in
       block.forward(
         AttentionPass(sequences, layer: block.index, draw: draw), dropout: dropout)
     }
@@ -175,19 +187,28 @@ package final class Transformer {
     }
     dropout?.apply(to: d.residual, layer: 0, site: DropoutSite.embedding, kernels: kernels)
     kernels.embeddingBackward(dTable: gradients.embedding, dy: d.residual, ids: ids)
+    try ngrams?.add(d.residual, rows: ngramRows, on: kernels)
     finished(0)
     return try kernels.numbers(of: nll).reduce(0) { $0 + Double($1) }
   }
 
   // MARK: Shared
 
+  private func placedRows(_ rows: [[Int32]]) throws(DeviceError) -> [Indices] {
+    var placed: [Indices] = []
+    for rows in rows { placed.append(try kernels.place(rows)) }
+    return placed
+  }
+
   private func run(
-    _ a: Activations, ids: Indices, positions: Indices, dropout: Dropout?, inBands: Bool = true,
-    _ body: (Block) -> Void
+    _ a: Activations, ids: Indices, rows ngramRows: [Indices], positions: Indices,
+    dropout: Dropout?, inBands: Bool = true, _ body: (Block) -> Void
   ) {
     let rows = ids.count
     let input = a.layers[0].input.rows(0..<rows)
     kernels.embeddingForward(y: input, ids: ids, table: parameters.embedding)
+    parameters.ngrams?.add(
+      to: input, rows: ngramRows, scratch: a.branch.rows(0..<rows), on: kernels)
     if config.position == .sinusoidal {
       kernels.addSinusoidal(
         x: input, positions: positions, amplitude: config.sinusoidAmplitude)

@@ -51,7 +51,7 @@ enum PlanTable {
         "\(model.attention), \(model.position.rawValue) positions"
           + (model.qkNorm ? ", queries and keys normalised" : ""),
       ],
-      ["parameters", Format.count(plan.parameters)],
+      ["parameters", Format.count(plan.parameters) + ngrams(model)],
       [
         "data",
         "\(Format.count(totals.sentences, "sentence")), \(Format.count(totals.words, "word")), "
@@ -115,6 +115,13 @@ enum PlanTable {
       + "\(schedule(config.schedule)), weight decay \(number(config.optimizer.weightDecay)), "
       + "clipping at \(number(config.optimizer.clipNorm)), dropout \(number(Double(config.dropout))), "
       + (config.precision.map { "products in \($0.rawValue), " } ?? "") + "seed \(config.seed)"
+  }
+
+  private static func ngrams(_ model: ModelConfig) -> String {
+    model.ngrams.map {
+      ", and \(Format.count($0.count, "row")) of "
+        + ($0.order == 2 ? "pairs" : "triples") + " of tokens"
+    }.joined()
   }
 
   private static func rates(_ optimizer: OptimizerConfig) -> String {

@@ -45,6 +45,16 @@ struct RunOptions: ParsableArguments {
     help: "Whether queries and keys are normalised head by head, as in Qwen3; not with yoso.")
   var qkNorm: Bool?
 
+  @Option(
+    help: ArgumentHelp(
+      "Rows of a table of hashed pairs of tokens that are added to the embeddings; 0 for none (0).",
+      valueName: "rows"))
+  var bigramRows: Int?
+
+  @Option(
+    help: ArgumentHelp("The same of triples; 0 for none (0).", valueName: "rows"))
+  var trigramRows: Int?
+
   @Flag(inversion: .prefixedNo, help: "Whether the head shares the embedding table.")
   var tiedHead: Bool?
 
@@ -82,6 +92,10 @@ struct RunOptions: ParsableArguments {
 
   @Option(help: "Peak learning rate of hidden matrices (that of --rate).")
   var matrixRate: Double?
+
+  @Option(
+    help: "Constant rate of rows of pairs and triples, the size of a row's first step (0.02).")
+  var ngramRate: Double?
 
   @Option(
     help: ArgumentHelp(
@@ -163,6 +177,7 @@ struct RunOptions: ParsableArguments {
     set(&config.optimizer.kind, optimizer)
     set(&config.optimizer.rate, rate)
     if let embeddingRate { config.optimizer.embeddingRate = embeddingRate }
+    if let ngramRate { config.optimizer.ngramRate = ngramRate }
     if let matrixRate { config.optimizer.matrixRate = matrixRate }
     if let muonForm { config.optimizer.muonForm = muonForm == .standard ? nil : muonForm }
     set(&config.optimizer.weightDecay, weightDecay)
@@ -211,6 +226,8 @@ struct RunOptions: ParsableArguments {
     set(&config.model.heads, heads)
     set(&config.model.hidden, hidden)
     set(&config.model.qkNorm, qkNorm)
+    set(&config.model.bigramRows, bigramRows)
+    set(&config.model.trigramRows, trigramRows)
     set(&config.model.tiedHead, tiedHead)
     set(&config.model.zeroInitResidual, zeroInitResidual)
     if let attention { config.model.use(attention) }
@@ -264,6 +281,7 @@ extension RunOptions {
       ("--validate-every", validateEvery, 0, 1 << 32),
       ("--validation-sequences", validationSequences, 0, 1 << 40),
       ("--softmax-candidates", softmaxCandidates, 0, 1 << 24),
+      ("--bigram-rows", bigramRows, 0, 1 << 28), ("--trigram-rows", trigramRows, 0, 1 << 28),
       ("--checkpoint-every", checkpointEvery, 0, 1 << 32), ("--keep-last", keepLast, 1, 1 << 32),
       ("--keep-every", keepEvery, 0, 1 << 32), ("--sample-every", sampleEvery, 0, 1 << 32),
     ]
@@ -275,6 +293,7 @@ extension RunOptions {
     }
     try require("--rate", rate, "more than 0") { $0 > 0 }
     try require("--embedding-rate", embeddingRate, "more than 0") { $0 > 0 }
+    try require("--ngram-rate", ngramRate, "more than 0") { $0 > 0 }
     try require("--matrix-rate", matrixRate, "more than 0") { $0 > 0 }
     try require("--full-softmax-share", fullSoftmaxShare, "0 to 1") { $0 >= 0 && $0 <= 1 }
     try require("--weight-decay", weightDecay, "0 or more") { $0 >= 0 }
@@ -332,6 +351,12 @@ extension RunOptions {
         "--matrix-rate", "\(run.optimizer.matrixRate ?? run.optimizer.rate)",
         matrixRate.map { "\($0)" }
       ),
+      (
+        "--ngram-rate", "\(run.optimizer.ngramRate ?? OptimizerConfig.defaultNgramRate)",
+        ngramRate.map { "\($0)" }
+      ),
+      ("--bigram-rows", "\(model.bigramRows)", bigramRows.map { "\($0)" }),
+      ("--trigram-rows", "\(model.trigramRows)", trigramRows.map { "\($0)" }),
       (
         "--muon-form", (run.optimizer.muonForm ?? .standard).rawValue, muonForm?.rawValue
       ),

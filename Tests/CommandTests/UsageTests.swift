@@ -55,11 +55,48 @@ import Testing
       ("--layers", "0"), ("--log-every", "0"), ("--keep-last", "0"), ("--preset", "huge"),
       ("--schedule", "never"), ("--threads", "0"), ("--threads", "1025"), ("--threads", "-2"),
       ("--attention", "none"), ("--optimizer", "none"), ("--seed", "x"),
+      ("--softmax-candidates", "-1"), ("--full-softmax-share", "1.5"), ("--embedding-rate", "0.0"),
+      ("--matrix-rate", "-1.0"), ("--ngram-rate", "0.0"), ("--bigram-rows", "-1"),
+      ("--trigram-rows", "1000000000"), ("--muon-form", "none"),
     ] {
       let outcome = try runProgram("lm-train", ["--data", "x", "--output", "y", option, value])
       #expect(outcome.status == 2, "\(option) \(value): \(outcome)")
       #expect(outcome.errors.contains(option), "\(option) \(value): \(outcome.errors)")
       #expect(outcome.errors.contains(value), "\(option) \(value): \(outcome.errors)")
+    }
+  }
+
+  /// Options of the recipe that do not go together, and what a plan says of those that do.
+  @Test func recipesThatCannotBeAreOneSentence() throws {
+    let plan = ["--assume-1bw", "--dry-run", "--preset", "quickstart", "--threads", "1"]
+    for (options, word) in [
+      (["--full-softmax-share", "0.5"], "--softmax-candidates"),
+      (["--softmax-candidates", "4000"], "fewer than the 4000 tokens"),
+      (["--muon-form", "gram"], "optimizer muon"), (["--ngram-rate", "0.1"], "bigram_rows"),
+      (["--qk-norm", "--attention", "yoso"], "leave out --qk-norm"),
+    ] {
+      let outcome = try runProgram("lm-train", plan + options)
+      #expect(outcome.status == 1, "\(options): \(outcome)")
+      #expect(outcome.errors.contains(word), "\(options): \(outcome.errors)")
+      #expect(outcome.errors.split(separator: "\n").count == 1, "\(outcome.errors)")
+    }
+    func work(_ options: [String]) throws -> String {
+      let outcome = try runProgram("lm-train", plan + options)
+      try #require(outcome.status == 0, "\(outcome.errors)")
+      return outcome.output
+    }
+    let plain = try work([])
+    let all = try work([
+      "--softmax-candidates", "1000", "--optimizer", "muon", "--muon-form", "gram", "--qk-norm",
+      "--zero-init-residual", "--bigram-rows", "1000", "--trigram-rows", "2000",
+      "--embedding-rate", "0.01", "--matrix-rate", "0.02",
+    ])
+    for word in [
+      "muon in gram form", "of embeddings 0.01", "of matrices 0.02",
+      "softmax over 1,000 tokens until the last 15 %", "queries and keys normalised",
+      "1,000 rows of pairs", "2,000 rows of triples", "begin as zeros",
+    ] {
+      #expect(all.contains(word) && !plain.contains(word), "\(word): \(all)")
     }
   }
 

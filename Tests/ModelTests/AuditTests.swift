@@ -23,8 +23,8 @@ import Testing
     _ config: ModelConfig, on backend: TestBackend = .cpu, leak: LeakyAttention.Leak? = nil
   ) throws -> AuditReport {
     let kernels = try backend.makeKernels()
-    let parameters = try Parameters(config, on: kernels)
-    try parameters.initialize(seed: 3)
+    let parameters = try Variant(testDescription: "audited", config: config).weights(
+      on: kernels, seed: 3)
     let model = try Transformer(config, parameters: parameters, kernels: kernels) { honest in
       leak.map { LeakyAttention(honest, leak: $0, on: kernels) } ?? honest
     }

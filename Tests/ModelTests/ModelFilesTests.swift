@@ -17,15 +17,14 @@ struct ModelFilesTests {
   func weightsSurviveTheFile(backend: TestBackend, variant: Variant) throws {
     let kernels = try backend.makeKernels()
     try withTemporaryDirectory { directory in
-      let parameters = try Parameters(variant.config, on: kernels)
-      try parameters.initialize(seed: 1)
+      let parameters = try variant.weights(on: kernels, seed: 1)
       let numbers = try parameters.numbers()
       try ModelFiles.write(variant.config, parameters, directory: directory)
       let config = try ModelFiles.readConfig(directory: directory)
       #expect(config == variant.config)
       let mapped = try ModelFiles.readWeights(config, directory: directory, on: kernels)
       #expect(try mapped.numbers() == numbers)
-      let copied = try Parameters(config, on: kernels)
+      let copied = try variant.weights(on: kernels, seed: 2)
       try ModelFiles.readWeights(into: copied, config, directory: directory)
       #expect(try copied.numbers() == numbers)
       // Another device reads the same.

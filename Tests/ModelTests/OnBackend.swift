@@ -1,3 +1,4 @@
+import Deterministic
 import Model
 import Tensor
 import TestSupport
@@ -8,9 +9,19 @@ import Testing
 extension Variant {
   func model(on backend: TestBackend, seed: UInt64 = 3) throws -> Transformer {
     let kernels = try backend.makeKernels()
-    let parameters = try Parameters(config, on: kernels)
+    return try Transformer(config, parameters: weights(on: kernels, seed: seed), kernels: kernels)
+  }
+
+  /// Initial weights, and rows of n-grams that are no zeros, as they are after some steps.
+  func weights(on kernels: any Kernels, seed: UInt64) throws -> Parameters {
+    var parameters = try Parameters(config, on: kernels)
     try parameters.initialize(seed: seed)
-    return try Transformer(config, parameters: parameters, kernels: kernels)
+    parameters.ngrams = try NgramTables(config, isTrained: true, on: kernels)
+    for table in parameters.ngrams?.tables ?? [] {
+      let random = CounterRandom(seed: seed, UInt64(table.ngram.order))
+      try kernels.write(random.gaussians(0..<table.rows.count, deviation: 0.2), to: table.rows)
+    }
+    return parameters
   }
 }
 

@@ -34,6 +34,10 @@ struct Variant: Sendable, CustomTestStringConvertible {
     make(
       "combiner rowmajor proj, heads normed", .combiner(.rowmajor, segment: 4, address: .proj),
       .sinusoidal, qkNorm: true),
+    make("softmax with n-grams", .softmax, .rotary, ngrams: (40, 70)),
+    make(
+      "hierarchical with pairs", .hierarchical(blockSize: 4, query: .coarse), .relativeBias,
+      ngrams: (500, 0)),
   ]
 
   /// Those whose gradient is the slope of the loss: without the kinks of a maximum, and not YOSO's
@@ -67,7 +71,7 @@ struct Variant: Sendable, CustomTestStringConvertible {
 
   static func make(
     _ name: String, _ attention: AttentionConfig, _ position: Position, layers: Int = 2,
-    qkNorm: Bool = false
+    qkNorm: Bool = false, ngrams: (pairs: Int, triples: Int) = (0, 0)
   ) -> Variant {
     var config = ModelConfig(
       vocabularySize: 61, width: 24, layers: layers, heads: 3, hidden: 40)
@@ -76,6 +80,7 @@ struct Variant: Sendable, CustomTestStringConvertible {
     config.relativeBiasLength = 8
     config.tiedHead = layers == 2
     config.qkNorm = qkNorm
+    (config.bigramRows, config.trigramRows) = ngrams
     config.initialDeviation = 0.15
     return Variant(testDescription: name, config: config)
   }

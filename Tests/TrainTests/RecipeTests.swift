@@ -26,6 +26,10 @@ import Train
   static let changes: [Change] = [
     Change("zeros onto the residual stream") { $0.model.zeroInitResidual = true },
     Change("queries and keys normalised") { $0.model.qkNorm = true },
+    Change("rows of n-grams") {
+      $0.model.bigramRows = 150
+      $0.model.trigramRows = 70
+    },
     Change("rates apart") {
       $0.optimizer.embeddingRate = 3e-2
       $0.optimizer.matrixRate = 5e-3
@@ -62,7 +66,11 @@ import Train
   private static let files = [ModelFiles.weightsName, CheckpointFolder.optimizerName]
 
   private static func files(_ run: String, step: Int = 18) throws -> [[UInt8]] {
-    try files.map { try Files.contents(of: "\(run)/\(CheckpointFolder.name(step: step))/\($0)") }
+    let folder = "\(run)/\(CheckpointFolder.name(step: step))"
+    let ngrams = Files.exists("\(folder)/\(NgramFile.name)") ? [NgramFile.name] : []
+    return try (files + ngrams).map {
+      try Files.contents(of: "\(run)/\(CheckpointFolder.name(step: step))/\($0)")
+    }
   }
 
   private static func train(
@@ -141,6 +149,22 @@ import Train
       #expect(throws: TrainingError.self) {
         try Self.train(changed, data: data, run: directory + "/plain", resume: true)
       }
+    }
+  }
+
+  /// A card has no kernel that moves single rows.
+  @Test func rowsOfNgramsAreRefusedWhereNobodyMovesThem() throws {
+    try withTemporaryDirectory { directory in
+      let data = try TinyDataSet.write(to: directory + "/data")
+      var config = Self.config()
+      config.model.bigramRows = 10
+      let error = #expect(throws: DeviceError.self) {
+        _ = try Trainer(
+          config: config, on: TestBackend.emulator.makeKernels(), dataSet: data,
+          tokenTable: TinyDataSet.tokenTable, tokenizer: TinyDataSet.tokenizer,
+          run: directory + "/run", resume: false)
+      }
+      #expect("\(try #require(error))".contains("rows of n-grams"))
     }
   }
 

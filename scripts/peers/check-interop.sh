@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Checks with the real thing what other programs are promised: a softmax run opened by transformers
-# (model and tokenizer), a Llama folder of transformers opened here, shards read by numpy, weights by
+# Checks with the real thing what other programs are promised: softmax runs opened by transformers
+# as Llama and as Qwen3 (model and tokenizer), a Llama folder of transformers opened here, shards read by numpy, weights by
 # safetensors, the tokenizer by sentencepiece.
 #
 #   scripts/peers/check-interop.sh
@@ -69,6 +69,13 @@ for kind in unigram bpe; do
   score "$step" --tokenizer
   greedy "$step"
 done
+# Queries and keys normalised: a Qwen3.
+quietly "$bin/lm-train" --data "$work/unigram" --output "$work/run-qwen3" --layers 2 --width 64 \
+  --heads 4 --hidden 128 --steps 150 --batch-tokens 512 --rate 0.01 --warmup 10 --qk-norm \
+  --zero-init-residual
+step=$work/run-qwen3/step-00000150
+score "$step" --tokenizer
+greedy "$step"
 
 # ---- tokenizers with more than the usual markers
 tokenizer() { # tokenizer NAME OPTIONS...: a run of a few steps on a tokenizer of its own

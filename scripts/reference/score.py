@@ -317,6 +317,9 @@ class Model:
         with open(os.path.join(folder, "config.json"), encoding="utf-8") as file:
             self.config = json.load(file)
         self.weights = load_weights(os.path.join(folder, "model.safetensors"))
+        tables = os.path.join(folder, "ngrams.safetensors")
+        if os.path.exists(tables):
+            self.weights.update(load_weights(tables))
         # transformers 5: the first of the two that says anything, before the key beside them.
         rotary = self.config.get("rope_scaling") or self.config.get("rope_parameters") or {}
         self.theta = rotary.get("rope_theta", self.config.get("rope_theta", 10_000.0))
@@ -378,9 +381,23 @@ class Model:
         merged = out.transpose(1, 0, 2).reshape(length, width)
         return merged @ self.weights[prefix + "o_proj.weight"].T
 
+    def ngrams(self, order, name, ids):
+        """For every position the row that its last tokens are hashed to."""
+        table = self.weights.get(f"model.{name}_rows.weight")
+        if table is None:
+            return 0
+        rows = []
+        for position in range(len(ids)):
+            key = mix(order)
+            for place in range(position - order + 1, position + 1):
+                key = mix(key ^ (ids[place] if place >= 0 else 2**32 - 1))
+            rows.append(key * len(table) >> 64)
+        return table[rows]
+
     def nats(self, ids, targets):
         """-ln p of every target given <s> and the tokens before it."""
         x = self.weights["model.embed_tokens.weight"][ids]
+        x = x + self.ngrams(2, "bigram", ids) + self.ngrams(3, "trigram", ids)
         if self.config.get("position") == "sinusoidal":
             x = x + self.sinusoidal(*x.shape)
         for index in range(self.config["num_hidden_layers"]):

@@ -73,14 +73,34 @@ func gemm(
 /// Copies what is below the diagonal to the other side of it.
 private func mirror(_ c: View) {
   precondition(c.rows == c.columns && c.hasOneBand)
-  parallelFor(c.rows, grain: 16) { rows in
+  parallelFor(c.rows, grain: 8) { rows in
     let (base, stride) = (c.base, c.stride)
-    // Sixteen rows are read column by column from L1, and whole lines are written.
-    for column in 0..<rows.upperBound {
-      let to = base + column * stride
-      for row in max(rows.lowerBound, column + 1)..<max(rows.upperBound, column + 1) {
-        to[row] = base[row * stride + column]
+    var column = 0
+    if rows.count == 8 {
+      // Eight by eight in registers, up to the square on the diagonal.
+      while column < rows.lowerBound {
+        let from = base + rows.lowerBound * stride + column
+        let to = base + column * stride + rows.lowerBound
+        let t = transposeEight(
+          load(from), load(from + stride), load(from + 2 * stride), load(from + 3 * stride),
+          load(from + 4 * stride), load(from + 5 * stride), load(from + 6 * stride),
+          load(from + 7 * stride))
+        store(t.0, to)
+        store(t.1, to + stride)
+        store(t.2, to + 2 * stride)
+        store(t.3, to + 3 * stride)
+        store(t.4, to + 4 * stride)
+        store(t.5, to + 5 * stride)
+        store(t.6, to + 6 * stride)
+        store(t.7, to + 7 * stride)
+        column += 8
       }
+    }
+    while column < rows.upperBound {
+      for row in max(rows.lowerBound, column + 1)..<max(rows.upperBound, column + 1) {
+        base[column * stride + row] = base[row * stride + column]
+      }
+      column += 1
     }
   }
 }

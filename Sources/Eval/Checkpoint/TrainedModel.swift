@@ -39,8 +39,11 @@ package struct TrainedModel {
       given, verifyingWeights: verifyingWeights, damaged: damaged, note: note)
     if try CheckpointFolder.hasSums(path) {
       let names = [ModelFiles.configName, CheckpointFolder.tokenizerName]
+      let weightFiles =
+        [ModelFiles.weightsName]
+        + (Files.exists(path + "/" + NgramFile.name) ? [NgramFile.name] : [])
       try CheckpointFolder.verify(
-        path, only: names + (verifyingWeights ? [ModelFiles.weightsName] : []))
+        path, only: names + (verifyingWeights ? weightFiles : []))
     }
     let (config, weights, hasOwnHead) = try ModelFiles.open(directory: path, on: kernels)
     let tokenizerPath = path + "/" + CheckpointFolder.tokenizerName

@@ -24,6 +24,8 @@ struct StepGradient {
   let nodes: [Parameters]
   /// For the right halves of nodes, by depth.
   private let halves: [Parameters]
+  /// The same of the rows of n-grams.
+  let ngrams: NgramSums?
 
   /// - Parameters:
   ///   - config: The run.
@@ -60,6 +62,9 @@ struct StepGradient {
     } else {
       sampled = nil
     }
+    ngrams = try NgramSums(
+      config, kernels: model.kernels, communicator, tree, depth: Self.depth(own),
+      positions: largestStep)
     guard communicator.size > 1 else {
       (sum, exchange) = (nil, nil)
       return
@@ -87,7 +92,7 @@ struct StepGradient {
   }
 
   /// Levels of the largest node.
-  private static func depth(_ nodes: [ShareTree.Node]) -> Int {
+  static func depth(_ nodes: [ShareTree.Node]) -> Int {
     (nodes.map(\.count).max() ?? 1).trailingZeroBitCount
   }
 
@@ -103,9 +108,11 @@ struct StepGradient {
     let finished = Finished(stages: gradients.layout.stages.count, exchange: exchange)
     let outcome = Result {
       try gatherHead(of: pass)
-      return try zip(own, nodes).map { node, sum in
-        try accumulate(
-          node, pass, into: sum, depth: 0,
+      ngrams?.begin(batch)
+      return try zip(own.indices, nodes).map { index, sum in
+        let node = own[index]
+        return try accumulate(
+          node, pass, into: sum, rows: ngrams?.nodes[index], depth: 0,
           finished: node == own.last && exchange != nil ? finished : nil)
       }
     }
@@ -113,6 +120,7 @@ struct StepGradient {
     finished.finishAll()
     try exchange?.wait()
     let nats = try communicator.together { try outcome.get() }
+    try ngrams?.addRanks()
     if communicator.size == 1 { return nats[0] }
     let all = try communicator.gather(
       nats, counts: (0..<communicator.size).map { tree.nodes(of: $0).count })
@@ -209,24 +217,32 @@ struct StepGradient {
   }
 
   private func accumulate(
-    _ node: ShareTree.Node, _ pass: Pass, into sum: Parameters, depth: Int, finished: Finished?
+    _ node: ShareTree.Node, _ pass: Pass, into sum: Parameters, rows: View?, depth: Int,
+    finished: Finished?
   ) throws -> Double {
     guard node.count == 1 else {
       let (left, right) = ShareTree.halves(node)
       let half = halves[depth]
-      let nats = try accumulate(left, pass, into: sum, depth: depth + 1, finished: nil)
+      let halfRows = ngrams?.halves[depth]
+      let nats = try accumulate(
+        left, pass, into: sum, rows: rows, depth: depth + 1, finished: nil)
       finished?.additions.append((half, sum))
-      let more = try accumulate(right, pass, into: half, depth: depth + 1, finished: finished)
+      let more = try accumulate(
+        right, pass, into: half, rows: halfRows, depth: depth + 1, finished: finished)
+      if let halfRows, let rows { model.kernels.add(halfRows.flat, to: rows.flat) }
       if finished == nil { model.kernels.add(half.all, to: sum.all) }
       return nats + more
     }
     let share = pass.shares[node.lowerBound]
     model.kernels.fill(sum.all, with: 0)
+    if let rows { model.kernels.fill(rows, with: 0) }
     var nats = 0.0
     var done = share.first
     let parts = share.batch.split(maximumPositions: config.microBatchTokens)
     for (index, micro) in parts.enumerated() {
-      nats += try accumulate(micro, after: done, pass, into: sum) { stage in
+      nats += try accumulate(
+        micro, after: done, pass, into: sum, ngrams: rows.flatMap { ngrams?.gradients(in: $0) }
+      ) { stage in
         if index == parts.count - 1 { finished?.finish(stage, model.kernels) }
       }
       done += micro.positions
@@ -244,6 +260,7 @@ struct StepGradient {
   /// - Returns: Sum of its negative log-probabilities in nats.
   private func accumulate(
     _ micro: Batch, after done: Int, _ pass: Pass, into sum: Parameters,
+    ngrams: NgramGradients? = nil,
     isFinished: (_ stage: Int) -> Void = { _ in }
   ) throws -> Double {
     let dropout =
@@ -254,7 +271,7 @@ struct StepGradient {
       ids: micro.ids, targets: micro.targets, starts: micro.starts,
       gradientScale: 1 / Float(pass.batch.positions), dropout: dropout,
       draw: .training(seed: config.seed, step: pass.step), candidates: pass.head, into: sum,
-      finished: isFinished)
+      ngrams: ngrams, finished: isFinished)
   }
 }
 

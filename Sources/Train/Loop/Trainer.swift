@@ -90,7 +90,9 @@ package final class Trainer {
     self.kernels = kernels
     self.communicator = communicator
     store = CheckpointStore(run: run)
-    parameters = try Parameters(config.model, on: kernels)
+    var weights = try Parameters(config.model, on: kernels)
+    weights.ngrams = try NgramTables(config.model, isTrained: true, on: kernels)
+    parameters = weights
     model = try Transformer(config.model, parameters: parameters, kernels: kernels)
     gradient = try StepGradient(
       config, model: model, communicator: communicator, linkedBy: link,
@@ -294,6 +296,7 @@ package final class Trainer {
     optimizer.update(
       parameters, gradients: gradients, step: step - safety.skipped, rate: rate,
       gradientNorm: norm, kernels: kernels)
+    if let ngrams = parameters.ngrams { try gradient.ngrams?.move(ngrams) }
     // Every rank has moved its part.
     try gradient.sum?.gather(parameters.all)
     model.weightsChanged()

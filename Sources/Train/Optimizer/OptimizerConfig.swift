@@ -16,6 +16,9 @@ package struct OptimizerConfig: Codable, Sendable, Equatable {
   package var embeddingRate: Double?
   /// Peak learning rate of hidden matrices; nil for `rate`.
   package var matrixRate: Double?
+  /// Constant rate of the rows of n-grams, the size of a row's first step; nil for
+  /// `defaultNgramRate`.
+  package var ngramRate: Double?
   package var beta1 = 0.9
   package var beta2 = 0.95
   package var epsilon = 1e-8
@@ -27,6 +30,8 @@ package struct OptimizerConfig: Codable, Sendable, Equatable {
   package var weightDecay = 0.1
   /// Largest norm of the whole gradient; 0 leaves it alone.
   package var clipNorm = 1.0
+
+  package static let defaultNgramRate = 0.02
 
   package init() {}
 
@@ -55,6 +60,7 @@ extension OptimizerConfig {
     rate = try fields.decode(Double.self, forKey: .rate)
     embeddingRate = try fields.decodeIfPresent(Double.self, forKey: .embeddingRate)
     matrixRate = try fields.decodeIfPresent(Double.self, forKey: .matrixRate)
+    ngramRate = try fields.decodeIfPresent(Double.self, forKey: .ngramRate)
     muonForm = try fields.decodeIfPresent(MuonForm.self, forKey: .muonForm)
     beta1 = try fields.decode(Double.self, forKey: .beta1)
     beta2 = try fields.decode(Double.self, forKey: .beta2)

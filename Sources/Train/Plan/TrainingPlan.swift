@@ -8,7 +8,8 @@ package struct TrainingPlan: Sendable, Encodable {
   package let parameters: Int
   /// Planned memory in all, in bytes.
   package let bytes: Int
-  /// Weights, gradients of one or more shares, and both moments, in bytes.
+  /// Weights, gradients of one or more shares, both moments, and rows of n-grams with what belongs to
+  /// them, in bytes.
   package let parameterBytes: Int
   /// Activations and backward scratch of the largest micro-batch, or those of validation, which
   /// take turns with them, and the rows of a sampled head, in bytes.
@@ -54,7 +55,8 @@ package struct TrainingPlan: Sendable, Encodable {
     let forecast = forecast ?? StepForecast(config, manifest: manifest)
     let totals = manifest.totals(of: config.data.trainSplit)
     parameters = ParameterLayout(config.model).count
-    parameterBytes = try Self.parameterBytes(config, on: kernels, ranks: ranks)
+    parameterBytes = try Self.parameterBytes(
+      config, on: kernels, ranks: ranks, manifest: manifest)
     positions = Trainer.plannedPositions(config, manifest: manifest)
     activationBytes =
       Transformer.activationSize(
@@ -117,17 +119,21 @@ package struct TrainingPlan: Sendable, Encodable {
 
   /// Weights, sums of gradients and moments of the rank that has most of them.
   private static func parameterBytes(
-    _ config: RunConfig, on kernels: any Kernels, ranks: Int
+    _ config: RunConfig, on kernels: any Kernels, ranks: Int, manifest: Manifest
   ) throws -> Int {
     guard ranks <= config.shares else {
       throw TrainingError.processes(ranks, shares: config.shares)
     }
     let weights = ParameterLayout(config.model).count
-    let rounded = kernels.hasTwoTypes ? kernels.bytes(count: weights, for: .compute) : 0
+    let positions = Trainer.largestStep(config, manifest: manifest)
+    let fixed =
+      NgramTables.bytes(config.model, on: kernels)
+      + (kernels.hasTwoTypes ? kernels.bytes(count: weights, for: .compute) : 0)
     return (0..<ranks).map { rank in
       ([weights] + StepGradient.numbers(config, ranks: ranks, rank: rank)
+        + NgramSums.numbers(config, positions: positions, ranks: ranks, rank: rank)
         + Optimizer.numbers(config, ranks: ranks, rank: rank))
-        .reduce(rounded) { $0 + kernels.bytes(count: $1) }
+        .reduce(fixed) { $0 + kernels.bytes(count: $1) }
     }.max() ?? 0
   }
 

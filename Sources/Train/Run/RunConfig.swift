@@ -108,6 +108,7 @@ package struct RunConfig: Codable, Sendable, Equatable {
       "the learning rate is \(optimizer.rate), expected a positive number")
     for (name, rate) in [
       ("embeddingRate", optimizer.embeddingRate), ("matrixRate", optimizer.matrixRate),
+      ("ngramRate", optimizer.ngramRate),
     ] {
       guard let rate else { continue }
       try require(rate > 0 && rate.isFinite, "\(name) is \(rate), expected a positive number")
@@ -115,6 +116,9 @@ package struct RunConfig: Codable, Sendable, Equatable {
     try require(
       optimizer.muonForm == nil || optimizer.kind == .muon,
       "muonForm goes with the optimizer muon, found \(optimizer.kind.rawValue)")
+    try require(
+      optimizer.ngramRate == nil || !model.ngrams.isEmpty,
+      "ngramRate goes with bigram_rows or trigram_rows, which are 0")
     if let sampledSoftmax {
       try require(
         (2..<model.vocabularySize).contains(sampledSoftmax.candidates),

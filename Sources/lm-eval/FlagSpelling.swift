@@ -43,15 +43,14 @@ struct FlagSpelling: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "File for one line of scores a sentence; - for standard output, the table then goes to "
+      "File for one line of scores a sentence or word; - for standard output, the table then goes to "
         + "standard error.", valueName: "file"))
   var score: String?
 
   @Option(help: Help.scoreFormat)
   var scoreFormat: ScoreFormat?
 
-  @Flag(help: "Add the log-probability of every token to --score.")
-  var perToken = false
+  @OptionGroup var scores: ScoreOptions
 
   @Flag(help: Help.paperLine)
   var paperLine = false
@@ -174,16 +173,17 @@ struct FlagSpelling: ParsableCommand {
     try Audit.check(sentences: auditSentences, option: "--audit-sentences")
     try work.check()
     try figures.check()
-    if perToken || scoreFormat != nil, score == nil {
+    if scores.perToken || scoreFormat != nil, score == nil {
       throw ValidationError("--per-token and --score-format belong to --score FILE")
+    }
+    if scores.perWord, score == nil {
+      throw ValidationError("--per-word belongs to --score FILE")
     }
     if let score, ScoreFile.isStandardOutput(score), figures.json || printsPaperLine {
       throw ValidationError(
         "--score - fills standard output: leave out --json and --paper-line, or give a file")
     }
-    if perToken, scoreFormat == .kenlm {
-      throw ValidationError("--per-token is a column of the table: KenLM's lines have none")
-    }
+    try scores.check(scoreFormat ?? .table)
   }
 
   // MARK: What is done
@@ -204,7 +204,7 @@ struct FlagSpelling: ParsableCommand {
       work: work,
       scores: score.map {
         Scoring.Scores(
-          path: $0, option: "--score", format: scoreFormat ?? .table, hasTokens: perToken)
+          path: $0, option: "--score", format: scoreFormat ?? .table, unit: scores.unit)
       }
     ).run()
   }

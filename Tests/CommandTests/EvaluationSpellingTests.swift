@@ -96,6 +96,14 @@ import Testing
         "--checkpoint \(run) \(text) --score - --score-format kenlm",
         "score --checkpoint \(run) \(text) --format kenlm"
       ),
+      (
+        "--checkpoint \(run) \(text) --score - --per-word",
+        "score --checkpoint \(run) \(text) --per-word"
+      ),
+      (
+        "--checkpoint \(run) \(text) --score - --per-word --score-format jsonl",
+        "score --checkpoint \(run) \(text) --per-word --format jsonl"
+      ),
       ("--audit --checkpoint \(run)", "audit --checkpoint \(run)"),
       ("--audit --checkpoint \(run) --text -", "audit --checkpoint \(run) --text -"),
       (
@@ -232,7 +240,12 @@ import Testing
         text + figures + work + ["--checkpoint", "--context", "--length", "--paper-line"]
       ),
       ("compare", text + figures + work),
-      ("score", text + figures + work + ["--checkpoint", "--output", "--format", "--per-token"]),
+      (
+        "score",
+        text + figures + work + [
+          "--checkpoint", "--output", "--format", "--per-token", "--per-word",
+        ]
+      ),
       ("audit", text + work + ["--checkpoint", "--sentences", "--json"]),
       ("verify", []), ("report", ["--output"]),
     ] {

@@ -20,6 +20,8 @@ package struct PerplexityScorer {
   /// Called with every scored sentence, in the order of the text; not in stream mode, nor of several
   /// ranks.
   package var sink: ((ScoredSentence) throws -> Void)?
+  /// Set if the sentences of `sink` are to have the probabilities that words end with.
+  package var wordStarts: WordStarts?
 
   /// - Parameters:
   ///   - model: Scores on this rank.
@@ -79,7 +81,7 @@ package struct PerplexityScorer {
   ) throws -> Tally {
     let validator = Validator(
       model: model, dataSet: dataSet, split: split, mode: mode, tokenTable: tokenTable,
-      positions: positions, communicator: communicator)
+      positions: positions, wordStarts: wordStarts, communicator: communicator)
     var total = Tally()
     var count = 0
     var counter = StreamCounter(eos: dataSet.special.eos, tokens: tokenTable, reader: reader)
@@ -96,7 +98,8 @@ package struct PerplexityScorer {
         let text = tokenTable.decode(score.targets.dropLast())
         try sink(
           ScoredSentence(
-            score: score, text: text, words: tally.words, unknownWords: reader.lastUnknownWords))
+            score: score, text: text, words: tally.words, unknownWords: reader.lastUnknownWords,
+            name: split, number: count))
       }
       var done = before
       done += total
@@ -143,7 +146,7 @@ package struct PerplexityScorer {
   package func report(
     countsUnknownWords: Bool = false, _ next: () throws -> TextSentence?
   ) throws -> PerplexityReport {
-    let evaluator = Evaluator(model)
+    let evaluator = Evaluator(model, wordStarts: wordStarts)
     let reader = SentenceReader(countsUnknownWords: countsUnknownWords)
     var total = Tally()
     var sums: [SentenceSum] = []
@@ -166,7 +169,7 @@ package struct PerplexityScorer {
       try sink?(
         ScoredSentence(
           score: score, text: sentence.text, words: words,
-          unknownWords: reader.lastUnknownWords))
+          unknownWords: reader.lastUnknownWords, name: sentence.name, number: sentence.number))
     }
 
     func flush(isLast: Bool = false) throws {

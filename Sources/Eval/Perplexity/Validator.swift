@@ -19,14 +19,15 @@ package struct Validator {
   ///   - mode: What a sequence is.
   ///   - tokenTable: Spells the ids, to count words and bytes.
   ///   - positions: Positions scored at a time; bounds memory, no result depends on it.
+  ///   - wordStarts: As for ``Evaluator``.
   ///   - communicator: The ranks that score it together, batches in turn; all get the same figures.
   package init(
     model: Transformer, dataSet: DataSet, split: String, mode: SequenceMode = .sentences,
     tokenTable: TokenTable, positions: Int = Evaluator.defaultPositions,
-    communicator: any Communicator = SingleProcess()
+    wordStarts: WordStarts? = nil, communicator: any Communicator = SingleProcess()
   ) {
     self.communicator = communicator
-    evaluator = Evaluator(model, mode: mode)
+    evaluator = Evaluator(model, mode: mode, wordStarts: wordStarts)
     self.dataSet = dataSet
     self.split = split
     self.mode = mode

@@ -18,8 +18,7 @@ struct Scoring {
     /// The option that named the file.
     let option: String
     let format: ScoreFormat
-    /// Whether every token has a score of its own.
-    let hasTokens: Bool
+    let unit: ScoreUnit
 
     var isStandardOutput: Bool { ScoreFile.isStandardOutput(path) }
   }
@@ -105,8 +104,14 @@ struct Scoring {
     let source = try TextSource(
       text, vocabulary: vocabulary, window: window, trained: trained, tokenizer: tokenizer)
     let tokens = tokenizer.tokenTable()
+    let wordStarts =
+      scores?.unit == .words
+      ? try WordStarts(
+        tokens, special: tokenizer.special, ends: trained.config.otherEndIDs, rows: trained.rows)
+      : nil
     let file = try scores.map {
-      try ScoreFile(path: $0.path, tokens: $0.hasTokens ? tokens : nil, format: $0.format)
+      try ScoreFile(
+        path: $0.path, lines: ScoreLines($0.unit.lines(tokens, wordStarts), format: $0.format))
     }
     let name = models.count > 1 ? "\(trained.path): " : ""
     let report = try weights.during {
@@ -114,8 +119,8 @@ struct Scoring {
         try trained.model(with: $0)
       }
       let scored = try measure(
-        source, scorer(expectation ?? trained.model, tokens), "\(name)scoring \(source.name)",
-        into: file)
+        source, scorer(expectation ?? trained.model, tokens, wordStarts),
+        "\(name)scoring \(source.name)", into: file)
       var report = scored
       report.notes = source.notes
       // A line to be quoted is about the expectation.
@@ -133,10 +138,14 @@ struct Scoring {
       record: try record(of: report, source, trained, tokenizer))
   }
 
-  private func scorer(_ model: Transformer, _ tokens: TokenTable) -> PerplexityScorer {
-    PerplexityScorer(
+  private func scorer(
+    _ model: Transformer, _ tokens: TokenTable, _ wordStarts: WordStarts? = nil
+  ) -> PerplexityScorer {
+    var scorer = PerplexityScorer(
       model: model, tokenTable: tokens, positions: work.batchTokens,
       communicator: communicator)
+    scorer.wordStarts = wordStarts
+    return scorer
   }
 
   private func measure(

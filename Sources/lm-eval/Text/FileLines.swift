@@ -51,7 +51,8 @@ final class FileLines {
       if let (path, lines) = current, let line = try lines.nextLine() {
         return TextSentence(
           text: line.text, original: line.original, ids: line.ids,
-          place: "\(PipeSpool.name(of: path)), line \(line.number)")
+          place: "\(PipeSpool.name(of: path)), line \(line.number)", name: PipeSpool.name(of: path),
+          number: line.number)
       }
       if let (path, lines) = current {
         notes += lines.form.notes(path: PipeSpool.name(of: path), lineEnds: lineEnds)

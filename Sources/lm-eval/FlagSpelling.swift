@@ -40,6 +40,7 @@ struct FlagSpelling: ParsableCommand {
   var vocabulary: String?
 
   @OptionGroup var window: WindowOptions
+  @OptionGroup var breakdown: BreakdownOptions
 
   @Option(
     help: ArgumentHelp(
@@ -160,6 +161,12 @@ struct FlagSpelling: ParsableCommand {
 
   private func validateWindow() throws {
     try window.check(data: text.data)
+    try breakdown.check(text, window, printsPaperLine: printsPaperLine)
+    if breakdown.isAsked, audit || !compare.isEmpty || score != nil {
+      throw ValidationError(
+        "--per-file, --by-frequency and --by-position are of perplexity: leave out --audit, --compare "
+          + "and --score")
+    }
     guard window.context == .stream else { return }
     if score != nil {
       throw ValidationError("--score needs --context sentence: a window is no sentence")
@@ -200,7 +207,8 @@ struct FlagSpelling: ParsableCommand {
     if let report, models.isEmpty { return try ReportCommand.write(report, output: output) }
     try Scoring(
       models: models, isComparison: !compare.isEmpty, text: text, vocabulary: vocabulary,
-      window: window.length, figures: figures, printsPaperLine: printsPaperLine,
+      window: window.length, stride: window.stride, breakdown: breakdown, figures: figures,
+      printsPaperLine: printsPaperLine,
       work: work,
       scores: score.map {
         Scoring.Scores(

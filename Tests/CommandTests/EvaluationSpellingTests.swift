@@ -70,7 +70,10 @@ import Testing
     var cases: [(flags: String, subcommand: String)] = []
     for options in [
       "\(data) --split test valid", "\(data) --json --hash-seeds 0", "\(text) --paper-line",
-      "\(data) --context stream --length 9", "\(text) --vocabulary \(world.words) --threads 1",
+      "\(data) --context stream --length 9",
+      "\(data) --context stream --length 9 --stride 4", "\(data) --context stream --stride 4",
+      "\(text) --per-file --by-frequency \(world.data) --by-position", "\(data) --per-file",
+      "\(text) --vocabulary \(world.words) --threads 1",
       "\(text) --record", "--text - --json", "--text /none", "--checkpoint /none \(text)",
       "\(text) --batch-tokens 0", "\(text) --json --paper-line", "\(text) \(data)",
       "\(text) --vocabulary -", "\(data) --split test test",
@@ -237,7 +240,10 @@ import Testing
     for (name, options) in [
       (
         "perplexity",
-        text + figures + work + ["--checkpoint", "--context", "--length", "--paper-line"]
+        text + figures + work + [
+          "--checkpoint", "--context", "--length", "--stride", "--per-file", "--by-frequency",
+          "--by-position", "--paper-line",
+        ]
       ),
       ("compare", text + figures + work),
       (

@@ -39,6 +39,7 @@ package struct Evaluator {
   private let model: Transformer
   private let mode: SequenceMode
   private let wordStarts: WordStarts?
+  private let sharesTokens: Bool
 
   /// The default of positions scored at a time.
   package static let defaultPositions = 4_096
@@ -47,9 +48,12 @@ package struct Evaluator {
   ///   - model: Scores.
   ///   - mode: What a sequence is; errors say how to need less memory in it.
   ///   - wordStarts: Tokens whose probability together is wanted wherever one of them stands.
+  ///   - sharesTokens: Whether every rank gets the figures of all targets, and not only their sums.
   package init(
-    _ model: Transformer, mode: SequenceMode = .sentences, wordStarts: WordStarts? = nil
+    _ model: Transformer, mode: SequenceMode = .sentences, wordStarts: WordStarts? = nil,
+    sharesTokens: Bool = false
   ) {
+    self.sharesTokens = sharesTokens
     self.model = model
     self.mode = mode
     self.wordStarts = wordStarts
@@ -64,9 +68,9 @@ package struct Evaluator {
     try plan(batch.starts, place: place)
     if let wordStarts { return try score(batch, wordStarts) }
     let nll = try model.nllNats(ids: batch.ids, targets: batch.targets, starts: batch.starts)
-    return zip(batch.starts, batch.starts.dropFirst()).map { start, end in
-      SequenceScore(
-        targets: Array(batch.targets[start..<end]), nllNats: Array(nll[start..<end]))
+    return (0..<batch.sequences).map { sequence in
+      let range = batch.scored(of: sequence)
+      return SequenceScore(targets: Array(batch.targets[range]), nllNats: Array(nll[range]))
     }
   }
 
@@ -86,16 +90,18 @@ package struct Evaluator {
         }
       }
     }
-    return zip(batch.starts, batch.starts.dropFirst()).map { start, end in
-      SequenceScore(
-        targets: Array(batch.targets[start..<end]), nllNats: Array(nll[start..<end]),
-        startNats: Array(startNats[start..<end]))
+    return (0..<batch.sequences).map { sequence in
+      let range = batch.scored(of: sequence)
+      return SequenceScore(
+        targets: Array(batch.targets[range]), nllNats: Array(nll[range]),
+        startNats: Array(startNats[range]))
     }
   }
 
   /// Scores a batch for every rank at most, each on its own rank; all get the scores of all, in order.
   ///
-  /// Sequences that another rank has scored come without the figures of their targets.
+  /// Sequences that another rank has scored come without the figures of their targets, unless tokens are
+  /// shared.
   func score(
     _ batches: [Batch], places: [String?] = [], _ communicator: any Communicator
   ) throws -> [SequenceScore] {
@@ -105,12 +111,28 @@ package struct Evaluator {
         ? try score(batches[rank], place: rank < places.count ? places[rank] : nil) : []
     }
     if communicator.size == 1 { return own }
+    if sharesTokens {
+      let nll = try communicator.gather(
+        own.flatMap { $0.nllNats.map(Double.init) },
+        counts: (0..<communicator.size).map {
+          $0 < batches.count ? batches[$0].scoredTargets : 0
+        })
+      return batches.enumerated().flatMap { index, batch in
+        var rest = nll[index][...]
+        return (0..<batch.sequences).map { sequence in
+          let targets = Array(batch.targets[batch.scored(of: sequence)])
+          defer { rest = rest.dropFirst(targets.count) }
+          return SequenceScore(
+            targets: targets, nllNats: rest.prefix(targets.count).map(Float.init))
+        }
+      }
+    }
     let nats = try communicator.gather(
       own.map(\.nats),
       counts: (0..<communicator.size).map { $0 < batches.count ? batches[$0].sequences : 0 })
     return batches.enumerated().flatMap { index, batch in
       (0..<batch.sequences).map {
-        SequenceScore(targets: Array(batch.targets(of: $0)), nats: nats[index][$0])
+        SequenceScore(targets: Array(batch.targets[batch.scored(of: $0)]), nats: nats[index][$0])
       }
     }
   }

@@ -11,11 +11,14 @@ package struct TextSentence: Sendable {
   package let name: String
   /// Its number there, from 1.
   package let number: Int
+  /// Number of that file or split among all, from 0.
+  package let source: Int
 
   package init(
     text: [UInt8], original: [UInt8]? = nil, ids: [Int32], place: String, name: String = "",
-    number: Int = 1
+    number: Int = 1, source: Int = 0
   ) {
+    self.source = source
     self.name = name
     self.number = number
     self.text = text

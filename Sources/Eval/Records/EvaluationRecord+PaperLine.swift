@@ -30,7 +30,12 @@ extension EvaluationRecord {
 
   private var context: String {
     guard let window else { return "context: each sentence alone, from <s>" }
-    return "context: the running text in windows of \(Self.count(window)) tokens, across sentences"
+    let overlap =
+      stride.map {
+        ", each after at least \(Self.count(window - $0)) tokens of context (stride \(Self.count($0)))"
+      } ?? ""
+    return "context: the running text in windows of \(Self.count(window)) tokens\(overlap), across "
+      + "sentences"
   }
 
   private var rule: String {

@@ -31,6 +31,9 @@ struct Scoring {
   let vocabulary: String?
   /// Window on the running text in tokens; nil if every sentence stands alone.
   var window: Int?
+  /// How far a window begins after the one before; nil if they do not overlap.
+  var stride: Int?
+  var breakdown = BreakdownOptions()
   let figures: FigureOptions
   var printsPaperLine = false
   let work: WorkOptions
@@ -102,7 +105,8 @@ struct Scoring {
     var trained = trained
     let tokenizer = try LMEval.tokenizer(of: &trained)
     let source = try TextSource(
-      text, vocabulary: vocabulary, window: window, trained: trained, tokenizer: tokenizer)
+      text, vocabulary: vocabulary, window: window, stride: stride, trained: trained,
+      tokenizer: tokenizer)
     let tokens = tokenizer.tokenTable()
     let wordStarts =
       scores?.unit == .words
@@ -119,7 +123,7 @@ struct Scoring {
         try trained.model(with: $0)
       }
       let scored = try measure(
-        source, scorer(expectation ?? trained.model, tokens, wordStarts),
+        source, try broken(scorer(expectation ?? trained.model, tokens, wordStarts), trained),
         "\(name)scoring \(source.name)", into: file)
       var report = scored
       report.notes = source.notes
@@ -145,6 +149,29 @@ struct Scoring {
       model: model, tokenTable: tokens, positions: work.batchTokens,
       communicator: communicator)
     scorer.wordStarts = wordStarts
+    return scorer
+  }
+
+  /// A scorer that breaks its figures down as was asked for.
+  private func broken(
+    _ scorer: PerplexityScorer, _ trained: TrainedModel
+  ) throws -> PerplexityScorer {
+    var scorer = scorer
+    scorer.separatesSources = breakdown.perFile
+    if let data = breakdown.byFrequency {
+      let dataSet = try DataSet(directory: data)
+      try trained.check(dataSet)
+      let progress = Progress(
+        "counting the tokens of \(data)", total: Double(dataSet.manifest.totals(of: "train").tokens)
+      ) { "\(Format.short($0)) tokens/s" }
+      let counts = try dataSet.tokenCounts(of: "train") { tokens in
+        if Interrupt.isRequested { throw Interrupt.exitCode }
+        progress.advance(Double(tokens))
+      }
+      progress.finish()
+      scorer.breakdowns.append(.frequency(counts))
+    }
+    if breakdown.byPosition { scorer.breakdowns.append(.position) }
     return scorer
   }
 
@@ -210,7 +237,7 @@ struct Scoring {
       parameters: trained.model.parameters.layout.count, attention: "\(attention)",
       tokenizerSHA256: trained.tokenizerSHA256, vocabularySize: tokenizer.vocabularySize,
       text: source.name, textSums: report.textSums ?? TextSums(md5: "", sha256: ""),
-      textIsMapped: source.isMapped, textReading: source.reading, window: window,
+      textIsMapped: source.isMapped, textReading: source.reading, window: window, stride: stride,
       outOfVocabulary: source.rule.map {
         EvaluationRecord.OutOfVocabulary(
           words: report.unknownWords ?? 0, listWords: $0.words, listSHA256: $0.sha256,

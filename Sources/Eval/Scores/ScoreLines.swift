@@ -136,11 +136,7 @@ package struct ScoreLines {
   /// A token of a sentence, or `</s>` for the last.
   private func spell(_ index: Int, of score: SequenceScore, _ tokens: TokenTable) -> String {
     if index + 1 == score.targets.count { return "</s>" }
-    let token = tokens[score.targets[index]]
-    guard let text = String(validating: token, as: UTF8.self) else {
-      return token.map { String(format: "\\x%02X", $0) }.joined()
-    }
-    return Self.string(Self.escaped(text.replacing(" ", with: "▁").utf8))
+    return tokens.spelling(score.targets[index])
   }
 
   private static func string(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }

@@ -99,12 +99,12 @@ struct PerplexityCommand: ParsableCommand, RankedCommand {
       </s> is among the tokens.
       """ + Help.texts)
 
-  @Option(parsing: .upToNextOption, help: Help.runs)
+  @Option(parsing: .upToNextOption, help: Help.runs, completion: .directory)
   var checkpoint: [String] = []
 
   @OptionGroup var text: TextOptions
 
-  @Option(help: Help.vocabulary)
+  @Option(help: Help.vocabulary, completion: .file())
   var vocabulary: String?
 
   @OptionGroup var window: WindowOptions

@@ -58,17 +58,18 @@ struct ScoreCommand: ParsableCommand {
       sentence.
       """ + Help.texts)
 
-  @Option(help: Help.run)
+  @Option(help: Help.run, completion: .directory)
   var checkpoint: String
 
   @OptionGroup var text: TextOptions
 
-  @Option(help: Help.vocabulary)
+  @Option(help: Help.vocabulary, completion: .file())
   var vocabulary: String?
 
   @Option(
     name: [.short, .long],
-    help: ArgumentHelp("File for the scores, - for standard output.", valueName: "file"))
+    help: ArgumentHelp("File for the scores, - for standard output.", valueName: "file"),
+    completion: .file())
   var output = ScoreFile.standardOutput
 
   @Option(help: Help.scoreFormat)

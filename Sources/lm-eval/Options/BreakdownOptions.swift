@@ -8,7 +8,7 @@ struct BreakdownOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "Add the perplexity of tokens by how often they occur in the training text of this data set.",
-      valueName: "dir"))
+      valueName: "dir"), completion: .directory)
   var byFrequency: String?
 
   @Flag(help: "Add the perplexity of tokens by their place in the sentence.")

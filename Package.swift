@@ -177,7 +177,8 @@ let package = Package(
         "Tokenize",
         "Storage",
       ]),
-    command("lm-sample", ["Eval", "Backends", "Deterministic", "Tensor", "LMData", "Tokenize"]),
+    command(
+      "lm-sample", ["Eval", "Backends", "Deterministic", "Tensor", "LMData", "Tokenize", "Storage"]),
     command(
       "lm-bench",
       [

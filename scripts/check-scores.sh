@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Trains a tiny checkpoint of every attention and lets scripts/reference/score.py, which shares no
-# code with the trainer, score 50 sentences with each: the nats must agree within 1e-5.
+# code with the trainer, score 50 sentences with each: the nats must agree within 1e-5. Then the surprisal
+# of every word of 200 sentences, by scripts/reference/surprisal.py.
 #
 #   scripts/check-scores.sh
 #
@@ -98,7 +99,21 @@ check() { # check ATTENTION [OPTION...]
   fi
 }
 
+# Words: those of many tokens and of one, white space in a row and at the end, no word at all.
+{
+  printf '%s\n' 'a ▁ king' '' ' the  river ' 'kingdoms of unknown-children, shepherding' 'naïve	— café'
+  sed -n 101,300p "$work/text"
+} >"$work/items"
+words() { # of the checkpoint that was checked last
+  local run=$work/run-$checked
+  "$bin/lm-eval" score --checkpoint "$run" --text "$work/items" --output "$work/scores" >"$work/log" 2>&1 &&
+    "$bin/lm-eval" score --checkpoint "$run" --text "$work/items" --output "$work/words" --per-word \
+      >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
+  "$PYTHON" scripts/reference/surprisal.py "$run" "$work/scores" "$work/words" --first 205
+}
+
 check softmax
+words
 check softmax --position relativeBias --relative-bias-length 8
 check softmax --position sinusoidal --no-tied-head
 check softmax --qk-norm --zero-init-residual --softmax-candidates 200

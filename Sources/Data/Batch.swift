@@ -12,6 +12,10 @@ package struct Batch: Equatable, Sendable {
   /// Where the sequences begin, and `N` at the end: `[S + 1]`.
   package private(set) var starts: [Int] = [0]
 
+  /// Targets at the beginning of each sequence that are context for the others and not scored, `[S]`; empty
+  /// where every target is.
+  package private(set) var context: [Int] = []
+
   package init() {}
 
   /// A batch of given sequences.
@@ -93,8 +97,24 @@ package struct Batch: Equatable, Sendable {
     targets.reserveCapacity(positions)
   }
 
+  /// The targets of a sequence that are scored.
+  package func scored(of sequence: Int) -> Range<Int> {
+    starts[sequence] + (context.isEmpty ? 0 : context[sequence])..<starts[sequence + 1]
+  }
+
+  /// Targets that are scored.
+  package var scoredTargets: Int { positions - context.reduce(0, +) }
+
   /// Adds a sequence that reads `previous` and then all its targets but the last.
-  mutating func append(previous: Int32, targets sequence: ArraySlice<Int32>) {
+  ///
+  /// - Parameters:
+  ///   - previous: The token before the first target.
+  ///   - sequence: The targets.
+  ///   - context: How many of them are not scored.
+  mutating func append(previous: Int32, targets sequence: ArraySlice<Int32>, context: Int = 0) {
+    if context > 0 || !self.context.isEmpty {
+      self.context += [Int](repeating: 0, count: sequences - self.context.count) + [context]
+    }
     ids.append(previous)
     ids.append(contentsOf: sequence.dropLast())
     targets.append(contentsOf: sequence)

@@ -46,7 +46,8 @@ package struct EvaluationSource: Sendable {
           let range = mode.range(of: sequence, in: decoded)
           if batch.sequences > 0 && batch.positions + range.count > budget { return batch }
           let previous = mode.previous(to: range, in: decoded, bos: dataSet.special.bos)
-          batch.append(previous: previous, targets: decoded.ids[range])
+          batch.append(
+            previous: previous, targets: decoded.ids[range], context: mode.context(of: sequence))
           sequence += 1
         }
       }

@@ -8,6 +8,10 @@ package enum SequenceMode: Equatable, Sendable {
   /// The first input is the token before the window, or `<s>` at the start of a shard.
   case stream(length: Int)
 
+  /// The same windows, but each begins `stride` targets after the one before: of a window's targets only
+  /// the last `stride` are new, and the others are context for them. In the first all are.
+  case overlapping(length: Int, stride: Int)
+
   /// Number of sequences in a shard.
   package func count(in shard: ShardInfo) -> Int {
     switch self {
@@ -16,7 +20,16 @@ package enum SequenceMode: Equatable, Sendable {
     case .stream(let length):
       precondition(length > 0, "windows of \(length) tokens")
       return (shard.ids + length - 1) / length
+    case .overlapping(let length, let stride):
+      precondition((1...length).contains(stride), "windows of \(length), a stride of \(stride)")
+      return shard.ids == 0 ? 0 : 1 + (max(0, shard.ids - length) + stride - 1) / stride
     }
+  }
+
+  /// Targets at the beginning of a sequence that an earlier one has predicted.
+  func context(of sequence: Int) -> Int {
+    if case .overlapping(let length, let stride) = self, sequence > 0 { return length - stride }
+    return 0
   }
 
   /// Indices of the targets of a sequence among the ids of its shard.
@@ -26,6 +39,8 @@ package enum SequenceMode: Equatable, Sendable {
       return shard.starts[sequence]..<shard.starts[sequence + 1]
     case .stream(let length):
       return sequence * length..<min((sequence + 1) * length, shard.ids.count)
+    case .overlapping(let length, let stride):
+      return sequence * stride..<min(sequence * stride + length, shard.ids.count)
     }
   }
 

@@ -47,6 +47,25 @@ package struct TokenTable: Sendable {
     return text
   }
 
+  /// A token as it is shown: `▁` for a space, `\t`, `\r`, `\n` and `\\` for tab, carriage return, newline
+  /// and backslash, and every byte of what is no whole UTF-8 character by itself as `\xE2`.
+  package func spelling(_ id: Int32) -> String {
+    guard let text = String(validating: self[id], as: UTF8.self) else {
+      let digits = Array("0123456789ABCDEF")
+      return self[id].map { "\\x\(digits[Int($0 >> 4)])\(digits[Int($0 & 15)])" }.joined()
+    }
+    return text.unicodeScalars.map { character in
+      switch character {
+      case " ": "▁"
+      case "\t": "\\t"
+      case "\r": "\\r"
+      case "\n": "\\n"
+      case "\\": "\\\\"
+      default: String(character)
+      }
+    }.joined()
+  }
+
   /// Words and bytes of the text of a sequence, its newline included; nothing is allocated.
   ///
   /// - Parameter ids: As for ``decode(_:)``.

@@ -71,14 +71,18 @@ package final class Transformer {
   ///   - ids: Inputs, `[N]`; each sequence begins with `<s>` or the token before its first target.
   ///   - targets: The tokens that follow, `[N]`.
   ///   - starts: First position of every sequence and, last, N.
+  ///   - reading: Called with the hidden states behind them, `[N, C]`, which last until the next pass.
   package func nllNats(
-    ids: [Int32], targets: [Int32], starts: [Int]
+    ids: [Int32], targets: [Int32], starts: [Int],
+    reading: (View) throws(DeviceError) -> Void = { (_) throws(DeviceError) in }
   ) throws(DeviceError) -> [Float] {
     let hidden = try hiddenStates(ids: ids, starts: starts)
     let nll = try reserve(ids.count).nllNats.columns(0..<ids.count)
     kernels.crossEntropyForward(
       nllNats: nll, hidden: hidden, w: rounded.head, targets: try kernels.place(targets))
-    return try kernels.numbers(of: nll)
+    let numbers = try kernels.numbers(of: nll)
+    try reading(hidden)
+    return numbers
   }
 
   /// The logits of the next token at every position, `[N, V]` in memory of their own.

@@ -137,7 +137,10 @@ package struct ReportPage: Sendable {
         Numbers.count(tally.words + tally.sentences),
         Numbers.decimal(tally.tokenPerplexity, 2), Numbers.decimal(tally.bitsPerByte, 4),
         unknown ?? "none, spelt exactly",
-        evaluation.window.map { "windows of \(Numbers.count($0))" } ?? "sentence",
+        evaluation.window.map { window in
+          "windows of \(Numbers.count(window))"
+            + (evaluation.stride.map { ", stride \(Numbers.count($0))" } ?? "")
+        } ?? "sentence",
       ]
     }
     let lines = run.evaluations.map { "<p><code>\(HTML.escaped($0.paperLine))</code></p>" }

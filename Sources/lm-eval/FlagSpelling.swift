@@ -40,18 +40,18 @@ struct FlagSpelling: ParsableCommand {
   var vocabulary: String?
 
   @OptionGroup var window: WindowOptions
+  @OptionGroup var breakdown: BreakdownOptions
 
   @Option(
     help: ArgumentHelp(
-      "File for one line of scores a sentence; - for standard output, the table then goes to "
+      "File for one line of scores a sentence or word; - for standard output, the table then goes to "
         + "standard error.", valueName: "file"))
   var score: String?
 
   @Option(help: Help.scoreFormat)
   var scoreFormat: ScoreFormat?
 
-  @Flag(help: "Add the log-probability of every token to --score.")
-  var perToken = false
+  @OptionGroup var scores: ScoreOptions
 
   @Flag(help: Help.paperLine)
   var paperLine = false
@@ -161,6 +161,12 @@ struct FlagSpelling: ParsableCommand {
 
   private func validateWindow() throws {
     try window.check(data: text.data)
+    try breakdown.check(text, window, printsPaperLine: printsPaperLine)
+    if breakdown.isAsked, audit || !compare.isEmpty || score != nil {
+      throw ValidationError(
+        "--per-file, --by-frequency and --by-position are of perplexity: leave out --audit, --compare "
+          + "and --score")
+    }
     guard window.context == .stream else { return }
     if score != nil {
       throw ValidationError("--score needs --context sentence: a window is no sentence")
@@ -174,16 +180,17 @@ struct FlagSpelling: ParsableCommand {
     try Audit.check(sentences: auditSentences, option: "--audit-sentences")
     try work.check()
     try figures.check()
-    if perToken || scoreFormat != nil, score == nil {
+    if scores.perToken || scoreFormat != nil, score == nil {
       throw ValidationError("--per-token and --score-format belong to --score FILE")
+    }
+    if scores.perWord, score == nil {
+      throw ValidationError("--per-word belongs to --score FILE")
     }
     if let score, ScoreFile.isStandardOutput(score), figures.json || printsPaperLine {
       throw ValidationError(
         "--score - fills standard output: leave out --json and --paper-line, or give a file")
     }
-    if perToken, scoreFormat == .kenlm {
-      throw ValidationError("--per-token is a column of the table: KenLM's lines have none")
-    }
+    try scores.check(scoreFormat ?? .table)
   }
 
   // MARK: What is done
@@ -200,11 +207,12 @@ struct FlagSpelling: ParsableCommand {
     if let report, models.isEmpty { return try ReportCommand.write(report, output: output) }
     try Scoring(
       models: models, isComparison: !compare.isEmpty, text: text, vocabulary: vocabulary,
-      window: window.length, figures: figures, printsPaperLine: printsPaperLine,
+      window: window.length, stride: window.stride, breakdown: breakdown, figures: figures,
+      printsPaperLine: printsPaperLine,
       work: work,
       scores: score.map {
         Scoring.Scores(
-          path: $0, option: "--score", format: scoreFormat ?? .table, hasTokens: perToken)
+          path: $0, option: "--score", format: scoreFormat ?? .table, unit: scores.unit)
       }
     ).run()
   }

@@ -6,17 +6,29 @@ import Tokenize
 struct Conversation {
   let writer: SampleWriter
 
+  /// The next line that is typed, after a prompt; on a terminal that can do it, one that can be edited.
+  private static func source() -> () throws -> [UInt8]? {
+    if LineEditor.isPossible {
+      var editor = LineEditor(prompt: "> ")
+      return { try editor.next() }
+    }
+    var lines = LineReader()
+    return {
+      Terminal.write("> ")
+      return try lines.next()
+    }
+  }
+
   /// Asks until the input ends.
   func run() throws {
     Terminal.note(
       "Type the beginning of a sentence; an empty line samples a whole one. "
         + "Ctrl-C stops a sentence, Ctrl-D leaves.")
     try Break.handle()
-    var lines = LineReader()
+    let nextLine = Self.source()
     var answered = 0
     while true {
-      Terminal.write("> ")
-      let line = try lines.next()
+      let line = try nextLine()
       if Break.takeRequest() {
         // What was typed so far is gone, as in a shell.
         Terminal.write("\n")

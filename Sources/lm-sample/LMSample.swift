@@ -25,12 +25,16 @@ struct LMSample: ParsableCommand {
       Without --prompt, every line of standard input is a prompt, if that is a
       pipe or a file. On a terminal, without --prompt and --count, lm-sample
       asks for prompts and streams one answer to each: Ctrl-C stops the
-      sentence, Ctrl-D leaves. An empty prompt samples whole sentences.
+      sentence, Ctrl-D leaves. An empty prompt samples whole sentences. The line
+      is edited with the arrow keys, Home, End and the keys of a shell (Ctrl-A,
+      Ctrl-E, Ctrl-K, Ctrl-U, Ctrl-W); up and down show earlier prompts.
 
-      Sampling divides the logits by --temperature, then keeps the --top-k
+      Sampling applies --repetition-penalty to the tokens that were there
+      before, divides the logits by --temperature, then keeps the --top-k
       most probable tokens, of these the fewest that together reach --top-p,
       and of these the ones at least --min-p times as probable as the best.
-      <s>, <unk> and line breaks are never sampled.
+      <s>, <unk> and line breaks are never sampled. A sample ends before the
+      first --stop text that follows the prompt, which is not printed.
 
       EXAMPLES
 
@@ -41,12 +45,24 @@ struct LMSample: ParsableCommand {
         lm-sample --checkpoint checkpoints/first --temperature 0 --stream \\
           --prompt "The king"
         lm-sample --checkpoint checkpoints/first --top-p 0.9 < prompts.txt
+        lm-sample --checkpoint checkpoints/first --prompt "The king" \\
+          --stop . --stop , --repetition-penalty 1.2
+        lm-sample --checkpoint checkpoints/first --count 5 --json --logprobs
+
+      JSON
+
+      --json prints an object a line with the keys prompt, sample (from 1, for
+      each prompt), continuation and end: sentence, length or stop. --logprobs
+      adds the lists tokens and logprobs: ln of the probability that the model
+      gives each token, whatever the options of sampling, spelled as lm-eval
+      score --per-token does. </s> is among them where it ended the sentence,
+      and so are the tokens of a text to stop at.
       """ + ExitStatus.help, version: Program.version)
 
   @Option(
     help: ArgumentHelp(
       "Run folder, whose newest good checkpoint is taken, or one checkpoint of it.",
-      valueName: "run"))
+      valueName: "run"), completion: .directory)
   var checkpoint: String
 
   @Option(
@@ -73,6 +89,17 @@ struct LMSample: ParsableCommand {
   @Option(help: "Drop tokens less probable than this part of the most probable one.")
   var minP = 0.0
 
+  @Option(
+    help: ArgumentHelp(
+      "Divides logits above 0, and multiplies those below, of tokens that the prompt or the sample "
+        + "has; 1 changes nothing."))
+  var repetitionPenalty = 1.0
+
+  @Option(
+    help: ArgumentHelp(
+      "End a sample before this text; may be given several times.", valueName: "text"))
+  var stop: [String] = []
+
   @Option(help: "What ends a prompt: newline; any: CR LF and CR as well (Windows, old Macs).")
   var lineEnds = LineEnds.newline
 
@@ -82,6 +109,12 @@ struct LMSample: ParsableCommand {
   @Flag(help: "Print tokens as they are sampled; for one sample.")
   var stream = false
 
+  @Flag(help: "Print one JSON object a sample, one a line.")
+  var json = false
+
+  @Flag(help: "Add every token and its log-probability under the model to --json.")
+  var logprobs = false
+
   @Option(
     help: "Threads; results do not depend on them (all processors that this process may use).")
   var threads: Int?
@@ -89,7 +122,8 @@ struct LMSample: ParsableCommand {
   @Option(
     help: ArgumentHelp(
       "cpu, cuda (the first card), cuda:N, or auto: a card if there is one that works.",
-      valueName: "device"))
+      valueName: "device"),
+    completion: .list(["cpu", "cuda", "auto"]))
   var device = "cpu"
 
   @Flag(help: "List the devices of this machine, then stop.")
@@ -106,6 +140,7 @@ struct LMSample: ParsableCommand {
     options.topK = topK
     options.topP = topP
     options.minP = minP
+    options.repetitionPenalty = repetitionPenalty
     return options
   }
 
@@ -120,6 +155,16 @@ struct LMSample: ParsableCommand {
     }
     if stream, count ?? 1 > 1 {
       throw ValidationError("--stream prints one sample; leave out --count")
+    }
+    if stop.contains("") {
+      throw ValidationError("--stop is empty, expected a text before which a sample ends")
+    }
+    if json, stream {
+      throw ValidationError(
+        "give --json or --stream, not both: an object is printed once it is whole")
+    }
+    if logprobs, !json {
+      throw ValidationError("--logprobs is a part of --json; give both")
     }
     do { try options.validate() } catch { throw ValidationError("--\(error)") }
   }
@@ -140,16 +185,19 @@ struct LMSample: ParsableCommand {
     let sampler = try Sampler(
       options, seed: seed, vocabulary: trained.rows,
       excluded: trained.neverSampled(tokens, special: tokenizer.special))
+    let stops = StopTexts(stop.map { Array($0.utf8) })
     let writer = SampleWriter(
-      generator: Generator(model: trained.model, sampler: sampler, maximumTokens: maxTokens),
-      tokenizer: tokenizer, tokens: tokens)
+      generator: Generator(
+        model: trained.model, sampler: sampler, maximumTokens: maxTokens, stops: stops,
+        tokens: tokens, hasLogProbabilities: logprobs),
+      tokenizer: tokenizer, tokens: tokens, stops: stops, asJSON: json)
     if let prompt {
       var text = Array(prompt.utf8)
       if try ByteOrderMark.remove(from: &text, name: "the prompt") { Self.noteMark("the prompt") }
       try answer(Prompt.line(of: text), name: "the prompt", with: writer)
     } else if LineReader.holdsText {
       try answerLines(with: writer)
-    } else if count == nil, LineReader.isConversation {
+    } else if count == nil, !json, LineReader.isConversation {
       try Conversation(writer: writer).run()
     } else {
       try answer([], name: "the prompt", with: writer)

@@ -54,29 +54,34 @@ struct LMTokenize: ParsableCommand, RankedCommand {
           lm-tokenize --verify data/own
       """ + ExitStatus.help, version: Program.version)
 
-  @Option(help: ArgumentHelp("Folder in the layout of the benchmark.", valueName: "dir"))
+  @Option(
+    help: ArgumentHelp("Folder in the layout of the benchmark.", valueName: "dir"),
+    completion: .directory)
   var corpus: String?
 
   @Option(
     parsing: .upToNextOption,
-    help: ArgumentHelp("Training text: files or folders.", valueName: "path"))
+    help: ArgumentHelp("Training text: files or folders.", valueName: "path"), completion: .file())
   var train: [String] = []
 
   @Option(
     parsing: .upToNextOption,
-    help: ArgumentHelp("Validation text: files or folders.", valueName: "path"))
+    help: ArgumentHelp("Validation text: files or folders.", valueName: "path"), completion: .file()
+  )
   var valid: [String] = []
 
   @Option(
-    parsing: .upToNextOption, help: ArgumentHelp("Test text: files or folders.", valueName: "path"))
+    parsing: .upToNextOption, help: ArgumentHelp("Test text: files or folders.", valueName: "path"),
+    completion: .file())
   var test: [String] = []
 
-  @Option(help: ArgumentHelp("Folder to create.", valueName: "dir"))
+  @Option(help: ArgumentHelp("Folder to create.", valueName: "dir"), completion: .directory)
   var output: String?
 
   @Option(
     help: ArgumentHelp(
-      "Check everything in a folder made before, then stop.", valueName: "dir"))
+      "Check everything in a folder made before, then stop.", valueName: "dir"),
+    completion: .directory)
   var verify: String?
 
   @Option(
@@ -90,18 +95,19 @@ struct LMTokenize: ParsableCommand, RankedCommand {
     parsing: .upToNextOption,
     help: ArgumentHelp(
       "Put parts together into --output: the bytes that one process would have written.",
-      valueName: "dir"))
+      valueName: "dir"), completion: .directory)
   var join: [String] = []
 
   @Option(
     help: ArgumentHelp(
       "Replace words outside this list by <UNK> before tokenizing, in all splits; one word a line, "
-        + "on demand with a count.", valueName: "file"))
+        + "on demand with a count.", valueName: "file"), completion: .file())
   var vocabulary: String?
 
   @Option(
     help: ArgumentHelp(
-      "Write the words of the training text with their counts, then stop.", valueName: "file"))
+      "Write the words of the training text with their counts, then stop.", valueName: "file"),
+    completion: .file())
   var writeVocabulary: String?
 
   @Option(help: "How often a word must occur to be written by --write-vocabulary. (default: 3)")
@@ -113,7 +119,9 @@ struct LMTokenize: ParsableCommand, RankedCommand {
   @Option(help: "Tokens of the tokenizer to train. (default: 16000)")
   var vocabSize: Int?
 
-  @Option(help: ArgumentHelp("Use this tokenizer instead of training one.", valueName: "file"))
+  @Option(
+    help: ArgumentHelp("Use this tokenizer instead of training one.", valueName: "file"),
+    completion: .file())
   var tokenizer: String?
 
   @Option(help: "Lines to train the tokenizer on, drawn at random. (default: 500000)")

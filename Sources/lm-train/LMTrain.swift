@@ -87,10 +87,12 @@ struct LMTrain: ParsableCommand, RankedCommand {
       """ + ExitStatus.help, version: Program.version)
 
   @Option(
-    help: "Folder of shards made by lm-tokenize; --resume finds those of the run by itself.")
+    help: "Folder of shards made by lm-tokenize; --resume finds those of the run by itself.",
+    completion: .directory)
   var data: String?
 
-  @Option(help: "Run folder for configuration, metrics and checkpoints.")
+  @Option(
+    help: "Run folder for configuration, metrics and checkpoints.", completion: .directory)
   var output: String?
 
   @Flag(
@@ -132,7 +134,8 @@ struct LMTrain: ParsableCommand, RankedCommand {
     help: ArgumentHelp(
       "cpu, cuda (the first card; of several processes each the next one), cuda:N, or auto: a card if "
         + "there is one that works.",
-      valueName: "device"))
+      valueName: "device"),
+    completion: .list(["cpu", "cuda", "auto"]))
   var device = "cpu"
 
   @Flag(help: "List the devices of this machine, then stop.")

@@ -8,10 +8,13 @@ import Train
 /// The few things people change about a preset or a configuration file.
 struct RunOptions: ParsableArguments {
   @Option(
-    help: "Preset to begin with; --list-presets shows them. (default: \(PlanTable.defaultPreset))")
+    help: "Preset to begin with; --list-presets shows them. (default: \(PlanTable.defaultPreset))",
+    completion: .list(Preset.all.map(\.name)))
   var preset: String?
 
-  @Option(help: "JSON file with a whole run configuration, as a run folder holds it.")
+  @Option(
+    help: "JSON file with a whole run configuration, as a run folder holds it.",
+    completion: .file(extensions: ["json"]))
   var config: String?
 
   @Option(
@@ -19,6 +22,7 @@ struct RunOptions: ParsableArguments {
       "Attention of every layer: \(AttentionKind.allCases.map(\.rawValue).joined(separator: ", ")); "
         + "--list-attentions shows their options.",
       valueName: "kind[:option=value,...]"),
+    completion: .list(AttentionKind.allCases.map(\.rawValue)),
     transform: { try AttentionConfig(parsing: $0) })
   var attention: AttentionConfig?
 
@@ -113,7 +117,9 @@ struct RunOptions: ParsableArguments {
     help: "Share of the run, at its end, that is trained with all tokens all the same (0.15).")
   var fullSoftmaxShare: Double?
 
-  @Option(help: "Schedule: \(Schedule.kinds.joined(separator: ", ")).")
+  @Option(
+    help: "Schedule: \(Schedule.kinds.joined(separator: ", ")).",
+    completion: .list(Schedule.kinds))
   var schedule: String?
 
   @Option(help: "Warm-up in steps.")

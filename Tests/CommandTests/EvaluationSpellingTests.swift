@@ -70,7 +70,10 @@ import Testing
     var cases: [(flags: String, subcommand: String)] = []
     for options in [
       "\(data) --split test valid", "\(data) --json --hash-seeds 0", "\(text) --paper-line",
-      "\(data) --context stream --length 9", "\(text) --vocabulary \(world.words) --threads 1",
+      "\(data) --context stream --length 9",
+      "\(data) --context stream --length 9 --stride 4", "\(data) --context stream --stride 4",
+      "\(text) --per-file --by-frequency \(world.data) --by-position", "\(data) --per-file",
+      "\(text) --vocabulary \(world.words) --threads 1",
       "\(text) --record", "--text - --json", "--text /none", "--checkpoint /none \(text)",
       "\(text) --batch-tokens 0", "\(text) --json --paper-line", "\(text) \(data)",
       "\(text) --vocabulary -", "\(data) --split test test",
@@ -95,6 +98,14 @@ import Testing
       (
         "--checkpoint \(run) \(text) --score - --score-format kenlm",
         "score --checkpoint \(run) \(text) --format kenlm"
+      ),
+      (
+        "--checkpoint \(run) \(text) --score - --per-word",
+        "score --checkpoint \(run) \(text) --per-word"
+      ),
+      (
+        "--checkpoint \(run) \(text) --score - --per-word --score-format jsonl",
+        "score --checkpoint \(run) \(text) --per-word --format jsonl"
       ),
       ("--audit --checkpoint \(run)", "audit --checkpoint \(run)"),
       ("--audit --checkpoint \(run) --text -", "audit --checkpoint \(run) --text -"),
@@ -229,10 +240,18 @@ import Testing
     for (name, options) in [
       (
         "perplexity",
-        text + figures + work + ["--checkpoint", "--context", "--length", "--paper-line"]
+        text + figures + work + [
+          "--checkpoint", "--context", "--length", "--stride", "--per-file", "--by-frequency",
+          "--by-position", "--paper-line",
+        ]
       ),
       ("compare", text + figures + work),
-      ("score", text + figures + work + ["--checkpoint", "--output", "--format", "--per-token"]),
+      (
+        "score",
+        text + figures + work + [
+          "--checkpoint", "--output", "--format", "--per-token", "--per-word",
+        ]
+      ),
       ("audit", text + work + ["--checkpoint", "--sentences", "--json"]),
       ("verify", []), ("report", ["--output"]),
     ] {

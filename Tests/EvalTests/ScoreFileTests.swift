@@ -26,7 +26,7 @@ struct ScoreFileTests {
   @Test func kenlmLinesAreAsKenLMWritesThem() throws {
     try withTemporaryDirectory { directory in
       let path = directory + "/scores"
-      let file = try ScoreFile(path: path, tokens: nil, format: .kenlm)
+      let file = try ScoreFile(path: path, lines: ScoreLines(format: .kenlm))
       try file.append(
         ScoredSentence(
           score: SequenceScore(targets: [3, 2], nllNats: [Float(2.5), 0.25]), text: [], words: 3,
@@ -47,7 +47,8 @@ struct ScoreFileTests {
       // Of a run that was killed.
       try AtomicFile.write([1], to: directory + "/.scores.tsv.partial-\(Int32.max)")
       for perToken in [false, true] {
-        let file = try ScoreFile(path: path, tokens: perToken ? table : nil)
+        let file = try ScoreFile(
+          path: path, lines: ScoreLines(perToken ? .tokens(table) : .sentences))
         try file.append(sentence([3, 4, 5, 6, 7], [1, 0.5, 0.25, 2, 0, 4], "a \t\\:é"))
         try file.append(sentence([], [0.125], ""))
         try file.finish()
@@ -69,7 +70,7 @@ struct ScoreFileTests {
       let path = directory + "/scores.tsv"
       try AtomicFile.write([1], to: path)
       do {
-        let file = try ScoreFile(path: path, tokens: nil)
+        let file = try ScoreFile(path: path, lines: ScoreLines())
         for _ in 0..<20_000 { try file.append(sentence([3], [1, 2], "some text, so many times")) }
         #expect(try Files.contents(of: path) == [1])
       }
@@ -94,7 +95,7 @@ struct ScoreFileTests {
           }
         } _: {
           do {
-            let file = try ScoreFile(path: path, tokens: nil)
+            let file = try ScoreFile(path: path, lines: ScoreLines())
             for _ in 0..<12_000 { try file.append(sentence([3], [1, 2], "text, so many times")) }
             try file.finish()
           } catch {
@@ -121,13 +122,15 @@ struct ScoreFileTests {
   @Test func devicesAndFoldersAreNotReplaced() throws {
     try withTemporaryDirectory { directory in
       #expect(throws: StorageError.notAFile(path: directory)) {
-        try ScoreFile(path: directory, tokens: nil)
+        try ScoreFile(path: directory, lines: ScoreLines())
       }
       // A device is written to and stays one.
-      try ScoreFile(path: "/dev/null", tokens: nil).finish()
+      try ScoreFile(path: "/dev/null", lines: ScoreLines()).finish()
       #expect(throws: StorageError.notAFile(path: "/dev/null")) { try Files.size(of: "/dev/null") }
       let path = directory + "/missing/scores.tsv"
-      let error = #expect(throws: StorageError.self) { try ScoreFile(path: path, tokens: nil) }
+      let error = #expect(throws: StorageError.self) {
+        try ScoreFile(path: path, lines: ScoreLines())
+      }
       #expect(error?.description.contains("create \(path):") == true)
     }
   }

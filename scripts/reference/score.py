@@ -394,8 +394,8 @@ class Model:
             rows.append(key * len(table) >> 64)
         return table[rows]
 
-    def nats(self, ids, targets):
-        """-ln p of every target given <s> and the tokens before it."""
+    def logits(self, ids):
+        """Of the token that follows each of ids, [L, V]."""
         x = self.weights["model.embed_tokens.weight"][ids]
         x = x + self.ngrams(2, "bigram", ids) + self.ngrams(3, "trigram", ids)
         if self.config.get("position") == "sinusoidal":
@@ -409,7 +409,11 @@ class Model:
             x = x + (gate / (1 + np.exp(-gate)) * up) @ self.weights[
                 prefix + "mlp.down_proj.weight"
             ].T
-        logits = self.norm(x, "model.norm.weight") @ self.weights["lm_head.weight"].T
+        return self.norm(x, "model.norm.weight") @ self.weights["lm_head.weight"].T
+
+    def nats(self, ids, targets):
+        """-ln p of the targets given <s> and the tokens before them."""
+        logits = self.logits(ids)
         total = 0.0
         for position, target in enumerate(targets):
             top = np.max(logits[position])
@@ -495,18 +499,22 @@ class Tokenizer:
             place += 1
         return ids
 
+    def spelled(self, token):
+        """The id and the bytes of a token as score files write it."""
+        if token.startswith("\\x"):
+            raw = bytes.fromhex(token.replace("\\x", ""))
+        else:
+            raw = unescaped(token).replace("\u2581", " ").encode()
+        if raw not in self.by_bytes:
+            sys.exit(f"{token!r} is no token of the tokenizer")
+        return self.by_bytes[raw], raw
+
     def stored(self, column, text):
         """Ids of the column token:logprob, and whether they spell the text."""
         ids, spelled = [], b""
         for item in column.split(" ")[:-1]:
-            token = item.rsplit(":", 1)[0]
-            if token.startswith("\\x"):
-                raw = bytes.fromhex(token.replace("\\x", ""))
-            else:
-                raw = unescaped(token).replace("\u2581", " ").encode()
-            if raw not in self.by_bytes:
-                sys.exit(f"{token!r} is no token of the tokenizer")
-            ids.append(self.by_bytes[raw])
+            index, raw = self.spelled(item.rsplit(":", 1)[0])
+            ids.append(index)
             spelled += raw
         return ids, spelled == b" " + text.encode() or not (ids or text)
 

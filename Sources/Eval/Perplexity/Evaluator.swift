@@ -1,4 +1,5 @@
 import Communication
+import Deterministic
 package import LMData
 package import Model
 
@@ -10,10 +11,14 @@ package struct SequenceScore: Sendable {
   package let nllNats: [Float]
   /// Their sum in Float64.
   package let nats: Double
+  /// -ln of the probability of all ``WordStarts`` in the place of a target that is one of them, 0 for the
+  /// others; empty if it was not asked for.
+  package let startNats: [Double]
 
-  package init(targets: [Int32], nllNats: [Float]) {
+  package init(targets: [Int32], nllNats: [Float], startNats: [Double] = []) {
     self.targets = targets
     self.nllNats = nllNats
+    self.startNats = startNats
     nats = nllNats.reduce(0) { $0 + Double($1) }
   }
 
@@ -21,6 +26,7 @@ package struct SequenceScore: Sendable {
   init(targets: [Int32], nats: Double) {
     self.targets = targets
     nllNats = []
+    startNats = []
     self.nats = nats
   }
 }
@@ -32,14 +38,25 @@ package struct SequenceScore: Sendable {
 package struct Evaluator {
   private let model: Transformer
   private let mode: SequenceMode
+  private let wordStarts: WordStarts?
+  private let sharesTokens: Bool
 
   /// The default of positions scored at a time.
   package static let defaultPositions = 4_096
 
-  /// - Parameter mode: What a sequence is; errors say how to need less memory in it.
-  package init(_ model: Transformer, mode: SequenceMode = .sentences) {
+  /// - Parameters:
+  ///   - model: Scores.
+  ///   - mode: What a sequence is; errors say how to need less memory in it.
+  ///   - wordStarts: Tokens whose probability together is wanted wherever one of them stands.
+  ///   - sharesTokens: Whether every rank gets the figures of all targets, and not only their sums.
+  package init(
+    _ model: Transformer, mode: SequenceMode = .sentences, wordStarts: WordStarts? = nil,
+    sharesTokens: Bool = false
+  ) {
+    self.sharesTokens = sharesTokens
     self.model = model
     self.mode = mode
+    self.wordStarts = wordStarts
   }
 
   /// Scores every sequence of a batch, in its order.
@@ -49,16 +66,42 @@ package struct Evaluator {
   package func score(_ batch: Batch, place: String? = nil) throws -> [SequenceScore] {
     guard batch.positions > 0 else { return [] }
     try plan(batch.starts, place: place)
+    if let wordStarts { return try score(batch, wordStarts) }
     let nll = try model.nllNats(ids: batch.ids, targets: batch.targets, starts: batch.starts)
-    return zip(batch.starts, batch.starts.dropFirst()).map { start, end in
-      SequenceScore(
-        targets: Array(batch.targets[start..<end]), nllNats: Array(nll[start..<end]))
+    return (0..<batch.sequences).map { sequence in
+      let range = batch.scored(of: sequence)
+      return SequenceScore(targets: Array(batch.targets[range]), nllNats: Array(nll[range]))
+    }
+  }
+
+  private func score(_ batch: Batch, _ wordStarts: WordStarts) throws -> [SequenceScore] {
+    let places = batch.targets.indices.filter { wordStarts[batch.targets[$0]] }
+    let width = model.config.vocabularySize
+    var startNats = [Double](repeating: 0, count: batch.positions)
+    let nll = try startNats.withUnsafeMutableBufferPointer { buffer in
+      nonisolated(unsafe) let startNats = buffer
+      return try model.nllNats(
+        ids: batch.ids, targets: batch.targets, starts: batch.starts, showingLogitsOf: places
+      ) { places, first, logits in
+        parallelFor(places.count) { index in
+          let place = places[places.startIndex + index]
+          let row = (place - first) * width
+          startNats[place] = wordStarts.nats(logits.span.extracting(row..<row + width))
+        }
+      }
+    }
+    return (0..<batch.sequences).map { sequence in
+      let range = batch.scored(of: sequence)
+      return SequenceScore(
+        targets: Array(batch.targets[range]), nllNats: Array(nll[range]),
+        startNats: Array(startNats[range]))
     }
   }
 
   /// Scores a batch for every rank at most, each on its own rank; all get the scores of all, in order.
   ///
-  /// Sequences that another rank has scored come without the figures of their targets.
+  /// Sequences that another rank has scored come without the figures of their targets, unless tokens are
+  /// shared.
   func score(
     _ batches: [Batch], places: [String?] = [], _ communicator: any Communicator
   ) throws -> [SequenceScore] {
@@ -68,12 +111,28 @@ package struct Evaluator {
         ? try score(batches[rank], place: rank < places.count ? places[rank] : nil) : []
     }
     if communicator.size == 1 { return own }
+    if sharesTokens {
+      let nll = try communicator.gather(
+        own.flatMap { $0.nllNats.map(Double.init) },
+        counts: (0..<communicator.size).map {
+          $0 < batches.count ? batches[$0].scoredTargets : 0
+        })
+      return batches.enumerated().flatMap { index, batch in
+        var rest = nll[index][...]
+        return (0..<batch.sequences).map { sequence in
+          let targets = Array(batch.targets[batch.scored(of: sequence)])
+          defer { rest = rest.dropFirst(targets.count) }
+          return SequenceScore(
+            targets: targets, nllNats: rest.prefix(targets.count).map(Float.init))
+        }
+      }
+    }
     let nats = try communicator.gather(
       own.map(\.nats),
       counts: (0..<communicator.size).map { $0 < batches.count ? batches[$0].sequences : 0 })
     return batches.enumerated().flatMap { index, batch in
       (0..<batch.sequences).map {
-        SequenceScore(targets: Array(batch.targets(of: $0)), nats: nats[index][$0])
+        SequenceScore(targets: Array(batch.targets[batch.scored(of: $0)]), nats: nats[index][$0])
       }
     }
   }

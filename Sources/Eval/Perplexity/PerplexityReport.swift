@@ -17,6 +17,12 @@ package struct PerplexityReport: Sendable, Equatable {
   package var textSums: TextSums?
   /// What a reader of the figures should know, a sentence each.
   package var notes: [String] = []
+  /// What the figures of tokens were broken down by, in the order in which it was asked for.
+  package var breakdowns: [Breakdown] = []
+  /// The tally of every source that has a sentence, by its number, if they were to be told apart.
+  package var sources: [Int: Tally] = [:]
+  /// The figures of every file, if they were to be told apart.
+  package var files: [SourceFigures] = []
   /// Every sentence in the order of the text; none in stream mode.
   package var sentences: [SentenceSum] = []
 
@@ -41,14 +47,14 @@ extension PerplexityReport: Encodable {
     case standardError = "standard_error"
     case sampled
     case unknownWords = "out_of_vocabulary"
-    case notes
+    case notes, files
+    case byFrequency = "by_frequency"
+    case byPosition = "by_position"
   }
 
-  package func encode(to encoder: any Encoder) throws {
+  /// Writes a tally and the figures that follow from it.
+  static func encode(_ tally: Tally, to encoder: any Encoder) throws {
     var fields = encoder.container(keyedBy: Key.self)
-    // JSON has no infinity: a perplexity past the largest Double is null, and so is an error that
-    // is not defined.
-    func finite(_ value: Double?) -> Double? { value.flatMap { $0.isFinite ? $0 : nil } }
     try fields.encode(finite(tally.wordPerplexity), forKey: .wordPerplexity)
     try fields.encode(finite(tally.tokenPerplexity), forKey: .tokenPerplexity)
     try fields.encode(finite(tally.bitsPerByte), forKey: .bitsPerByte)
@@ -57,9 +63,23 @@ extension PerplexityReport: Encodable {
     try fields.encode(tally.tokens, forKey: .tokens)
     try fields.encode(tally.sentences, forKey: .sentences)
     try fields.encode(tally.bytes, forKey: .bytes)
-    try fields.encode(finite(standardError), forKey: .standardError)
+  }
+
+  /// JSON has no infinity: a perplexity past the largest Double is null, and so is what is not defined.
+  private static func finite(_ value: Double?) -> Double? {
+    value.flatMap { $0.isFinite ? $0 : nil }
+  }
+
+  package func encode(to encoder: any Encoder) throws {
+    try Self.encode(tally, to: encoder)
+    var fields = encoder.container(keyedBy: Key.self)
+    try fields.encode(Self.finite(standardError), forKey: .standardError)
     try fields.encodeIfPresent(sampled, forKey: .sampled)
     try fields.encodeIfPresent(unknownWords, forKey: .unknownWords)
     if !notes.isEmpty { try fields.encode(notes, forKey: .notes) }
+    if !files.isEmpty { try fields.encode(files, forKey: .files) }
+    for breakdown in breakdowns {
+      try fields.encode(breakdown, forKey: breakdown.isByPosition ? .byPosition : .byFrequency)
+    }
   }
 }

@@ -20,6 +20,12 @@ package struct PerplexityScorer {
   /// Called with every scored sentence, in the order of the text; not in stream mode, nor of several
   /// ranks.
   package var sink: ((ScoredSentence) throws -> Void)?
+  /// Set if the sentences of `sink` are to have the probabilities that words end with.
+  package var wordStarts: WordStarts?
+  /// What the figures of tokens are broken down by; all ranks have the same.
+  package var breakdowns: [Breakdown.Rule] = []
+  /// Whether every source of a text has a tally of its own.
+  package var separatesSources = false
 
   /// - Parameters:
   ///   - model: Scores on this rank.
@@ -54,10 +60,12 @@ package struct PerplexityScorer {
   ) throws -> PerplexityReport {
     var whole = Tally()
     var sums: [SentenceSum] = []
+    var broken = breakdowns.map { Breakdown(by: $0) }
     let reader = SentenceReader(countsUnknownWords: dataSet.manifest.vocabulary != nil)
     for split in splits {
       let before = reader.unknownWords
-      let tally = try score(dataSet, split, mode, reader, after: whole, into: &sums)
+      let tally = try score(
+        dataSet, split, mode, reader, after: whole, into: &sums, breakdowns: &broken)
       var totals = dataSet.manifest.totals(of: split)
       // Without a list of words, `<UNK>` in the text is a word like any other.
       if dataSet.manifest.vocabulary == nil { totals.unknownWords = 0 }
@@ -66,6 +74,7 @@ package struct PerplexityScorer {
       whole += tally
     }
     var report = report(whole, sums, isSentences: mode == .sentences)
+    report.breakdowns = broken
     reader.complete(&report)
     return report
   }
@@ -75,11 +84,12 @@ package struct PerplexityScorer {
   /// - Parameter before: The tally of the splits before, for `progress`.
   private func score(
     _ dataSet: DataSet, _ split: String, _ mode: SequenceMode, _ reader: SentenceReader,
-    after before: Tally, into sums: inout [SentenceSum]
+    after before: Tally, into sums: inout [SentenceSum], breakdowns: inout [Breakdown]
   ) throws -> Tally {
     let validator = Validator(
       model: model, dataSet: dataSet, split: split, mode: mode, tokenTable: tokenTable,
-      positions: positions, communicator: communicator)
+      positions: positions, wordStarts: wordStarts, sharesTokens: !self.breakdowns.isEmpty,
+      communicator: communicator)
     var total = Tally()
     var count = 0
     var counter = StreamCounter(eos: dataSet.special.eos, tokens: tokenTable, reader: reader)
@@ -92,11 +102,13 @@ package struct PerplexityScorer {
       let tally = counter.add(score)
       total += tally
       sums.append(SentenceSum(nats: score.nats, units: tally.words + tally.sentences))
+      for index in breakdowns.indices { breakdowns[index].add(score) }
       if mode == .sentences, let sink {
         let text = tokenTable.decode(score.targets.dropLast())
         try sink(
           ScoredSentence(
-            score: score, text: text, words: tally.words, unknownWords: reader.lastUnknownWords))
+            score: score, text: text, words: tally.words, unknownWords: reader.lastUnknownWords,
+            name: split, number: count))
       }
       var done = before
       done += total
@@ -143,7 +155,10 @@ package struct PerplexityScorer {
   package func report(
     countsUnknownWords: Bool = false, _ next: () throws -> TextSentence?
   ) throws -> PerplexityReport {
-    let evaluator = Evaluator(model)
+    let evaluator = Evaluator(
+      model, wordStarts: wordStarts, sharesTokens: !breakdowns.isEmpty)
+    var broken = breakdowns.map { Breakdown(by: $0) }
+    var sources: [Int: (tally: Tally, sums: [SentenceSum])] = [:]
     let reader = SentenceReader(countsUnknownWords: countsUnknownWords)
     var total = Tally()
     var sums: [SentenceSum] = []
@@ -158,15 +173,22 @@ package struct PerplexityScorer {
         throw EvaluationError.notFinite(place: sentence.place)
       }
       let words = Words.count(in: sentence.text)
-      total += Tally(
+      let tally = Tally(
         nats: score.nats, tokens: sentence.ids.count, sentences: 1, words: words,
         bytes: sentence.text.count + 1)
-      sums.append(SentenceSum(nats: score.nats, units: words + 1))
+      total += tally
+      let sum = SentenceSum(nats: score.nats, units: words + 1)
+      sums.append(sum)
+      for index in broken.indices { broken[index].add(score) }
+      if separatesSources {
+        sources[sentence.source, default: (Tally(), [])].tally += tally
+        sources[sentence.source]?.sums.append(sum)
+      }
       reader.read(sentence.text, original: sentence.original)
       try sink?(
         ScoredSentence(
           score: score, text: sentence.text, words: words,
-          unknownWords: reader.lastUnknownWords))
+          unknownWords: reader.lastUnknownWords, name: sentence.name, number: sentence.number))
     }
 
     func flush(isLast: Bool = false) throws {
@@ -197,6 +219,12 @@ package struct PerplexityScorer {
     try flush(isLast: true)
     guard total.sentences > 0 else { throw EvaluationError.nothingToScore }
     var report = report(total, sums, isSentences: true)
+    report.breakdowns = broken
+    report.sources = sources.mapValues { source in
+      var tally = source.tally
+      tally.nats = SentenceSums(source.sums).nats
+      return tally
+    }
     reader.complete(&report)
     return report
   }

@@ -19,14 +19,17 @@ package struct Validator {
   ///   - mode: What a sequence is.
   ///   - tokenTable: Spells the ids, to count words and bytes.
   ///   - positions: Positions scored at a time; bounds memory, no result depends on it.
+  ///   - wordStarts: As for ``Evaluator``.
+  ///   - sharesTokens: As for ``Evaluator``.
   ///   - communicator: The ranks that score it together, batches in turn; all get the same figures.
   package init(
     model: Transformer, dataSet: DataSet, split: String, mode: SequenceMode = .sentences,
     tokenTable: TokenTable, positions: Int = Evaluator.defaultPositions,
+    wordStarts: WordStarts? = nil, sharesTokens: Bool = false,
     communicator: any Communicator = SingleProcess()
   ) {
     self.communicator = communicator
-    evaluator = Evaluator(model, mode: mode)
+    evaluator = Evaluator(model, mode: mode, wordStarts: wordStarts, sharesTokens: sharesTokens)
     self.dataSet = dataSet
     self.split = split
     self.mode = mode
@@ -55,7 +58,8 @@ package struct Validator {
 
   /// Calls `body` with every scored sequence, in file order, until it returns false.
   ///
-  /// Sequences that another rank has scored come without the figures of their targets.
+  /// Sequences that another rank has scored come without the figures of their targets, unless tokens are
+  /// shared.
   package func forEachSequence(_ body: (SequenceScore) throws -> Bool) throws {
     var source = try EvaluationSource(
       dataSet: dataSet, split: split, mode: mode, budget: positions)

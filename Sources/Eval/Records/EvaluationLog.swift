@@ -52,6 +52,7 @@ package enum EvaluationLog {
 extension EvaluationRecord {
   fileprivate func repeats(_ other: EvaluationRecord) -> Bool {
     weightsSHA256 == other.weightsSHA256 && textSums == other.textSums && window == other.window
+      && stride == other.stride
       && outOfVocabulary?.listSHA256 == other.outOfVocabulary?.listSHA256
   }
 }

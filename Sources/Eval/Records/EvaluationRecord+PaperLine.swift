@@ -30,7 +30,12 @@ extension EvaluationRecord {
 
   private var context: String {
     guard let window else { return "context: each sentence alone, from <s>" }
-    return "context: the running text in windows of \(Self.count(window)) tokens, across sentences"
+    let overlap =
+      stride.map {
+        ", each after at least \(Self.count(window - $0)) tokens of context (stride \(Self.count($0)))"
+      } ?? ""
+    return "context: the running text in windows of \(Self.count(window)) tokens\(overlap), across "
+      + "sentences"
   }
 
   private var rule: String {
@@ -56,7 +61,7 @@ extension EvaluationRecord {
   /// `159,658`.
   private static func count(_ value: Int) -> String {
     var digits = Array(String(value))
-    for place in stride(from: digits.count - 3, to: 0, by: -3) { digits.insert(",", at: place) }
+    for place in Swift.stride(from: digits.count - 3, to: 0, by: -3) { digits.insert(",", at: place) }
     return String(digits)
   }
 }

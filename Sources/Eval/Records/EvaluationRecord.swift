@@ -44,6 +44,8 @@ package struct EvaluationRecord: Codable, Sendable, Equatable {
   package var textReading: String?
   /// Window of stream mode in tokens; absent if every sentence stands alone.
   package var window: Int?
+  /// How far a window begins after the one before, in tokens; absent if they do not overlap.
+  package var stride: Int?
   /// Absent if no word was replaced.
   package var outOfVocabulary: OutOfVocabulary?
   package var tally: Tally
@@ -55,7 +57,8 @@ package struct EvaluationRecord: Codable, Sendable, Equatable {
   package init(
     checkpoint: String, step: Int?, weightsSHA256: String, parameters: Int, attention: String,
     tokenizerSHA256: String, vocabularySize: Int, text: String, textSums: TextSums,
-    textIsMapped: Bool, textReading: String? = nil, window: Int?, outOfVocabulary: OutOfVocabulary?,
+    textIsMapped: Bool, textReading: String? = nil, window: Int?, stride: Int? = nil,
+    outOfVocabulary: OutOfVocabulary?,
     tally: Tally,
     standardError: Double?, provenance: Provenance? = nil
   ) {
@@ -71,6 +74,7 @@ package struct EvaluationRecord: Codable, Sendable, Equatable {
     self.textIsMapped = textIsMapped
     self.textReading = textReading
     self.window = window
+    self.stride = stride
     self.outOfVocabulary = outOfVocabulary
     self.tally = tally
     self.standardError = standardError

@@ -1,36 +1,37 @@
 import Deterministic
+import Foundation
+package import LMData
 package import Model
 import Storage
 import Tensor
-
-/// A continuation of a prompt.
-package struct Continuation: Sendable, Equatable {
-  /// Why it ends.
-  package enum End: Sendable, Equatable {
-    /// The model closed the sentence.
-    case sentence
-    /// The limit of tokens was reached, that of the caller or of the model.
-    case length
-  }
-
-  /// The tokens that follow the prompt, without `</s>`.
-  package var ids: [Int32] = []
-  package var end = End.length
-
-  package init() {}
-}
 
 /// Continues a prompt, several samples in step.
 package struct Generator {
   private let model: Transformer
   private let sampler: Sampler
   private let maximumTokens: Int
+  private let stops: StopTexts
+  private let tokens: TokenTable?
+  private let hasLogProbabilities: Bool
 
   /// Samples that advance together; it bounds memory and changes nothing else.
   private static let streams = 64
 
-  /// - Parameter maximumTokens: Tokens after which a sample is cut off.
-  package init(model: Transformer, sampler: Sampler, maximumTokens: Int) {
+  /// - Parameters:
+  ///   - model: Continues.
+  ///   - sampler: Draws.
+  ///   - maximumTokens: Tokens after which a sample is cut off.
+  ///   - stops: Texts after which it ends; what follows the prompt is searched.
+  ///   - tokens: Spells the ids, to find them.
+  ///   - hasLogProbabilities: Whether continuations tell the probabilities of their tokens.
+  package init(
+    model: Transformer, sampler: Sampler, maximumTokens: Int, stops: StopTexts = StopTexts([]),
+    tokens: TokenTable? = nil, hasLogProbabilities: Bool = false
+  ) {
+    precondition(stops.isEmpty || tokens != nil, "texts to stop at, and nothing to spell them with")
+    self.stops = stops
+    self.tokens = tokens
+    self.hasLogProbabilities = hasLogProbabilities
     precondition(maximumTokens >= 1, "samples of \(maximumTokens) tokens")
     self.model = model
     self.sampler = sampler
@@ -86,7 +87,8 @@ package struct Generator {
     for start in stride(from: first, to: end, by: streams) {
       let samples = start..<min(end, start + streams)
       try body(
-        try advance(past, samples: samples, first: logits, limit: limit, onToken: onToken))
+        try advance(
+          past, after: prompt, samples: samples, first: logits, limit: limit, onToken: onToken))
     }
   }
 
@@ -102,28 +104,45 @@ package struct Generator {
   }
 
   private func advance(
-    _ past: DecodeSession, samples: Range<Int>, first: [Float], limit: Int,
+    _ past: DecodeSession, after prompt: [Int32], samples: Range<Int>, first: [Float], limit: Int,
     onToken: (Int, Int32) throws -> Void
   ) throws -> [Continuation] {
     var results = Array(repeating: Continuation(), count: samples.count)
-    var drawn = try draw(samples: Array(samples), step: 0, from: first)
+    var texts = [[UInt8]](repeating: [], count: stops.isEmpty ? 0 : samples.count)
+    let penalises = sampler.options.repetitionPenalty != 1
+    func pasts(_ open: [Int]) -> [[Int32]] {
+      penalises ? open.map { prompt + results[$0 - samples.lowerBound].ids } : []
+    }
+    var drawn = try draw(
+      samples: Array(samples), step: 0, from: first, pasts: pasts(Array(samples)))
     var logits: [Float] = []
     var session: DecodeSession?
     var open = Array(samples)
     for step in 0..<limit {
       var kept: [Int] = []
       for (stream, sample) in open.enumerated() {
-        let token = drawn[stream]
+        let (token, logProbability) = drawn[stream]
+        if hasLogProbabilities {
+          results[sample - samples.lowerBound].logProbabilities.append(logProbability)
+        }
         if token == model.config.eosID || model.config.otherEndIDs.contains(token) {
           results[sample - samples.lowerBound].end = .sentence
         } else {
           results[sample - samples.lowerBound].ids.append(token)
           try onToken(sample, token)
-          kept.append(stream)
+          if !stops.isEmpty,
+            isStopped(
+              &texts[sample - samples.lowerBound], by: token,
+              isFirst: prompt.isEmpty && results[sample - samples.lowerBound].ids.count == 1)
+          {
+            results[sample - samples.lowerBound].end = .stop
+          } else {
+            kept.append(stream)
+          }
         }
       }
       if kept.isEmpty || step + 1 == limit { break }
-      let taken = kept.map { drawn[$0] }
+      let taken = kept.map { drawn[$0].token }
       if let session {
         if kept.count < open.count { session.keep(kept) }
       } else {
@@ -132,28 +151,60 @@ package struct Generator {
       guard let session else { preconditionFailure("no session") }
       try model.kernels.read(session.step(taken), into: &logits)
       open = kept.map { open[$0] }
-      drawn = try draw(samples: open, step: step + 1, from: logits)
+      drawn = try draw(samples: open, step: step + 1, from: logits, pasts: pasts(open))
     }
     return results
   }
 
-  /// One token for every sample.
+  /// Whether the text of a sample holds a text to stop at once a token is added to it.
+  private func isStopped(_ text: inout [UInt8], by token: Int32, isFirst: Bool) -> Bool {
+    guard let tokens else { return false }
+    let known = text.count
+    // The space in front of a whole sentence is not part of its text.
+    text += isFirst ? tokens.decode([token]) : Array(tokens[token])
+    return stops.start(in: text, known: known) != nil
+  }
+
+  /// One token for every sample, and ln p of it if that is asked for.
   ///
-  /// - Parameter logits: A row for every sample, or one row for all.
-  private func draw(samples: [Int], step: Int, from logits: [Float]) throws -> [Int32] {
+  /// - Parameters:
+  ///   - samples: Their numbers.
+  ///   - step: Tokens drawn before.
+  ///   - logits: A row for every sample, or one row for all.
+  ///   - pasts: Prompt and tokens of every sample, or none.
+  private func draw(
+    samples: [Int], step: Int, from logits: [Float], pasts: [[Int32]]
+  ) throws -> [(token: Int32, logProbability: Double)] {
     let width = model.config.vocabularySize
     let isShared = logits.count == width
-    var tokens = [Int32](repeating: -1, count: samples.count)
+    var tokens = [(token: Int32, logProbability: Double)](
+      repeating: (-1, 0), count: samples.count)
     let sampler = sampler
+    let hasLogProbabilities = hasLogProbabilities
     tokens.withUnsafeMutableBufferPointer { buffer in
       nonisolated(unsafe) let tokens = buffer
       parallelFor(samples.count) { stream in
         let first = isShared ? 0 : stream * width
         let row = logits.span.extracting(first..<first + width)
-        tokens[stream] = (try? sampler.choose(row, sample: samples[stream], step: step)) ?? -1
+        guard
+          let token = try? sampler.choose(
+            row, sample: samples[stream], step: step, past: pasts.isEmpty ? [] : pasts[stream])
+        else { return }
+        tokens[stream] = (token, hasLogProbabilities ? Self.logProbability(of: token, row) : 0)
       }
     }
-    guard !tokens.contains(-1) else { throw EvaluationError.noLogits(step: step) }
+    guard !tokens.contains(where: { $0.token < 0 }) else {
+      throw EvaluationError.noLogits(step: step)
+    }
     return tokens
+  }
+
+  /// ln of the softmax of the logits at a token.
+  private static func logProbability(of token: Int32, _ logits: Span<Float>) -> Double {
+    var largest = -Float.infinity
+    for id in logits.indices { largest = max(largest, logits[id]) }
+    var sum = 0.0
+    for id in logits.indices { sum += exp(Double(logits[id]) - Double(largest)) }
+    return Double(logits[Int(token)]) - Double(largest) - log(sum)
   }
 }

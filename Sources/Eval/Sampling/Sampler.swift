@@ -2,43 +2,6 @@ import Deterministic
 import Foundation
 import Tensor
 
-/// Which tokens may be drawn, and how sharply.
-///
-/// Applied in this order, each to what the one before has left: temperature, top-k, top-p, min-p.
-package struct SamplingOptions: Sendable, Equatable {
-  /// Logits are divided by it; 0 takes the most probable token always.
-  package var temperature = 1.0
-  /// Number of most probable tokens kept; 0 keeps all.
-  package var topK = 0
-  /// The fewest most probable tokens that together reach this probability are kept; 1 keeps all.
-  ///
-  /// Source: Holtzman et al., The curious case of neural text degeneration (2020), arXiv
-  /// 1904.09751, section 3.1.
-  package var topP = 1.0
-  /// Tokens less probable than this part of the most probable one are dropped; 0 keeps all.
-  ///
-  /// Source: Nguyen et al., Turning up the heat (2024), arXiv 2407.01082, section 3.
-  package var minP = 0.0
-
-  package init() {}
-
-  /// Throws if an option is out of range.
-  package func validate() throws(EvaluationError) {
-    func require(
-      _ holds: Bool, _ name: String, _ value: String, _ expected: String
-    ) throws(EvaluationError) {
-      guard holds else { throw .invalid("\(name) is \(value), expected \(expected)") }
-    }
-    try require(
-      temperature >= 0 && temperature.isFinite, "temperature", "\(temperature)",
-      "0 (the most probable token always) or a positive number")
-    try require(topK >= 0, "top-k", "\(topK)", "0 (all tokens) or a positive number")
-    try require(
-      topP > 0 && topP <= 1, "top-p", "\(topP)", "a number above 0 and at most 1 (all tokens)")
-    try require(minP >= 0 && minP <= 1, "min-p", "\(minP)", "a number from 0 (all tokens) to 1")
-  }
-}
-
 /// Draws tokens from logits.
 ///
 /// The number behind a draw is a function of (seed, sample, step) alone, so a sample is the same
@@ -76,15 +39,21 @@ package struct Sampler: Sendable {
   ///   - logits: One per token, `[V]`; -∞ is never drawn.
   ///   - sample: Number of the sample.
   ///   - step: Tokens of it drawn before.
+  ///   - past: Tokens of the prompt and the sample, for the repetition penalty.
   /// - Throws: `EvaluationError.noLogits` for a logit that is NaN or +∞, or if all are -∞.
-  package func choose(_ logits: [Float], sample: Int, step: Int) throws(EvaluationError) -> Int32 {
-    try choose(logits.span, sample: sample, step: step)
+  package func choose(
+    _ logits: [Float], sample: Int, step: Int, past: [Int32] = []
+  ) throws(EvaluationError) -> Int32 {
+    try choose(logits.span, sample: sample, step: step, past: past)
   }
 
   /// The next token of a sample, from logits where they lie.
   package func choose(
-    _ logits: Span<Float>, sample: Int, step: Int
+    _ logits: Span<Float>, sample: Int, step: Int, past: [Int32] = []
   ) throws(EvaluationError) -> Int32 {
+    if options.repetitionPenalty != 1, !past.isEmpty {
+      return try choose(penalised(logits, past), sample: sample, step: step)
+    }
     precondition(logits.count == isExcluded.count)
     var best = -1
     for id in logits.indices where !isExcluded[id] {
@@ -106,6 +75,17 @@ package struct Sampler: Sendable {
     }
     // Rounding may leave the target at the very end.
     return candidates.last { $0.weight > 0 }?.id ?? Int32(best)
+  }
+
+  /// The logits with those of `past` made less probable, each once.
+  private func penalised(_ logits: Span<Float>, _ past: [Int32]) -> [Float] {
+    var result = logits.indices.map { logits[$0] }
+    let penalty = Float(options.repetitionPenalty)
+    for id in past {
+      let logit = logits[Int(id)]
+      result[Int(id)] = logit > 0 ? logit / penalty : logit * penalty
+    }
+    return result
   }
 
   /// Whether every token may be drawn.

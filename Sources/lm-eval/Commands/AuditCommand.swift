@@ -24,7 +24,7 @@ struct AuditCommand: ParsableCommand {
         lm-eval audit --checkpoint checkpoints/first --data data --sentences 200
       """)
 
-  @Option(help: Help.run)
+  @Option(help: Help.run, completion: .directory)
   var checkpoint: String
 
   @OptionGroup var text: TextOptions

@@ -33,12 +33,12 @@ struct CompareCommand: ParsableCommand {
   @Argument(
     help: ArgumentHelp(
       "Two run folders, of which the newest good checkpoint is taken, or checkpoints.",
-      valueName: "run"))
+      valueName: "run"), completion: .directory)
   var runs: [String] = []
 
   @OptionGroup var text: TextOptions
 
-  @Option(help: Help.vocabulary)
+  @Option(help: Help.vocabulary, completion: .file())
   var vocabulary: String?
 
   @OptionGroup var figures: FigureOptions

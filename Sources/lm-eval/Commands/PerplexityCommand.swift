@@ -35,6 +35,28 @@ struct PerplexityCommand: ParsableCommand, RankedCommand {
         lm-eval perplexity --checkpoint checkpoints/first/step-00001000 \\
           --text news.txt more.txt.zst
 
+      PARTS OF A TEXT
+
+      --per-file adds one line for every file of --text, and the total.
+      --by-frequency DIR adds the perplexity of the tokens that occur never, 1 to
+      9 times, 10 to 99 times and so on in the training split of DIR, made with
+      the tokenizer of the model; --by-position that of the first token of a
+      sentence, the second, the third and fourth, the fifth to eighth and so on.
+      </s> is a token. The nats of all bands add up to those of the text.
+
+        lm-eval perplexity --checkpoint checkpoints/first \\
+          --text news.txt novel.txt --per-file --by-frequency data --by-position
+
+      LONG TEXTS
+
+      --context stream --length N reads the running text of --data in windows of
+      N tokens; --stride S begins a window every S tokens and scores its last S
+      alone, so that every token but the first N is scored after at least N - S
+      others. The cost grows as N / S.
+
+        lm-eval perplexity --checkpoint checkpoints/first --data data \\
+          --context stream --length 1024 --stride 512
+
       UNKNOWN WORDS
 
       Without --vocabulary every word is spelt as it is and none is unknown.
@@ -71,18 +93,22 @@ struct PerplexityCommand: ParsableCommand, RankedCommand {
       and standard_error, and with a list of words out_of_vocabulary. words
       and tokens are those of the text, WITHOUT </s>; sentences is the number
       of </s>. What is not defined is null. For several models the object has
-      the key evaluations.
+      the key evaluations. --per-file adds the list files, each with a name and
+      the same keys, --by-frequency and --by-position add by_frequency and
+      by_position, lists of from, to, tokens, nats and token_perplexity; there
+      </s> is among the tokens.
       """ + Help.texts)
 
-  @Option(parsing: .upToNextOption, help: Help.runs)
+  @Option(parsing: .upToNextOption, help: Help.runs, completion: .directory)
   var checkpoint: [String] = []
 
   @OptionGroup var text: TextOptions
 
-  @Option(help: Help.vocabulary)
+  @Option(help: Help.vocabulary, completion: .file())
   var vocabulary: String?
 
   @OptionGroup var window: WindowOptions
+  @OptionGroup var breakdown: BreakdownOptions
   @OptionGroup var figures: FigureOptions
 
   @Flag(help: Help.paperLine)
@@ -98,6 +124,7 @@ struct PerplexityCommand: ParsableCommand, RankedCommand {
     if figures.json, paperLine { throw ValidationError("give --json or --paper-line, not both") }
     try text.check(vocabulary: vocabulary)
     try window.check(data: text.data)
+    try breakdown.check(text, window, printsPaperLine: paperLine)
     try work.check(records: figures.record)
     try figures.check()
   }
@@ -107,7 +134,8 @@ struct PerplexityCommand: ParsableCommand, RankedCommand {
     work.setThreads()
     try Scoring(
       models: checkpoint, text: text, vocabulary: vocabulary, window: window.length,
-      figures: figures, printsPaperLine: paperLine, work: work, communicator: communicator
+      stride: window.stride, breakdown: breakdown, figures: figures, printsPaperLine: paperLine,
+      work: work, communicator: communicator
     ).run()
   }
 }

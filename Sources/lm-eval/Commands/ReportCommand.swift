@@ -21,12 +21,13 @@ struct ReportCommand: ParsableCommand {
         lm-eval report checkpoints/first --output first.html
       """)
 
-  @Argument(help: ArgumentHelp("Run folder.", valueName: "run"))
+  @Argument(help: ArgumentHelp("Run folder.", valueName: "run"), completion: .directory)
   var path: String
 
   @Option(
     name: [.short, .long],
-    help: ArgumentHelp("File for the page (report.html in the run).", valueName: "file"))
+    help: ArgumentHelp("File for the page (report.html in the run).", valueName: "file"),
+    completion: .file())
   var output: String?
 
   func run() throws { try Self.write(path, output: output) }

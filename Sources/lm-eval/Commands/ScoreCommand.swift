@@ -8,7 +8,7 @@ extension ScoreFormat: ExpressibleByArgument {}
 struct ScoreCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "score",
-    abstract: "Write the log-probability of every sentence, or of every token.",
+    abstract: "Write the log-probability of every sentence, token or word.",
     usage: """
       lm-eval score --checkpoint <run> --data <dir> [--split <split> ...] [<options>]
       lm-eval score --checkpoint <run> --text <file> ... [<options>]
@@ -25,6 +25,8 @@ struct ScoreCommand: ParsableCommand {
           --output scores.tsv --per-token
         lm-eval score --checkpoint checkpoints/first --text nbest.txt \\
           --output nbest.scores --format kenlm
+        lm-eval score --checkpoint checkpoints/first --text items.txt \\
+          --per-word > surprisal.tsv
 
       FORMATS
 
@@ -38,27 +40,42 @@ struct ScoreCommand: ParsableCommand {
       kenlm writes what query -v sentence of KenLM prints, in the order of the
       text: "Total: -12.3 OOV: 0", the log10 of the sentence with </s> and its
       unknown words.
+      jsonl writes one JSON object a line with the same figures under name,
+      sentence, text, words, tokens and nats, and with --per-token the lists
+      tokens and logprobs.
+
+      WORDS
+
+      --per-word writes one line a word, and one for the </s> of every sentence,
+      as a table or as JSON lines: name of the text, sentence and word numbered
+      from 1, the word, its tokens, and its surprisal in nats and bits. A word
+      is a run of anything but white space. naive_nats and naive_bits are those
+      of its tokens alone, which begin with the space in front of the word and
+      leave open where it ends. nats and bits are those of the word: its tokens,
+      times the probability that a space or </s> comes next, divided by that
+      before the word, which has been counted with the word before (Pimentel and
+      Meister 2024; Oh and Schuler 2024). Either adds up to the nats of the
+      sentence.
       """ + Help.texts)
 
-  @Option(help: Help.run)
+  @Option(help: Help.run, completion: .directory)
   var checkpoint: String
 
   @OptionGroup var text: TextOptions
 
-  @Option(help: Help.vocabulary)
+  @Option(help: Help.vocabulary, completion: .file())
   var vocabulary: String?
 
   @Option(
     name: [.short, .long],
-    help: ArgumentHelp("File for the scores, - for standard output.", valueName: "file"))
+    help: ArgumentHelp("File for the scores, - for standard output.", valueName: "file"),
+    completion: .file())
   var output = ScoreFile.standardOutput
 
   @Option(help: Help.scoreFormat)
   var format = ScoreFormat.table
 
-  @Flag(help: "Add the log-probability of every token.")
-  var perToken = false
-
+  @OptionGroup var scores: ScoreOptions
   @OptionGroup var figures: FigureOptions
   @OptionGroup var work: WorkOptions
 
@@ -71,9 +88,7 @@ struct ScoreCommand: ParsableCommand {
       throw ValidationError(
         "the scores fill standard output: leave out --json, or give a file with --output")
     }
-    if perToken, format == .kenlm {
-      throw ValidationError("--per-token is a column of the table: KenLM's lines have none")
-    }
+    try scores.check(format)
   }
 
   func run() throws {
@@ -82,7 +97,7 @@ struct ScoreCommand: ParsableCommand {
       models: [checkpoint], text: text, vocabulary: vocabulary, figures: figures,
       work: work,
       scores: Scoring.Scores(
-        path: output, option: "--output", format: format, hasTokens: perToken)
+        path: output, option: "--output", format: format, unit: scores.unit)
     ).run()
   }
 }

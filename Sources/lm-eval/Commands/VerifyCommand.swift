@@ -17,7 +17,9 @@ struct VerifyCommand: ParsableCommand {
         lm-eval verify checkpoints/first/step-00001000
       """)
 
-  @Argument(help: ArgumentHelp("Run folder, or one checkpoint of it.", valueName: "run"))
+  @Argument(
+    help: ArgumentHelp("Run folder, or one checkpoint of it.", valueName: "run"),
+    completion: .directory)
   var path: String
 
   func run() throws { try Self.verify(path) }

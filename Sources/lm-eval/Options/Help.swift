@@ -16,7 +16,7 @@ enum Help {
 
   /// How `--score` and `lm-eval score` write.
   static let scoreFormat: ArgumentHelp =
-    "table: columns with a header; kenlm: Total and OOV, in log10."
+    "table: columns with a header; jsonl: a JSON object a line; kenlm: Total and OOV, in log10."
 
   static let paperLine: ArgumentHelp =
     "Print one line to be quoted, which states everything that the figure depends on."

@@ -6,14 +6,16 @@ extension LineEnds: ExpressibleByArgument {}
 
 /// The text that a model reads: splits of a data set, or files.
 struct TextOptions: ParsableArguments {
-  @Option(help: ArgumentHelp("Folder of shards made by lm-tokenize.", valueName: "dir"))
+  @Option(
+    help: ArgumentHelp("Folder of shards made by lm-tokenize.", valueName: "dir"),
+    completion: .directory)
   var data: String?
 
   @Option(
     parsing: .upToNextOption,
     help: ArgumentHelp(
       "Split of --data (test); several are scored as one text, audit takes one.", valueName: "split"
-    ))
+    ), completion: .list(["train", "valid", "test", "heldout"]))
   var split: [String] = []
 
   @Option(
@@ -21,7 +23,7 @@ struct TextOptions: ParsableArguments {
     help: ArgumentHelp(
       "Text files instead of --data, one sentence a line; .gz and .zst are read as they are; - is "
         + "standard input.",
-      valueName: "file"))
+      valueName: "file"), completion: .file())
   var text: [String] = []
 
   @Option(

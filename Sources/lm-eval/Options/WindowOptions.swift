@@ -12,6 +12,12 @@ struct WindowOptions: ParsableArguments {
     help: "Window of --context stream in tokens, </s> included.")
   var length: Int?
 
+  @Option(
+    help: ArgumentHelp(
+      "Tokens from one window to the next: every token is scored once, after at least --length less "
+        + "this of context (windows do not overlap).", valueName: "tokens"))
+  var stride: Int?
+
   /// - Parameter data: The data set, if the text is one.
   func check(data: String?) throws {
     guard (context == .stream) == (length != nil) else {
@@ -22,6 +28,14 @@ struct WindowOptions: ParsableArguments {
     }
     if context == .stream, data == nil {
       throw ValidationError("--context stream needs --data DIR")
+    }
+    if let stride {
+      guard let length else {
+        throw ValidationError("--stride belongs to --context stream --length N")
+      }
+      guard (1...length).contains(stride) else {
+        throw ValidationError("--stride is \(stride), expected 1 to --length, \(length)")
+      }
     }
   }
 }

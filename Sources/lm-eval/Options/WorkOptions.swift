@@ -17,7 +17,8 @@ struct WorkOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "cpu, cuda (the first card), cuda:N, or auto: a card if there is one that works.",
-      valueName: "device"))
+      valueName: "device"),
+    completion: .list(["cpu", "cuda", "auto"]))
   var device = "cpu"
 
   @Option(

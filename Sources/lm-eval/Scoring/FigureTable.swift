@@ -24,6 +24,7 @@ enum FigureTable {
     ]
     lines += aligned(rows)
     if let sampled = report.sampled { lines += describe(sampled) }
+    lines += BreakdownTable.sections(of: report)
     lines += source.notes.map { "note".padded(to: 18) + $0 }
     return lines.joined(separator: "\n")
   }
@@ -56,6 +57,9 @@ enum FigureTable {
     }
     lines += ["", Format.table(rows)]
     if let comparison { lines += [""] + describe(comparison) }
+    for evaluation in evaluations {
+      lines += BreakdownTable.sections(of: evaluation.report, model: evaluation.record.checkpoint)
+    }
     for (note, models) in notes(evaluations) { lines.append("note (\(models)): \(note)") }
     let sampled = evaluations.filter { $0.report.sampled != nil }
     if !sampled.isEmpty {
@@ -177,7 +181,7 @@ enum FigureTable {
   }
 
   /// A figure of an untrained model may be far past what decimals are good for.
-  private static func number(_ value: Double, _ decimals: Int) -> String {
+  static func number(_ value: Double, _ decimals: Int) -> String {
     value < 1e12 ? Format.decimal(value, decimals) : String(format: "%.3e", value)
   }
 }

@@ -18,8 +18,7 @@ struct Scoring {
     /// The option that named the file.
     let option: String
     let format: ScoreFormat
-    /// Whether every token has a score of its own.
-    let hasTokens: Bool
+    let unit: ScoreUnit
 
     var isStandardOutput: Bool { ScoreFile.isStandardOutput(path) }
   }
@@ -32,6 +31,9 @@ struct Scoring {
   let vocabulary: String?
   /// Window on the running text in tokens; nil if every sentence stands alone.
   var window: Int?
+  /// How far a window begins after the one before; nil if they do not overlap.
+  var stride: Int?
+  var breakdown = BreakdownOptions()
   let figures: FigureOptions
   var printsPaperLine = false
   let work: WorkOptions
@@ -103,10 +105,17 @@ struct Scoring {
     var trained = trained
     let tokenizer = try LMEval.tokenizer(of: &trained)
     let source = try TextSource(
-      text, vocabulary: vocabulary, window: window, trained: trained, tokenizer: tokenizer)
+      text, vocabulary: vocabulary, window: window, stride: stride, trained: trained,
+      tokenizer: tokenizer)
     let tokens = tokenizer.tokenTable()
+    let wordStarts =
+      scores?.unit == .words
+      ? try WordStarts(
+        tokens, special: tokenizer.special, ends: trained.config.otherEndIDs, rows: trained.rows)
+      : nil
     let file = try scores.map {
-      try ScoreFile(path: $0.path, tokens: $0.hasTokens ? tokens : nil, format: $0.format)
+      try ScoreFile(
+        path: $0.path, lines: ScoreLines($0.unit.lines(tokens, wordStarts), format: $0.format))
     }
     let name = models.count > 1 ? "\(trained.path): " : ""
     let report = try weights.during {
@@ -114,8 +123,8 @@ struct Scoring {
         try trained.model(with: $0)
       }
       let scored = try measure(
-        source, scorer(expectation ?? trained.model, tokens), "\(name)scoring \(source.name)",
-        into: file)
+        source, try broken(scorer(expectation ?? trained.model, tokens, wordStarts), trained),
+        "\(name)scoring \(source.name)", into: file)
       var report = scored
       report.notes = source.notes
       // A line to be quoted is about the expectation.
@@ -133,10 +142,37 @@ struct Scoring {
       record: try record(of: report, source, trained, tokenizer))
   }
 
-  private func scorer(_ model: Transformer, _ tokens: TokenTable) -> PerplexityScorer {
-    PerplexityScorer(
+  private func scorer(
+    _ model: Transformer, _ tokens: TokenTable, _ wordStarts: WordStarts? = nil
+  ) -> PerplexityScorer {
+    var scorer = PerplexityScorer(
       model: model, tokenTable: tokens, positions: work.batchTokens,
       communicator: communicator)
+    scorer.wordStarts = wordStarts
+    return scorer
+  }
+
+  /// A scorer that breaks its figures down as was asked for.
+  private func broken(
+    _ scorer: PerplexityScorer, _ trained: TrainedModel
+  ) throws -> PerplexityScorer {
+    var scorer = scorer
+    scorer.separatesSources = breakdown.perFile
+    if let data = breakdown.byFrequency {
+      let dataSet = try DataSet(directory: data)
+      try trained.check(dataSet)
+      let progress = Progress(
+        "counting the tokens of \(data)", total: Double(dataSet.manifest.totals(of: "train").tokens)
+      ) { "\(Format.short($0)) tokens/s" }
+      let counts = try dataSet.tokenCounts(of: "train") { tokens in
+        if Interrupt.isRequested { throw Interrupt.exitCode }
+        progress.advance(Double(tokens))
+      }
+      progress.finish()
+      scorer.breakdowns.append(.frequency(counts))
+    }
+    if breakdown.byPosition { scorer.breakdowns.append(.position) }
+    return scorer
   }
 
   private func measure(
@@ -201,7 +237,7 @@ struct Scoring {
       parameters: trained.model.parameters.layout.count, attention: "\(attention)",
       tokenizerSHA256: trained.tokenizerSHA256, vocabularySize: tokenizer.vocabularySize,
       text: source.name, textSums: report.textSums ?? TextSums(md5: "", sha256: ""),
-      textIsMapped: source.isMapped, textReading: source.reading, window: window,
+      textIsMapped: source.isMapped, textReading: source.reading, window: window, stride: stride,
       outOfVocabulary: source.rule.map {
         EvaluationRecord.OutOfVocabulary(
           words: report.unknownWords ?? 0, listWords: $0.words, listSHA256: $0.sha256,

@@ -8,6 +8,8 @@ final class FileLines {
   private let encoder: LineEncoder
   private let vocabulary: WordList?
   private var remaining: ArraySlice<String>
+  /// Of all.
+  private let files: Int
   private let lineEnds: LineEnds
   private var current: (path: String, lines: TextLines)?
   private var first: TextSentence?
@@ -34,6 +36,7 @@ final class FileLines {
     self.vocabulary = vocabulary
     self.lineEnds = lineEnds
     remaining = files[...]
+    self.files = files.count
     for path in files where path != PipeSpool.standardInput && !Files.exists(path) {
       throw StorageError.system(path: path, doing: "open", code: ENOENT)
     }
@@ -51,7 +54,8 @@ final class FileLines {
       if let (path, lines) = current, let line = try lines.nextLine() {
         return TextSentence(
           text: line.text, original: line.original, ids: line.ids,
-          place: "\(PipeSpool.name(of: path)), line \(line.number)")
+          place: "\(PipeSpool.name(of: path)), line \(line.number)", name: PipeSpool.name(of: path),
+          number: line.number, source: files - remaining.count - 1)
       }
       if let (path, lines) = current {
         notes += lines.form.notes(path: PipeSpool.name(of: path), lineEnds: lineEnds)

@@ -36,7 +36,8 @@ final class RemappedSplits {
     let text = list.mapping(original).text
     let place = "sentence \(sentence) of the split \(split)"
     return TextSentence(
-      text: text, original: original, ids: try encoder.encode(text, name: place), place: place)
+      text: text, original: original, ids: try encoder.encode(text, name: place), place: place,
+      name: split, number: sentence)
   }
 
   private func nextBatch() throws -> Bool {

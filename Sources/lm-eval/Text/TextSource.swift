@@ -50,10 +50,12 @@ struct TextSource {
   ///   - options: Names the text.
   ///   - vocabulary: The list of words outside which words are unknown, a file.
   ///   - window: Window on the running text in tokens; nil if every sentence stands alone.
+  ///   - stride: How far a window begins after the one before; nil if they do not overlap.
   ///   - trained: The model that scores it.
   ///   - tokenizer: Of that model.
   init(
-    _ options: TextOptions, vocabulary: String?, window: Int?, trained: TrainedModel,
+    _ options: TextOptions, vocabulary: String?, window: Int?, stride: Int? = nil,
+    trained: TrainedModel,
     tokenizer: SentencePieceModel
   ) throws {
     let list = try vocabulary.map { try WordList(path: $0) }
@@ -67,10 +69,10 @@ struct TextSource {
       let splits = options.splits
       // Refuses a split without sentences before the progress begins.
       for split in splits { _ = try dataSet.split(split) }
-      let mode = window.map { SequenceMode.stream(length: $0) } ?? .sentences
+      let mode = Self.mode(window: window, stride: stride)
       name =
         "split \(splits.joined(separator: " + ")) of \(data)"
-        + (window.map { ", windows of \($0)" } ?? "")
+        + (window.map { ", windows of \($0)" } ?? "") + (stride.map { ", stride \($0)" } ?? "")
       bytes = splits.reduce(0) { $0 + Double(dataSet.manifest.totals(of: $1).bytes) }
       if dataSet.manifest.lineEnds == LineEnds.any.rawValue {
         findings.reading = FileLines.anyLineEnd
@@ -113,7 +115,12 @@ struct TextSource {
       _ = try FileLines(files, encoder: encoder, vocabulary: list, lineEnds: lineEnds)
       score = { scorer in
         let lines = try FileLines(files, encoder: encoder, vocabulary: list, lineEnds: lineEnds)
-        let report = try scorer.report(countsUnknownWords: list != nil) { try lines.next() }
+        var report = try scorer.report(countsUnknownWords: list != nil) { try lines.next() }
+        if scorer.separatesSources {
+          report.files = files.enumerated().map { number, path in
+            SourceFigures(name: PipeSpool.name(of: path), tally: report.sources[number] ?? Tally())
+          }
+        }
         findings.note(lines)
         return report
       }
@@ -123,6 +130,11 @@ struct TextSource {
     let trainedList = try trained.trainingVocabulary()
     otherList = trainedList.flatMap { $0.sha256 == rule?.sha256 ?? $0.sha256 ? nil : $0 }
     notes = try Self.notes(rule, tokenizer, otherList: otherList, trained: trainedList)
+  }
+
+  private static func mode(window: Int?, stride: Int?) -> SequenceMode {
+    guard let window else { return .sentences }
+    return stride.map { .overlapping(length: window, stride: $0) } ?? .stream(length: window)
   }
 
   /// Where text and model were made with different lists of words.

@@ -61,7 +61,9 @@ extension EvaluationRecord {
   /// `159,658`.
   private static func count(_ value: Int) -> String {
     var digits = Array(String(value))
-    for place in Swift.stride(from: digits.count - 3, to: 0, by: -3) { digits.insert(",", at: place) }
+    for place in Swift.stride(from: digits.count - 3, to: 0, by: -3) {
+      digits.insert(",", at: place)
+    }
     return String(digits)
   }
 }

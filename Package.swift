@@ -216,8 +216,8 @@ let package = Package(
     tests(
       "GPUBackendTests",
       [
-        "Communication", "CUDAEmulator", "Deterministic", "GPUBackend", "Model", "Storage",
-        "Tensor", "Train",
+        "Communication", "CUDAEmulator", "CUDASource", "Deterministic", "GPUBackend", "Model",
+        "Storage", "Tensor", "Train",
       ]),
     tests("LMDataTests", ["Deterministic", "LMData", "Storage"]),
     tests("TokenizeTests", ["Tokenize", "LMData", "Storage"]),

@@ -1,27 +1,27 @@
 import CUDASource
 import Foundation
-package import GPUBackend
-package import Tensor
+import GPUBackend
+import Tensor
 
 /// No card: takes note of what one would be asked for, at the size of real training.
 ///
 /// Memory is address space that nobody touches. Unchecked because a test uses it from one thread.
-package final class CountedDriver: GPUDriver, @unchecked Sendable {
+final class CountedDriver: GPUDriver, @unchecked Sendable {
   /// All launches of one kernel, or products of one shape.
-  package struct Work: Sendable {
-    package var launches = 0
+  struct Work: Sendable {
+    var launches = 0
     /// Read and written, each operand once.
-    package var bytes = 0.0
+    var bytes = 0.0
     /// Of products.
-    package var flops = 0.0
+    var flops = 0.0
     /// What it should take on an H100, in seconds.
-    package var seconds = 0.0
+    var seconds = 0.0
   }
 
   /// By name of the kernel, or what is multiplied.
-  package private(set) var work: [String: Work] = [:]
+  private(set) var work: [String: Work] = [:]
   /// Most bytes that were held at a time.
-  package private(set) var mostBytes = 0
+  private(set) var mostBytes = 0
   private var heldBytes = 0
 
   /// Copies on an H100 run at 3.0 TB/s; what kernels do beside costs a tenth.
@@ -31,12 +31,12 @@ package final class CountedDriver: GPUDriver, @unchecked Sendable {
   /// From the end of a kernel to the beginning of the next, and the time in which a card fills and empties.
   private static let launch = 2e-6
 
-  package init() {}
+  init() {}
 
-  package var name: String { "counted" }
-  package var freeBytes: Int? { nil }
+  var name: String { "counted" }
+  var freeBytes: Int? { nil }
 
-  package func reset() { work = [:] }
+  func reset() { work = [:] }
 
   /// What each kernel does with the matrices among its parameters: reads, writes, or both ("m").
   private static let uses: [String: String] = [
@@ -56,7 +56,7 @@ package final class CountedDriver: GPUDriver, @unchecked Sendable {
     work[name, default: Work()].seconds += seconds + Self.launch
   }
 
-  package func launch(
+  func launch(
     _ kernel: GPUKernel, grid: GPUGrid, block: Int, sharedBytes: Int,
     arguments: UnsafeMutableBufferPointer<UnsafeMutableRawPointer?>
   ) {
@@ -84,7 +84,7 @@ package final class CountedDriver: GPUDriver, @unchecked Sendable {
     return places.compactMap { arguments[$0]?.load(as: Matrix.self) }
   }
 
-  package func product(_ product: GPUProduct) {
+  func product(_ product: GPUProduct) {
     func bytes(_ view: View) -> Double { Double(view.count * view.buffer.type.bytes) }
     let (c, parts) = (product.c, product.parts)
     let bytes =
@@ -103,11 +103,11 @@ package final class CountedDriver: GPUDriver, @unchecked Sendable {
       seconds: max(bytes / Self.bandwidth, flops / (Self.rate * busy)))
   }
 
-  package func fill(_ address: UnsafeMutableRawPointer, word: UInt32, count items: Int) {
+  func fill(_ address: UnsafeMutableRawPointer, word: UInt32, count items: Int) {
     count("fill", bytes: 4 * Double(items), seconds: 4 * Double(items) / Self.bandwidth)
   }
 
-  package func allocate(bytes: Int) throws(DeviceError) -> UnsafeMutableRawPointer {
+  func allocate(bytes: Int) throws(DeviceError) -> UnsafeMutableRawPointer {
     let map = mmap(
       nil, max(bytes, 1), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0
     )
@@ -119,16 +119,16 @@ package final class CountedDriver: GPUDriver, @unchecked Sendable {
     return map
   }
 
-  package func free(_ address: UnsafeMutableRawPointer, bytes: Int) {
+  func free(_ address: UnsafeMutableRawPointer, bytes: Int) {
     heldBytes -= bytes
     munmap(address, max(bytes, 1))
   }
 
-  package func copyIn(_ source: UnsafeRawBufferPointer, to address: UnsafeMutableRawPointer) {}
-  package func copyOut(_ address: UnsafeRawPointer, into target: UnsafeMutableRawBufferPointer) {
+  func copyIn(_ source: UnsafeRawBufferPointer, to address: UnsafeMutableRawPointer) {}
+  func copyOut(_ address: UnsafeRawPointer, into target: UnsafeMutableRawBufferPointer) {
     target.initializeMemory(as: UInt8.self, repeating: 0)
   }
-  package func fail(_ error: DeviceError) { error.endProgram() }
-  package func check() {}
-  package func synchronize() {}
+  func fail(_ error: DeviceError) { error.endProgram() }
+  func check() {}
+  func synchronize() {}
 }

@@ -11,17 +11,18 @@ import Testing
     init() throws {
       folder = try TemporaryFolder()
       let names = ["birch", "elm", "oak", "willow", "yew", "near", "a", "brook"]
-      let text = (0..<600).map { line -> String in
-        (0..<(3 + line % 5)).map { names[(line * 7 + $0 * $0 * 3) % 8] }.joined(separator: " ")
-          + " ."
-      }.joined(separator: "\n")
+      var text = ""
+      for line in 0..<600 {
+        for word in 0..<(3 + line % 5) { text += names[(line * 7 + word * word * 3) % 8] + " " }
+        text += ".\n"
+      }
       run = folder.path + "/run"
       let data = folder.path + "/data"
       for (name, arguments) in [
         (
           "lm-tokenize",
           [
-            "--train", try folder.write(text + "\n", to: "text.txt"), "--vocab-size", "280",
+            "--train", try folder.write(text, to: "text.txt"), "--vocab-size", "280",
             "--model-type", "bpe", "--output", data,
           ]
         ),

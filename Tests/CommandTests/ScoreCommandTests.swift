@@ -33,7 +33,7 @@ import Testing
           "lm-tokenize",
           [
             "--train", try folder.write(training, to: "training.txt"), "--split-valid", "0.05",
-            "--split-test", "0.05", "--vocab-size", "275", "--model-type", "bpe", "--output", data,
+            "--split-test", "0.05", "--vocab-size", "284", "--model-type", "bpe", "--output", data,
           ]
         ),
         (

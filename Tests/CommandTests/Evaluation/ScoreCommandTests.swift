@@ -148,7 +148,8 @@ import Testing
   }
 
   private static let repository: String? = URL(fileURLWithPath: #filePath)
-    .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().path
+    .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+    .deletingLastPathComponent().path
 
   /// A Python with numpy and sentencepiece, as scripts/check-scores.sh looks for one.
   private static let python: String? = {

@@ -84,7 +84,17 @@ for word in perplexity compare score audit verify report; do
   bash_completes "lm-eval ${word:0:3}" "$word"
 done
 bash_completes "lm-eval perplexity --che" --checkpoint
-bash_completes "lm-eval score --per" --per-token
+bash_completes "lm-eval score --per-t" --per-token
+bash_completes "lm-eval score --per-w" --per-word
+# Names, and folders.
+bash_completes "lm-train --preset quick" quickstart
+bash_completes "lm-train --attention hier" hierarchical
+bash_completes "lm-train --schedule warm" warmupStableDecay
+mkdir -p "$work/folders/one" && touch "$work/folders/other"
+bash_completes "lm-train --data $work/folders/o" "$work/folders/one"
+bash_completes "lm-sample --checkpoint $work/folders/o" "$work/folders/one"
+bash_completes "lm-eval perplexity --checkpoint $work/folders/o" "$work/folders/one"
+bash_completes "lm-tokenize --output $work/folders/o" "$work/folders/one"
 [[ -x $prefix/bin/fetch-1bw && -e $prefix/share/doc/billion-word-trainer/docs/formats.md ]] ||
   fail "the installation lacks fetch-1bw or the documents"
 # Another program's command of the same name is neither replaced nor, if it came later, removed.

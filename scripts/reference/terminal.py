@@ -9,9 +9,11 @@ import re
 import select
 import signal
 import sys
+import termios
 import time
 
 program, run = sys.argv[1:]
+os.environ["TERM"] = "xterm"
 
 
 class Session:
@@ -50,6 +52,10 @@ class Session:
 
     def type(self, text):
         os.write(self.terminal, text.encode())
+
+    def echoes(self):
+        """Whether the terminal shows what is typed, as it does outside the editor."""
+        return bool(termios.tcgetattr(self.terminal)[3] & termios.ECHO)
 
     def ended(self):
         """The exit code; negative for a signal."""
@@ -98,6 +104,18 @@ for _ in range(50):
 session.type("a stranger\n")
 session.until("a stranger\r\n")
 check(session.until(PROMPT).startswith("a stranger"), "what Ctrl-C forgot was answered")
+# The line is edited: arrows, Home and End, as one terminal or another sends them; words are cut.
+LEFT, HOME, END, UP, DOWN = "\x1b[D", "\x1b[H", "\x1bOF", "\x1b[A", "\x1bOB"
+session.type("kng" + LEFT + LEFT + "i" + HOME + "the " + END + " sawn\x7f" + " x y\x17\x17" + "\n")
+check(session.until(PROMPT).split("\r\n")[1].startswith("the king saw"), "the line was not edited")
+# Earlier lines come back, and what was being typed.
+session.type("stran" + UP + UP + DOWN + DOWN + "ger\n")
+check(session.until(PROMPT).split("\r\n")[1].startswith("stranger"), "the line was lost")
+session.type(UP + UP + "\n")
+check(session.until(PROMPT).split("\r\n")[1].startswith("the king saw"), "no earlier line came back")
+# Ctrl-Z, where no shell could continue it, loses nothing of the line.
+session.type("the k\x1aing\n")
+check(session.until(PROMPT).split("\r\n")[1].startswith("the king"), "the line was lost at Ctrl-Z")
 session.type("\x04")
 check(session.ended() == 0, "Ctrl-D did not leave quietly")
 
@@ -112,6 +130,30 @@ answer = session.until(PROMPT)
 check(time.monotonic() - began < 5, "Ctrl-C took too long")
 session.type("\x04")
 check(session.ended() == 0, "Ctrl-D did not leave quietly")
+
+# A signal that ends it puts the terminal back.
+session = Session()
+session.until("> ")
+session.type("the k")
+session.until("the k")
+check(not session.echoes(), "the terminal shows keys by itself")
+os.kill(session.pid, signal.SIGTERM)
+while session.echoes() is False and session.read(10):
+    pass
+check(session.echoes(), "the terminal was not put back")
+check(session.ended() == -signal.SIGTERM, "SIGTERM did not end it")
+
+# A terminal that cannot go back on a line is read line by line.
+os.environ["TERM"] = "dumb"
+session = Session()
+session.until("> ")
+check(session.echoes(), "a dumb terminal is edited on")
+session.type("the king\n")
+session.until("the king\r\n")
+check(session.until(PROMPT).startswith("the king"), "a dumb terminal has no answer")
+session.type("\x04")
+check(session.ended() == 0, "Ctrl-D did not leave quietly")
+os.environ["TERM"] = "xterm"
 
 # With --prompt or --count nobody is asked.
 for arguments in (["--prompt", "the king"], ["--count", "2"]):

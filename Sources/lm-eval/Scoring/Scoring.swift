@@ -33,7 +33,7 @@ struct Scoring {
   var window: Int?
   /// How far a window begins after the one before; nil if they do not overlap.
   var stride: Int?
-  var breakdown = BreakdownOptions()
+  var breakdown: BreakdownOptions?
   let figures: FigureOptions
   var printsPaperLine = false
   let work: WorkOptions
@@ -156,6 +156,7 @@ struct Scoring {
   private func broken(
     _ scorer: PerplexityScorer, _ trained: TrainedModel
   ) throws -> PerplexityScorer {
+    guard let breakdown else { return scorer }
     var scorer = scorer
     scorer.separatesSources = breakdown.perFile
     if let data = breakdown.byFrequency {

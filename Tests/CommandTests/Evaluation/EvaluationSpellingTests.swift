@@ -261,7 +261,7 @@ import Testing
         return line.split(separator: " ").first { $0.hasPrefix("--") }
           .map { String($0.prefix { $0 != "," }) }
       }
-      #expect(Set(found) == Set(options + ["--help"]), "\(name)")
+      #expect(Set(found) == Set(options + ["--help", "--version"]), "\(name)")
       #expect(shown.contains("EXAMPLES\n\n  lm-eval \(name) "), "\(name)")
       #expect(shown.contains("USAGE: lm-eval \(name) "), "\(name)")
       for line in shown.split(separator: "\n")

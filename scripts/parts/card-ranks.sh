@@ -37,16 +37,19 @@ ranks_part() {
     row "$what" "" "not run: no MPI"
     return
   fi
+  # By its number, which every process takes literally.
+  local card=$device
+  if [[ $card == cuda ]]; then card=cuda:0; fi
   shared() { # shared RUN [LAUNCHER...]: a run with the same seed every time
     local run=$1
     shift
-    timeout 120 "$@" "$bin/lm-train" --data "$data" --output "$work/$run" --device "$device" --layers 2 \
+    timeout 120 "$@" "$bin/lm-train" --data "$data" --output "$work/$run" --device "$card" --layers 2 \
       --width 96 --heads 4 --hidden 256 --steps 6 --batch-tokens 300 --gradient-shares 4 --dropout 0.1 \
       --warmup 1 --threads 1 --log-every 1 --validate-every 0 --checkpoint-every 0 >"$work/$run.log" 2>&1
   }
   digests() { (cd "$work/$1/step-00000006" && sha256sum model.safetensors optimizer.safetensors); }
   if shared alone && shared pair "${launch[@]}" && [[ $(digests alone) == "$(digests pair)" ]]; then
-    row "$what" "" "$(verdict 'grep -q "share a card, which NCCL refuses" "$work/pair.log"')"
+    row "$what" "" "$(verdict 'grep -q "go between cards by MPI" "$work/pair.log"')"
   else
     row "$what" "" "FAILED $(last_line "$work/pair.log" 2>/dev/null || last_line "$work/alone.log")"
   fi

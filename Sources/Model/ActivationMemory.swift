@@ -113,7 +113,7 @@ extension Activations {
       if case .rows = heads { return carve(rows, columns, for: .compute) }
       // Bands are rounded up one by one; the columns of a head are as good as all for a plan so large.
       var numbers = rows.multipliedReportingOverflow(by: columns)
-      if !numbers.overflow, numbers.partialValue <= Buffer.mostNumbers {
+      if columns > 0, !numbers.overflow, numbers.partialValue <= Buffer.mostNumbers {
         numbers = (View.numbers(rows: rows, columns: columns, bandWidth: headWidth), false)
       }
       guard let place = reserve(numbers, for: .compute) else {

@@ -123,7 +123,7 @@ package struct Parameters: Sendable {
   package let layers: [LayerParameters]
   package let finalNorm: View  // [1, C]
   package let head: View  // [V, C]; the embedding itself if tied
-  /// Rows of n-grams, which are not among ``all``; nil for gradients and moments, and where there are none.
+  /// Rows of n-grams, which are not among `all`; nil for gradients and moments, and where there are none.
   package var ngrams: NgramTables?
 
   /// Zeroed memory of its own.

@@ -96,6 +96,35 @@ import Testing
     #expect(try weights("lost", step: 8) == weights("whole", step: 8))
   }
 
+  /// What `--dry-run` names is what a run takes of a card, within three hundredths; the workspace of
+  /// products, which would hide any fault of a small model, is left out of both.
+  @Test(arguments: [
+    ("softmax", "bfloat16"), ("hierarchical", "float32"), ("yoso", "bfloat16"), ("yoso", "float32"),
+    ("combiner", "bfloat16"), ("combiner:pattern=rowmajor", "float32"),
+  ])
+  func aRunTakesWhatWasPlanned(attention: String, precision: String) throws {
+    let report = folder.path + "/peak"
+    let line =
+      "lm-train --data '\(data)' --device cuda --precision \(precision) --attention \(attention) "
+      + "--layers 2 --width 64 --heads 2 --hidden 96 --steps 2 --batch-tokens 700 "
+      + "--validate-every 2 --validation-sequences 20 --checkpoint-every 0"
+    let planned = try run(line + " --dry-run --json")
+    let plan = try #require(
+      try JSONSerialization.jsonObject(with: Data(planned.output.utf8)) as? [String: Any],
+      "\(planned.errors)")
+    let bytes = ["parameterBytes", "activationBytes", "workingBytes"].compactMap {
+      plan[$0] as? Int
+    }
+    try succeed(line + " --output '\(folder.path)/planned'", told: "report=\(report)")
+    let peak = try #require(
+      Int(
+        String(contentsOfFile: report, encoding: .utf8)
+          .trimmingCharacters(in: .whitespacesAndNewlines)))
+    let workspace = 32 << 20
+    let share = Double(peak - workspace) / Double(bytes.reduce(0, +) - workspace)
+    #expect(bytes.count == 3 && abs(share - 1) < 0.03, "\(share) of \(plan)")
+  }
+
   @Test func aFullCardSaysWhichOptionHelps() throws {
     let full = try run(train("full", device: "cuda"), told: "memory=35000000")
     #expect(full.status == 1)

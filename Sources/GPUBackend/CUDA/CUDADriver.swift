@@ -78,6 +78,11 @@ package final class CUDADriver: GPUDriver {
     try transfer.memory.allocate(bytes: bytes)
   }
 
+  /// The workspace of products, and what the largest of their tests takes for a moment.
+  package func ownBytes(_ products: [GPUProductSize]) -> Int {
+    ProductLibrary.workspaceBytes + (products.map(ProductTest.bytes).max() ?? 0)
+  }
+
   package func free(_ address: UnsafeMutableRawPointer, bytes: Int) {
     transfer.memory.free(address, bytes: bytes)
   }

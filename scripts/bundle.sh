@@ -15,7 +15,9 @@
 # --reference FOLDER  CUDA kernels of hierarchical attention to be timed beside a card's: h_attention.cu with
 #                     its headers, and kernels.py that calls them
 #
-# A card's machine may take no more than 64 MiB; more is said and made all the same.
+# --static            Swift's libraries are linked into the commands, in a build folder of its own: smaller
+#
+# Programs and shards of 64 MiB can be carried anywhere; more is said and made all the same.
 #
 # On the other machine, with a Python that has PyTorch for the comparison with it:
 #
@@ -27,9 +29,13 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-text="" news="" shard="" peer="" reference=""
+text="" news="" shard="" peer="" reference="" how=()
 while (($# > 1)); do
   case $1 in
+    --static)
+      how=(-Xswiftc -static-stdlib --scratch-path "$PWD/.build/static")
+      shift
+      ;;
     --text | --news | --shard | --peer | --reference)
       if [[ ! -e $2 ]]; then echo "bundle: $1: there is no $2" >&2 && exit 1; fi
       printf -v "${1#--}" '%s' "$(realpath "$2")"
@@ -58,9 +64,10 @@ if [[ -z $text ]]; then
   bible -f -l0 'gen1:1-rev22:21' | sed -E 's/^[^ ]+ //' >"$text"
 fi
 
-commands=(lm-tokenize lm-train lm-eval lm-sample lm-bench)
-for command in "${commands[@]}"; do swift build -c release --product "$command" >&2; done
-products=$(swift build -c release --show-bin-path)
+# What check-wide.sh and check-gpu.sh call.
+commands=(lm-tokenize lm-train lm-eval lm-bench)
+for command in "${commands[@]}"; do swift build -c release "${how[@]}" --product "$command" >&2; done
+products=$(swift build -c release "${how[@]}" --show-bin-path)
 
 stage=$work/$(basename "$folder")
 mkdir -p "$stage/bin" "$stage/lib" "$stage/reference"
@@ -113,7 +120,7 @@ git rev-parse HEAD >"$stage/commit"
 
 mkdir -p "$(dirname "$folder")"
 tar -C "$work" --sort=name --owner=0 --group=0 -cf - "$(basename "$folder")" |
-  xz -T2 >"$folder.tar.xz"
+  xz --lzma2=preset=9,dict=128MiB >"$folder.tar.xz"
 mv "$stage" "$folder"
 bytes=$(stat -c %s "$folder.tar.xz")
 echo "$folder.tar.xz: $(awk -v b="$bytes" 'BEGIN { printf "%.1f", b / 1048576 }') MiB"

@@ -87,7 +87,8 @@ within() { # within SECONDS COMMAND...: no longer than that, nor than what is le
   local most=$(($1 * slow)) rest=$((began + allowed - $(date +%s)))
   if ((rest < most)); then most=$rest; fi
   if ((most < 2)); then echo "no time left" >&2 && return 124; fi
-  timeout -k 2 "$most" "${@:2}"
+  # In the group of its part, which ends with the script.
+  timeout --foreground -k 2 "$most" "${@:2}"
 }
 train() { # train RUN DEVICE STEPS [OPTION...]: a run with the same seed every time
   local run=$work/$1 on=$2 count=$3

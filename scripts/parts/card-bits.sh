@@ -48,7 +48,7 @@ bits_part() { # bits_part ATTENTION
   for precision in float32 bfloat16; do
     if within 60 "$bin/lm-eval" audit --checkpoint "$work/$name-a" --data "$data" --sentences "$sentences" \
       --device "$device" --precision "$precision" >"$work/$name.log" 2>&1; then
-      row "audit of $1, $precision" "$sentences sentences" "same bits" "ok"
+      row "audit of $1, $precision" "" "same bits" "ok"
     else
       row "audit of $1, $precision" "" "same bits" "FAILED $(last_line "$work/$name.log")"
     fi
@@ -82,7 +82,7 @@ scores_part() {
     card=$(score "$device" || true) few=$(score "$device" --batch-tokens 700 || true) cpu=$(score cpu || true)
     far=$(awk -v a="$card" -v b="$cpu" 'BEGIN { d = b ? (a - b) / b : 1; printf "%.1e", d < 0 ? -d : d }')
     row "nats of the test split, float32, against the processor" "$far" "<= 1e-6" \
-      "$(verdict '[[ -n $card ]] && compares "$far" "<=" 1e-6') $(last_line "$work/scores.log")"
+      "$(verdict '[[ -n $card ]] && compares "$far" "<=" 1e-6')"
     row "nats with other micro-batches" "$card" "same bits" "$(verdict '[[ -n $card && $card == "$few" ]]')"
   else
     row "scores" "" "" "FAILED $(last_line "$work/scored.log")"

@@ -78,9 +78,10 @@ package final class CUDADriver: GPUDriver {
     try transfer.memory.allocate(bytes: bytes)
   }
 
-  /// The workspace of products, and what the largest of their tests takes for a moment.
+  /// What the largest test of a product takes for a moment; the workspace is taken since the card was
+  /// opened, and nobody's free memory.
   package func ownBytes(_ products: [GPUProductSize]) -> Int {
-    ProductLibrary.workspaceBytes + (products.map(ProductTest.bytes).max() ?? 0)
+    products.map(ProductTest.bytes).max() ?? 0
   }
 
   package func free(_ address: UnsafeMutableRawPointer, bytes: Int) {

@@ -20,7 +20,8 @@ package protocol GPUDriver: AnyObject, Sendable {
   /// Bytes that nobody has taken; nil where memory is this process's.
   var freeBytes: Int? { get }
 
-  /// Bytes that the driver itself needs for products of these sizes, beside what it is asked for.
+  /// Bytes that the driver itself takes for products of these sizes, beside what it is asked for and what
+  /// it has from the beginning.
   func ownBytes(_ products: [GPUProductSize]) -> Int
 
   /// Gives memory back, after the work that was asked for before.

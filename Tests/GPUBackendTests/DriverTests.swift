@@ -109,8 +109,10 @@ import Testing
     #expect(sentence { () throws(DeviceError) in try driver.synchronize() } == text)
   }
 
-  /// Tasks move between threads; the fake refuses threads that have not made the context theirs. Each verb
-  /// is the first that its thread asks for: one that entered the context would hide one that does not.
+  /// Tasks move between threads; the fake refuses threads that have not made the context theirs.
+  ///
+  /// Each verb is the first that its thread asks for: one that entered the context would hide one that
+  /// does not.
   @Test func anyThreadMayAsk() throws {
     let kernels = GPUKernels(try CUDASandbox().driver())
     let x = try kernels.makeView(rows: 8, columns: 40)

@@ -185,13 +185,16 @@ package struct GPUProductSize: Sendable {
   package let output: NumberType
   /// Whether the sum runs over the positions of a batch.
   package let isOverPositions: Bool
+  /// Products of this size that are computed at once.
+  package let parts: Int
 
   init(
     _ rows: Int, _ columns: Int, depth: Int, _ input: NumberType, _ output: NumberType,
-    isOverPositions: Bool = false
+    isOverPositions: Bool = false, parts: Int = 1
   ) {
     (self.rows, self.columns, self.depth) = (rows, columns, depth)
     (self.input, self.output) = (input, output)
     self.isOverPositions = isOverPositions
+    self.parts = parts
   }
 }

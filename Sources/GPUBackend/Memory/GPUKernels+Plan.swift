@@ -51,13 +51,17 @@ extension GPUKernels {
   private func products(_ plan: WorkPlan) -> [GPUProductSize] {
     let compute = type(for: .compute)
     let head = WorkPlan.Product(outputs: plan.vocabulary, inputs: plan.width)
-    let positions = plan.positions
+    let logits = LogitsPlan(vocabulary: plan.vocabulary, type: compute)
     return (plan.products + [head]).flatMap { shape in
-      [
+      let isHead = shape.outputs == head.outputs
+      let positions = isHead ? min(plan.positions, logits.blockRows) : plan.positions
+      let slices = DepthSlices(rows: shape.outputs, columns: shape.inputs, depth: positions)
+      return [
         GPUProductSize(.max, shape.outputs, depth: shape.inputs, compute, .float32),
         GPUProductSize(positions, shape.inputs, depth: shape.outputs, compute, compute),
         GPUProductSize(
-          shape.outputs, shape.inputs, depth: positions, compute, .float32, isOverPositions: true),
+          shape.outputs, shape.inputs, depth: slices.depth, compute, .float32,
+          isOverPositions: true, parts: slices.count),
       ]
     }
   }

@@ -18,7 +18,7 @@ struct ProductTest {
     let rows = min(ProductKind.rounded(min(size.rows, rows)), rows)
     let depth = size.isOverPositions ? min(ProductKind.rounded(size.depth), depth) : size.depth
     func bytes(_ rows: Int, _ columns: Int, _ type: NumberType) -> Int {
-      rows * ProductLibrary.stride(columns, type) * type.bytes
+      size.parts * rows * ProductLibrary.stride(columns, type) * type.bytes
     }
     // An operand may be stored either way, each with its own gaps between rows.
     return max(bytes(rows, depth, size.input), bytes(depth, rows, size.input))

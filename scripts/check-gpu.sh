@@ -1,20 +1,22 @@
 #!/usr/bin/env bash
-# Tries a bundle on a machine with an NVIDIA card and prints one table, a line with a verdict for every
-# claim. Needs no network and no Swift; ends by itself within six minutes, and what it has printed before
-# an interruption counts.
+# Tries a bundle on a machine with an NVIDIA card and prints one table: a line with a figure, its bar and
+# a verdict for every claim. Needs no network and no Swift; ends by itself within six minutes, and what
+# it has printed before an interruption counts.
 #
 #   FOLDER/check-gpu.sh [--only PARTS] [--output FILE]
 #
 # FOLDER        made by scripts/bundle.sh
-# --only PARTS  of card,ops,start,golden,bits,audit,scores,faults,speed,ranks
+# --only PARTS  of card,start,ops,golden,bits,scores,faults,ranks,speed,shapes,attention,shard; or compare
+#               alone, which trains every attention for ten minutes (compare-attention.sh --device)
 # --output FILE the table once more, written as it grows
 #
 # DEVICE names the card (cuda); LM_CUDA_LIBRARIES a folder of NVRTC and cuBLASLt, if they are nowhere
-# that the program looks. SIZE=tiny takes models that an emulated card can train. The exit code is 1 if
-# anything fails.
+# that the program looks; PYTHON an interpreter with PyTorch; SECONDS_ALLOWED what all of it may take.
+# SIZE=tiny takes models that an emulated card can train, one part after the other. The exit code is 1
+# if anything fails.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-only=card,ops,start,golden,bits,audit,scores,faults,speed,ranks output=/dev/null
+only=card,start,ops,golden,bits,scores,faults,ranks,speed,shapes,attention,shard output=/dev/null
 while (($#)); do
   case $1 in
     --only | --output)
@@ -22,188 +24,139 @@ while (($#)); do
       printf -v "${1#--}" '%s' "$2"
       shift 2
       ;;
-    *) sed -n '2,17p' "$0" | cut -c3- && exit 2 ;;
+    *) sed -n '2,18p' "$0" | cut -c3- && exit 2 ;;
   esac
 done
 has() { [[ ,$only, == *,$1,* ]]; }
 bin=${BIN:-$here/bin} data=${DATA:-$here/data} device=${DEVICE:-cuda}
+# Sentences of news under a vocabulary as large models have, if the bundle has them.
+news=${NEWS:-$here/news}
+if [[ ! -d $news ]]; then news=$data; fi
 if [[ ! -x $bin/lm-train || ! -d $data ]]; then
   echo "check-gpu: $here is no bundle: bin or data is missing; make one with scripts/bundle.sh" >&2
   exit 1
 fi
 if [[ -d $here/lib ]]; then export LD_LIBRARY_PATH=$here/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}; fi
+: >"$output"
+output=$(realpath "$output")
+if has compare; then
+  BIN=$bin exec "$here/compare-attention.sh" --device "$device" --sentences "$news" \
+    --output "${COMPARE:-compare}" --parts "sentences report"
+fi
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 # Compiled kernels of an earlier try would make the first start look warm.
 export XDG_CACHE_HOME=$work/cache
-failed=0
-: >"$output"
-
-row() { # row WHAT FIGURE VERDICT
-  printf '%-58s %26s  %s\n' "$1" "$2" "$3" | tee -a "$output"
-  if [[ $3 == FAILED* ]]; then failed=1; fi
+began=$(date +%s)
+stop() {
+  # Every part has a process group of its own.
+  for job in $(jobs -p); do kill -- "-$job" 2>/dev/null || true; done
+  rm -rf "$work"
 }
-verdict() { if eval "$1"; then echo ok; else echo FAILED; fi; } # verdict COMMAND
-at_most() { awk -v a="$1" -v b="$2" 'BEGIN { exit !(a != "" && a <= b) }'; }
-seconds() { date +%s.%N; }
-since() { awk -v a="$1" -v b="$(seconds)" 'BEGIN { printf "%.2f", b - a }'; }
-field() { sed -n "s/.*\"$1\" *: *\([-0-9.e+]*\).*/\1/p" | head -n 1; } # field NAME, of JSON that comes in
-last_line() { tail -n 1 "$1" | cut -c1-200; }
+trap stop EXIT
+trap 'exit 130' INT TERM
+# What can run side by side does, each part with its own process group.
+set -m
 
 if [[ ${SIZE:-full} == tiny ]]; then
-  model=(--layers 2 --width 16 --heads 2 --hidden 24)
-  steps=8 batch=(--batch-tokens 300 --micro-batch-tokens 150) sentences=3
+  allowed=${SECONDS_ALLOWED:-7200} slow=30 together=""
+  small=(--layers 2 --width 16 --heads 2 --hidden 24 --batch-tokens 300 --micro-batch-tokens 150)
+  large=(--layers 2 --width 16 --heads 2 --hidden 24 --batch-tokens 300 --micro-batch-tokens 300)
+  bits=("${small[@]}") steps=8 sentences=1 rounds=1 positions=64 length=32 tiny=(--tiny --cpu)
+  presets=() first=("${small[@]}") checks=product
 else
-  model=(--layers 6 --width 512 --heads 8 --hidden 1408)
-  steps=50 batch=(--batch-tokens 4096 --micro-batch-tokens 4096) sentences=50
+  allowed=${SECONDS_ALLOWED:-345} slow=1 together=yes
+  small=(--layers 4 --width 192 --heads 4 --hidden 512 --batch-tokens 1024 --micro-batch-tokens 1024)
+  bits=(--layers 6 --width 512 --heads 8 --hidden 1408 --batch-tokens 4096 --micro-batch-tokens 2048)
+  large=(--layers 6 --width 512 --heads 8 --hidden 1408 --batch-tokens 65536 --micro-batch-tokens 65536)
+  steps=200 sentences=50 rounds=7 positions=65536 length=16384 tiny=()
+  presets=(h1d-53m h1d-144m) first=(--preset h1d-53m) checks=""
 fi
-attentions=(softmax hierarchical yoso:estimate=expectation yoso combiner window:window=16)
+
+# ---- words of the table and of the commands
+row() { # row WHAT FIGURE BAR VERDICT
+  printf '%-62s %22s %16s  %s\n' "$1" "$2" "$3" "$4" | tee -a "$output"
+  if [[ $4 == FAILED* ]]; then touch "$work/failed"; fi
+}
+verdict() { if eval "$1"; then echo ok; else echo FAILED; fi; } # verdict COMMAND
+compares() { awk -v a="$1" -v b="$3" "BEGIN { exit !(a != \"\" && a $2 b) }"; } # compares A <= B
+now() { date +%s.%N; }
+since() { awk -v a="$1" -v b="$(now)" 'BEGIN { printf "%.2f", b - a }'; }
+field() { sed -n "s/.*\"$1\" *: *\([-0-9.e+]*\).*/\1/p" | head -n 1; } # field NAME, of JSON that comes in
+last_line() { tail -n 1 "$1" 2>/dev/null | cut -c1-160; }
+within() { # within SECONDS COMMAND...: no longer than that, nor than what is left
+  local most=$(($1 * slow)) rest=$((began + allowed - $(date +%s)))
+  if ((rest < most)); then most=$rest; fi
+  if ((most < 2)); then echo "no time left" >&2 && return 124; fi
+  # In the group of its part, which ends with the script.
+  timeout --foreground -k 2 "$most" "${@:2}"
+}
 train() { # train RUN DEVICE STEPS [OPTION...]: a run with the same seed every time
   local run=$work/$1 on=$2 count=$3
-  shift 3
-  timeout 200 "$bin/lm-train" --data "$data" --output "$run" --device "$on" "${model[@]}" --steps "$count" \
-    "${batch[@]}" --rate 0.001 --warmup 10 --dropout 0.1 --log-every 1 --validate-every 0 \
-    --checkpoint-every 0 "$@" >"$run.log" 2>&1
+  within "${most:-60}" "$bin/lm-train" --data "${from:-$data}" --output "$run" --device "$on" --steps "$count" \
+    --rate 0.001 --warmup 10 --log-every 1 --validate-every 0 --checkpoint-every 0 "${@:4}" >"$run.log" 2>&1
 }
-weights() { # weights RUN: the sum of its last weights
-  cat "$work/$1"/step-*/model.safetensors 2>/dev/null | sha256sum | cut -d' ' -f1
+weights() { cat "$work/$1"/step-*/model.safetensors 2>/dev/null | sha256sum | cut -d' ' -f1; } # weights RUN
+nats() { sed -n '/"kind" *: *"train"/s/.*"natsPerToken" *: *\([-0-9.e+]*\).*/\1/p' "$work/$1/metrics.jsonl"; } # nats RUN
+differ() { # differ A B COUNT: the largest relative difference of the first losses; 1 if there are none
+  paste <(nats "$1" | head -n "$3") <(nats "$2" | head -n "$3") | awk '
+    NF == 2 { d = ($1 - $2) / $1; if (d < 0) d = -d; if (d > most) most = d; rows++ }
+    END { printf "%.1e", rows ? most : 1 }'
 }
-nats() { sed -n 's/.*"natsPerToken" *: *\([-0-9.e+]*\).*/\1/p' "$work/$1/metrics.jsonl"; }
-differ() { # differ A B: the largest relative difference of the losses
-  paste <(nats "$1") <(nats "$2") | awk '
-    { d = ($1 - $2) / $1; if (d < 0) d = -d; if (d > most) most = d } END { printf "%.1e", NR ? most : 1 }'
+rate() { # rate RUN: the middle of the last speeds that a run has printed, in tokens a second
+  sed -n 's/.* \([0-9,]*\) tokens\/s.*/\1/p' "$work/$1.log" | tail -n 9 | tr -d , | sort -n |
+    awk '{ all[NR] = $1 } END { if (NR) print all[int((NR + 1) / 2)] }'
+}
+part() { # part FUNCTION [ARGUMENT...]: beside the others, or at once
+  if [[ -n $together ]]; then "$@" & else "$@"; fi
 }
 
 # ---- what there is
+find_python() {
+  local candidate
+  for candidate in "${PYTHON:-}" python3 /opt/*/bin/python3 /opt/*/*/bin/python3 /usr/local/bin/python3 \
+    /usr/bin/python3 "$HOME"/*/bin/python3; do
+    if [[ -n $candidate ]] && "$candidate" -c 'import torch' 2>/dev/null; then
+      echo "$candidate" && return
+    fi
+  done
+}
+python=$(find_python || true)
 if has card; then
   "$bin/lm-train" --list-devices >"$work/devices" 2>&1 || true
   found=$(grep -m 1 "^$device " "$work/devices" || true)
-  row "card" "$device" "$(verdict '[[ -n $found && $found != *none:* ]]') ${found#* }"
+  row "card" "$device" "" "$(verdict '[[ -n $found && $found != *none:* ]]') ${found#* }"
   missing=$(grep '^ ' "$work/devices" || true)
-  row "NVRTC and cuBLASLt" "${LM_CUDA_LIBRARIES:-found}" "$(verdict '[[ -z $missing ]]') $missing"
-  row "driver" "" \
-    "$(nvidia-smi --query-gpu=driver_version,memory.total --format=csv,noheader 2>/dev/null | head -n 1)"
-  if ((failed)); then exit 1; fi
+  row "NVRTC and cuBLASLt" "${LM_CUDA_LIBRARIES:-found}" "" "$(verdict '[[ -z $missing ]]') $missing"
+  row "driver, memory" "$(nvidia-smi --query-gpu=driver_version,memory.total --format=csv,noheader 2>/dev/null |
+    head -n 1)" "" ""
+  row "Python with PyTorch" "${python:-none}" "" ""
+  if [[ -e $work/failed ]]; then exit 1; fi
 fi
 
-# ---- from nothing to the first step, without and with compiled kernels
-if has start; then
-  for state in cold warm; do
-    bar=15
-    if [[ $state == warm ]]; then bar=2; fi
-    begin=$(seconds)
-    if train "start-$state" "$device" 1; then
-      took=$(since "$begin")
-      row "first step, $state cache (bar $bar s)" "$took s" "$(verdict 'at_most "$took" "$bar"')"
-    else
-      row "first step, $state cache" "" "FAILED $(last_line "$work/start-$state.log")"
-    fi
-  done
-fi
+# shellcheck source=/dev/null
+for file in start bits ranks speed; do source "${PARTS:-$here/parts}/card-$file.sh"; done
 
-# ---- every operation beside its definition in Float64, and the promises bit for bit
-if has ops; then
-  if timeout 150 "$bin/lm-bench" device --device "$device" >"$work/ops" 2>&1; then
-    row "operations, attentions and promises" "$(grep -c '^holds' "$work/ops")" "ok"
-  else
-    row "operations, attentions and promises" "$(grep -c '^FAILS' "$work/ops" || true) fail" \
-      "FAILED $(last_line "$work/ops")"
-    grep '^FAILS' "$work/ops" | head -n 20 | tee -a "$output"
-  fi
-fi
-
-# ---- a run beside the processor's
-if has golden; then
-  if train golden-cpu cpu "$steps" && train golden-card "$device" "$steps"; then
-    far=$(differ golden-cpu golden-card)
-    row "losses of $steps steps, card against processor (1e-4)" "$far" "$(verdict 'at_most "$far" 1e-4')"
-  else
-    row "losses, card against processor" "" "FAILED $(last_line "$work/golden-card.log")"
-  fi
-fi
-
-# ---- the same bits: again, interrupted, and a checkpoint that changes the device
+# In the order of their weight: what a person waits for first, what must be right, what must be fast.
+if has start; then start_part; fi
+if has speed || has attention; then prepare_peers; fi
+if has golden; then part golden_part; fi
+if has ops; then for precision in float32 bfloat16; do part ops_part "$precision"; done; fi
 if has bits; then
-  for attention in "${attentions[@]}"; do
-    if train bits-a "$device" 6 --attention "$attention" &&
-      train bits-b "$device" 6 --attention "$attention"; then
-      row "6 steps twice, $attention" "" "$(verdict '[[ $(weights bits-a) == $(weights bits-b) ]]')"
-    else
-      row "6 steps twice, $attention" "" "FAILED $(last_line "$work/bits-a.log")"
-    fi
-    rm -rf "$work"/bits-[ab]
+  for attention in softmax hierarchical yoso:estimate=expectation yoso combiner window:window=16; do
+    part bits_part "$attention"
   done
-  half=$((1 + RANDOM % 4))
-  # All of it is warm-up, so that a shorter run is the beginning of a longer one.
-  if train whole "$device" 6 --warmup 1000 && train parts "$device" "$half" --warmup 1000 &&
-    timeout 60 "$bin/lm-train" --data "$data" --output "$work/parts" --device "$device" --resume \
-      --steps 6 >"$work/parts.log" 2>&1; then
-    last=$(sha256sum <"$work/parts/step-00000006/model.safetensors" | cut -d' ' -f1)
-    row "resumed at step $half" "" "$(verdict '[[ $(weights whole) == "$last" ]]')"
-  else
-    row "resumed at step $half" "" "FAILED $(last_line "$work/parts.log")"
-  fi
+  part resume_part
 fi
-
-# ---- nothing is seen of what comes later; decoding is the full pass
-if has audit; then
-  for attention in "${attentions[@]}"; do
-    if train audit "$device" 2 --attention "$attention" &&
-      timeout 60 "$bin/lm-eval" audit --checkpoint "$work/audit" --data "$data" --sentences "$sentences" \
-        --device "$device" >"$work/audit.log" 2>&1; then
-      row "audit of $attention" "" "ok"
-    else
-      row "audit of $attention" "" "FAILED $(last_line "$work/audit.log")"
-    fi
-    rm -rf "$work/audit"
-  done
-fi
-
-# ---- scores: as the processor's, whatever the batch
-if has scores; then
-  score() { # score DEVICE [OPTION...]
-    local on=$1
-    shift
-    timeout 100 "$bin/lm-eval" perplexity --checkpoint "$work/scored" --data "$data" --split test \
-      --device "$on" --json "$@" 2>"$work/scores.log" | field nats
-  }
-  if train scored "$device" "$steps"; then
-    card=$(score "$device" || true) few=$(score "$device" --batch-tokens 700 || true) cpu=$(score cpu || true)
-    far=$(awk -v a="$card" -v b="$cpu" 'BEGIN { d = (a - b) / b; printf "%.1e", d < 0 ? -d : d }')
-    row "nats of the test shard, card against processor (1e-6)" "$far" "$(verdict 'at_most "$far" 1e-6')"
-    row "nats with other micro-batches" "$card" "$(verdict '[[ -n $card && $card == "$few" ]]')"
-  else
-    row "scores" "" "FAILED $(last_line "$work/scored.log")"
-  fi
-fi
-
-# ---- what a person reads when it goes wrong
-if has faults; then
-  train full "$device" 1 --batch-tokens 60000000 --micro-batch-tokens 60000000 && code=0 || code=$?
-  row "a card that is too small" "exit code $code" "$(verdict '((code == 1))') $(last_line "$work/full.log")"
-  train none "cuda:99" 1 && code=0 || code=$?
-  row "a card that is not there" "exit code $code" "$(verdict '((code == 1))') $(last_line "$work/none.log")"
-fi
-
-# ---- speed
-if has speed && [[ ${SIZE:-full} != tiny ]]; then
-  for attention in softmax hierarchical; do
-    if train "speed-$attention" "$device" 40 --attention "$attention" --batch-tokens 65536 \
-      --micro-batch-tokens 65536 --dropout 0; then
-      rate=$(sed -n 's/.* \([0-9,]*\) tokens\/s.*/\1/p' "$work/speed-$attention.log" | tail -n 10 |
-        tr -d , | sort -n | sed -n 5p)
-      row "training, 6 x 512, 65,536 tokens a step, $attention" "$rate tokens/s" "measured"
-    else
-      row "training, 6 x 512, $attention" "" "FAILED $(last_line "$work/speed-$attention.log")"
-    fi
-    rm -rf "$work/speed-$attention"
-  done
-fi
-
-# ---- several ranks
-if has ranks; then
-  # shellcheck source=/dev/null
-  source "${PARTS:-$here/parts}/card-ranks.sh"
-  ranks_part
-fi
-exit "$failed"
+if has scores; then part scores_part; fi
+if has faults; then part faults_part; fi
+if has ranks; then part ranks_part; fi
+for job in $(jobs -p); do
+  if [[ " ${peers[*]:-} " != *" $job "* ]]; then wait "$job" || true; fi
+done
+# Alone on the card.
+if has speed; then speed_part; fi
+if has shapes; then for preset in "${presets[@]:-}"; do shape_part "$preset"; done; fi
+if has attention; then attention_part; fi
+if has shard; then shard_part; fi
+row "all of it" "$(since "$began") s" "<= $allowed s" "$(verdict 'compares "$(since "$began")" "<=" "$allowed"')"
+if [[ -e $work/failed ]]; then exit 1; fi

@@ -5,7 +5,8 @@
 #   scripts/compare-attention.sh --sentences DATA --documents DATA [--output FOLDER]
 #       [--seeds "1 2 3"] [--steps N] [--document-seeds "1"] [--document-steps N] [--window N]
 #       [--lengths "1024 4096 16384"] [--only "NAME ..."] [--threads N]
-#       [--parts "sentences documents speed report"]
+#       [--parts "sentences documents speed report"] [--device DEVICE] [--model "OPTION ..."]
+#       [--limit SECONDS]
 #
 #   --sentences        shards of lm-tokenize whose lines are unrelated sentences
 #   --documents        shards whose lines follow each other, read as one stream
@@ -16,10 +17,22 @@
 #   --lengths          windows in which the test document is scored, and timed lengths
 #   --threads          of every training; with 1 two of these scripts share a machine well
 #   --only             names of the list below, for a part of the comparison
+#   --device           where all of it is trained and scored (cpu). On a card it is 6 layers of 512, two
+#                      epochs of the sentences and one seed, unless told otherwise, and sentences alone
+#   --model            options of lm-train in place of the model and its steps, such as "--preset compare"
+#   --limit            seconds after which no training is begun that might not end within them (600 on a card)
 #
-# The report, docs/attention.md with two plots, is made of the results that are there.
+# The report, docs/attention.md with two plots, is made of the results that are there. In a folder of
+# scripts/bundle.sh it lies beside the results, and the bundle's own programs are taken.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+if [[ -x $here/bin/lm-train ]]; then
+  BIN=${BIN:-$here/bin} report=$here/reference/compare_attention.py is_bundle=yes
+  export LD_LIBRARY_PATH=$here/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+else
+  cd "$here/.."
+  report=scripts/reference/compare_attention.py is_bundle=
+fi
 
 # Name, attention, positions. Segments of Combiner are given for sentences; documents use 64.
 variants=(
@@ -39,12 +52,12 @@ variants=(
 )
 
 usage() {
-  sed -n '2,20p' "$0" | cut -c3-
+  sed -n '2,27p' "$0" | cut -c3-
   exit 2
 }
-sentences= documents= output=checkpoints/compare seeds="1 2 3" steps=1000 only= threads=$(nproc)
+sentences= documents= output=checkpoints/compare seeds= steps= only= threads=$(nproc)
 document_steps=250 window=4096 lengths="1024 4096 16384" document_seeds=1
-parts="sentences documents speed report"
+parts= device=cpu model= limit=
 while (($#)); do
   (($# >= 2)) || usage
   case $1 in
@@ -60,11 +73,28 @@ while (($#)); do
     --threads) threads=$2 ;;
     --only) only=$2 ;;
     --parts) parts=$2 ;;
+    --device) device=$2 ;;
+    --model) model=$2 ;;
+    --limit) limit=$2 ;;
     *) usage ;;
   esac
   shift 2
 done
 has() { [[ " $1 " == *" $2 "* ]]; }
+if [[ $device == cpu ]]; then
+  seeds=${seeds:-1 2 3} steps=${steps:-1000} model=${model:---preset compare} limit=${limit:-0}
+  parts=${parts:-sentences documents speed report}
+else
+  seeds=${seeds:-1} limit=${limit:-600} parts=${parts:-sentences report}
+  model=${model:---preset compare --layers 6 --width 512 --heads 8 --hidden 1408 --batch-tokens 32768
+    --micro-batch-tokens 32768 --rate 1.5e-3 --warmup 100 --dropout 0.1}
+  # What times a card alone is lm-bench attention --device.
+  if has "$parts" documents || has "$parts" speed; then
+    echo "compare-attention: --device $device goes with --parts sentences and report alone" >&2
+    exit 2
+  fi
+fi
+read -r -a model <<<"${model//$'\n'/ }"
 if has "$parts" sentences && [[ -z $sentences ]]; then usage; fi
 if has "$parts" documents && [[ -z $documents ]]; then usage; fi
 
@@ -73,6 +103,18 @@ if [[ -z ${BIN:-} ]]; then
   BIN=$(swift build -c release --show-bin-path)
 fi
 mkdir -p "$output"
+began=$(date +%s) longest=0
+if [[ -z $steps ]] && has "$parts" sentences; then
+  # Two epochs of steps that are never quite full.
+  read -r epoch full < <("$BIN/lm-train" --data "$sentences" --device "$device" "${model[@]}" --steps 1000 --dry-run \
+    --json | awk -F'[:,]' '/"tokensPerEpoch"/ { epoch = $2 } /"tokens"/ { all = $2 } END { print epoch + 0, all + 0 }')
+  steps=$(awk -v epoch="$epoch" -v all="$full" 'BEGIN { printf "%d", 2 * epoch * 1000 / all + 0.5 }')
+fi
+
+# Whether there is time for one more training.
+is_in_time() {
+  ((limit == 0)) || (($(date +%s) - began + longest < limit))
+}
 
 # attention NAME KIND SEGMENT: the attention as lm-train takes it.
 attention() {
@@ -84,13 +126,21 @@ train() {
   local folder=$1 data=$2 resume=()
   shift 2
   if [[ -e $folder/finished ]]; then return; fi
+  if ! is_in_time; then
+    echo "== $folder is left out: $limit s would not be enough"
+    return
+  fi
   echo "== $folder"
+  local start
+  start=$(date +%s)
   mkdir -p "$(dirname "$folder")"
   # A run that was cut short goes on; one that never saved a checkpoint begins anew.
   if compgen -G "$folder/step-*" >/dev/null; then resume=(--resume); else rm -rf "$folder"; fi
-  "$BIN/lm-train" --data "$data" --output "$folder" --preset compare --threads "$threads" \
-    "${resume[@]}" "$@" >"$folder.log" 2>&1 ||
+  "$BIN/lm-train" --data "$data" --output "$folder" "${model[@]}" --threads "$threads" \
+    --device "$device" "${resume[@]}" "$@" >"$folder.log" 2>&1 ||
     { tail -n 5 "$folder.log"; return 1; }
+  start=$(($(date +%s) - start))
+  longest=$((start > longest ? start : longest))
   rm -rf "$folder"/step-*/optimizer.safetensors
   touch "$folder/finished"
 }
@@ -99,10 +149,12 @@ train() {
 score() {
   local result=$1 folder=$2 data=$3
   shift 3
-  if [[ -e $result ]]; then return; fi
+  if [[ -e $result || ! -e $folder/finished ]]; then return; fi
   "$BIN/lm-eval" --checkpoint "$folder" --data "$data" --split test --json --threads "$threads" \
-    "$@" >"$result.part" 2>>"$folder.log" || { tail -n 5 "$folder.log"; return 1; }
+    --device "$device" "$@" >"$result.part" 2>>"$folder.log" || { tail -n 5 "$folder.log"; return 1; }
   mv "$result.part" "$result"
+  echo "   word perplexity $(sed -n 's/.*"word_perplexity" *: *\([0-9.]*\).*/\1/p' "$result" | head -n 1)," \
+    "$(($(date +%s) - began)) s since the beginning"
 }
 
 each() { # each COMMAND...: calls it with name, attention and positions of every chosen variant
@@ -167,5 +219,5 @@ if has "$parts" speed; then
 fi
 
 if has "$parts" report; then
-  python3 scripts/reference/compare_attention.py "$output" docs
+  if [[ -n $is_bundle ]]; then python3 "$report" "$output" "$output"; else python3 "$report" "$output" docs; fi
 fi

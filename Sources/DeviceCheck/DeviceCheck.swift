@@ -33,6 +33,7 @@ package struct DeviceCheck: Sendable, CustomStringConvertible {
   /// The operation or promise, and its shape.
   package let name: String
   private let body: @Sendable (any Kernels, Repetition) throws -> [Finding]
+  private let outputs: @Sendable (any Kernels) throws -> [(name: String, numbers: [Float])]?
 
   /// Does once more what it is given, in other circumstances.
   package typealias Repetition = (_ body: () throws -> Void) throws -> Void
@@ -46,6 +47,13 @@ package struct DeviceCheck: Sendable, CustomStringConvertible {
     on kernels: any Kernels, again: Repetition = { try $0() }
   ) throws -> [Finding] {
     try body(kernels, again)
+  }
+
+  /// What the operation writes on a device; nil where the device leaves it out, and of promises.
+  package func results(
+    on kernels: any Kernels
+  ) throws -> [(name: String, numbers: [Float])]? {
+    try outputs(kernels)
   }
 
   package var description: String { name }
@@ -63,11 +71,12 @@ package struct DeviceCheck: Sendable, CustomStringConvertible {
     size: Double = 0, _ body: @escaping @Sendable (Stage) throws -> Results?
   ) {
     self.name = name
+    let numbers = { @Sendable (kernels: any Kernels) in
+      let stage = Stage(kernels)
+      return try body(stage)?.map { (name: $0.name, numbers: try stage.numbers($0.view)) }
+    }
+    outputs = numbers
     self.body = { kernels, again in
-      func numbers(_ kernels: any Kernels) throws -> [(name: String, numbers: [Float])]? {
-        let stage = Stage(kernels)
-        return try body(stage)?.map { ($0.name, try stage.numbers($0.view)) }
-      }
       guard let actual = try numbers(kernels), let expected = try numbers(Oracle.kernels) else {
         return []
       }
@@ -92,6 +101,7 @@ package struct DeviceCheck: Sendable, CustomStringConvertible {
   init(_ name: String, promise: @escaping @Sendable (any Kernels) throws -> [Finding]) {
     self.name = name
     body = { kernels, _ in try promise(kernels) }
+    outputs = { _ in nil }
   }
 }
 

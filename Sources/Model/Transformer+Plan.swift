@@ -36,7 +36,8 @@ extension Transformer {
         WorkPlan.Product(outputs: 2 * config.hidden, inputs: width),
         WorkPlan.Product(outputs: width, inputs: config.hidden),
       ], muon: muon, muonForm: muonForm, attention: attention,
-      attentionTasks: config.heads * min(sequences, Buffer.mostNumbers / config.heads))
+      attentionTasks: config.heads * min(sequences, Buffer.mostNumbers / config.heads),
+      layers: config.layers, drawn: config.mechanism.drawnNumbers)
   }
 
   /// Asks whether the memory for scoring a batch is to be had, before any of it is taken.

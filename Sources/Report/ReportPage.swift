@@ -133,7 +133,9 @@ package struct ReportPage: Sendable {
       }
       return [
         evaluation.step.map { "step \(Numbers.count($0))" } ?? evaluation.checkpoint,
-        evaluation.text, Numbers.decimal(tally.wordPerplexity, 2) + error,
+        evaluation.text,
+        Numbers.decimal(tally.wordPerplexity, 2) + error
+          + (evaluation.precisionName.map { ", in \($0)" } ?? ""),
         Numbers.count(tally.words + tally.sentences),
         Numbers.decimal(tally.tokenPerplexity, 2), Numbers.decimal(tally.bitsPerByte, 4),
         unknown ?? "none, spelt exactly",

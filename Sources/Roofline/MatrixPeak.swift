@@ -18,13 +18,16 @@ package enum MatrixPeak {
   ///
   /// - Parameters:
   ///   - kernels: Whose product is measured; the library only where they work on this processor.
-  ///   - memory: Written over; where it is too small or nil, the matrices have their own.
+  ///   - memory: Written over; where it is too small or nil, or a device's, the matrices have their own.
   ///   - seconds: Time to spend.
   ///   - now: A clock, in seconds.
   package static func measure(
     _ kernels: any Kernels, in memory: Buffer? = nil, seconds: Double = 0.4,
     now: () -> Double = WallClock.seconds
   ) throws(DeviceError) -> Double {
+    guard kernels.freeBytes == nil else {
+      return try measure(ofDevice: kernels, seconds: seconds, now: now)
+    }
     let width = 1_024
     let blocks = blocks(threads: Parallel.threads)
     let rows = blocks * blockRows

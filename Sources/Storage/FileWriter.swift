@@ -37,8 +37,10 @@ package final class FileWriter {
   }
 
   /// Flushes to the disk and closes.
-  package func finish() throws(StorageError) {
-    try descriptor.synchronize()
+  ///
+  /// - Parameter flushes: Whether to wait for the disk; what can be made again need not be.
+  package func finish(flushes: Bool = true) throws(StorageError) {
+    if flushes { try descriptor.synchronize() }
     try descriptor.close()
   }
 }

@@ -40,11 +40,15 @@ package struct WorkPlan: Sendable {
   package let attention: WorkingNeed
   /// Heads times sequences of a batch, at most: no more tasks of an attention run at once.
   package let attentionTasks: Int
+  /// Layers of the model.
+  package let layers: Int
+  /// Random numbers that the attention of a layer keeps for a step.
+  package let drawn: Int
 
   package init(
     positions: Int, width: Int, vocabulary: Int, candidates: Int = 0, products: [Product],
     muon: [(rows: Int, columns: Int)], muonForm: MuonForm = .standard, attention: WorkingNeed,
-    attentionTasks: Int
+    attentionTasks: Int, layers: Int = 0, drawn: Int = 0
   ) {
     self.positions = positions
     self.width = width
@@ -55,5 +59,7 @@ package struct WorkPlan: Sendable {
     self.muonForm = muonForm
     self.attention = attention
     self.attentionTasks = attentionTasks
+    self.layers = layers
+    self.drawn = drawn
   }
 }

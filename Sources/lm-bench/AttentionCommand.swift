@@ -4,21 +4,24 @@ import Model
 import Roofline
 import Storage
 import Tensor
+import Train
 
 /// Time, work and decoding state of one layer's attention alone, by length.
 struct AttentionCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "attention", abstract: "Time attentions alone, against the length of the text.",
     discussion: """
-      One layer on one sequence of random queries, keys and values. Rounds alternate between
-      attentions and lengths, and medians are printed, so that a slow moment of the machine meets
-      all of them. All are in memory at once.
+      One layer on random queries, keys and values. Rounds alternate between attentions and lengths,
+      and medians are printed, so that a slow moment of the machine meets all of them. All are in
+      memory at once. On a card several passes are asked for before it is waited for.
 
       EXAMPLES
 
         lm-bench attention --attention softmax hierarchical --lengths 1024 8192
         lm-bench attention --attention softmax yoso:estimate=sampled \\
           --lengths 4096 --decode --json
+        lm-bench attention --device cuda --precision bfloat16 --attention hierarchical \\
+          --lengths 16384 --batch 4
       """)
 
   @Option(
@@ -31,16 +34,26 @@ struct AttentionCommand: ParsableCommand {
     parsing: .upToNextOption, help: "Positions of the sequence (256 1024 4096).")
   var lengths: [Int] = [256, 1_024, 4_096]
 
+  @Option(help: "Sequences of each length that are computed together.") var batch = 1
+  @Flag(help: "Every length is that of a batch of sentences, as long as those of news, up to 256.")
+  var sentences = false
   @Option(help: "Attention heads.") var heads = 8
   @Option(help: "Width of a head.") var headWidth = 64
   @Option(help: "Timed rounds; the median counts.") var rounds = 5
   @Flag(help: "Also decode one position after the other up to every length.") var decode = false
+  @OptionGroup var place: PlaceOptions
   @OptionGroup var timing: TimingOptions
 
   func validate() throws {
-    let named = [("heads", heads), ("head-width", headWidth), ("rounds", rounds)]
+    let named = [
+      ("heads", heads), ("head-width", headWidth), ("rounds", rounds), ("batch", batch),
+    ]
     for (name, value) in named + lengths.map({ ("lengths", $0) }) where value < 1 {
       throw ValidationError("--\(name) is \(value), expected 1 or more")
+    }
+    guard batch == 1 || !sentences else { throw ValidationError("give --batch or --sentences") }
+    guard !decode || batch == 1 && !sentences else {
+      throw ValidationError("--decode is about one sequence: leave out --batch and --sentences")
     }
   }
 
@@ -49,18 +62,22 @@ struct AttentionCommand: ParsableCommand {
     let chosen =
       try attention.isEmpty
       ? AttentionKind.allCases.map { try AttentionConfig(parsing: $0.rawValue) } : attention
-    let peak = try MatrixPeak.measure(benchKernels, now: timing.clock.now)
+    let kernels = try place.kernels()
+    let peak = try MatrixPeak.measure(kernels, now: timing.clock.now)
     let layers = try lengths.flatMap { length in
       try chosen.map {
         try AttentionLayer(
-          $0, heads: heads, headWidth: headWidth, length: length, clock: timing.clock)
+          $0, on: kernels, heads: heads, headWidth: headWidth,
+          lengths: sentences
+            ? Self.sentences(of: length) : Array(repeating: length, count: batch),
+          clock: timing.clock)
       }
     }
     var forward = layers.map { _ in [Double]() }
     var training = layers.map { _ in [Double]() }
     for round in 0...rounds {
       for (index, layer) in layers.enumerated() {
-        let seconds = layer.timed()
+        let seconds = try layer.timed()
         // The first round touches memory for the first time.
         guard round > 0 else { continue }
         forward[index].append(seconds.forward)
@@ -78,6 +95,17 @@ struct AttentionCommand: ParsableCommand {
       print(Self.table(rows))
       print("peak            \(Format.short(peak))FLOP/s of the matrix product")
     }
+  }
+
+  /// Lengths of sentences that have so many positions together.
+  private static func sentences(of positions: Int) -> [Int] {
+    var (lengths, left) = ([Int](), positions)
+    while left > 0 {
+      let length = AssumedData.lengths[lengths.count % AssumedData.lengths.count]
+      lengths.append(min(length, 256, left))
+      left -= lengths[lengths.count - 1]
+    }
+    return lengths
   }
 
   private static func table(_ rows: [AttentionFigures]) -> String {
@@ -108,7 +136,10 @@ struct AttentionCommand: ParsableCommand {
 /// What was measured, per position of one layer.
 struct AttentionFigures: Encodable {
   let attention: String
+  /// Positions of all sequences.
   let length: Int
+  /// Of every sequence, where there are several.
+  let sequenceLengths: [Int]?
   let forwardMicroseconds: Double
   /// Forward and backward.
   let trainingMicroseconds: Double
@@ -121,79 +152,4 @@ struct AttentionFigures: Encodable {
   let decodeMicroseconds: Double?
   /// What one stream remembers at the end of the sequence.
   let stateBytes: Int?
-}
-
-/// One attention with random tensors of one sequence.
-private struct AttentionLayer {
-  private let config: AttentionConfig
-  private let trial: AttentionTrial
-  private let work: AttentionWork
-  private let clock: BenchClock
-
-  init(
-    _ config: AttentionConfig, heads: Int, headWidth: Int, length: Int, clock: BenchClock
-  ) throws {
-    self.config = config
-    self.clock = clock
-    trial = try AttentionTrial(
-      ModelConfig(oneLayerOf: config, heads: heads, headWidth: headWidth), on: benchKernels,
-      length: length)
-    work = ModelConfig(oneLayerOf: config, heads: heads, headWidth: headWidth).mechanism
-      .work(length: length)
-  }
-
-  /// Seconds of a forward pass, and of it and a backward pass.
-  ///
-  /// Short sequences are repeated, after a pass that finds others' tensors in the caches and does
-  /// not count.
-  func timed() -> (forward: Double, training: Double) {
-    let repeats = max(1, 2_048 / trial.length)
-    var forward = 0.0
-    var training = 0.0
-    let warmup = repeats > 1 ? 1 : 0
-    for step in 0..<repeats + warmup {
-      let began = clock.now()
-      trial.forward(step: step)
-      let middle = clock.now()
-      trial.backward(step: step)
-      guard step >= warmup else { continue }
-      forward += middle - began
-      training += clock.now() - began
-    }
-    return (forward / Double(repeats), training / Double(repeats))
-  }
-
-  /// Seconds of one step at the end of the sequence, and the bytes of the stream there.
-  func decode() throws -> (seconds: Double, bytes: Int) {
-    let state = try trial.makeState()
-    let past = trial.length - min(trial.length, 64)
-    for position in 0..<past { trial.step(try trial.row(position), state) }
-    let timed = try (past..<trial.length).map { try trial.row($0) }
-    let began = clock.now()
-    for row in timed { trial.step(row, state) }
-    return ((clock.now() - began) / Double(timed.count), state.bytes)
-  }
-
-  func figures(
-    forward: Double, training: Double, decoded: (seconds: Double, bytes: Int)?, peak: Double
-  ) -> AttentionFigures {
-    let positions = Double(trial.length)
-    return AttentionFigures(
-      attention: "\(config)", length: trial.length,
-      forwardMicroseconds: forward / positions * 1e6,
-      trainingMicroseconds: training / positions * 1e6, forwardFlops: work.forward / positions,
-      trainingFlops: work.training / positions,
-      trainingPeakFraction: work.training / training / peak, peakFlopsPerSecond: peak,
-      decodeMicroseconds: decoded.map { $0.seconds * 1e6 }, stateBytes: decoded?.bytes)
-  }
-}
-
-extension ModelConfig {
-  /// The smallest model around one layer of an attention.
-  init(oneLayerOf attention: AttentionConfig, heads: Int, headWidth: Int) {
-    self.init(
-      vocabularySize: 16, width: heads * headWidth, layers: 1, heads: heads,
-      hidden: heads * headWidth)
-    use(attention)
-  }
 }

@@ -1,5 +1,4 @@
 import ArgumentParser
-import Backends
 import CommandSupport
 import DeviceCheck
 import Foundation
@@ -17,10 +16,9 @@ struct DeviceCommand: ParsableCommand {
       the device is needed. The exit code is 1 if something does not hold.
       """)
 
-  @Option(help: "cpu, cuda (the first card), cuda:N, or auto: a card if there is one that works.")
-  var device = "cpu"
   @Option(help: "Only checks whose name contains this.") var filter: String?
   @Flag(help: "Print JSON.") var json = false
+  @OptionGroup var place: PlaceOptions
 
   private struct Row: Encodable {
     let check: String
@@ -33,7 +31,7 @@ struct DeviceCommand: ParsableCommand {
   }
 
   func run() throws {
-    let kernels = try Backend.named(device).makeKernels()
+    let kernels = try place.kernels()
     var rows: [Row] = []
     for check in DeviceCheck.all where filter.map({ check.name.contains($0) }) ?? true {
       let findings = try check.run(on: kernels)

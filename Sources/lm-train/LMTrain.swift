@@ -243,7 +243,10 @@ struct LMTrain: ParsableCommand, RankedCommand {
     if json {
       print(String(decoding: try JSONFile.encode(plan), as: UTF8.self), terminator: "")
     } else {
-      print(PlanTable.describe(work.config, plan, peak: peak, manifest: work.manifest))
+      print(
+        PlanTable.describe(
+          work.config, plan, peak: peak, manifest: work.manifest,
+          device: kernels.freeBytes == nil ? nil : kernels.name))
       if assumesBenchmark { print(PlanTable.assumption) }
     }
     guard let dataSet = work.dataSet, let tokenizer = work.tokenizer, !dryRun else { return }

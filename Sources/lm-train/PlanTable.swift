@@ -31,8 +31,14 @@ enum PlanTable {
     + "word, each with one </s> a sentence;\n              lengths spread by half their mean (a gamma "
     + "distribution of shape 4)"
 
+  /// - Parameters:
+  ///   - config: The run.
+  ///   - plan: What it needs.
+  ///   - peak: Measured FLOPs per second of products.
+  ///   - manifest: Of its data.
+  ///   - device: The card, or nil for this processor.
   static func describe(
-    _ config: RunConfig, _ plan: TrainingPlan, peak: Double, manifest: Manifest
+    _ config: RunConfig, _ plan: TrainingPlan, peak: Double, manifest: Manifest, device: String?
   ) -> String {
     let model = config.model
     let totals = manifest.totals(of: config.data.trainSplit)
@@ -75,7 +81,8 @@ enum PlanTable {
       [
         "machine",
         "\(Format.short(peak))FLOP/s in matrix products on "
-          + "\(Format.count(Parallel.threads, "thread")); "
+          + (device.map { "\($0), in \((config.precision ?? .float32).rawValue)" }
+            ?? Format.count(Parallel.threads, "thread")) + "; "
           + "about \(Format.duration(plan.seconds(at: 0.65 * peak))) at 65 % of that",
       ],
     ]

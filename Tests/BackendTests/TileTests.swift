@@ -42,18 +42,19 @@ import Testing
   @Test(arguments: AttentionSubject.tiled, precisions)
   func longSequencesAgree(subject: AttentionSubject, precision: Precision) throws {
     let kernels = GPUKernels(EmulatedDriver(order: .shuffled), precision: precision)
-    // Slopes of a row's logits add up to nothing: a bias that thousands of keys share keeps little but
-    // the rounding of its parts, on either side.
-    let lengths = subject.biasLength == 40 ? [700] : [700, 4_500]
-    for length in lengths {
+    for length in [700, 4_500] {
       let size = AttentionSize([length], keys: 32, values: 32)
       let actual = try numbers(#require(try AttentionStage(kernels, subject, size)))
       let expected = try numbers(
         #require(try AttentionStage(TestBackend.cpu.makeKernels(), subject, size)))
       for (a, b) in zip(actual, expected) {
         let error = relativeNorm(a.numbers, b.numbers)
+        // Slopes of a row's logits add up to nothing: a bias that thousands of keys share keeps little but
+        // the rounding of its parts, on either side.
+        let sides = a.name == "dBias" ? 2.0 : 1
         #expect(
-          error <= kernels.promises.relativeError, "\(a.name) of \(length) is off by \(error)")
+          error <= sides * kernels.promises.relativeError,
+          "\(a.name) of \(length) is off by \(error)")
       }
     }
   }

@@ -100,6 +100,19 @@ import Testing
     }
   }
 
+  @Test func aBatchIsOfOneKind() throws {
+    for (options, meant) in [
+      (["--batch", "2", "--sentences"], "give --batch or --sentences"),
+      (["--batch", "2", "--decode"], "--decode is about one sequence"),
+      (["--batch", "0"], "--batch is 0, expected 1 or more"),
+    ] {
+      let outcome = try runProgram("lm-bench", ["attention", "--lengths", "8"] + options)
+      #expect(outcome.status == 2 && outcome.errors.contains(meant), "\(outcome)")
+    }
+    let none = try runProgram("lm-bench", ["attention", "--precision", "bfloat16"])
+    #expect(none.status == 1 && none.errors.contains("bfloat16"), "\(none)")
+  }
+
   @Test func threadsAreTheSameEverywhere() throws {
     for (name, arguments) in [
       ("lm-train", ["--data", "x", "--output", "y"]), ("lm-eval", ["--verify", "x"]),

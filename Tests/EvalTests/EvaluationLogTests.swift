@@ -2,6 +2,7 @@ import Eval
 import Foundation
 import Storage
 import Synchronization
+import Tensor
 import TestSupport
 import Testing
 
@@ -12,6 +13,32 @@ import Testing
       attention: "softmax", tokenizerSHA256: "t", vocabularySize: 3, text: "text",
       textSums: TextSums(md5: "m", sha256: "s"), textIsMapped: false, window: nil,
       outOfVocabulary: nil, tally: Tally(), standardError: nil)
+  }
+
+  /// Figures of two precisions stand side by side and say which is which; float32 is not named, and a
+  /// record that names none, as all did once, is of float32.
+  @Test func everyPrecisionHasItsRecord() throws {
+    let folder = try TemporaryFolder()
+    func record(_ precision: Precision, words: Int) -> EvaluationRecord {
+      EvaluationRecord(
+        checkpoint: "run/step-00000001", step: 1, weightsSHA256: "w", parameters: 1,
+        attention: "softmax", tokenizerSHA256: "t", vocabularySize: 3, text: "text",
+        textSums: TextSums(md5: "m", sha256: "s"), textIsMapped: false, window: nil,
+        precision: precision, outOfVocabulary: nil,
+        tally: Tally(nats: 8, tokens: 7, sentences: 6, words: words, bytes: 4), standardError: nil)
+    }
+    for (precision, words) in [
+      (Precision.float32, 5), (.bfloat16, 5), (.bfloat16, 6), (.float32, 7),
+    ] {
+      try EvaluationLog.add(record(precision, words: words), run: folder.path)
+    }
+    let records = try EvaluationLog.read(run: folder.path)
+    #expect(records == [record(.bfloat16, words: 6), record(.float32, words: 7)])
+    let lines = String(
+      decoding: try Files.contents(of: folder.path + "/" + EvaluationLog.name), as: UTF8.self
+    ).split(separator: "\n")
+    #expect(lines.map { $0.contains("precision") } == [true, false])
+    #expect(records.map { $0.paperLine.contains("products in bfloat16") } == [true, false])
   }
 
   /// Records that come at the same moment are all kept.

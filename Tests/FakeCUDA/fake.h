@@ -21,7 +21,7 @@ typedef struct {
   size_t memory;
   int known[16], known_count;
   int algorithms[16], algorithm_count;
-  char broken[64];
+  char broken[64], report[512];
   int nccl;
 } Settings;
 
@@ -40,7 +40,7 @@ INTERNAL unsigned called(const char *name);
 /// Whether bytes lie in one living piece of the card's memory.
 INTERNAL bool is_on_card(const void *address, size_t bytes);
 
-INTERNAL long live_bytes(void), live_pieces(void), pinned_bytes(void);
+INTERNAL long live_bytes(void), peak_bytes(void), live_pieces(void), pinned_bytes(void);
 
 /// Whether the calling thread has made the context its own.
 INTERNAL bool has_context(void);

@@ -16,7 +16,7 @@ typedef struct Piece {
 } Piece;
 
 static Piece *pieces;
-static size_t live, pinned;
+static size_t live, peak, pinned;
 static long piece_count;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -31,6 +31,7 @@ bool is_on_card(const void *address, size_t bytes) {
 }
 
 long live_bytes(void) { return (long)live; }
+long peak_bytes(void) { return (long)peak; }
 long live_pieces(void) { return piece_count; }
 long pinned_bytes(void) { return (long)pinned; }
 
@@ -41,6 +42,7 @@ static CUresult take(CUdeviceptr *address, size_t bytes) {
   pthread_mutex_lock(&lock);
   bool fits = live + rounded <= settings.memory;
   if (fits) live += rounded, piece_count++;
+  if (live > peak) peak = live;
   pthread_mutex_unlock(&lock);
   if (!fits) return CUDA_ERROR_OUT_OF_MEMORY;
   size_t whole = (rounded + page - 1) / page * page;

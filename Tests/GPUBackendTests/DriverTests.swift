@@ -6,7 +6,7 @@ import Testing
 
 /// Memory, copies, launches and faults of a card.
 @Suite struct DriverTests {
-  private func sentence(_ body: () throws(DeviceError) -> Void) -> String {
+  @Sendable private func sentence(_ body: () throws(DeviceError) -> Void) -> String {
     do throws(DeviceError) {
       try body()
       return ""
@@ -110,16 +110,55 @@ import Testing
   }
 
   /// Tasks move between threads; the fake refuses threads that have not made the context theirs.
+  ///
+  /// Each verb is the first that its thread asks for: one that entered the context would hide one that
+  /// does not.
   @Test func anyThreadMayAsk() throws {
-    let sandbox = try CUDASandbox()
-    let kernels = GPUKernels(try sandbox.driver())
+    let kernels = GPUKernels(try CUDASandbox().driver())
     let x = try kernels.makeView(rows: 8, columns: 40)
-    DispatchQueue.concurrentPerform(iterations: 8) { row in
-      for _ in 0..<20 { kernels.fill(x.rows(row..<row + 1).columns(0..<39), with: Float(row)) }
-      _ = try? kernels.makeView(rows: 3, columns: 3)
-    }
+    let part = x.columns(0..<39)
+    // Finding a kernel enters the context too.
+    kernels.fill(part, with: 1)
+    kernels.linearForward(y: x.rows(0..<8).columns(0..<8), x: part, w: part, accumulate: false)
     try kernels.synchronize()
-    #expect(try kernels.numbers(of: x.columns(38..<39)) == (0..<8).map { Float($0) })
+    let verbs: [(name: String, ask: @Sendable () throws(DeviceError) -> Void)] = [
+      ("set memory", { () throws(DeviceError) in kernels.fill(x, with: 3) }),
+      ("launch", { () throws(DeviceError) in kernels.fill(part, with: 2) }),
+      ("take memory", { () throws(DeviceError) in _ = try kernels.makeBuffer(count: 9) }),
+      (
+        "copy in",
+        { () throws(DeviceError) in try kernels.write([4], to: x.rows(0..<1).columns(0..<1)) }
+      ),
+      ("copy out", { () throws(DeviceError) in _ = try kernels.numbers(of: x) }),
+      ("wait", { () throws(DeviceError) in try kernels.synchronize() }),
+      (
+        "multiply",
+        { () throws(DeviceError) in
+          kernels.linearForward(y: x.columns(0..<8), x: part, w: part, accumulate: false)
+        }
+      ),
+    ]
+    for (name, ask) in verbs {
+      let text =
+        onNewThread { sentence(ask) }
+        + sentence { () throws(DeviceError) in try kernels.synchronize() }
+      #expect(text.isEmpty, "\(name): \(text)")
+    }
+    #expect(try kernels.numbers(of: x.rows(0..<1).columns(39..<40)) == [3])
+  }
+
+  private final class Answer: @unchecked Sendable {
+    var text = ""
+  }
+
+  private func onNewThread(_ body: @escaping @Sendable () -> String) -> String {
+    let (answer, done) = (Answer(), DispatchSemaphore(value: 0))
+    Thread.detachNewThread {
+      answer.text = body()
+      done.signal()
+    }
+    done.wait()
+    return answer.text
   }
 
   /// What a kernel has beside its own is not known, so all of it is asked for: whenever it grows.

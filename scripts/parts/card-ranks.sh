@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154
-# Several ranks on cards, for scripts/check-gpu.sh, whose `row`, `bin`, `data`, `device` and `work` it uses.
+# Several ranks on cards, for scripts/check-gpu.sh, whose words it uses.
 
 # Numbers go through NCCL to the one rank that there is and back; two ranks share the card and exchange
 # through MPI: the bits of one.
@@ -11,7 +11,7 @@ ranks_part() {
     nccl=$("$python" -c 'import nvidia.nccl; print(list(nvidia.nccl.__path__)[0] + "/lib")' 2>/dev/null || true)
   fi
   exchange() { # exchange DEVICE: the digest of some sums
-    LM_CUDA_LIBRARIES=${LM_CUDA_LIBRARIES:-}${nccl:+:$nccl} timeout 60 "$bin/lm-bench" exchange \
+    LM_CUDA_LIBRARIES=${LM_CUDA_LIBRARIES:-}${nccl:+:$nccl} within 60 "$bin/lm-bench" exchange \
       --device "$1" --calls 3 --numbers "$numbers" 2>"$log" | tee "$work/exchange" | awk '$1 == "digest" { print $2 }'
   }
   local numbers=5000000
@@ -19,11 +19,11 @@ ranks_part() {
   theirs=$(exchange cpu || true)
   own=$(LM_NCCL=on exchange "$device" || true)
   if grep -q 'libnccl.so.2 is not' "$log"; then
-    row "NCCL with one rank" "" "not run: no libnccl.so.2"
+    row "NCCL with one rank" "" "same sums" "not run: no libnccl.so.2"
   elif [[ -n $own && $own == "$theirs" ]]; then
-    row "NCCL with one rank" "$(sed -n 's/^way  *\(NCCL [^ ]*\).*/\1/p' "$work/exchange")" "ok"
+    row "NCCL with one rank" "$(sed -n 's/^way  *\(NCCL [^ ]*\).*/\1/p' "$work/exchange")" "same sums" "ok"
   else
-    row "NCCL with one rank" "" "FAILED $(last_line "$log")"
+    row "NCCL with one rank" "" "same sums" "FAILED $(last_line "$log")"
   fi
 
   local what="two ranks sharing the card through MPI: the bits of one"
@@ -34,7 +34,7 @@ ranks_part() {
     export OMPI_MCA_rmaps_base_oversubscribe=1 PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe
     launch=(mpirun -n 2)
   else
-    row "$what" "" "not run: no MPI"
+    row "$what" "" "same bits" "not run: no MPI"
     return
   fi
   # By its number, which every process takes literally.
@@ -43,14 +43,14 @@ ranks_part() {
   shared() { # shared RUN [LAUNCHER...]: a run with the same seed every time
     local run=$1
     shift
-    timeout 120 "$@" "$bin/lm-train" --data "$data" --output "$work/$run" --device "$card" --layers 2 \
+    within 100 "$@" "$bin/lm-train" --data "$data" --output "$work/$run" --device "$card" --layers 2 \
       --width 96 --heads 4 --hidden 256 --steps 6 --batch-tokens 300 --gradient-shares 4 --dropout 0.1 \
       --warmup 1 --threads 1 --log-every 1 --validate-every 0 --checkpoint-every 0 >"$work/$run.log" 2>&1
   }
   digests() { (cd "$work/$1/step-00000006" && sha256sum model.safetensors optimizer.safetensors); }
   if shared alone && shared pair "${launch[@]}" && [[ $(digests alone) == "$(digests pair)" ]]; then
-    row "$what" "" "$(verdict 'grep -q "go between cards by MPI" "$work/pair.log"')"
+    row "$what" "" "same bits" "$(verdict 'grep -q "go between cards by MPI" "$work/pair.log"')"
   else
-    row "$what" "" "FAILED $(last_line "$work/pair.log" 2>/dev/null || last_line "$work/alone.log")"
+    row "$what" "" "same bits" "FAILED $(last_line "$work/pair.log" 2>/dev/null || last_line "$work/alone.log")"
   fi
 }

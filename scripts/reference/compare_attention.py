@@ -90,7 +90,7 @@ class Results:
                     sys.exit(f"{folder}/metrics.jsonl is damaged: a sum does not hold: {line}")
                 row = json.loads(line, object_hook=today)
                 if row["kind"] == "valid":
-                    points.append((row["tokens"], row["wordPerplexity"]))
+                    points.append((row["tokens"], row["wordPerplexity"], row.get("trainedSeconds")))
         return points
 
 
@@ -246,15 +246,20 @@ def plot(path, title, x_title, y_title, series, x_ticks=None):
 
 
 def mean_curve(results, name):
-    """Validation perplexity by seconds: tokens over the measured training speed, mean of the seeds."""
+    """Validation perplexity by seconds, mean of the seeds.
+
+    Tokens over the measured training speed, or where that was not measured the run's own seconds.
+    """
     row = results.speed("train", name, 32)
     curves = [results.curve(os.path.dirname(path)) for path in results.reports("sentences", name)]
-    if not row or not curves:
+    if not curves or not row and any(point[2] is None for curve in curves for point in curve):
         return []
     count = min(len(c) for c in curves)
     return [
         (
-            statistics.mean(c[i][0] for c in curves) / row["tokensPerSecond"],
+            statistics.mean(c[i][0] for c in curves) / row["tokensPerSecond"]
+            if row
+            else statistics.mean(c[i][2] for c in curves),
             statistics.mean(c[i][1] for c in curves),
         )
         for i in range(count)

@@ -1,4 +1,5 @@
 import Foundation
+package import Tensor
 
 /// The figures of one evaluation, which are always reported together.
 ///
@@ -11,6 +12,8 @@ package struct PerplexityReport: Sendable, Equatable {
   /// Set if the model's attention is a random estimate; the figures above are then those of its
   /// expectation.
   package var sampled: EstimateSpread?
+  /// What products read and wrote; nil if it was float32.
+  package var precision: Precision?
   /// Words that were scored as `<UNK>`; nil if no list of words was used.
   package var unknownWords: Int?
   /// Checksums of the text before any word was replaced, if known.
@@ -45,7 +48,7 @@ extension PerplexityReport: Encodable {
     case bitsPerByte = "bits_per_byte"
     case nats, words, tokens, sentences, bytes
     case standardError = "standard_error"
-    case sampled
+    case sampled, precision
     case unknownWords = "out_of_vocabulary"
     case notes, files
     case byFrequency = "by_frequency"
@@ -75,6 +78,7 @@ extension PerplexityReport: Encodable {
     var fields = encoder.container(keyedBy: Key.self)
     try fields.encode(Self.finite(standardError), forKey: .standardError)
     try fields.encodeIfPresent(sampled, forKey: .sampled)
+    try fields.encodeIfPresent(precision, forKey: .precision)
     try fields.encodeIfPresent(unknownWords, forKey: .unknownWords)
     if !notes.isEmpty { try fields.encode(notes, forKey: .notes) }
     if !files.isEmpty { try fields.encode(files, forKey: .files) }

@@ -28,7 +28,8 @@ package enum EvaluationLog {
     return log.entries.map(\.entry)
   }
 
-  /// Adds a record, which replaces an older one of the same weights on the same text, scored the same way.
+  /// Adds a record, which replaces an older one of the same weights on the same text, scored the same way
+  /// in the same precision.
   ///
   /// - Parameters:
   ///   - record: What is added.
@@ -53,6 +54,7 @@ extension EvaluationRecord {
   fileprivate func repeats(_ other: EvaluationRecord) -> Bool {
     weightsSHA256 == other.weightsSHA256 && textSums == other.textSums && window == other.window
       && stride == other.stride
+      && precision == other.precision
       && outOfVocabulary?.listSHA256 == other.outOfVocabulary?.listSHA256
   }
 }

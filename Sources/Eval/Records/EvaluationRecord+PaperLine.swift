@@ -10,7 +10,8 @@ extension EvaluationRecord {
       "text \(text)\(readingNote), MD5 \(textSums.md5), SHA-256 \(textSums.sha256)\(mappedNote)",
       context, rule,
       "model of \(Self.count(parameters)) parameters, attention \(attention), "
-        + "\(Self.count(vocabularySize)) tokens (tokenizer SHA-256 \(tokenizerSHA256))",
+        + "\(Self.count(vocabularySize)) tokens (tokenizer SHA-256 \(tokenizerSHA256))"
+        + (precisionName.map { ", products in \($0)" } ?? ""),
       "checkpoint \(checkpoint), model.safetensors SHA-256 \(weightsSHA256)",
     ].joined(separator: "; ") + (provenance.map { "; computed by \($0.brief)" } ?? "")
   }

@@ -1,4 +1,5 @@
 package import Provenance
+package import Tensor
 
 /// One evaluation with everything that is needed to compare it with others.
 package struct EvaluationRecord: Codable, Sendable, Equatable {
@@ -46,6 +47,10 @@ package struct EvaluationRecord: Codable, Sendable, Equatable {
   package var window: Int?
   /// How far a window begins after the one before, in tokens; absent if they do not overlap.
   package var stride: Int?
+  /// What products read and wrote; absent if it was float32, as in all records before there was a choice.
+  package var precision: Precision?
+  /// Name of the precision, where it is not float32.
+  package var precisionName: String? { precision?.rawValue }
   /// Absent if no word was replaced.
   package var outOfVocabulary: OutOfVocabulary?
   package var tally: Tally
@@ -58,8 +63,7 @@ package struct EvaluationRecord: Codable, Sendable, Equatable {
     checkpoint: String, step: Int?, weightsSHA256: String, parameters: Int, attention: String,
     tokenizerSHA256: String, vocabularySize: Int, text: String, textSums: TextSums,
     textIsMapped: Bool, textReading: String? = nil, window: Int?, stride: Int? = nil,
-    outOfVocabulary: OutOfVocabulary?,
-    tally: Tally,
+    precision: Precision = .float32, outOfVocabulary: OutOfVocabulary?, tally: Tally,
     standardError: Double?, provenance: Provenance? = nil
   ) {
     self.checkpoint = checkpoint
@@ -75,6 +79,7 @@ package struct EvaluationRecord: Codable, Sendable, Equatable {
     self.textReading = textReading
     self.window = window
     self.stride = stride
+    self.precision = precision == .float32 ? nil : precision
     self.outOfVocabulary = outOfVocabulary
     self.tally = tally
     self.standardError = standardError

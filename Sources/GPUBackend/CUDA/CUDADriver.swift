@@ -78,6 +78,12 @@ package final class CUDADriver: GPUDriver {
     try transfer.memory.allocate(bytes: bytes)
   }
 
+  /// What the largest test of a product takes for a moment; the workspace is taken since the card was
+  /// opened, and nobody's free memory.
+  package func ownBytes(_ products: [GPUProductSize]) -> Int {
+    products.map(ProductTest.bytes).max() ?? 0
+  }
+
   package func free(_ address: UnsafeMutableRawPointer, bytes: Int) {
     transfer.memory.free(address, bytes: bytes)
   }

@@ -20,6 +20,10 @@ package protocol GPUDriver: AnyObject, Sendable {
   /// Bytes that nobody has taken; nil where memory is this process's.
   var freeBytes: Int? { get }
 
+  /// Bytes that the driver itself takes for products of these sizes, beside what it is asked for and what
+  /// it has from the beginning.
+  func ownBytes(_ products: [GPUProductSize]) -> Int
+
   /// Gives memory back, after the work that was asked for before.
   func free(_ address: UnsafeMutableRawPointer, bytes: Int)
 
@@ -82,6 +86,7 @@ extension GPUDriver {
   package func makeSibling() -> any GPUDriver { self }
   package func mark() -> WorkMark? { nil }
   package func follow(_ mark: WorkMark?) {}
+  package func ownBytes(_ products: [GPUProductSize]) -> Int { 0 }
 }
 
 /// One kernel: a file of `CUDASource`, what it is compiled with, and a name in it.
@@ -164,5 +169,32 @@ package struct GPUProduct: Sendable {
     self.accumulate = accumulate
     self.rowsAreIndependent = rowsAreIndependent
     self.depth = depth
+  }
+}
+
+/// The size of a product, as far as a driver's own memory follows from it.
+package struct GPUProductSize: Sendable {
+  /// Of the result, at most.
+  package let rows: Int
+  package let columns: Int
+  /// The summed dimension.
+  package let depth: Int
+  /// Of the operands.
+  package let input: NumberType
+  /// Of the result.
+  package let output: NumberType
+  /// Whether the sum runs over the positions of a batch.
+  package let isOverPositions: Bool
+  /// Products of this size that are computed at once.
+  package let parts: Int
+
+  init(
+    _ rows: Int, _ columns: Int, depth: Int, _ input: NumberType, _ output: NumberType,
+    isOverPositions: Bool = false, parts: Int = 1
+  ) {
+    (self.rows, self.columns, self.depth) = (rows, columns, depth)
+    (self.input, self.output) = (input, output)
+    self.isOverPositions = isOverPositions
+    self.parts = parts
   }
 }

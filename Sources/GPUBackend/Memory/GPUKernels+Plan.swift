@@ -11,6 +11,13 @@ extension GPUKernels {
   }
 
   package func workingBytes(_ plan: WorkPlan) -> Int {
+    // Hyperplanes of training and of evaluation, a set for every layer.
+    let drawn = plan.drawn > 0 ? 2 * plan.layers * bytes(count: plan.drawn) : 0
+    return borrowedBytes(plan) + drawn + driver.ownBytes(products(plan))
+  }
+
+  /// Bytes of the piece that operations borrow.
+  private func borrowedBytes(_ plan: WorkPlan) -> Int {
     let embedding = max(plan.positions, plan.candidates) * (4 + 8 + 16 + 4 * plan.width)
     let muon = plan.muon.map { shape in
       Self.muonShapes(rows: shape.rows, columns: shape.columns, form: plan.muonForm).reduce(8 * 513)
@@ -29,18 +36,39 @@ extension GPUKernels {
       let weights = WorkPlan.Product(outputs: vocabulary, inputs: plan.width)
       return block * logits.rowBytes + slices(weights, positions: block)
     }
+    // Scores have logits of float32.
+    let scores = LogitsPlan(vocabulary: plan.vocabulary, type: .float32)
     let gradients = plan.products.map { slices($0, positions: plan.positions) }
     let most = [
       head(plan.vocabulary), plan.candidates > 0 ? head(plan.candidates) : 0,
-      gradients.max() ?? 0, embedding,
+      min(plan.positions, scores.blockRows) * scores.rowBytes, gradients.max() ?? 0, embedding,
       4 * plan.attention.shared, muon.max() ?? 0,
     ]
     return (most.max() ?? 0) + (1 << 12)
   }
 
+  /// The products of a model's steps, by the width of the result, the depth of the sum and their types.
+  private func products(_ plan: WorkPlan) -> [GPUProductSize] {
+    let compute = type(for: .compute)
+    let head = WorkPlan.Product(outputs: plan.vocabulary, inputs: plan.width)
+    let logits = LogitsPlan(vocabulary: plan.vocabulary, type: compute)
+    return (plan.products + [head]).flatMap { shape in
+      let isHead = shape.outputs == head.outputs
+      let positions = isHead ? min(plan.positions, logits.blockRows) : plan.positions
+      let slices = DepthSlices(rows: shape.outputs, columns: shape.inputs, depth: positions)
+      return [
+        GPUProductSize(.max, shape.outputs, depth: shape.inputs, compute, .float32),
+        GPUProductSize(positions, shape.inputs, depth: shape.outputs, compute, compute),
+        GPUProductSize(
+          shape.outputs, shape.inputs, depth: slices.depth, compute, .float32,
+          isOverPositions: true, parts: slices.count),
+      ]
+    }
+  }
+
   package func reserveWorkingMemory(_ plan: WorkPlan) throws(DeviceError) {
     releaseWorkingMemory()
-    scratch.lend([workingBytes(plan)]) { _ in }
+    scratch.lend([borrowedBytes(plan)]) { _ in }
     // Says so if there was not as much.
     try synchronize()
   }

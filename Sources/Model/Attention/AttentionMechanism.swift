@@ -15,6 +15,9 @@ package protocol AttentionMechanism: Sendable {
   /// Floats per position that the forward pass keeps for the backward pass.
   var savedRows: Int { get }
 
+  /// Random numbers that a layer draws for a step and keeps until the next.
+  var drawnNumbers: Int { get }
+
   /// The attention on a device.
   ///
   /// - Throws: `DeviceError.unsupported` if the device has no such attention, or has no memory for
@@ -30,6 +33,7 @@ extension AttentionMechanism {
   package var ownWeights: [AttentionWeight] { [] }
   package var readsInput: Bool { false }
   package var savedRows: Int { 0 }
+  package var drawnNumbers: Int { 0 }
 }
 
 /// A weight that only one attention has.

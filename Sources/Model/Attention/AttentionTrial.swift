@@ -1,9 +1,9 @@
 import Deterministic
 package import Tensor
 
-/// One layer's attention on one sequence of random queries, keys and values, to time it and to see
-/// what it needs.
+/// One layer's attention on random queries, keys and values, to time it and to see what it needs.
 package struct AttentionTrial: Sendable {
+  /// Positions of all sequences.
   package let length: Int
   package let tensors: AttentionTensors
   package let gradients: AttentionGradients
@@ -12,6 +12,8 @@ package struct AttentionTrial: Sendable {
   private let sequences: Sequences
   private let widths: HeadWidths
 
+  /// One sequence.
+  ///
   /// - Parameters:
   ///   - model: Width, heads and attention; the rest does not matter.
   ///   - kernels: Where it runs.
@@ -22,14 +24,31 @@ package struct AttentionTrial: Sendable {
     _ model: ModelConfig, on kernels: any Kernels, attention: (any AttentionOperator)? = nil,
     length: Int
   ) throws {
+    try self.init(model, on: kernels, attention: attention, lengths: [length])
+  }
+
+  /// A batch of sequences.
+  ///
+  /// - Parameters:
+  ///   - model: Width, heads and attention; the rest does not matter.
+  ///   - kernels: Where it runs.
+  ///   - attention: In place of the configuration's own attention.
+  ///   - lengths: Positions of every sequence.
+  /// - Throws: `ModelError` if the configuration is no model.
+  package init(
+    _ model: ModelConfig, on kernels: any Kernels, attention: (any AttentionOperator)? = nil,
+    lengths: [Int]
+  ) throws {
     var model = model
-    model.maximumLength = max(model.maximumLength, length)
+    model.maximumLength = max(model.maximumLength, lengths.max() ?? 0)
     try model.validate()
+    let length = lengths.reduce(0, +)
     self.length = length
     self.kernels = kernels
     let mechanism = model.mechanism
     self.attention = try attention ?? mechanism.makeOperator(on: kernels)
-    sequences = try Sequences([0, length], on: kernels)
+    sequences = try Sequences(
+      lengths.reduce(into: [0]) { $0.append(($0.last ?? 0) + $1) }, on: kernels)
     widths = HeadWidths(keys: model.headWidth, values: model.headWidth)
     let (width, heads) = (model.width, model.heads)
     func zeros(_ rows: Int, _ columns: Int, for use: NumberUse = .master) throws -> View {

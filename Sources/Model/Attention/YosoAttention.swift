@@ -86,6 +86,10 @@ package struct YosoAttention: AttentionMechanism {
 
   package var savedRows: Int { shape.savedRows }
 
+  package var drawnNumbers: Int {
+    shape.isRandom ? shape.heads * headWidth * shape.hashes * shape.bits : 0
+  }
+
   package func makeOperator(
     on kernels: any Kernels
   ) throws(DeviceError) -> any AttentionOperator {

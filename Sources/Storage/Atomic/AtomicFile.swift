@@ -8,8 +8,14 @@ package enum AtomicFile {
   }
 
   /// Writes a file beside its target, flushes it, and puts it in the place of the target.
+  ///
+  /// - Parameters:
+  ///   - bytes: The contents.
+  ///   - path: The target.
+  ///   - flushes: Whether to wait for the disk; without it, a machine that loses its power may leave a
+  ///     file that is not whole.
   package static func write(
-    _ bytes: UnsafeRawBufferPointer, to path: String
+    _ bytes: UnsafeRawBufferPointer, to path: String, flushes: Bool = true
   ) throws(StorageError) {
     let temporary = Leftover.sibling(of: path, .partial)
     Unfinished.begin(temporary, target: path)
@@ -17,7 +23,7 @@ package enum AtomicFile {
     do {
       let writer = try FileWriter(path: temporary)
       try writer.append(bytes)
-      try writer.finish()
+      try writer.finish(flushes: flushes)
       try Files.rename(temporary, to: path)
     } catch {
       // The first error says what went wrong; failing to tidy up would hide it.
@@ -27,8 +33,17 @@ package enum AtomicFile {
   }
 
   /// Writes a file beside its target, flushes it, and puts it in the place of the target.
-  package static func write(_ bytes: [UInt8], to path: String) throws(StorageError) {
-    try bytes.span.withUnsafeBytes { (bytes) throws(StorageError) in try write(bytes, to: path) }
+  ///
+  /// - Parameters:
+  ///   - bytes: The contents.
+  ///   - path: The target.
+  ///   - flushes: As above.
+  package static func write(
+    _ bytes: [UInt8], to path: String, flushes: Bool = true
+  ) throws(StorageError) {
+    try bytes.span.withUnsafeBytes { (bytes) throws(StorageError) in
+      try write(bytes, to: path, flushes: flushes)
+    }
   }
 
   /// Whether a name is one that `write` gives to what is not yet one of these files.

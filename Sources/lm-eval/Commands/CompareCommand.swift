@@ -53,7 +53,7 @@ struct CompareCommand: ParsableCommand {
       throw ValidationError("compare takes two runs, not \(runs.count)\(advice)")
     }
     try text.check(vocabulary: vocabulary)
-    try work.check(records: figures.record)
+    try work.check()
     try figures.check()
   }
 

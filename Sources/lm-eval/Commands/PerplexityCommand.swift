@@ -125,7 +125,7 @@ struct PerplexityCommand: ParsableCommand, RankedCommand {
     try text.check(vocabulary: vocabulary)
     try window.check(data: text.data)
     try breakdown.check(text, window, printsPaperLine: paperLine)
-    try work.check(records: figures.record)
+    try work.check()
     try figures.check()
   }
 

@@ -33,11 +33,7 @@ struct WorkOptions: ParsableArguments {
   @Option(help: "Tokens scored at a time; bounds memory and changes nothing else.")
   var batchTokens = Evaluator.defaultPositions
 
-  func check(records: Bool = false) throws {
-    if records, precision != .float32 {
-      throw ValidationError(
-        "--record keeps figures of float32; leave out --precision \(precision.rawValue)")
-    }
+  func check() throws {
     if listDevices { throw CleanExit.message(Backend.listing) }
     guard (1...Self.mostTokens).contains(batchTokens) else {
       throw ValidationError("--batch-tokens is \(batchTokens), expected 1 to \(Self.mostTokens)")

@@ -22,6 +22,9 @@ enum FigureTable {
       "checkpoint".padded(to: 18) + evaluation.record.checkpoint,
       "text".padded(to: 18) + source.name,
     ]
+    if let precision = evaluation.record.precisionName {
+      lines.append("precision".padded(to: 18) + precision)
+    }
     lines += aligned(rows)
     if let sampled = report.sampled { lines += describe(sampled) }
     lines += BreakdownTable.sections(of: report)
@@ -51,6 +54,9 @@ enum FigureTable {
         ])
     }
     var lines = ["text".padded(to: 18) + evaluations[0].source.name]
+    if let precision = evaluations[0].record.precisionName {
+      lines.append("precision".padded(to: 18) + precision)
+    }
     lines.append("words".padded(to: 18) + closed(tally.words, "word", tally.sentences))
     if let (count, meaning) = unknown(evaluations[0]) {
       lines.append("out of vocabulary".padded(to: 18) + count + "  " + meaning)

@@ -7,6 +7,7 @@ import LMData
 import Model
 import Provenance
 import Storage
+import Tensor
 import Tokenize
 import Train
 
@@ -127,6 +128,7 @@ struct Scoring {
         "\(name)scoring \(source.name)", into: file)
       var report = scored
       report.notes = source.notes
+      report.precision = work.precision == .float32 ? nil : work.precision
       // A line to be quoted is about the expectation.
       if expectation != nil, figures.hashSeeds > 0, !printsPaperLine {
         report.sampled = try sampled(source, trained, tokens)
@@ -239,6 +241,7 @@ struct Scoring {
       tokenizerSHA256: trained.tokenizerSHA256, vocabularySize: tokenizer.vocabularySize,
       text: source.name, textSums: report.textSums ?? TextSums(md5: "", sha256: ""),
       textIsMapped: source.isMapped, textReading: source.reading, window: window, stride: stride,
+      precision: work.precision,
       outOfVocabulary: source.rule.map {
         EvaluationRecord.OutOfVocabulary(
           words: report.unknownWords ?? 0, listWords: $0.words, listSHA256: $0.sha256,

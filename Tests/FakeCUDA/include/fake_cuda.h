@@ -22,6 +22,7 @@ extern "C" {
 ///     version=N       CUDA's version as the driver gives it, such as 12040
 ///     algorithms=A:B  what is proposed for every product, by the numbers of `enum` in products.c
 ///     broken=FILE     the compiler refuses this file
+///     report=FILE     the most bytes of the card that were in use are written there at the end
 ///     nccl=N          NCCL's version as it gives it, such as 22703
 ///
 /// ncclGroupEnd=6 is a rank that is lost and found to be so, ncclGroupEnd=99 one that hangs.
@@ -29,8 +30,8 @@ extern "C" {
 /// NAME/R=VALUE is for the process that Open MPI calls rank R.
 void fake_cuda_tell(const char *instructions);
 
-/// How often a function was called; or "live" bytes of memory of the card, "pieces" of it, and
-/// "pinned" bytes of the host.
+/// How often a function was called; or "live" bytes of memory of the card, the "peak" of them,
+/// "pieces" of it, and "pinned" bytes of the host.
 long fake_cuda_count(const char *name);
 
 #ifdef __cplusplus

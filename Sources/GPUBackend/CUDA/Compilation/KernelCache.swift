@@ -51,7 +51,8 @@ package struct KernelCache: Sendable {
     guard let path = path(key), let folder else { return }
     try? Files.createDirectory(folder)
     _ = try? AtomicDirectory.removeAbandoned(besides: path)
-    try? AtomicFile.write(Self.sum(key, image) + image, to: path)
+    // Nobody waits for the disk: what it loses is damaged, and compiled again.
+    try? AtomicFile.write(Self.sum(key, image) + image, to: path, flushes: false)
   }
 
   private static let sumBytes = 64

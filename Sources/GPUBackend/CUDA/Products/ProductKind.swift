@@ -39,7 +39,8 @@ struct ProductKind: Hashable, CustomStringConvertible {
     parts = product.parts
   }
 
-  private static func rounded(_ size: Int) -> Int {
+  /// The next power of two, from 16.
+  static func rounded(_ size: Int) -> Int {
     var power = 16
     while power < size { power *= 2 }
     return power

@@ -1,3 +1,4 @@
+import Foundation
 import Tensor
 
 /// Shows that an algorithm keeps its bits: the same every time, and of a row whatever rows are computed
@@ -11,6 +12,19 @@ struct ProductTest {
   /// Rows of the test; more than any tile has, and no multiple of one.
   private static let rows = 333
   private static let depth = 2_048
+
+  /// Bytes of a card that the test of a product takes, at most.
+  static func bytes(_ size: GPUProductSize) -> Int {
+    let rows = min(ProductKind.rounded(min(size.rows, rows)), rows)
+    let depth = size.isOverPositions ? min(ProductKind.rounded(size.depth), depth) : size.depth
+    func bytes(_ rows: Int, _ columns: Int, _ type: NumberType) -> Int {
+      size.parts * rows * ProductLibrary.stride(columns, type) * type.bytes
+    }
+    // An operand may be stored either way, each with its own gaps between rows.
+    return max(bytes(rows, depth, size.input), bytes(depth, rows, size.input))
+      + max(bytes(depth, size.columns, size.input), bytes(size.columns, depth, size.input))
+      + bytes(rows, size.columns, size.output)
+  }
 
   /// Whether it does.
   ///
@@ -40,18 +54,40 @@ struct ProductTest {
     let c = try place((rows, kind.columns), kind.output)
     for (operand, seed) in [(a, 1), (b, 2)] { fill(operand, seed: seed) }
 
-    guard let together = try result(candidate, c, a, b) else { return false }
+    let bytes = c.parts * c.rows * c.stride * c.type.bytes
+    let (together, again) = (Self.memory(bytes), Self.memory(bytes))
+    defer {
+      together.deallocate()
+      again.deallocate()
+    }
+    guard try compute(candidate, c, a, b, into: together) else { return false }
     for _ in 0..<2 {
-      guard try result(candidate, c, a, b) == together else { return false }
+      guard try compute(candidate, c, a, b, into: again), Self.areEqual(again, together) else {
+        return false
+      }
     }
     guard kind.rowsAreIndependent, !kind.aIsTransposed else { return true }
     for range in [0..<1, 1..<2, 17..<18, rows - 1..<rows, 37..<100, 128..<rows] {
       let bytes = c.stride * c.type.bytes
-      guard let alone = try result(candidate, slice(c, range), slice(a, range), b),
-        alone[...] == together[range.lowerBound * bytes..<range.upperBound * bytes]
+      let expected = UnsafeMutableRawBufferPointer(
+        rebasing: together[range.lowerBound * bytes..<range.upperBound * bytes])
+      let alone = UnsafeMutableRawBufferPointer(rebasing: again[..<expected.count])
+      guard try compute(candidate, slice(c, range), slice(a, range), b, into: alone),
+        Self.areEqual(alone, expected)
       else { return false }
     }
     return true
+  }
+
+  private static func memory(_ bytes: Int) -> UnsafeMutableRawBufferPointer {
+    .allocate(byteCount: bytes, alignment: 16)
+  }
+
+  private static func areEqual(
+    _ a: UnsafeMutableRawBufferPointer, _ b: UnsafeMutableRawBufferPointer
+  ) -> Bool {
+    guard let first = a.baseAddress, let second = b.baseAddress else { return a.count == b.count }
+    return a.count == b.count && memcmp(first, second, a.count) == 0
   }
 
   private func slice(
@@ -62,43 +98,53 @@ struct ProductTest {
       rows: range.count, columns: x.columns, stride: x.stride)
   }
 
-  /// The bytes of a product, gaps between rows included; nil if the library refuses it.
-  private func result(
+  /// Reads the bytes of a product, gaps between rows included.
+  ///
+  /// - Returns: Whether the library computes it.
+  private func compute(
     _ candidate: ProductLibrary.Candidate, _ c: ProductLibrary.Operand, _ a: ProductLibrary.Operand,
-    _ b: ProductLibrary.Operand
-  ) throws(DeviceError) -> [UInt8]? {
-    var bytes = [UInt8](repeating: 0, count: c.parts * c.rows * c.stride * c.type.bytes)
+    _ b: ProductLibrary.Operand, into bytes: UnsafeMutableRawBufferPointer
+  ) throws(DeviceError) -> Bool {
     // What an earlier product left must not pass for this one.
     transfer.fill(c.address, word: .max, count: bytes.count / 4)
     guard library.multiply(kind, candidate, c: c, a: a, b: b, accumulate: false) == 0 else {
-      return nil
+      return false
     }
-    var span = bytes.mutableSpan
-    try span.withUnsafeMutableBytes { (target) throws(DeviceError) in
-      try transfer.copyOut(c.address, into: target)
-    }
-    return bytes
+    try transfer.copyOut(c.address, into: bytes)
+    return true
   }
 
-  /// Numbers between -1 and 1, all of them with other bits.
   private func fill(_ x: ProductLibrary.Operand, seed: Int) {
-    let total = x.parts * x.rows * x.stride
-    let piece = min(total, (1 << 18) - 1)
-    var random = UInt64(seed) &* 0x9E37_79B9_7F4A_7C15
-    let numbers = (0..<piece).map { _ -> UInt32 in
-      random = random &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-      return (Float(Int32(truncatingIfNeeded: random >> 32)) * 0x1p-31).bitPattern
-    }
-    let bytes: [UInt8] =
-      x.type == .brain16
-      ? numbers.flatMap { [UInt8(truncatingIfNeeded: $0 >> 16), UInt8($0 >> 24)] }
-      : numbers.withUnsafeBytes { Array($0) }
-    for start in stride(from: 0, to: total, by: piece) {
-      let count = min(piece, total - start) * x.type.bytes
-      bytes.withUnsafeBytes {
+    let piece = Self.pieces[(x.type == .brain16 ? 2 : 0) + seed - 1]
+    let total = x.parts * x.rows * x.stride * x.type.bytes
+    piece.withUnsafeBytes {
+      for start in stride(from: 0, to: total, by: piece.count) {
         transfer.copyIn(
-          UnsafeRawBufferPointer(rebasing: $0[..<count]), to: x.address + start * x.type.bytes)
+          UnsafeRawBufferPointer(rebasing: $0[..<min(piece.count, total - start)]),
+          to: x.address + start)
       }
     }
   }
+
+  /// Numbers between -1 and 1, all of them with other bits: of two seeds as float32, then as bfloat16.
+  ///
+  /// Drawn once, as every product of a model is tested before its first step.
+  private static let pieces: [[UInt8]] = [1, 2, 1, 2].enumerated().map { place, seed in
+    var random = UInt64(seed) &* 0x9E37_79B9_7F4A_7C15
+    let bytes = place < 2 ? 4 : 2
+    return [UInt8](unsafeUninitializedCapacity: bytes * numbers) { target, count in
+      for index in 0..<numbers {
+        random = random &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+        let bits = (Float(Int32(truncatingIfNeeded: random >> 32)) * 0x1p-31).bitPattern
+        for byte in 0..<bytes {
+          target[bytes * index + byte] = UInt8(
+            truncatingIfNeeded: bits >> UInt32(8 * (byte + 4 - bytes)))
+        }
+      }
+      count = bytes * numbers
+    }
+  }
+
+  /// No multiple of a row.
+  private static let numbers = (1 << 18) - 1
 }

@@ -5,7 +5,8 @@
 #   scripts/check-mpi.sh [FOLDER] [sums] [runs] [resume] [kills] [pairs]     (all but kills; see each below)
 #
 # Open MPI 4 and MPICH 4 are Debian's (root; installed if missing); Open MPI 5, MPICH 5 and Intel MPI are
-# wheels, put into FOLDER (/tmp/check-mpi). KILLS is how many processes are killed (10).
+# wheels, put into FOLDER (/tmp/check-mpi). KILLS is how many processes are killed (10). LIBRARIES (ompi4 ompi5
+# mpich4 mpich5 impi), COUNTS (2 3 4 5 8) and RUNS (options of lm-train between semicolons) choose a part of it all.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/parts/toy-text.sh
@@ -80,6 +81,8 @@ digest() { # digest RUN
 
 runs=("softmax --dropout 0.1" "hierarchical:blockSize=8" "yoso:estimate=sampled" "combiner:segment=8"
   "softmax --optimizer muon" "softmax --stream-length 64")
+
+if [[ -n ${RUNS:-} ]]; then IFS=';' read -ra runs <<<"$RUNS"; fi
 
 do_sums() { # the sum of gradients, many calls
   echo "== one sum for any number of processes"

@@ -16,19 +16,20 @@ extension Transformer {
   /// - Parameters:
   ///   - config: Dimensions of the model.
   ///   - positions: Of a batch.
+  ///   - scored: Positions of a batch that is scored; as many as `positions` if nil.
   ///   - sequences: Of a batch, at most.
   ///   - candidates: Tokens that a sampled loss normalises over, at most; 0 without one.
   ///   - muon: Shapes of the matrices that Muon moves.
   ///   - muonForm: How it makes them orthogonal.
   ///   - attention: What one layer's attention borrows.
   package static func workPlan(
-    _ config: ModelConfig, positions: Int, sequences: Int, candidates: Int = 0,
+    _ config: ModelConfig, positions: Int, scored: Int? = nil, sequences: Int, candidates: Int = 0,
     muon: [(rows: Int, columns: Int)] = [], muonForm: MuonForm = .standard,
     attention: WorkingNeed
   ) -> WorkPlan {
     let width = config.width
     return WorkPlan(
-      positions: positions, width: width, vocabulary: config.vocabularySize,
+      positions: positions, scored: scored, width: width, vocabulary: config.vocabularySize,
       candidates: candidates,
       products: [
         WorkPlan.Product(outputs: 3 * width, inputs: width),

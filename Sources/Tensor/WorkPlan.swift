@@ -9,6 +9,11 @@ package struct WorkingNeed: Sendable, Equatable {
     self.task = task
     self.shared = shared
   }
+
+  /// Of two that take turns.
+  package func joined(_ other: WorkingNeed) -> WorkingNeed {
+    WorkingNeed(task: max(task, other.task), shared: max(shared, other.shared))
+  }
 }
 
 /// What a model asks of its kernels in a training step or in scoring, to plan their memory.
@@ -24,8 +29,10 @@ package struct WorkPlan: Sendable {
     }
   }
 
-  /// Rows of the largest batch, N.
+  /// Rows of the largest batch of a step, N.
   package let positions: Int
+  /// Rows of the largest batch that is scored.
+  package let scored: Int
   /// Model width, C.
   package let width: Int
   /// Rows of the head, V.
@@ -46,11 +53,13 @@ package struct WorkPlan: Sendable {
   package let drawn: Int
 
   package init(
-    positions: Int, width: Int, vocabulary: Int, candidates: Int = 0, products: [Product],
+    positions: Int, scored: Int? = nil, width: Int, vocabulary: Int, candidates: Int = 0,
+    products: [Product],
     muon: [(rows: Int, columns: Int)], muonForm: MuonForm = .standard, attention: WorkingNeed,
     attentionTasks: Int, layers: Int = 0, drawn: Int = 0
   ) {
     self.positions = positions
+    self.scored = scored ?? positions
     self.width = width
     self.vocabulary = vocabulary
     self.candidates = candidates

@@ -134,8 +134,8 @@ import Testing
   /// What `--dry-run` names is what a run takes of a card, within three hundredths; the workspace of
   /// products, which a card has given before, is no part of it.
   @Test(arguments: [
-    ("softmax", "float32"), ("hierarchical", "float32"), ("yoso", "float32"),
-    ("combiner", "float32"),
+    ("softmax", "bfloat16"), ("hierarchical", "float32"), ("yoso", "bfloat16"), ("yoso", "float32"),
+    ("combiner", "bfloat16"), ("combiner:pattern=rowmajor", "float32"),
   ])
   func aRunTakesWhatWasPlanned(attention: String, precision: String) throws {
     let report = folder.path + "/peak"

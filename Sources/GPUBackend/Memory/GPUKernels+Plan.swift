@@ -41,7 +41,7 @@ extension GPUKernels {
     let gradients = plan.products.map { slices($0, positions: plan.positions) }
     let most = [
       head(plan.vocabulary), plan.candidates > 0 ? head(plan.candidates) : 0,
-      min(plan.positions, scores.blockRows) * scores.rowBytes, gradients.max() ?? 0, embedding,
+      min(plan.scored, scores.blockRows) * scores.rowBytes, gradients.max() ?? 0, embedding,
       4 * plan.attention.shared, muon.max() ?? 0,
     ]
     return (most.max() ?? 0) + (1 << 12)

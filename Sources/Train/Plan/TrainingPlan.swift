@@ -104,17 +104,21 @@ package struct TrainingPlan: Sendable, Encodable {
         max($0, manifest.totals(of: $1).longestSentence)
       } + 1
     // Beside the longest sequence, the others of a batch have a position each at least.
-    let batch = max(positions, Trainer.plannedScoring(config, manifest: manifest))
+    let scored = Trainer.plannedScoring(config, manifest: manifest)
+    let batch = max(positions, scored)
     let muon = ParameterLayout(config.model).slots.filter {
       config.optimizer.kind(of: $0) == .muon
     }
     return Transformer.workPlan(
-      config.model, positions: positions, sequences: max(1, batch - longest + 1),
+      config.model, positions: positions, scored: scored, sequences: max(1, batch - longest + 1),
       candidates: config.mostCandidates(targets: Trainer.largestStep(config, manifest: manifest))
         ?? 0,
       muon: muon.map { ($0.rows, $0.columns) }, muonForm: config.optimizer.muonForm ?? .standard,
       attention: try AttentionTrial.workingNeed(
-        config.model, on: kernels, longest: longest, positions: positions))
+        config.model, on: kernels, longest: longest, positions: positions
+      ).joined(
+        AttentionTrial.workingNeed(
+          config.model, on: kernels, longest: longest, positions: scored, isScoring: true)))
   }
 
   /// Weights, sums of gradients and moments of the rank that has most of them.

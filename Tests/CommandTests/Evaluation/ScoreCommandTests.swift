@@ -70,18 +70,25 @@ import Testing
   @Test func wordsAddUpToTheirSentences() throws {
     let world = try World()
     let model = "--checkpoint \(world.run) --text \(world.text)"
-    let sentences = try world.evaluate("score \(model)")
-    let words = try world.evaluate("score \(model) --per-word")
-    let json = try world.evaluate("score \(model) --per-word --format jsonl")
-    #expect(sentences.status == 0 && words.status == 0 && json.status == 0, "\(words.errors)")
-    let nats = Self.rows(sentences.output).map { Double($0[0]) ?? .nan }
+    // Files, as all the words are more than a pipe holds.
+    func score(_ options: String) throws -> String {
+      let path = world.folder.path + "/scores"
+      let outcome = try world.evaluate("score \(model) --output \(path) \(options)")
+      try #require(outcome.status == 0, "\(outcome.errors)")
+      return try String(contentsOfFile: path, encoding: .utf8)
+    }
+    let sentences = try score("")
+    let words = try score("--per-word")
+    let json = try score("--per-word --format jsonl")
+    let nats = Self.rows(sentences).map { Double($0[0]) ?? .nan }
     #expect(nats.count == world.lines.count)
-    let rows = Self.rows(words.output)
-    let objects = try Self.objects(json.output)
+    let rows = Self.rows(words)
+    let objects = try Self.objects(json)
     #expect(rows.count == objects.count)
-    for (row, object) in zip(rows, objects) {
+    for ((row, object), line) in zip(zip(rows, objects), json.split(separator: "\n")) {
       #expect(row[0] == world.text && object["name"] as? String == world.text)
-      #expect(Double(row[7]) == object["nats"] as? Double)
+      // The same digits: Foundation reads them less exactly.
+      #expect(line.contains("\"naive_nats\":\(row[5]),") && line.contains("\"nats\":\(row[7]),"))
       #expect(row[4] == (object["tokens"] as? [String])?.joined(separator: " "))
     }
     var several = 0
@@ -107,11 +114,13 @@ import Testing
     let path = world.folder.path + "/words.tsv"
     let old = try world.evaluate("\(model) --score \(path) --per-word")
     #expect(old.status == 0 && old.output.contains("word perplexity"))
-    #expect(try String(contentsOfFile: path, encoding: .utf8) == words.output)
+    #expect(try String(contentsOfFile: path, encoding: .utf8) == words)
     let piped = try world.evaluate(
       "score --checkpoint \(world.run) --text - --per-word",
-      input: world.lines.joined(separator: "\n") + "\n")
-    #expect(piped.output == words.output.replacing(world.text + "\t", with: "standard input\t"))
+      input: world.lines.prefix(20).joined(separator: "\n") + "\n")
+    #expect(piped.status == 0 && piped.output.count > 1_000)
+    #expect(
+      words.hasPrefix(piped.output.replacing("standard input\t", with: world.text + "\t")))
   }
 
   /// Again by numpy, where Python has what it takes; scripts/check-scores.sh fetches it.
@@ -165,9 +174,8 @@ import Testing
   @Test func partsOfATextHaveFiguresOfTheirOwn() throws {
     let world = try World()
     let other = try world.folder.write("a birch stood\n\nnear\n", to: "other.txt")
-    let empty = try world.folder.write("", to: "empty.txt")
     let model = "--checkpoint \(world.run)"
-    let files = "--text \(world.text) \(empty) \(other)"
+    let files = "--text \(world.text) \(other)"
     let plain = try world.evaluate("\(model) \(files)")
     let asked = "--per-file --by-frequency \(world.data) --by-position"
     let table = try world.evaluate("perplexity \(model) \(files) \(asked)")
@@ -175,19 +183,18 @@ import Testing
     // What was there stays; the rest is below.
     #expect(table.output.hasPrefix(String(plain.output.dropLast())))
     let lines = table.output.split(separator: "\n")
-    #expect(lines.contains { $0.hasPrefix(empty) && $0.contains("-") })
+    #expect(lines.contains { $0.hasPrefix(other + " ") })
     #expect(lines.contains { $0.hasPrefix("total") && $0.contains("206") })
     #expect(
-      lines.contains { $0.hasPrefix("3 to 4 ") } && lines.contains { $0.hasPrefix("1 to 9 ") })
+      lines.contains { $0.hasPrefix("3 to 4 ") } && lines.contains { $0.hasPrefix("100 to 999 ") })
 
     let json = try world.evaluate("\(model) \(files) \(asked) --json")
     let object = try #require(
       JSONSerialization.jsonObject(with: Data(json.output.utf8)) as? [String: Any])
     let nats = try #require(object["nats"] as? Double)
     let own = try #require(object["files"] as? [[String: Any]])
-    #expect(own.map { $0["name"] as? String } == [world.text, empty, other])
-    #expect(own.map { $0["sentences"] as? Int } == [203, 0, 3])
-    #expect(own[1]["word_perplexity"] is NSNull)
+    #expect(own.map { $0["name"] as? String } == [world.text, other])
+    #expect(own.map { $0["sentences"] as? Int } == [203, 3])
     for key in ["files", "by_frequency", "by_position"] {
       let parts = try #require(object[key] as? [[String: Any]])
       let sum = parts.reduce(0.0) { (sum: Double, part: [String: Any]) in
@@ -200,7 +207,7 @@ import Testing
     let figures = try #require(
       JSONSerialization.jsonObject(with: Data(alone.output.utf8)) as? [String: Any])
     for key in ["nats", "word_perplexity", "bits_per_byte"] {
-      #expect(figures[key] as? Double == own[2][key] as? Double && figures[key] is Double, "\(key)")
+      #expect(figures[key] as? Double == own[1][key] as? Double && figures[key] is Double, "\(key)")
     }
     // Without a flag the keys are those of before.
     #expect(figures["files"] == nil && figures["by_position"] == nil)

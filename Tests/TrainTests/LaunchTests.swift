@@ -46,4 +46,18 @@ import Testing
     #expect(Launch(["PMI_RANK": "0", "PMI_SIZE": "1"]) == nil)
     #expect(Launch(["SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "1"]) == nil)
   }
+
+  /// A process that was killed before it had met the others is a child of the same parent that nobody has
+  /// asked for.
+  @Test func whoHasEndedBeforeAllHaveMet() {
+    let lines = [
+      "10 (lm-train) S 7 10 10 0", "11 (lm-train) Z 7 11 11 0", "12 (lm (x) y) Z 7 12 12 0",
+      "13 (lm-train) Z 8 13 13 0", "broken", "",
+    ]
+    #expect(StartGuard.ended(lines, of: 7, command: "lm-train") == 11)
+    #expect(StartGuard.ended(lines, of: 7, command: "lm (x) y") == 12)
+    #expect(StartGuard.ended(lines, of: 8, command: "lm-train") == 13)
+    #expect(StartGuard.ended(Array(lines.prefix(1)), of: 7, command: "lm-train") == nil)
+    #expect(StartGuard.ended(lines, of: 9, command: "lm-train") == nil)
+  }
 }

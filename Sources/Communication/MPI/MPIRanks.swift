@@ -28,7 +28,10 @@ package final class MPIRanks: Communicator {
       cmpi_open(name) == 0 ? nil : Self.message
     }
     var (rank, size): (Int32, Int32) = (-1, -1)
-    guard cmpi_start(&rank, &size) == 0 else { throw .unusable(Self.message) }
+    let start = StartGuard(rank: launch.rank)
+    let code = cmpi_start(&rank, &size)
+    start.end()
+    guard code == 0 else { throw .unusable(Self.message) }
     library = String(cString: cmpi_library())
     self.rank = Int(rank)
     self.size = Int(size)

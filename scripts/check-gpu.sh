@@ -3,12 +3,13 @@
 # a verdict for every claim. Needs no network and no Swift; ends by itself within six minutes, and what
 # it has printed before an interruption counts.
 #
-#   FOLDER/check-gpu.sh [--only PARTS] [--output FILE]
+#   FOLDER/check-gpu.sh [--only PARTS] [--output FILE] [--logs FOLDER]
 #
 # FOLDER        made by scripts/bundle.sh
 # --only PARTS  of card,start,ops,golden,bits,scores,faults,ranks,speed,shapes,attention,shard; or compare
 #               alone, which trains every attention for ten minutes (compare-attention.sh --device)
 # --output FILE the table once more, written as it grows
+# --logs FOLDER keeps what every command has printed
 #
 # DEVICE names the card (cuda); LM_CUDA_LIBRARIES a folder of NVRTC and cuBLASLt, if they are nowhere
 # that the program looks; PYTHON an interpreter with PyTorch; SECONDS_ALLOWED what all of it may take.
@@ -16,15 +17,15 @@
 # if anything fails.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-only=card,start,ops,golden,bits,scores,faults,ranks,speed,shapes,attention,shard output=/dev/null
+only=card,start,ops,golden,bits,scores,faults,ranks,speed,shapes,attention,shard output=/dev/null logs=""
 while (($#)); do
   case $1 in
-    --only | --output)
+    --only | --output | --logs)
       if (($# < 2)); then echo "check-gpu: $1 needs a value" >&2 && exit 2; fi
       printf -v "${1#--}" '%s' "$2"
       shift 2
       ;;
-    *) sed -n '2,18p' "$0" | cut -c3- && exit 2 ;;
+    *) sed -n '2,19p' "$0" | cut -c3- && exit 2 ;;
   esac
 done
 has() { [[ ,$only, == *,$1,* ]]; }
@@ -50,6 +51,10 @@ began=$(date +%s)
 stop() {
   # Every part has a process group of its own.
   for job in $(jobs -p); do kill -- "-$job" 2>/dev/null || true; done
+  if [[ -n $logs ]]; then
+    mkdir -p "$logs"
+    find "$work" -maxdepth 1 -type f \( -name '*.log' -o -name 'ops-*' -o -name '*.json*' \) -exec cp {} "$logs" \;
+  fi
   rm -rf "$work"
 }
 trap stop EXIT

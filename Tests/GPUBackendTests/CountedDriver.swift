@@ -42,6 +42,8 @@ final class CountedDriver: GPUDriver, @unchecked Sendable {
   private static let uses: [String: String] = [
     "rms_norm_forward": "wwrr", "rms_norm_backward": "m-wrrrr",
     "rms_norm_backward_512": "m-wrrrr", "rms_norm_backward_1024": "m-wrrrr",
+    "rms_norm_backward_512_bf16": "m-wrrrr", "rms_norm_backward_1024_bf16": "m-wrrrr",
+    "cross_entropy_held": "wm",
     "swiglu_forward": "wrr",
     "swiglu_backward": "wwwrrr", "rotate_heads": "m-", "cross_entropy": "wm",
     "embedding_forward": "m-", "embedding_shares": "wr", "embedding_owners": "-m",

@@ -87,6 +87,16 @@ DEVICE void setElement(const Matrix &m, int row, int column, float x) {
     ((bf16 *)m.base)[at] = fromFloat<bf16>(x);
 }
 
+/// Eight bf16 as floats.
+DEVICE void spread(float (&x)[8], uint4 w) {
+  unsigned words[4] = {w.x, w.y, w.z, w.w};
+#pragma unroll
+  for (int n = 0; n < 4; n++) {
+    x[2 * n] = __uint_as_float(words[n] << 16);
+    x[2 * n + 1] = __uint_as_float(words[n] & 0xffff0000u);
+  }
+}
+
 /// Eight neighbours from a column that eight divides; those past the last column are 0.
 DEVICE void loadEight(float (&x)[8], const Matrix &m, int row, int column) {
   if (m.aligned && column + 8 <= m.columns) {
@@ -97,13 +107,7 @@ DEVICE void loadEight(float (&x)[8], const Matrix &m, int row, int column) {
       x[0] = low.x, x[1] = low.y, x[2] = low.z, x[3] = low.w;
       x[4] = high.x, x[5] = high.y, x[6] = high.z, x[7] = high.w;
     } else {
-      uint4 w = *(const uint4 *)((const bf16 *)m.base + at);
-      unsigned words[4] = {w.x, w.y, w.z, w.w};
-#pragma unroll
-      for (int n = 0; n < 4; n++) {
-        x[2 * n] = __uint_as_float(words[n] << 16);
-        x[2 * n + 1] = __uint_as_float(words[n] & 0xffff0000u);
-      }
+      spread(x, *(const uint4 *)((const bf16 *)m.base + at));
     }
     return;
   }

@@ -51,14 +51,10 @@ extension GPUKernels {
         let positions = start..<min(hidden.rows, start + plan.blockRows)
         let logits = View(
           block, offset: 0, rows: positions.count, columns: w.rows, stride: plan.stride)
-        // A part at a time, so that the kernel still finds its logits in the card's cache.
-        for part in plan.parts(of: positions) {
-          let rows = logits.rows(part.lowerBound - start..<part.upperBound - start)
-          linearForward(y: rows, x: hidden.rows(part), w: w, accumulate: false)
-          driver.launch(
-            GPUKernel("cross_entropy", "cross_entropy"), grid: GPUGrid(part.count),
-            nats.columns(part).matrix, rows.matrix, targets.address + 4 * part.lowerBound, scale)
-        }
+        linearForward(y: logits, x: hidden.rows(positions), w: w, accumulate: false)
+        driver.launch(
+          plan.kernel, grid: GPUGrid(positions.count), block: plan.threads,
+          nats.columns(positions).matrix, logits.matrix, targets.address + 4 * start, scale)
         body(positions, logits)
       }
     }
@@ -70,29 +66,27 @@ struct LogitsPlan {
   let type: NumberType
   /// Numbers from one row to the next: a product whose rows begin on 128 bytes runs three times as fast.
   let stride: Int
-  /// Positions of a part, whose logits take 32 MiB: half a cache of 50 MB is left for the weights.
-  private let partRows: Int
-  /// Positions of a block, of which products of gradients are taken.
+  /// Positions of a block: those of 256 MiB of logits, or 8,192 in up to 576 MiB.
   ///
-  /// As many whole parts as 256 MiB hold, or 8,192 positions in up to 576 MiB: with 4,000 the gradient of
-  /// hidden states of 512 is 64 tiles of 128 x 256, for the 132 multiprocessors of a card.
+  /// Logits that stay in the card's cache until softmax reads them save less than their products lose: one
+  /// of 512 positions and 32,000 tokens ran at half the speed of one of 8,192, and with 4,000 the
+  /// gradient of hidden states of 512 is 64 tiles of 128 x 256, for the 132 multiprocessors of a card.
   let blockRows: Int
+  /// What makes nats and gradients of logits, in blocks of so many threads.
+  let kernel: GPUKernel
+  let threads: Int
 
   init(vocabulary: Int, type: NumberType) {
     self.type = type
     stride = (vocabulary + 63) / 64 * 64
-    partRows = max(128, (32 << 20) / (stride * type.bytes) / 128 * 128)
-    let partBytes = partRows * stride * type.bytes
+    let rowBytes = stride * type.bytes
     blockRows =
-      partRows * max(1, (256 << 20) / partBytes, min(8_192 / partRows, (576 << 20) / partBytes))
+      max(128, (256 << 20) / rowBytes, min(8_192, (576 << 20) / rowBytes)) / 128 * 128
+    // As many as 512 threads hold in registers, nine times eight each.
+    let isHeld = type == .brain16 && vocabulary <= 512 * 8 * 9
+    kernel = GPUKernel("cross_entropy", isHeld ? "cross_entropy_held" : "cross_entropy")
+    threads = isHeld ? 512 : 256
   }
 
   var rowBytes: Int { stride * type.bytes }
-
-  /// Parts of a block.
-  func parts(of positions: Range<Int>) -> [Range<Int>] {
-    Swift.stride(from: positions.lowerBound, to: positions.upperBound, by: partRows).map {
-      $0..<min(positions.upperBound, $0 + partRows)
-    }
-  }
 }

@@ -35,7 +35,11 @@ extension GPUKernels {
     // Eight, or as many as have room for a row each in 48 KiB of shared memory.
     let warps = max(1, min(8, (48 << 10) / (4 * columns)))
     precondition(4 * columns <= 48 << 10, "rows of \(columns)")
-    let suffix = columns <= 512 ? "_512" : columns <= 1_024 ? "_1024" : ""
+    var suffix = columns <= 512 ? "_512" : columns <= 1_024 ? "_1024" : ""
+    let isPairs = [dx.matrix, dy.matrix, from.matrix].allSatisfy {
+      $0.type == Int32(NUMBER_BF16) && $0.aligned != 0
+    }
+    if isOutput && isPairs && columns % 8 == 0 && !suffix.isEmpty { suffix += "_bf16" }
     scratch.lendViews([(blocks, columns)]) { parts in
       driver.launch(
         GPUKernel("rms_norm", "rms_norm_backward" + suffix), grid: GPUGrid(blocks),

@@ -78,8 +78,8 @@ else
 fi
 
 # ---- words of the table and of the commands
-row() { # row WHAT FIGURE BAR VERDICT
-  printf '%-62s %22s %16s  %s\n' "$1" "$2" "$3" "$4" | tee -a "$output"
+row() { # row WHAT FIGURE BAR VERDICT, behind the seconds until now
+  printf '%4d %-62s %22s %16s  %s\n' "$(($(date +%s) - began))" "$1" "$2" "$3" "$4" | tee -a "$output"
   if [[ $4 == FAILED* ]]; then touch "$work/failed"; fi
 }
 verdict() { if eval "$1"; then echo ok; else echo FAILED; fi; } # verdict COMMAND

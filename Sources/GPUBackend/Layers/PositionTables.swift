@@ -24,7 +24,8 @@ final class PositionTables: Sendable {
         let columns = Self.columns(kind)
         let table = try kernels.makeView(rows: rows, columns: columns)
         try kernels.write((0..<rows).flatMap { Self.row(kind, position: $0) }, to: table)
-        tables[kind] = table
+        // Where only memory is counted, nothing has been written.
+        if GPUScratch.recorder == nil { tables[kind] = table }
         return table
       } catch {
         kernels.driver.fail(error)

@@ -104,7 +104,9 @@ struct DecodingSteps {
     }
     let places = (append(pasts), append(rows), append(tiles))
     kernels.scratch.lend([bytes.count]) { parts in
-      bytes.withUnsafeBytes { kernels.driver.copyIn($0, to: parts[0]) }
+      if GPUScratch.recorder == nil {
+        bytes.withUnsafeBytes { kernels.driver.copyIn($0, to: parts[0]) }
+      }
       let placed = Placed(
         tiles: parts[0] + places.2, streams: parts[0] + places.0, rows: parts[0] + places.1)
       appendRows(placed.streams, placed.rows)

@@ -9,12 +9,14 @@ package struct GPUKernels: TwoTypeKernels {
   package let driver: any GPUDriver
   package let precision: Precision
   let scratch: GPUScratch
+  let sideline: Sideline
   let positionTables = PositionTables()
 
   package init(_ driver: any GPUDriver, precision: Precision = .float32) {
     self.driver = driver
     self.precision = precision
     scratch = GPUScratch(driver)
+    sideline = Sideline(driver)
   }
 
   package var name: String { driver.name }

@@ -114,11 +114,11 @@ CUresult cuDevicePrimaryCtxRetain(CUcontext *made, CUdevice device) {
 CUresult cuDevicePrimaryCtxRelease_v2(CUdevice device) { BEGIN; return 0; }
 CUresult cuCtxSetCurrent(CUcontext made) { BEGIN; current = made; return 0; }
 
-CUresult cuStreamCreate(CUstream *stream, unsigned flags) {
+CUresult cuStreamCreateWithPriority(CUstream *stream, unsigned flags, int priority) {
   BEGIN;
   if (!has_context()) return 201;
   *stream = calloc(1, sizeof **stream);
-  return flags == CU_STREAM_NON_BLOCKING ? 0 : 1;
+  return flags == CU_STREAM_NON_BLOCKING && (priority == 0 || priority == -1) ? 0 : 1;
 }
 
 #define NEEDS_CONTEXT \

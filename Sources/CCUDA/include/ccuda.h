@@ -144,7 +144,8 @@ enum {
     (CUcontext * context, CUdevice device))                                                       \
   F(cuDevicePrimaryCtxRelease, cuDevicePrimaryCtxRelease_v2, CUresult, (CUdevice device))         \
   F(cuCtxSetCurrent, cuCtxSetCurrent, CUresult, (CUcontext context))                              \
-  F(cuStreamCreate, cuStreamCreate, CUresult, (CUstream * stream, unsigned int flags))            \
+  F(cuStreamCreateWithPriority, cuStreamCreateWithPriority, CUresult,                             \
+    (CUstream * stream, unsigned int flags, int priority))                                        \
   F(cuStreamDestroy, cuStreamDestroy_v2, CUresult, (CUstream stream))                             \
   F(cuStreamQuery, cuStreamQuery, CUresult, (CUstream stream))                                    \
   F(cuStreamSynchronize, cuStreamSynchronize, CUresult, (CUstream stream))                        \

@@ -22,7 +22,13 @@ final class CUDAContext: @unchecked Sendable {
     var areFinal = false
   }
 
-  init(_ card: CUDACard, _ driver: CUDADriverFunctions) throws(DeviceError) {
+  /// - Parameters:
+  ///   - card: Which.
+  ///   - driver: Its functions.
+  ///   - isUrgent: Whether blocks of its kernels come before those of others that wait for room.
+  init(
+    _ card: CUDACard, _ driver: CUDADriverFunctions, isUrgent: Bool = false
+  ) throws(DeviceError) {
     self.card = card
     self.driver = driver
     var device: CUdevice = 0
@@ -33,7 +39,8 @@ final class CUDAContext: @unchecked Sendable {
     if result == CUDA_SUCCESS { result = driver.cuCtxSetCurrent(context) }
     // Work of the default stream, which nobody here uses, is not waited for.
     if result == CUDA_SUCCESS {
-      result = driver.cuStreamCreate(&stream, UInt32(CU_STREAM_NON_BLOCKING))
+      result = driver.cuStreamCreateWithPriority(
+        &stream, UInt32(CU_STREAM_NON_BLOCKING), isUrgent ? -1 : 0)
     }
     guard result == CUDA_SUCCESS, let context, let stream else {
       throw CUDAFault(result, driver).error(device: card.name, doing: "opening the card")

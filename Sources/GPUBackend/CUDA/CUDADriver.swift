@@ -40,11 +40,11 @@ package final class CUDADriver: GPUDriver {
     products = try CUDAProducts(transfer, productFunctions)
   }
 
-  /// The same card, with a stream of its own.
+  /// The same card, with a stream of its own, whose work is short beside that of the other.
   private init(beside other: CUDADriver) throws(DeviceError) {
     libraries = other.libraries
     card = other.card
-    context = try CUDAContext(card, libraries.driver)
+    context = try CUDAContext(card, libraries.driver, isUrgent: true)
     transfer = try CUDATransfer(context)
     library = other.library
     kernels = CUDAKernels(context, library)

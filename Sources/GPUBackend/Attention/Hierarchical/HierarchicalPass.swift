@@ -7,7 +7,7 @@ import Tensor
 /// rows of high levels, and one or two for their positions.
 struct HierarchicalPass {
   private let kernels: GPUKernels
-  private let tiling: AttentionTiling
+  private var tiling: AttentionTiling
   private let plan: HierarchicalPlan
   private let arguments: AttentionArguments
   private let isFine: Bool
@@ -44,12 +44,27 @@ struct HierarchicalPass {
       arguments.farA = parts[2]
       arguments.farMax = parts[3]
       arguments.farSum = parts[4]
-      forward("hierarchical_short_forward", arguments, plan.short)
-      tiling.rotate("rotate_inputs", arguments, plan.lists[plan.long])
-      for list in plan.means { forward("hierarchical_means", arguments, list, depth: 2) }
-      forward("hierarchical_far_forward", arguments, plan.farForward)
-      forward("hierarchical_forward", arguments, plan.long)
+      // Long sequences are few tiles, and wait for each other's launches.
+      kernels.together { [arguments] driver in
+        on(driver).longForward(arguments)
+      } with: {
+        forward("hierarchical_short_forward", arguments, plan.short)
+      }
     }
+  }
+
+  private func longForward(_ arguments: AttentionArguments) {
+    tiling.rotate("rotate_inputs", arguments, plan.lists[plan.long])
+    for list in plan.means { forward("hierarchical_means", arguments, list, depth: 2) }
+    forward("hierarchical_far_forward", arguments, plan.farForward)
+    forward("hierarchical_forward", arguments, plan.long)
+  }
+
+  /// The same where kernels run on another driver of the card.
+  private func on(_ driver: any GPUDriver) -> HierarchicalPass {
+    var other = self
+    other.tiling = tiling.on(driver)
+    return other
   }
 
   private func forward(
@@ -85,22 +100,30 @@ struct HierarchicalPass {
         arguments.tallyRows = Int32(blocks)
         shared = AttentionTiling.tallyBytes(biasLength)
       }
-      backward("hierarchical_short_backward", arguments, plan.short, sharedBytes: shared)
+      let short = arguments
       arguments.firstTally = Int32(shortBlocks)
-      for list in plan.means { forward("hierarchical_means", arguments, list, depth: 2) }
-      backward("hierarchical_gradient_means", arguments, plan.long)
-      if !isFine {
-        for list in plan.means.dropFirst() {
-          backward("hierarchical_gradient_means", arguments, list)
-        }
+      kernels.together { [arguments] driver in
+        on(driver).longBackward(arguments, sharedBytes: shared)
+      } with: {
+        backward("hierarchical_short_backward", short, plan.short, sharedBytes: shared)
       }
-      backward("hierarchical_far_keys", arguments, plan.farKeys)
-      addFarChunks(arguments)
-      backward("hierarchical_keys", arguments, plan.long)
-      backward("hierarchical_queries", arguments, plan.long, sharedBytes: shared)
-      tiling.rotate("rotate_gradients", arguments, plan.lists[plan.long])
       if let dBias { kernels.addTallies(parts[8], blocks: blocks, to: dBias) }
     }
+  }
+
+  private func longBackward(_ arguments: AttentionArguments, sharedBytes: Int) {
+    for list in plan.means { forward("hierarchical_means", arguments, list, depth: 2) }
+    backward("hierarchical_gradient_means", arguments, plan.long)
+    if !isFine {
+      for list in plan.means.dropFirst() {
+        backward("hierarchical_gradient_means", arguments, list)
+      }
+    }
+    backward("hierarchical_far_keys", arguments, plan.farKeys)
+    addFarChunks(arguments)
+    backward("hierarchical_keys", arguments, plan.long)
+    backward("hierarchical_queries", arguments, plan.long, sharedBytes: sharedBytes)
+    tiling.rotate("rotate_gradients", arguments, plan.lists[plan.long])
   }
 
   private func backward(

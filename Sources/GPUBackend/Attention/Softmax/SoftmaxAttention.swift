@@ -28,9 +28,15 @@ struct SoftmaxOperator: AttentionOperator {
       var arguments = AttentionArguments(tensors, bias: bias, heads: heads, scale: scale)
       arguments.keep(tensors.saved)
       arguments.rotate(by: kernels.rotation(tensors, pass, heads: heads))
-      tiling.launch("softmax_forward", "softmax_short_forward", arguments, plan.lists[plan.short])
-      tiling.rotate("rotate_inputs", arguments, plan.lists[plan.queries])
-      tiling.launch("softmax_forward", "softmax_forward", arguments, plan.lists[plan.queries])
+      // Long sequences are few tiles, and wait for each other's launches.
+      kernels.together { driver in
+        let tiling = tiling.on(driver)
+        tiling.rotate("rotate_inputs", arguments, plan.lists[plan.queries])
+        tiling.launch("softmax_forward", "softmax_forward", arguments, plan.lists[plan.queries])
+      } with: {
+        tiling.launch(
+          "softmax_forward", "softmax_short_forward", arguments, plan.lists[plan.short])
+      }
     }
   }
 
@@ -63,16 +69,23 @@ struct SoftmaxOperator: AttentionOperator {
           arguments.tallies = parts[1]
           arguments.tallyRows = Int32(blocks)
         }
-        func launch(_ name: String, _ list: TileLists.List, sharedBytes: Int = 0) {
-          tiling.launch(
-            "softmax_backward", name, arguments, plan.lists[list], sharedBytes: sharedBytes)
-        }
-        launch("softmax_short_backward", plan.short, sharedBytes: shared)
+        let short = arguments
         arguments.firstTally = Int32(shortBlocks)
-        launch("softmax_dots", plan.queries)
-        launch("softmax_keys", plan.keys)
-        launch("softmax_queries", plan.queries, sharedBytes: shared)
-        tiling.rotate("rotate_gradients", arguments, plan.lists[plan.queries])
+        kernels.together { [arguments] driver in
+          let tiling = tiling.on(driver)
+          func launch(_ name: String, _ list: TileLists.List, sharedBytes: Int = 0) {
+            tiling.launch(
+              "softmax_backward", name, arguments, plan.lists[list], sharedBytes: sharedBytes)
+          }
+          launch("softmax_dots", plan.queries)
+          launch("softmax_keys", plan.keys)
+          launch("softmax_queries", plan.queries, sharedBytes: shared)
+          tiling.rotate("rotate_gradients", arguments, plan.lists[plan.queries])
+        } with: {
+          tiling.launch(
+            "softmax_backward", "softmax_short_backward", short, plan.lists[plan.short],
+            sharedBytes: shared)
+        }
         if let dBias = gradients.dBias { kernels.addTallies(parts[1], blocks: blocks, to: dBias) }
       }
     }

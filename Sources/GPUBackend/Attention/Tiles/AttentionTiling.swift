@@ -3,7 +3,7 @@ import Tensor
 
 /// Attention by tiles of 16 rows, a warp each, for the widths of heads that its kernels are compiled for.
 struct AttentionTiling {
-  let driver: any GPUDriver
+  private(set) var driver: any GPUDriver
   let heads: Int
   /// Of a head's keys and of its values.
   let width: Int
@@ -43,6 +43,13 @@ struct AttentionTiling {
     var views = [tensors.q, tensors.k, tensors.v, tensors.o]
     if let gradients { views += [gradients.dO, gradients.dq, gradients.dk, gradients.dv] }
     for view in views where view.buffer.type != type || view.matrix.aligned == 0 { return nil }
+  }
+
+  /// The same where kernels run on another driver of the card.
+  func on(_ driver: any GPUDriver) -> AttentionTiling {
+    var other = self
+    other.driver = driver
+    return other
   }
 
   /// Numbers of a row of all heads.

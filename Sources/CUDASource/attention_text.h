@@ -22,6 +22,12 @@ static const char attention_tile_h[] = {
 static const char attention_scores_h[] = {
 #embed "kernels/attention/scores.h"
     , 0};
+static const char attention_share_h[] = {
+#embed "kernels/attention/share.h"
+    , 0};
+static const char attention_staged_h[] = {
+#embed "kernels/attention/staged.h"
+    , 0};
 static const char attention_gradients_h[] = {
 #embed "kernels/attention/gradients.h"
     , 0};
@@ -36,6 +42,9 @@ static const char attention_softmax_backward_cu[] = {
     , 0};
 static const char attention_hierarchical_h[] = {
 #embed "kernels/attention/hierarchical.h"
+    , 0};
+static const char attention_hierarchical_staged_h[] = {
+#embed "kernels/attention/hierarchical_staged.h"
     , 0};
 static const char attention_hierarchical_forward_cu[] = {
 #embed "kernels/attention/hierarchical_forward.cu"
@@ -64,11 +73,14 @@ static const char attention_append_cu[] = {
   {"attention/rotate.cu", attention_rotate_cu}, \
   {"attention/tile.h", attention_tile_h}, \
   {"attention/scores.h", attention_scores_h}, \
+  {"attention/share.h", attention_share_h}, \
+  {"attention/staged.h", attention_staged_h}, \
   {"attention/gradients.h", attention_gradients_h}, \
   {"attention/softmax.h", attention_softmax_h}, \
   {"attention/softmax_forward.cu", attention_softmax_forward_cu}, \
   {"attention/softmax_backward.cu", attention_softmax_backward_cu}, \
   {"attention/hierarchical.h", attention_hierarchical_h}, \
+  {"attention/hierarchical_staged.h", attention_hierarchical_staged_h}, \
   {"attention/hierarchical_forward.cu", attention_hierarchical_forward_cu}, \
   {"attention/hierarchical_backward.cu", attention_hierarchical_backward_cu}, \
   {"attention/tallies.cu", attention_tallies_cu}, \

@@ -1,8 +1,7 @@
 // The kernels of softmax and of hierarchical attention; those of tiles for the types and widths that
 // tests use.
-#include "attention/hierarchical.h"
+#include "attention/hierarchical_staged.h"
 #include "attention/plain.h"
-#include "attention/rotation.h"
 #include "attention/softmax.h"
 
 #define EMULATED_MODULE "attention/plain"

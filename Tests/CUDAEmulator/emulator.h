@@ -204,6 +204,14 @@ inline float __uint_as_float(unsigned bits) { float x; memcpy(&x, &bits, 4); ret
 inline unsigned __float_as_uint(float x) { unsigned bits; memcpy(&bits, &x, 4); return bits; }
 inline int __popc(unsigned x) { return __builtin_popcount(x); }
 inline int __clz(int x) { return x ? __builtin_clz((unsigned)x) : 32; }
+/// Bytes of b (4 to 7) and of a (0 to 3) that the digits of `select` name, the lowest first.
+inline unsigned __byte_perm(unsigned a, unsigned b, unsigned select) {
+  uint64_t bytes = (uint64_t)b << 32 | a;
+  unsigned result = 0;
+  for (int n = 0; n < 4; n++)
+    result |= (unsigned)(bytes >> 8 * (select >> 4 * n & 7) & 255) << 8 * n;
+  return result;
+}
 inline unsigned __umulhi(unsigned a, unsigned b) { return (unsigned)((uint64_t)a * b >> 32); }
 inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b) {
   return (unsigned long long)((unsigned __int128)a * b >> 64);

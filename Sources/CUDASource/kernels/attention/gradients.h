@@ -7,17 +7,26 @@
 /// What one warp sums up about the bias, and a tile to turn it in.
 struct BiasTally {
   float *bins;  // [width], shared memory of this warp; null if nobody asks
-  float *tile;  // [16 * 17]
+  float *tile;  // [16, 36]: what belongs to a distance stands in a column of its own
+
+  static constexpr int stride = 36;  // 31 are used; so few of a row's writers meet in a bank
 
   /// Floats of shared memory that a block needs.
-  static DEVICE int floats(int width) { return warpsPerBlock * (width + 272); }
+  static DEVICE int floats(int width) { return warpsPerBlock * (width + 16 * stride); }
 
   DEVICE BiasTally(float *room, int width, bool wanted) {
     int warp = threadIdx.x >> 5;
     bins = wanted ? room + warp * width : nullptr;
-    tile = room + warpsPerBlock * width + warp * 272;
+    tile = room + warpsPerBlock * width + warp * 16 * stride;
     if (wanted)
       for (int d = threadIdx.x & 31; d < width; d += 32) bins[d] = 0;
+  }
+
+  /// Has to be called before `add` has another `shift` than before: it clears what nobody writes.
+  DEVICE void begin() {
+    if (!bins) return;
+    __syncwarp();
+    for (int n = threadIdx.x & 31; n < 16 * stride; n += 32) tile[n] = 0;
   }
 
   /// Adds ds (rows = queries, in C's layout) to the bins of distance base + (r >> shift) - c.
@@ -28,16 +37,15 @@ struct BiasTally {
 #pragma unroll
     for (int n = 0; n < 2; n++)
 #pragma unroll
-      for (int e = 0; e < 4; e++)
-        tile[17 * (g + 8 * (e >> 1)) + 8 * n + 2 * t + (e & 1)] = ds[n][e];
+      for (int e = 0; e < 4; e++) {
+        int r = g + 8 * (e >> 1);
+        tile[stride * r + (r >> shift) - (8 * n + 2 * t + (e & 1)) + 15] = ds[n][e];
+      }
     __syncwarp();
-    int distance = base + lane - 15;  // of this lane's diagonal; lane 31 has none
+    int distance = base + lane - 15;  // of this lane's column; lane 31 has none
     float sum = 0;
 #pragma unroll
-    for (int r = 0; r < 16; r++) {
-      int c = (r >> shift) - lane + 15;
-      if (c >= 0 && c < 16) sum += tile[17 * r + c];
-    }
+    for (int r = 0; r < 16; r++) sum += tile[stride * r + lane];
     if (base + 15 >= width - 1) {  // some diagonals share the last bin
       float far = warpSum(distance >= width - 1 ? sum : 0.0f);
       if (lane == 0) bins[width - 1] += far;
@@ -72,11 +80,11 @@ template <class T, int D> struct QueryTile {
 ///
 /// `index` are the rows' own numbers at this level, `base` that of the first; `shift` as in
 /// `BiasTally.add`.
-template <class T, int D>
+template <class T, int D, class R, class S>
 DEVICE void addQueryGradient(
-    Sums<D> &dq, const QueryTile<T, D> &mine, const Rows<T> &keys, const Rows<T> &values, int first,
-    int last, const int (&limit)[2], const int (&index)[2], int base, int shift,
-    const Scores &scores, BiasTally &tally) {
+    Sums<D> &dq, const QueryTile<T, D> &mine, const R &keys, const R &values, int first, int last,
+    const int (&limit)[2], const int (&index)[2], int base, int shift, const S &scores,
+    BiasTally &tally) {
   int t = threadIdx.x & 3;
   for (int j = first; j < last; j += 16) {
     float s[2][4], dp[2][4];
@@ -100,26 +108,47 @@ DEVICE void addQueryGradient(
 }
 
 /// Queries of one level that rows of keys meet.
-template <class T> struct QuerySide {
-  Rows<T> q, g;       // queries, and gradients of their outputs
+template <class R> struct QuerySide {
+  R q, g;             // queries, and gradients of their outputs
   const float *logs;  // of every row, natural logarithm of the denominator
   const float *dots;  // of every row, <g, o>
 };
 
+/// The 16 rows of keys and values that a warp owns; those that are not live read as zero.
+template <class R> struct KeySide {
+  R k, v;
+  int row[2];
+  bool live[2];
+
+  template <class T, int D> DEVICE void load(Left<T, D> &a, const R &rows) const {
+    loadLeft(a, rows, row[0], live[0], row[1], live[1]);
+  }
+};
+
 /// dk += ds^T Q and dv += P^T G, times `weight`, over query rows first ..< last.
 ///
-/// `key` are the numbers at this level of the owned rows. A query row i has the number i >> shift.
+/// Owned rows have their numbers at this level. A query row i has the number i >> shift.
 /// `half`, if it is not 0, is the size of a block: query rows of the first half of a block see only
 /// the first half of a block of keys; otherwise query i sees key j if j <= i.
-template <class T, int D>
+template <class T, int D, class R, class S>
 DEVICE void addKeyGradient(
-    Sums<D> &dk, Sums<D> &dv, const Left<T, D> &k, const Left<T, D> &v, const int (&key)[2],
-    const QuerySide<T> &queries, int first, int last, int shift, int half, float weight,
-    const Scores &scores) {
+    Sums<D> &dk, Sums<D> &dv, const KeySide<R> &keys, const QuerySide<R> &queries, int first,
+    int last, int shift, int half, float weight, const S &scores) {
   int t = threadIdx.x & 3;
+  const int(&key)[2] = keys.row;
+  // Staged blocks of a level above 0 have 16 rows (attention/hierarchical_staged.h).
+  auto isLate = [half](int row) {
+    return R::isShared ? (row & 8) != 0 : row % half >= half / 2;
+  };
+  Left<T, D> k, v;
+  keys.load(k, keys.k), keys.load(v, keys.v);
   for (int i = first; i < last; i += 16) {
     float s[2][4], dp[2][4];
     dotRows<T, D>(s, k, queries.q, i);
+    if constexpr (R::isShared) {
+      forgetLoads();
+      keys.load(v, keys.v);
+    }
     dotRows<T, D>(dp, v, queries.g, i);
 #pragma unroll
     for (int n = 0; n < 2; n++)
@@ -132,9 +161,9 @@ DEVICE void addKeyGradient(
 #pragma unroll
         for (int upper = 0; upper < 2; upper++) {
           int e = 2 * upper + odd;
-          bool live = inside && (half ? index % half >= half / 2 || key[upper] % half < half / 2
-                                      : key[upper] <= query);
-          float p = live ? exp2Fast(scores.logit(s[n][e], index - key[upper]) - log) : 0.0f;
+          bool live = inside && (half ? isLate(index) || !isLate(key[upper]) : key[upper] <= query);
+          float x = scores.logit(s[n][e], index - key[upper]);
+          float p = live ? exp2Fast(x - log) : 0.0f;
           s[n][e] = live ? weight * p * (dp[n][e] - dot) : 0.0f;
           dp[n][e] = weight * p;
         }

@@ -11,10 +11,13 @@
 // once: "far" rows.
 #pragma once
 #include "attention/gradients.h"
-#include "attention/rotation.h"
+#include "attention/staged.h"
 
 /// Levels that are computed inside a tile with coarse queries; 16 >> nearLevels rows of it differ.
 constexpr int nearLevels = 3;
+
+/// 2^-l.
+DEVICE float powerOfHalf(int l) { return __uint_as_float((unsigned)(127 - l) << 23); }
 
 /// Rows of levels from ..< level of a sequence, ceil(length / 2^m) each.
 DEVICE int rowsBefore(int length, int from, int level) {
@@ -31,7 +34,10 @@ DEVICE int topLevel(int length, int blockSize) {
   return last ? 31 - __clz(last) : 0;
 }
 
+/// A sequence in memory.
 template <class T, int D> struct Sequence {
+  static constexpr bool isStaged = false;
+  static constexpr int near = nearLevels;
   const AttentionArguments &p;
   AttentionTile tile;
   int head;
@@ -66,6 +72,11 @@ template <class T, int D> struct Sequence {
     return (T *)x + (size_t)(tile.start + position) * stride + head * D;
   }
 
+  /// Writes row g or g + 8 of a gradient; whoever turns it back does so in memory.
+  DEVICE void store(void *x, int stride, int position, Sums<D> &sum, int u, float factor, bool) const {
+    if (position < tile.length) storeRow<T, D>(output(x, stride, position), sum, u, factor);
+  }
+
   /// Queries of every 2^level-th position.
   DEVICE Rows<T> queries(int level) const {
     return {q, (size_t)p.qStride << level, rows(level)};
@@ -88,9 +99,9 @@ template <class T, int D> struct Sequence {
     return {(const T *)p.gradientMeans + levelRow(level) * width() + head * D, (size_t)width(),
             rows(level)};
   }
+  DEVICE float *saved() const { return p.saved + (size_t)head * p.savedStride + tile.start; }
   DEVICE float *logs(int level) const {
-    return level ? p.rowLogs + (size_t)head * p.positions + levelRow(level)
-                 : p.saved + (size_t)head * p.savedStride + tile.start;
+    return level ? p.rowLogs + (size_t)head * p.positions + levelRow(level) : saved();
   }
   DEVICE float *dots(int level) const {
     return level ? p.rowDots + (size_t)head * p.positions + levelRow(level)

@@ -4,19 +4,7 @@
 // With coarse queries the positions of a row share their logits x, so they count as one query:
 // sum_i exp(x - log_i) dO_i = exp(x - R) G for R = min_i log_i and G = sum_i exp(R - log_i) dO_i, and
 // with E = sum_i exp(R - log_i) <dO_i, o_i> in place of <dO, o>.
-#include "attention/hierarchical.h"
-
-/// Rows R, E and G of one node of the tree, eight columns of it in a lane.
-struct Node { float log, dot, g[8]; };
-
-DEVICE void join(Node &a, float log, float dot, const float (&g)[8]) {
-  float least = fminf(a.log, log);
-  float u = a.log < infinity() ? exp2Fast((least - a.log) * log2e) : 0.0f;
-  float w = log < infinity() ? exp2Fast((least - log) * log2e) : 0.0f;
-  a.log = least, a.dot = fmaf(w, dot, u * a.dot);
-#pragma unroll
-  for (int n = 0; n < 8; n++) a.g[n] = fmaf(w, g[n], u * a.g[n]);
-}
+#include "attention/hierarchical_staged.h"
 
 /// <dO, o> of the 16 positions of a tile of level 0, and R, E, G of up to four levels above the tile's.
 DEVICE void tileGradients(const Sequence<NUMBER, WIDTH> &s, int top) {
@@ -90,14 +78,13 @@ KERNEL(TILE_THREADS, hierarchical_far_keys, AttentionArguments p, const Attentio
   if (!findTile(tile, tiles, count)) return;
   Sequence<NUMBER, WIDTH> s(p, tile, blockIdx.y);
   int g = (threadIdx.x & 31) >> 2, l = tile.level, j[2] = {tile.row + g, tile.row + g + 8};
-  Left<NUMBER, WIDTH> k, v;
-  loadLeft(k, s.keys(l), j[0], true, j[1], true);
-  loadLeft(v, s.values(l), j[0], true, j[1], true);
   Sums<WIDTH> dk, dv;
   clear(dk), clear(dv);
   int at = p.isFine ? 0 : l;
-  QuerySide<NUMBER> queries = {s.queries(at), s.gradients(at), s.logs(at), s.dots(at)};
-  addKeyGradient<NUMBER, WIDTH>(dk, dv, k, v, j, queries, tile.lo, tile.hi, p.isFine ? l : 0,
+  using R = Rows<NUMBER>;
+  KeySide<R> keys = {s.keys(l), s.values(l), {j[0], j[1]}, {true, true}};
+  QuerySide<R> queries = {s.queries(at), s.gradients(at), s.logs(at), s.dots(at)};
+  addKeyGradient<NUMBER, WIDTH>(dk, dv, keys, queries, tile.lo, tile.hi, p.isFine ? l : 0,
                                 p.blockSize, 1, s.scores(l));
 #pragma unroll
   for (int u = 0; u < 2; u++) {
@@ -122,12 +109,12 @@ KERNEL(128, hierarchical_far_chunks, AttentionArguments p, const AttentionTile *
   }
 }
 
-/// dk and dv of 16 positions.
-DEVICE void keyGradients(const Sequence<NUMBER, WIDTH> &s) {
+/// dk and dv of 16 positions of a sequence in memory or of one that is staged.
+template <class S> DEVICE void keyGradients(const S &s) {
   const AttentionArguments &p = s.p;
   int g = (threadIdx.x & 31) >> 2, size = p.blockSize, length = s.tile.length;
   int j[2] = {s.tile.row + g, s.tile.row + g + 8}, block = s.tile.row / size;
-  int near = p.isFine ? 0 : nearLevels;
+  int near = p.isFine ? 0 : S::near;
   Sums<WIDTH> dk, dv;
   clear(dk), clear(dv);
   for (int l = 0; l <= near; l++) {
@@ -137,39 +124,38 @@ DEVICE void keyGradients(const Sequence<NUMBER, WIDTH> &s) {
       if (next * size >= s.rows(l)) break;
       first = next * size + ((s.tile.row >> l) % size < size / 2 ? 0 : size / 2);
     }
-    int key[2] = {j[0] >> l, j[1] >> l};
-    Left<NUMBER, WIDTH> k, v;
-    loadLeft(k, s.keys(l), key[0], j[0] < length, key[1], j[1] < length);
-    loadLeft(v, s.values(l), key[0], j[0] < length, key[1], j[1] < length);
-    QuerySide<NUMBER> queries = {s.queries(l), s.gradients(l), s.logs(l), s.dots(l)};
-    addKeyGradient<NUMBER, WIDTH>(dk, dv, k, v, key, queries, first, last, 0, l ? size : 0,
-                                  exp2f((float)-l), s.scores(l));
+    using R = decltype(s.keys(l));
+    KeySide<R> keys = {s.keys(l), s.values(l), {j[0] >> l, j[1] >> l},
+                       {j[0] < length, j[1] < length}};
+    QuerySide<R> queries = {s.queries(l), s.gradients(l), s.logs(l), s.dots(l)};
+    addKeyGradient<NUMBER, WIDTH>(dk, dv, keys, queries, first, last, 0, l ? size : 0,
+                                  powerOfHalf(l), s.scores(l));
   }
 #pragma unroll
   for (int u = 0; u < 2; u++) {
     int mine = min(j[u], length - 1);
-    for (int l = near + 1; ((block >> l) + 1) * size < s.rows(l); l++) {
+    for (int l = near + 1; !S::isStaged && ((block >> l) + 1) * size < s.rows(l); l++) {
       size_t row = s.farRow(near, l, mine >> l) * s.width() + s.head * WIDTH;
-      mixRow<WIDTH>(dk, u, 1, p.farA + row, exp2f((float)-l));
-      mixRow<WIDTH>(dv, u, 1, p.farB + row, exp2f((float)-l));
+      mixRow<WIDTH>(dk, u, 1, p.farA + row, powerOfHalf(l));
+      mixRow<WIDTH>(dv, u, 1, p.farB + row, powerOfHalf(l));
     }
-    if (j[u] >= length) continue;
-    storeRow<NUMBER, WIDTH>(s.output(p.dk, p.dkStride, j[u]), dk, u, p.scale);
-    storeRow<NUMBER, WIDTH>(s.output(p.dv, p.dvStride, j[u]), dv, u, 1);
+    s.store(p.dk, p.dkStride, j[u], dk, u, p.scale, true);
+    s.store(p.dv, p.dvStride, j[u], dv, u, 1, false);
   }
 }
 
 /// dq of 16 positions.
-DEVICE void queryGradients(const Sequence<NUMBER, WIDTH> &s, BiasTally &tally) {
+template <class S> DEVICE void queryGradients(const S &s, BiasTally &tally) {
   const AttentionArguments &p = s.p;
   int g = (threadIdx.x & 31) >> 2, size = p.blockSize, length = s.tile.length;
   int i[2] = {s.tile.row + g, s.tile.row + g + 8}, block = s.tile.row / size;
   Sums<WIDTH> dq;
   clear(dq);
   for (int l = 0; l == 0 || (block >> l) > 0; l++) {
-    int others = p.isFine ? 0 : (1 << l) - 1;  // positions whose query is not used at this level
+    int at = !S::isStaged && p.isFine ? 0 : l;  // staged levels above 0 have coarse queries
+    int others = (1 << at) - 1;  // positions whose query is not used at this level
     if (s.tile.row & others) break;
-    int at = p.isFine ? 0 : l, row[2] = {i[0] >> at, i[1] >> at};
+    int row[2] = {i[0] >> at, i[1] >> at};
     QueryTile<NUMBER, WIDTH> mine;
 #pragma unroll
     for (int u = 0; u < 2; u++) {
@@ -179,6 +165,7 @@ DEVICE void queryGradients(const Sequence<NUMBER, WIDTH> &s, BiasTally &tally) {
     }
     loadLeft(mine.q, s.queries(0), i[0], mine.live[0], i[1], mine.live[1]);
     loadLeft(mine.g, s.gradients(at), row[0], mine.live[0], row[1], mine.live[1]);
+    tally.begin();
     int first, last, limit[2], index[2] = {i[0] >> l, i[1] >> l};
     if (l == 0) {
       first = max(0, block - 1) * size, last = s.tile.row + 16;
@@ -191,15 +178,14 @@ DEVICE void queryGradients(const Sequence<NUMBER, WIDTH> &s, BiasTally &tally) {
                                     s.tile.row >> l, l, s.scores(l), tally);
   }
 #pragma unroll
-  for (int u = 0; u < 2; u++)
-    if (i[u] < length) storeRow<NUMBER, WIDTH>(s.output(p.dq, p.dqStride, i[u]), dq, u, p.scale);
+  for (int u = 0; u < 2; u++) s.store(p.dq, p.dqStride, i[u], dq, u, p.scale, true);
 }
 
 /// dk and dv of 16 positions; grid (tiles / 4, H).
 KERNEL(TILE_THREADS, hierarchical_keys, AttentionArguments p, const AttentionTile *tiles,
        int count) {
   AttentionTile tile = {};
-  if (findTile(tile, tiles, count)) keyGradients({p, tile, (int)blockIdx.y});
+  if (findTile(tile, tiles, count)) keyGradients(Sequence<NUMBER, WIDTH>(p, tile, blockIdx.y));
 }
 
 /// dq of 16 positions, and the block's share of the slope of the bias; grid (tiles / 4, H).
@@ -208,27 +194,46 @@ KERNEL(TILE_THREADS, hierarchical_queries, AttentionArguments p, const Attention
   DYNAMIC_SHARED(float, room);
   BiasTally tally(room, p.biasLength, p.tallies);
   AttentionTile tile = {};
-  if (findTile(tile, tiles, count)) queryGradients({p, tile, (int)blockIdx.y}, tally);
+  if (findTile(tile, tiles, count)) queryGradients(Sequence<NUMBER, WIDTH>(p, tile, blockIdx.y), tally);
   if (p.tallies) BiasTally::store(p, room, blockIdx.y, p.firstTally + blockIdx.x);
 }
 
 /// The whole backward pass of sequences of at most four tiles, which fall to one block each: rows are
 /// read from memory once, and a sequence of one level costs what softmax attention costs. Grid
 /// (tiles / 4, H).
-KERNEL(TILE_THREADS, hierarchical_short_backward, AttentionArguments p, const AttentionTile *tiles,
-       int count) {
-  DYNAMIC_SHARED(float, room);
-  BiasTally tally(room, p.biasLength, p.tallies);
+KERNEL(SHORT_THREADS(4), hierarchical_short_backward, AttentionArguments p,
+       const AttentionTile *tiles, int count) {
+  DYNAMIC_SHARED(float, tallies);
+  using Room = HierarchicalRoom<NUMBER, WIDTH>;
+  __shared__ Room room;
+  BiasTally tally(tallies, p.biasLength, p.tallies);
   AttentionTile tile = {};
   bool live = findTile(tile, tiles, count);
-  Sequence<NUMBER, WIDTH> s(p, tile, blockIdx.y);
-  int top = live ? topLevel(tile.length, p.blockSize) : 0;
-  if (top > 0) tileMeans(s, s.keys(0), s.keyMeans, top), tileMeans(s, s.values(0), s.valueMeans, top);
-  if (live) tileGradients(s, p.isFine ? 0 : top);
-  __syncthreads();
-  if (live) {
-    keyGradients(s), queryGradients(s, tally);
-    rotateGradients<NUMBER, WIDTH>(p, tile, blockIdx.y);
+  int head = blockIdx.y;
+  if constexpr (isStaged<NUMBER, WIDTH>) {
+    float bias = loadBias(p, head);
+    StagedSequence<NUMBER, WIDTH, Room, 4> s(p, tile, head, room);
+    if (live) {
+      stageGradients<NUMBER, WIDTH>(room, p, tile, head);
+      if (s.hasMeans()) s.stageMeans(), s.stageNodes();
+    }
+    stageBias(room, bias);
+    __syncthreads();
+    if (live) {
+      keyGradients(s), queryGradients(s, tally);
+      if (!turnsInRegisters<WIDTH>) rotateGradients<NUMBER, WIDTH>(p, tile, head);
+    }
+  } else {
+    Sequence<NUMBER, WIDTH> s(p, tile, head);
+    int top = live ? topLevel(tile.length, p.blockSize) : 0;
+    if (top > 0)
+      tileMeans(s, s.keys(0), s.keyMeans, top), tileMeans(s, s.values(0), s.valueMeans, top);
+    if (live) tileGradients(s, p.isFine ? 0 : top);
+    __syncthreads();
+    if (live) {
+      keyGradients(s), queryGradients(s, tally);
+      rotateGradients<NUMBER, WIDTH>(p, tile, head);
+    }
   }
-  if (p.tallies) BiasTally::store(p, room, blockIdx.y, p.firstTally + blockIdx.x);
+  if (p.tallies) BiasTally::store(p, tallies, head, p.firstTally + blockIdx.x);
 }

@@ -2,7 +2,7 @@
 // NUMBER, and one width of heads, WIDTH.
 //
 // Which warp does what, and in what order sums are taken, follows from the sequence alone.
-#include "attention/hierarchical.h"
+#include "attention/hierarchical_staged.h"
 
 /// Means of keys (z = 0) or values (z = 1), four levels above that of the tiles; grid (tiles / 4, H, 2).
 KERNEL(128, hierarchical_means, AttentionArguments p, const AttentionTile *tiles, int count) {
@@ -46,8 +46,8 @@ KERNEL(TILE_THREADS, hierarchical_far_forward, AttentionArguments p, const Atten
   }
 }
 
-/// Outputs and logarithms of 16 positions.
-DEVICE void hierarchicalTile(const Sequence<NUMBER, WIDTH> &s) {
+/// Outputs and logarithms of 16 positions of a sequence in memory or of one that is staged.
+template <class S> DEVICE void hierarchicalTile(const S &s) {
   const AttentionArguments &p = s.p;
   int g = (threadIdx.x & 31) >> 2, t = threadIdx.x & 3, length = s.tile.length;
   int i[2] = {s.tile.row + g, s.tile.row + g + 8}, size = p.blockSize, block = s.tile.row / size;
@@ -55,8 +55,8 @@ DEVICE void hierarchicalTile(const Sequence<NUMBER, WIDTH> &s) {
   Partial<WIDTH> sum;
   sum.reset();
   for (int l = 0; l == 0 || (block >> l) > 0; l++) {
-    if (!p.isFine && l > nearLevels) break;
-    int shift = p.isFine ? 0 : l;
+    if ((S::isStaged || !p.isFine) && l > S::near) break;
+    int shift = !S::isStaged && p.isFine ? 0 : l;
     Left<NUMBER, WIDTH> q;
     loadLeft(q, s.queries(shift), i[0] >> shift, live[0], i[1] >> shift, live[1]);
     int first, last, limit[2], index[2] = {i[0] >> l, i[1] >> l};
@@ -73,8 +73,8 @@ DEVICE void hierarchicalTile(const Sequence<NUMBER, WIDTH> &s) {
 #pragma unroll
   for (int u = 0; u < 2; u++) {
     int mine = min(i[u], length - 1);
-    for (int l = nearLevels + 1; !p.isFine && (block >> l) > 0; l++) {
-      size_t row = s.farRow(nearLevels, l, mine >> l);
+    for (int l = S::near + 1; !S::isStaged && !p.isFine && (block >> l) > 0; l++) {
+      size_t row = s.farRow(S::near, l, mine >> l);
       float m = p.farMax[row * p.heads + s.head], top = fmaxf(sum.m[u], m);
       float own = exp2Fast(sum.m[u] - top), other = exp2Fast(m - top);
       sum.m[u] = top;
@@ -83,7 +83,7 @@ DEVICE void hierarchicalTile(const Sequence<NUMBER, WIDTH> &s) {
     }
     if (!live[u]) continue;
     storeRow<NUMBER, WIDTH>(s.o + (size_t)i[u] * p.oStride, sum.y, u, 1 / sum.z[u]);
-    if (t == 0 && p.saved) s.logs(0)[i[u]] = (sum.m[u] + log2f(sum.z[u])) * ln2;
+    if (t == 0 && p.saved) s.saved()[i[u]] = (sum.m[u] + log2f(sum.z[u])) * ln2;
   }
 }
 
@@ -99,14 +99,30 @@ KERNEL(TILE_THREADS, hierarchical_forward, AttentionArguments p, const Attention
 
 /// The whole forward pass of sequences of at most four tiles, which fall to one block each; grid
 /// (tiles / 4, H).
-KERNEL(TILE_THREADS, hierarchical_short_forward, AttentionArguments p, const AttentionTile *tiles,
+KERNEL(SHORT_THREADS(4), hierarchical_short_forward, AttentionArguments p, const AttentionTile *tiles,
        int count) {
+  using Room = Staged<NUMBER, WIDTH, 3, 2 * meanRows>;
+  __shared__ Room room;
   AttentionTile tile = {};
   bool live = findTile(tile, tiles, count);
-  Sequence<NUMBER, WIDTH> s(p, tile, blockIdx.y);
-  int top = live ? topLevel(tile.length, p.blockSize) : 0;
-  if (live) rotateInputs<NUMBER, WIDTH>(p, tile, blockIdx.y);
-  if (top > 0) tileMeans(s, s.keys(0), s.keyMeans, top), tileMeans(s, s.values(0), s.valueMeans, top);
-  __syncthreads();
-  if (live) hierarchicalTile(s);
+  int head = blockIdx.y;
+  if constexpr (isStaged<NUMBER, WIDTH>) {
+    float bias = loadBias(p, head);
+    StagedSequence<NUMBER, WIDTH, Room, 3> s(p, tile, head, room);
+    if (live) {
+      stageInputs<NUMBER, WIDTH>(room, p, tile, head);
+      if (s.hasMeans()) s.stageMeans();
+    }
+    stageBias(room, bias);
+    __syncthreads();
+    if (live) hierarchicalTile(s);
+  } else {
+    Sequence<NUMBER, WIDTH> s(p, tile, head);
+    int top = live ? topLevel(tile.length, p.blockSize) : 0;
+    if (live) rotateInputs<NUMBER, WIDTH>(p, tile, head);
+    if (top > 0)
+      tileMeans(s, s.keys(0), s.keyMeans, top), tileMeans(s, s.values(0), s.valueMeans, top);
+    __syncthreads();
+    if (live) hierarchicalTile(s);
+  }
 }

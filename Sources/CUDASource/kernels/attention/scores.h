@@ -38,10 +38,10 @@ template <int D> struct Partial {
 ///
 /// `index` are the rows' own numbers at this level. Every row must see a key of every run of 32 that
 /// begins at first + 32 n, as those of causal blocks and of whole blocks do.
-template <class T, int D>
+template <class T, int D, class R, class S>
 DEVICE void attend(
-    Partial<D> &sum, const Left<T, D> &q, const Rows<T> &keys, const Rows<T> &values, int first,
-    int last, const int (&limit)[2], const int (&index)[2], const Scores &scores) {
+    Partial<D> &sum, const Left<T, D> &q, const R &keys, const R &values, int first, int last,
+    const int (&limit)[2], const int (&index)[2], const S &scores) {
   int t = threadIdx.x & 3;
   for (int j = first; j < last; j += 32) {
     float s[2][2][4];
@@ -55,7 +55,8 @@ DEVICE void attend(
         for (int e = 0; e < 4; e++) {
           int key = j + 16 * u + 8 * n + 2 * t + (e & 1);
           bool live = j + 16 * u < last && key < limit[e >> 1];
-          s[u][n][e] = live ? scores.logit(s[u][n][e], index[e >> 1] - key) : -infinity();
+          float x = scores.logit(s[u][n][e], index[e >> 1] - key);
+          s[u][n][e] = live ? x : -infinity();
           if (e < 2) top0 = fmaxf(top0, s[u][n][e]);
           else top1 = fmaxf(top1, s[u][n][e]);
         }

@@ -1,7 +1,9 @@
-// Where tensors of softmax attention are, as one head and one sequence see them.
+// Where tensors of softmax attention are, as one head and one sequence see them, and its gradients.
 #pragma once
 #include "attention/gradients.h"
+#include "attention/staged.h"
 
+/// A sequence in memory.
 template <class T, int D> struct SoftmaxSequence {
   const AttentionArguments &p;
   AttentionTile tile;
@@ -11,6 +13,10 @@ template <class T, int D> struct SoftmaxSequence {
   DEVICE Rows<T> rows(const void *x, int stride) const {
     return {(const T *)x + (size_t)tile.start * stride + head * D, (size_t)stride, tile.length};
   }
+  DEVICE Rows<T> queries() const { return rows(p.q, p.qStride); }
+  DEVICE Rows<T> keys() const { return rows(p.k, p.kStride); }
+  DEVICE Rows<T> values() const { return rows(p.v, p.vStride); }
+  DEVICE Rows<T> gradients() const { return rows(p.dO, p.dOStride); }
   DEVICE T *row(void *x, int stride, int position) const {
     return (T *)x + (size_t)(tile.start + position) * stride + head * D;
   }
@@ -20,13 +26,50 @@ template <class T, int D> struct SoftmaxSequence {
   }
   DEVICE float *logs() const { return p.saved + (size_t)head * p.savedStride + tile.start; }
   DEVICE float *dots() const { return p.dots + (size_t)head * p.positions + tile.start; }
+  /// Writes row g or g + 8 of a gradient; whoever turns it back does so in memory.
+  DEVICE void store(void *x, int stride, int position, Sums<D> &sum, int u, float factor, bool) const {
+    if (position < tile.length) storeRow<T, D>(row(x, stride, position), sum, u, factor);
+  }
+};
+
+/// What a block of the backward pass stages.
+template <class T, int D> struct SoftmaxRoom : Staged<T, D, 4> {
+  float logs[16 * warpsPerBlock], dots[16 * warpsPerBlock];
+};
+
+/// A sequence that is staged.
+template <class T, int D, class Room> struct StagedSoftmaxSequence : SoftmaxSequence<T, D> {
+  Room &room;
+  int first;  // row of the block that is the sequence's first
+
+  DEVICE StagedSoftmaxSequence(
+      const AttentionArguments &p, const AttentionTile &tile, int head, Room &room)
+      : SoftmaxSequence<T, D>{p, tile, head}, room(room) {
+    first = 16 * (int)(threadIdx.x >> 5) - tile.row;
+  }
+  DEVICE SharedRows<T> rows(int tensor) const {
+    return {room.at(tensor, first), Room::stride, this->tile.length};
+  }
+  DEVICE SharedRows<T> queries() const { return rows(0); }
+  DEVICE SharedRows<T> keys() const { return rows(1); }
+  DEVICE SharedRows<T> values() const { return rows(2); }
+  DEVICE SharedRows<T> gradients() const { return rows(3); }
+  DEVICE StagedScores scores() const { return stagedScores(room, this->p, 0); }
+  DEVICE const float *logs() const { return room.logs + first; }
+  DEVICE const float *dots() const { return room.dots + first; }
+  DEVICE void store(
+      void *x, int stride, int position, Sums<D> &sum, int u, float factor, bool turns) const {
+    const float *table = turns ? this->p.rotation : nullptr;
+    storeTurned<T, D>(this->row(x, stride, position), sum, u, factor, position < this->tile.length,
+                      table ? table + (size_t)position * D : nullptr);
+  }
 };
 
 /// <dO, o> of 16 positions.
 template <class T, int D> DEVICE void outputDots(const SoftmaxSequence<T, D> &s) {
   int g = (threadIdx.x & 31) >> 2, t = threadIdx.x & 3, first = s.tile.row + g;
   Left<T, D> a, b;
-  loadLeft(a, s.rows(s.p.dO, s.p.dOStride), first, true, first + 8, true);
+  loadLeft(a, s.gradients(), first, true, first + 8, true);
   loadLeft(b, s.rows(s.p.o, s.p.oStride), first, true, first + 8, true);
   float sum[2] = {0, 0};
 #pragma unroll
@@ -44,33 +87,31 @@ template <class T, int D> DEVICE void outputDots(const SoftmaxSequence<T, D> &s)
   }
 }
 
-/// dk and dv of 16 positions.
-template <class T, int D> DEVICE void keyGradients(const SoftmaxSequence<T, D> &s) {
+/// dk and dv of 16 positions of a sequence in memory or of one that is staged.
+template <class T, int D, class Sequence> DEVICE void keyGradients(const Sequence &s) {
   const AttentionArguments &p = s.p;
   int g = (threadIdx.x & 31) >> 2, j[2] = {s.tile.row + g, s.tile.row + g + 8};
-  Left<T, D> k, v;
-  loadLeft(k, s.rows(p.k, p.kStride), j[0], true, j[1], true);
-  loadLeft(v, s.rows(p.v, p.vStride), j[0], true, j[1], true);
   Sums<D> dk, dv;
   clear(dk), clear(dv);
-  QuerySide<T> queries = {s.rows(p.q, p.qStride), s.rows(p.dO, p.dOStride), s.logs(), s.dots()};
-  addKeyGradient<T, D>(dk, dv, k, v, j, queries, s.tile.row, s.tile.length, 0, 0, 1, s.scores());
+  using R = decltype(s.keys());
+  KeySide<R> keys = {s.keys(), s.values(), {j[0], j[1]}, {true, true}};
+  QuerySide<R> queries = {s.queries(), s.gradients(), s.logs(), s.dots()};
+  addKeyGradient<T, D>(dk, dv, keys, queries, s.tile.row, s.tile.length, 0, 0, 1, s.scores());
 #pragma unroll
   for (int u = 0; u < 2; u++) {
-    if (j[u] >= s.tile.length) continue;
-    storeRow<T, D>(s.row(p.dk, p.dkStride, j[u]), dk, u, p.scale);
-    storeRow<T, D>(s.row(p.dv, p.dvStride, j[u]), dv, u, 1);
+    s.store(p.dk, p.dkStride, j[u], dk, u, p.scale, true);
+    s.store(p.dv, p.dvStride, j[u], dv, u, 1, false);
   }
 }
 
 /// dq of 16 positions.
-template <class T, int D>
-DEVICE void queryGradients(const SoftmaxSequence<T, D> &s, BiasTally &tally) {
+template <class T, int D, class Sequence>
+DEVICE void queryGradients(const Sequence &s, BiasTally &tally) {
   const AttentionArguments &p = s.p;
   int g = (threadIdx.x & 31) >> 2, i[2] = {s.tile.row + g, s.tile.row + g + 8};
   QueryTile<T, D> mine;
-  loadLeft(mine.q, s.rows(p.q, p.qStride), i[0], true, i[1], true);
-  loadLeft(mine.g, s.rows(p.dO, p.dOStride), i[0], true, i[1], true);
+  loadLeft(mine.q, s.queries(), i[0], true, i[1], true);
+  loadLeft(mine.g, s.gradients(), i[0], true, i[1], true);
 #pragma unroll
   for (int u = 0; u < 2; u++) {
     mine.live[u] = i[u] < s.tile.length;
@@ -79,10 +120,10 @@ DEVICE void queryGradients(const SoftmaxSequence<T, D> &s, BiasTally &tally) {
   }
   Sums<D> dq;
   clear(dq);
+  tally.begin();
   int limit[2] = {i[0] + 1, i[1] + 1};
-  addQueryGradient<T, D>(dq, mine, s.rows(p.k, p.kStride), s.rows(p.v, p.vStride), 0,
-                         s.tile.row + 16, limit, i, s.tile.row, 0, s.scores(), tally);
+  addQueryGradient<T, D>(dq, mine, s.keys(), s.values(), 0, s.tile.row + 16, limit, i, s.tile.row,
+                         0, s.scores(), tally);
 #pragma unroll
-  for (int u = 0; u < 2; u++)
-    if (mine.live[u]) storeRow<T, D>(s.row(p.dq, p.dqStride, i[u]), dq, u, p.scale);
+  for (int u = 0; u < 2; u++) s.store(p.dq, p.dqStride, i[u], dq, u, p.scale, true);
 }

@@ -38,6 +38,7 @@ template <int D> DEVICE void clear(Sums<D> &sum) {
 
 /// `count` rows, `stride` numbers apart; rows beyond read as zero.
 template <class T> struct Rows {
+  static constexpr bool isShared = false;
   const T *base;
   size_t stride;
   int count;
@@ -48,8 +49,8 @@ template <class T> struct Rows {
 /// The 16 rows that a warp owns, as left operand: rows `r0` (row g of the lane) and `r1` (row g + 8).
 template <class T, int D> struct Left { Pair<T> x[tileColumns<D> / 16][4]; };
 
-template <class T, int D>
-DEVICE void loadLeft(Left<T, D> &a, const Rows<T> &rows, int r0, bool live0, int r1, bool live1) {
+template <class T, int D, class R>
+DEVICE void loadLeft(Left<T, D> &a, const R &rows, int r0, bool live0, int r1, bool live1) {
   int t = threadIdx.x & 3;
   live0 = live0 && rows.has(r0), live1 = live1 && rows.has(r1);
 #pragma unroll
@@ -67,8 +68,8 @@ DEVICE void loadLeft(Left<T, D> &a, const Rows<T> &rows, int r0, bool live0, int
 }
 
 /// c[0], c[1] = owned rows times rows first ... + 7, + 8 ... + 15 of the other side.
-template <class T, int D>
-DEVICE void dotRows(float (&c)[2][4], const Left<T, D> &a, const Rows<T> &rows, int first) {
+template <class T, int D, class R>
+DEVICE void dotRows(float (&c)[2][4], const Left<T, D> &a, const R &rows, int first) {
   int g = (threadIdx.x & 31) >> 2, t = threadIdx.x & 3;
 #pragma unroll
   for (int n = 0; n < 2; n++) {
@@ -87,8 +88,8 @@ DEVICE void dotRows(float (&c)[2][4], const Left<T, D> &a, const Rows<T> &rows, 
 }
 
 /// sum += p (16 x 16) times rows first ... first + 15.
-template <class T, int D>
-DEVICE void addProduct(Sums<D> &sum, const Pair<T> (&p)[4], const Rows<T> &rows, int first) {
+template <class T, int D, class R>
+DEVICE void addProduct(Sums<D> &sum, const Pair<T> (&p)[4], const R &rows, int first) {
   constexpr int W = runWidth<D>;
   int g = (threadIdx.x & 31) >> 2, t = threadIdx.x & 3;
   int row = first + 2 * t;

@@ -97,7 +97,7 @@ struct AttentionTiling {
 
   /// Shared memory in which a block sums up the slope of a bias.
   static func tallyBytes(_ biasLength: Int) -> Int {
-    4 * TiledSequence.blockTiles * (biasLength + 272)
+    4 * TiledSequence.blockTiles * (biasLength + 16 * 36)
   }
 }
 

@@ -120,8 +120,9 @@ template <class R> struct KeySide {
   int row[2];
   bool live[2];
 
-  template <class T, int D> DEVICE void load(Left<T, D> &a, const R &rows) const {
-    loadLeft(a, rows, row[0], live[0], row[1], live[1]);
+  template <class T, int D> DEVICE void load(Left<T, D> &a, const R &rows, int further = 0) const {
+    loadLeft(a, rows, row[0] + further, R::isShared || live[0], row[1] + further,
+             R::isShared || live[1]);
   }
 };
 
@@ -136,19 +137,17 @@ DEVICE void addKeyGradient(
     int last, int shift, int half, float weight, const S &scores) {
   int t = threadIdx.x & 3;
   const int(&key)[2] = keys.row;
+  auto isLate = [half](int row) { return row % half >= half / 2; };
   // Staged blocks of a level above 0 have 16 rows (attention/hierarchical_staged.h).
-  auto isLate = [half](int row) {
-    return R::isShared ? (row & 8) != 0 : row % half >= half / 2;
-  };
+  int mask = half ? 8 : -1;
   Left<T, D> k, v;
   keys.load(k, keys.k), keys.load(v, keys.v);
   for (int i = first; i < last; i += 16) {
     float s[2][4], dp[2][4];
     dotRows<T, D>(s, k, queries.q, i);
-    if constexpr (R::isShared) {
-      forgetLoads();
-      keys.load(v, keys.v);
-    }
+    // What is near is loaded again rather than kept where registers are few; no compiler may know that
+    // the rows are the same.
+    if constexpr (R::isShared) keys.load(v, keys.v, min(i, 0));
     dotRows<T, D>(dp, v, queries.g, i);
 #pragma unroll
     for (int n = 0; n < 2; n++)
@@ -156,12 +155,16 @@ DEVICE void addKeyGradient(
       for (int odd = 0; odd < 2; odd++) {
         int query = i + 8 * n + 2 * t + odd, index = query >> shift;
         bool inside = query < last;
-        float log = inside ? queries.logs[query] * log2e : 0.0f;
-        float dot = inside ? queries.dots[query] : 0.0f;
+        float log = inside || R::isShared ? queries.logs[query] * log2e : 0.0f;
+        float dot = inside || R::isShared ? queries.dots[query] : 0.0f;
 #pragma unroll
         for (int upper = 0; upper < 2; upper++) {
           int e = 2 * upper + odd;
-          bool live = inside && (half ? isLate(index) || !isLate(key[upper]) : key[upper] <= query);
+          bool live = inside;
+          if constexpr (R::isShared)
+            live = live & ((key[upper] & mask) <= (query & mask));
+          else
+            live = live && (half ? isLate(index) || !isLate(key[upper]) : key[upper] <= query);
           float x = scores.logit(s[n][e], index - key[upper]);
           float p = live ? exp2Fast(x - log) : 0.0f;
           s[n][e] = live ? weight * p * (dp[n][e] - dot) : 0.0f;

@@ -111,6 +111,8 @@ template <class T, int D> struct Sequence {
     return {p.scale * log2e, p.bias ? p.bias + (size_t)head * p.biasStride : nullptr,
             p.biasLength, level};
   }
+  /// The same for the backward pass.
+  DEVICE Scores slopes(int level) const { return scores(level); }
   /// Far row of row `row` of a level above `near`. Streams have rows of a tile for every level.
   DEVICE size_t farRow(int near, int level, int row) const {
     if (p.streams) return (size_t)tile.far + 16 * (level - near - 1) + row % 16;

@@ -124,12 +124,14 @@ template <class S> DEVICE void keyGradients(const S &s) {
       if (next * size >= s.rows(l)) break;
       first = next * size + ((s.tile.row >> l) % size < size / 2 ? 0 : size / 2);
     }
+    // The weight 2^-l and the level, which counts 2^l times, cancel out where slopes lack the level.
+    if (S::isStaged && first < last) first = first / 16 * 16;  // later rows are masked
     using R = decltype(s.keys(l));
     KeySide<R> keys = {s.keys(l), s.values(l), {j[0] >> l, j[1] >> l},
                        {j[0] < length, j[1] < length}};
     QuerySide<R> queries = {s.queries(l), s.gradients(l), s.logs(l), s.dots(l)};
     addKeyGradient<NUMBER, WIDTH>(dk, dv, keys, queries, first, last, 0, l ? size : 0,
-                                  powerOfHalf(l), s.scores(l));
+                                  S::isStaged ? 1.0f : powerOfHalf(l), s.slopes(l));
   }
 #pragma unroll
   for (int u = 0; u < 2; u++) {
@@ -160,7 +162,7 @@ template <class S> DEVICE void queryGradients(const S &s, BiasTally &tally) {
 #pragma unroll
     for (int u = 0; u < 2; u++) {
       mine.live[u] = i[u] < length && !(i[u] & others);
-      mine.log[u] = mine.live[u] ? s.logs(at)[row[u]] * log2e : 0.0f;
+      mine.log[u] = mine.live[u] ? s.logs(at)[row[u]] * log2e - (S::isStaged ? l : 0) : 0.0f;
       mine.dot[u] = mine.live[u] ? s.dots(at)[row[u]] : 0.0f;
     }
     loadLeft(mine.q, s.queries(0), i[0], mine.live[0], i[1], mine.live[1]);
@@ -175,7 +177,7 @@ template <class S> DEVICE void queryGradients(const S &s, BiasTally &tally) {
       limit[0] = limit[1] = last = first + ((block >> (l - 1)) & 1 ? size : size / 2);
     }
     addQueryGradient<NUMBER, WIDTH>(dq, mine, s.keys(l), s.values(l), first, last, limit, index,
-                                    s.tile.row >> l, l, s.scores(l), tally);
+                                    s.tile.row >> l, l, s.slopes(l), tally);
   }
 #pragma unroll
   for (int u = 0; u < 2; u++) s.store(p.dq, p.dqStride, i[u], dq, u, p.scale, true);
@@ -216,6 +218,8 @@ KERNEL(SHORT_THREADS(4), hierarchical_short_backward, AttentionArguments p,
     if (live) {
       stageGradients<NUMBER, WIDTH>(room, p, tile, head);
       if (s.hasMeans()) s.stageMeans(), s.stageNodes();
+    } else {
+      stageZeros<NUMBER, WIDTH>(room, 1);
     }
     stageBias(room, bias);
     __syncthreads();

@@ -41,24 +41,24 @@ template <class T, int D, class Room, int tensors> struct StagedSequence : Seque
   DEVICE bool hasMeans() const { return topLevel(this->tile.length, this->p.blockSize) > 0; }
 
   DEVICE SharedRows<T> queries(int level) const {
-    return {room.at(0, begin), Room::stride << level, this->rows(level)};
+    return {room.at(0, begin), Room::stride << level};
   }
   DEVICE SharedRows<T> keys(int level) const {
-    return {level ? room.at(tensors, 0) : room.at(1, begin), Room::stride,
-            level ? meanRows : this->tile.length};
+    return {level ? room.at(tensors, 0) : room.at(1, begin), Room::stride};
   }
   DEVICE SharedRows<T> values(int level) const {
-    return {level ? room.at(tensors, meanRows) : room.at(2, begin), Room::stride,
-            level ? meanRows : this->tile.length};
+    return {level ? room.at(tensors, meanRows) : room.at(2, begin), Room::stride};
   }
   DEVICE SharedRows<T> gradients(int level) const {
     // Row 16 of level 1 is the first that is staged.
-    return {level ? room.at(tensors, 2 * meanRows - 16) : room.at(3, begin), Room::stride,
-            this->rows(level)};
+    return {level ? room.at(tensors, 2 * meanRows - 16) : room.at(3, begin), Room::stride};
   }
   DEVICE const float *logs(int level) const { return room.logs + place(level); }
   DEVICE const float *dots(int level) const { return room.dots + place(level); }
-  DEVICE StagedScores scores(int level) const { return stagedScores(room, this->p, level); }
+  DEVICE StagedLevelScores scores(int level) const {
+    return {stagedScores(room, this->p), (float)level};
+  }
+  DEVICE StagedScores slopes(int) const { return stagedScores(room, this->p); }
   DEVICE void store(
       void *x, int stride, int position, Sums<D> &sum, int u, float factor, bool turns) const {
     const float *table = turns ? this->p.rotation : nullptr;
@@ -81,7 +81,8 @@ template <class T, int D, class Room, int tensors> struct StagedSequence : Seque
       }
     });
   }
-  /// R, E and G of pairs of this warp's tile, if it is one of the last two.
+  /// R, E and G of pairs of this warp's tile, if it is one of the last two; zeros for G of a fourth tile
+  /// that the sequence lacks.
   DEVICE void stageNodes() {
     if (this->tile.row < 32) return;
     eachPair([&](int row, int column, int to) {
@@ -96,6 +97,11 @@ template <class T, int D, class Room, int tensors> struct StagedSequence : Seque
       room.logs[16 * warpsPerBlock + to] = node.log;
       room.dots[16 * warpsPerBlock + to] = node.dot;
     });
+    if (this->tile.row == 32 && this->tile.length <= 48)
+      eachPair([&](int, int column, int to) {
+        const float zeros[8] = {};
+        storeRow(room.at(tensors, 2 * meanRows + to - 8) + column, zeros);
+      });
   }
 
 private:

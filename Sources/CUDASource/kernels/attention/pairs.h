@@ -19,14 +19,6 @@ DEVICE Pair<bf16> highs(Pair<bf16> a, Pair<bf16> b) { return {__byte_perm(a.word
 DEVICE Pair<float> lows(Pair<float> a, Pair<float> b) { return {a.low, b.low}; }
 DEVICE Pair<float> highs(Pair<float> a, Pair<float> b) { return {a.high, b.high}; }
 
-/// Makes loads that follow loads of their own, even of what is in registers: what is near is loaded again
-/// rather than kept where registers are few.
-DEVICE void forgetLoads() {
-#ifdef __CUDA_ARCH__
-  asm volatile("" ::: "memory");
-#endif
-}
-
 /// W neighbours, 4 or 8, in one or two loads; zeros where there is nothing to load.
 template <int W> DEVICE void loadPairs(Pair<bf16> (&x)[W / 2], const bf16 *p, bool live) {
   if constexpr (W == 8) {

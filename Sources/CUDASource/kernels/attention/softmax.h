@@ -48,13 +48,13 @@ template <class T, int D, class Room> struct StagedSoftmaxSequence : SoftmaxSequ
     first = 16 * (int)(threadIdx.x >> 5) - tile.row;
   }
   DEVICE SharedRows<T> rows(int tensor) const {
-    return {room.at(tensor, first), Room::stride, this->tile.length};
+    return {room.at(tensor, first), Room::stride};
   }
   DEVICE SharedRows<T> queries() const { return rows(0); }
   DEVICE SharedRows<T> keys() const { return rows(1); }
   DEVICE SharedRows<T> values() const { return rows(2); }
   DEVICE SharedRows<T> gradients() const { return rows(3); }
-  DEVICE StagedScores scores() const { return stagedScores(room, this->p, 0); }
+  DEVICE StagedScores scores() const { return stagedScores(room, this->p); }
   DEVICE const float *logs() const { return room.logs + first; }
   DEVICE const float *dots() const { return room.dots + first; }
   DEVICE void store(

@@ -72,11 +72,11 @@ KERNEL(SHORT_THREADS(4), softmax_short_forward, AttentionArguments p, const Atte
     __syncthreads();
     if (!live) return;
     int first = 16 * (int)(threadIdx.x >> 5) - tile.row;  // row of the block
-    SharedRows<NUMBER> queries = {room.at(0, first), Room::stride, tile.length};
-    SharedRows<NUMBER> keys = {room.at(1, first), Room::stride, tile.length};
-    SharedRows<NUMBER> values = {room.at(2, first), Room::stride, tile.length};
+    SharedRows<NUMBER> queries = {room.at(0, first), Room::stride};
+    SharedRows<NUMBER> keys = {room.at(1, first), Room::stride};
+    SharedRows<NUMBER> values = {room.at(2, first), Room::stride};
     NUMBER *o = (NUMBER *)p.o + (size_t)tile.start * p.oStride + head * WIDTH;
-    attendTile(p, tile, 0, queries, keys, values, o, stagedScores(room, p, 0));
+    attendTile(p, tile, 0, queries, keys, values, o, stagedScores(room, p));
   } else {
     if (live) rotateInputs<NUMBER, WIDTH>(p, tile, head);
     __syncthreads();

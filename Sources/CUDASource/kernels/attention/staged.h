@@ -16,7 +16,7 @@ template <class T, int D, int tensors, int more = 0> struct alignas(16) Staged {
   static constexpr int stride = stagedStride<T, D>;
   static constexpr int rows = isStaged<T, D> ? tensors * 16 * warpsPerBlock + more : 1;
   T x[rows * stride];
-  float bias[16 * warpsPerBlock];  // by distance, base 2
+  float bias[2 * 16 * warpsPerBlock];  // by distance from -64 on, base 2
 
   /// Row `row` of a tensor of the block; `tensors` for the first row of those behind.
   DEVICE T *at(int tensor, int row) { return x + (tensor * 16 * warpsPerBlock + row) * stride; }
@@ -24,41 +24,53 @@ template <class T, int D, int tensors, int more = 0> struct alignas(16) Staged {
   DEVICE T *mine(int tensor) { return at(tensor, 16 * (int)(threadIdx.x >> 5)); }
 };
 
-/// Rows in shared memory.
+/// Rows in shared memory. What tiles read of rows that a sequence lacks are zeros or another sequence's
+/// rows, which zeros meet, so that nobody has to ask.
 template <class T> struct SharedRows {
   static constexpr bool isShared = true;
   const T *base;
-  int stride, count;
+  int stride;
   DEVICE const T *at(int row) const { return base + row * stride; }
-  DEVICE bool has(int row) const { return row < count; }
+  DEVICE bool has(int) const { return true; }
 };
 
 /// What turns a product into a logit, where the bias is staged.
 struct StagedScores {
   float scale;
-  const float *bias;
-  bool hasBias;
-  int width, level;
+  const float *bias;  // zeros where there is none
+  int width;
 
   DEVICE float logit(float dot, int distance) const {
-    float b = hasBias ? bias[max(distance, 0)] : 0.0f;
-    return fmaf(dot, scale, b) + (float)level;
+    return fmaf(dot, scale, bias[distance + 16 * warpsPerBlock]);
   }
 };
 
-/// The bias of the distance whose number is the thread's; 0 where there is none. It is loaded before
-/// rows are and staged behind them, so that nobody waits in between.
+/// The same at any level; the backward pass takes the level from the logarithm instead.
+struct StagedLevelScores {
+  StagedScores scores;
+  float level;
+
+  DEVICE float logit(float dot, int distance) const { return scores.logit(dot, distance) + level; }
+};
+
+/// The bias of a distance for each of the block's 128 threads. It is loaded before rows are and staged
+/// behind them, so that nobody waits in between.
 DEVICE float loadBias(const AttentionArguments &p, int head) {
-  int d = threadIdx.x;
-  if (!p.bias || d >= 16 * warpsPerBlock) return 0;
-  return p.bias[(size_t)head * p.biasStride + min(d, p.biasLength - 1)];
+  if (!p.bias) return 0;
+  int distance = max((int)threadIdx.x - 16 * warpsPerBlock, 0);
+  return p.bias[(size_t)head * p.biasStride + min(distance, p.biasLength - 1)];
 }
 template <class Room> DEVICE void stageBias(Room &room, float bias) {
-  if (threadIdx.x < 16 * warpsPerBlock) room.bias[threadIdx.x] = bias * log2e;
+  room.bias[threadIdx.x] = bias * log2e;
+}
+/// Zeros for a tensor of a warp that has no tile.
+template <class T, int D, class Room> DEVICE void stageZeros(Room &room, int tensors) {
+  Share<T, D> none = {};
+  for (int n = 0; n < tensors; n++) none.put(room.mine(n));
 }
 template <class Room>
-DEVICE StagedScores stagedScores(const Room &room, const AttentionArguments &p, int level) {
-  return {p.scale * log2e, room.bias, p.bias != nullptr, p.biasLength, level};
+DEVICE StagedScores stagedScores(const Room &room, const AttentionArguments &p) {
+  return {p.scale * log2e, room.bias, p.biasLength};
 }
 
 /// Stages queries (tensor 0), keys (1) and values (2) of this warp's tile, rotated if they are to be;

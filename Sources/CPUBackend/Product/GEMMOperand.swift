@@ -145,7 +145,7 @@ private func copyPanelRow(
   if count < width {
     for column in 0..<width { to[column] = column < count ? from[column] : 0 }
   } else if width == 16 {
-    storePair(load(from), load(from + 8), to)
+    store(loadWide(from), to)
   } else {
     let source = UnsafeRawPointer(from)
     let target = UnsafeMutableRawPointer(to)

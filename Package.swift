@@ -233,13 +233,14 @@ let package = Package(
     tests("StorageTests", ["Storage"]),
     tests(
       "TensorTests",
-      [
-        "Backends", "CPUBackend", "OracleBackend", "Deterministic", "Host", "Machine", "Roofline",
-        "Tensor",
-      ] + wideNames,
+      ["CPUBackend", "OracleBackend", "Deterministic", "Host", "Roofline", "Tensor"],
       resources: [.copy("Fixtures")]),
     tests(
-      "BackendTests", ["DeviceCheck", "GPUBackend", "OracleBackend", "Deterministic", "Tensor"]),
+      "BackendTests",
+      [
+        "Backends", "DeviceCheck", "GPUBackend", "Machine", "OracleBackend", "Deterministic",
+        "Tensor",
+      ]),
     tests(
       "GPUBackendTests",
       [
@@ -251,7 +252,8 @@ let package = Package(
     tests(
       "ModelTests",
       [
-        "Eval", "Model", "Backends", "OracleBackend", "Deterministic", "Host", "Tensor", "Storage",
+        "Eval", "Model", "Backends", "Machine", "OracleBackend", "Deterministic", "Host", "Tensor",
+        "Storage",
       ]),
     tests(
       "EvalTests",

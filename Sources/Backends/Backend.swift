@@ -114,7 +114,8 @@ package enum Backend: Hashable, Sendable {
 
   /// A line for each device that this machine has, and why there is no more.
   package static var listing: String {
-    var lines = [("cpu", "this processor")]
+    let units = VectorUnits.current
+    var lines = [("cpu", "this processor, \(units.lanes) lanes of \(units.name)")]
     do throws(DeviceError) {
       let libraries = try CUDALibraries()
       let cards = try CUDACard.all(libraries)

@@ -136,10 +136,11 @@ private struct GEMMPass: Sendable {
         n: first..<first + group.count, k: kBlocks[kBlock],
         into: panels(of: kBlock) + group.lowerBound * kBlocks[kBlock].count)
     }
-    // Few rows still make enough tasks for several threads.
-    let rowBlocks = Partition(
-      c.rows, near: c.rows < 1_024 ? 48 : 96, multipleOf: MicroKernel.tileRows)
     let columnBlocks = Partition(columns.count, near: 512, multipleOf: MicroKernel.tileColumns)
+    // Eight tasks a thread keep all of them busy to the end, but tasks of fewer rows read B more often.
+    // An element's bits are the same in any task, so this may follow the number of threads.
+    let rowsOfTask = min(96, max(24, c.rows * columnBlocks.count / (8 * Parallel.threads)))
+    let rowBlocks = Partition(c.rows, near: rowsOfTask, multipleOf: MicroKernel.tileRows)
     parallelFor(rowBlocks.count * columnBlocks.count) { index in
       multiply(
         rows: rowBlocks[index % rowBlocks.count], columns: columnBlocks[index / rowBlocks.count],

@@ -110,7 +110,8 @@ let package = Package(
     .target(
       name: "Machine", dependencies: ["CProcessor"],
       swiftSettings: strict + (emulatesWide ? [.define("EMULATE_AVX512")] : [])),
-    .target(name: "Deterministic", dependencies: ["Machine"], swiftSettings: strict),
+    .target(
+      name: "Deterministic", dependencies: ["CProcessor", "Machine"], swiftSettings: strict),
     // MPI is opened when a program runs: dlopen is in libc, and nothing of it is needed to build.
     .target(name: "CMPI"),
     .target(name: "Communication", dependencies: ["CMPI"], swiftSettings: strict),

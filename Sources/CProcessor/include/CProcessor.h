@@ -30,5 +30,12 @@ __attribute__((always_inline)) static inline cp_sixteen cp_square_root(cp_sixtee
   return __builtin_elementwise_sqrt(x);
 }
 
+/// Tells the processor that a loop waits for another thread.
+static inline void cp_pause(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+
 /// Asks for the line of memory that holds this address, to be read soon.
 static inline void cp_prefetch(const void *address) { __builtin_prefetch(address); }

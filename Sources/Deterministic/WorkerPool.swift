@@ -28,8 +28,8 @@ final class WorkerPool: @unchecked Sendable {
 
   private static let open: UInt64 = 1 << 31
   private static let inside: UInt64 = 0xFFFF
-  /// Looks at the state before a thread sleeps, of 20 to 60 nanoseconds each.
-  private static let patience = 2_000
+  /// Looks at the state before a thread sleeps, of 15 to 60 nanoseconds each.
+  private static let patience = 1_000
 
   private init() {
     pthread_mutex_init(mutex, nil)

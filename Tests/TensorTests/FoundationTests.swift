@@ -124,7 +124,7 @@ import Testing
   }
 
   @Test func fromSeveralThreadsAtOnce() {
-    withThreads(3) {
+    withThreads(4) {
       let total = Mark()
       DispatchQueue.concurrentPerform(iterations: 4) { _ in
         for turn in 0..<2_000 {

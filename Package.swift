@@ -15,19 +15,40 @@ let strict: [SwiftSetting] = [
   .enableUpcomingFeature("MemberImportVisibility"),
 ]
 
-// Kernels are written with SIMD8<Float>: without AVX2 and FMA every fused multiply-add becomes a
-// library call. Only the back end of this processor and what measures its limits are compiled this
-// way, so that a command can look at the processor before the first such instruction runs.
+// Kernels are written with vectors of eight and sixteen floats: without AVX2 and FMA every fused
+// multiply-add becomes a library call. Only the back end of this processor and what measures its limits
+// are compiled this way, so that a command can look at the processor before the first such instruction
+// runs.
 #if arch(x86_64)
-  let simd =
-    strict + [
-      .unsafeFlags(["-Xcc", "-march=x86-64-v3"]),
-      // Unoptimised vectors are a hundred times slower: debug tests would spend minutes in kernels.
-      .unsafeFlags(["-O"], .when(configuration: .debug)),
-    ]
+  let simd = strict + vectors("x86-64-v3")
 #else
   let simd = strict
 #endif
+
+func vectors(_ processor: String) -> [SwiftSetting] {
+  [
+    .unsafeFlags(["-Xcc", "-march=\(processor)"]),
+    // Unoptimised vectors are a hundred times slower: debug tests would spend minutes in kernels.
+    .unsafeFlags(["-O"], .when(configuration: .debug)),
+  ]
+}
+
+// The same back end again for processors with AVX-512, through a link to its folder; which of both runs
+// is decided when a program starts. The linker keeps the first of equal functions of several modules,
+// and reads modules by their names: this one stands behind all others that have any in common with it.
+// With EMULATE_AVX512=1 it is compiled for AVX2, so that its bits can be compared on any machine.
+let emulatesWide = Context.environment["EMULATE_AVX512"] != nil
+#if arch(x86_64)
+  let wide: [Target] = [
+    .target(
+      name: "WideCPUBackend", dependencies: ["CProcessor", "Deterministic", "Host", "Tensor"],
+      swiftSettings: strict + [.define("AVX512")]
+        + vectors(emulatesWide ? "x86-64-v3" : "x86-64-v4"))
+  ]
+#else
+  let wide: [Target] = []
+#endif
+let wideNames = wide.map { Target.Dependency.target(name: $0.name) }
 
 // The emulator multiplies tiles and adds with one rounding, as a card does.
 #if arch(x86_64)
@@ -86,8 +107,11 @@ let package = Package(
     .target(
       name: "Provenance", dependencies: ["Storage"], swiftSettings: strict,
       plugins: ["CommitPlugin"]),
-    .target(name: "Machine", dependencies: ["CProcessor"], swiftSettings: strict),
-    .target(name: "Deterministic", dependencies: ["Machine"], swiftSettings: strict),
+    .target(
+      name: "Machine", dependencies: ["CProcessor"],
+      swiftSettings: strict + (emulatesWide ? [.define("EMULATE_AVX512")] : [])),
+    .target(
+      name: "Deterministic", dependencies: ["CProcessor", "Machine"], swiftSettings: strict),
     // MPI is opened when a program runs: dlopen is in libc, and nothing of it is needed to build.
     .target(name: "CMPI"),
     .target(name: "Communication", dependencies: ["CMPI"], swiftSettings: strict),
@@ -111,8 +135,9 @@ let package = Package(
       swiftSettings: strict),
     .target(
       name: "Backends",
-      dependencies: ["Communication", "CPUBackend", "GPUBackend", "OracleBackend", "Tensor"],
-      swiftSettings: strict),
+      dependencies: [
+        "Communication", "CPUBackend", "GPUBackend", "Machine", "OracleBackend", "Tensor",
+      ] + wideNames, swiftSettings: strict),
     .target(
       name: "DeviceCheck", dependencies: ["OracleBackend", "Deterministic", "Tensor"],
       swiftSettings: strict),
@@ -212,7 +237,11 @@ let package = Package(
       ["CPUBackend", "OracleBackend", "Deterministic", "Host", "Roofline", "Tensor"],
       resources: [.copy("Fixtures")]),
     tests(
-      "BackendTests", ["DeviceCheck", "GPUBackend", "OracleBackend", "Deterministic", "Tensor"]),
+      "BackendTests",
+      [
+        "Backends", "DeviceCheck", "GPUBackend", "Machine", "OracleBackend", "Deterministic",
+        "Tensor",
+      ]),
     tests(
       "GPUBackendTests",
       [
@@ -224,7 +253,8 @@ let package = Package(
     tests(
       "ModelTests",
       [
-        "Eval", "Model", "Backends", "OracleBackend", "Deterministic", "Host", "Tensor", "Storage",
+        "Eval", "Model", "Backends", "Machine", "OracleBackend", "Deterministic", "Host", "Tensor",
+        "Storage",
       ]),
     tests(
       "EvalTests",
@@ -250,7 +280,7 @@ let package = Package(
         "lm-eval",
         "lm-sample",
       ]),
-  ] + fuzzDriver,
+  ] + wide + fuzzDriver,
   swiftLanguageModes: [.v6],
   cxxLanguageStandard: .cxx17
 )

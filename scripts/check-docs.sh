@@ -7,6 +7,7 @@
 # Needs a release build; swift-symbolgraph-extract and docc are parts of Swift.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# WideCPUBackend is CPUBackend once more.
 modules=(Storage Machine Deterministic Communication Tensor Host CPUBackend GPUBackend OracleBackend
   DeviceCheck Backends Roofline LMData Tokenize Model Eval Train Report Bench CommandSupport)
 bin=${BIN:-$(swift build -c release --show-bin-path)}

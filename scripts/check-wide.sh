@@ -1,19 +1,20 @@
 #!/usr/bin/env bash
 # Tries a bundle on a machine with many or wide processors and prints one table: the bits of short
-# runs of every attention, the share of the product's peak, what more threads are worth, and training
-# and scoring beside PyTorch. Ends by itself within about five minutes on sixteen cores.
+# runs of every attention, the share of the product's peak, what wider vectors and more threads are
+# worth, and training and scoring beside PyTorch. Ends by itself within about five minutes on sixteen
+# cores.
 #
 #   FOLDER/check-wide.sh [--only PARTS] [--output FILE]
 #
 # FOLDER        made by scripts/bundle.sh
-# --only PARTS  of bits,peak,threads,peers
+# --only PARTS  of bits,peak,vectors,threads,peers
 # --output FILE the table once more, written as it grows
 #
 # PYTHON names an interpreter that has PyTorch (python3); without PyTorch the part "peers" is left out,
 # and the table says so. The exit code is 1 if a bit differs or a share of the peak cannot be true.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-only=bits,peak,threads,peers output=/dev/null write_expected=""
+only=bits,peak,vectors,threads,peers output=/dev/null write_expected=""
 while (($#)); do
   case $1 in
     --only | --output)
@@ -23,7 +24,7 @@ while (($#)); do
       ;;
     # For scripts/bundle.sh: what the machine that builds gives is what others must give.
     --write-expected) write_expected=yes && shift ;;
-    *) sed -n '2,14p' "$0" | cut -c3- && exit 2 ;;
+    *) sed -n '2,15p' "$0" | cut -c3- && exit 2 ;;
   esac
 done
 has() { [[ ,$only, == *,$1,* ]]; }
@@ -45,6 +46,7 @@ row() { # row WHAT FIGURE [VERDICT]
 field() { # field NAME: its number in the JSON that comes in
   sed -n "s/.*\"$1\" *: *\([-0-9.e+]*\).*/\1/p" | head -n 1
 }
+giga() { awk -v p="$1" 'BEGIN { printf "%.0f GFLOP/s", p / 1e9 }'; }
 ratio() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", a / b }'; }
 
 # ---- the same bits as on the machine that built it, for any number of threads
@@ -67,17 +69,24 @@ if [[ -n $write_expected ]]; then
 fi
 
 row "machine" "$all processors" "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)"
+# Eight lanes everywhere, sixteen where the processor has them.
+units=(avx2)
+if LM_SIMD=avx512 "$here/bin/lm-bench" --version >/dev/null 2>&1; then units+=(avx512); fi
+row "kernels" "" "$("$here/bin/lm-train" --list-devices | sed -n 's/^cpu *this processor, //p')"
 row "vectors" "" "$(grep -o -w -E 'avx2|avx512f|avx512_bf16|amx_bf16' /proc/cpuinfo | sort -u | tr '\n' ' ')"
 row "commit" "$(head -c 8 "$here/commit")"
 if has bits; then
   while read -r variant expected; do
-    for threads in 1 3 "$all"; do
-      if [[ $(trained "$variant" "$threads") == "$expected" ]]; then
-        row "bits of 8 steps, $variant, $threads threads" "equal" "ok"
-      else
-        row "bits of 8 steps, $variant, $threads threads" "DIFFERENT" "FAILED"
-        failed=1
-      fi
+    for unit in "${units[@]}"; do
+      for threads in 1 3 "$all"; do
+        # One number of threads will do for the vectors that are not chosen here.
+        if [[ $unit != "${units[-1]}" && $threads != 3 ]]; then continue; fi
+        verdict=ok equal=equal
+        if [[ $(LM_SIMD=$unit trained "$variant" "$threads") != "$expected" ]]; then
+          verdict=FAILED equal=DIFFERENT failed=1
+        fi
+        row "bits of 8 steps, $variant, $unit, $threads threads" "$equal" "$verdict"
+      done
     done
   done <"$here/expected"
 fi
@@ -92,7 +101,7 @@ if has peak; then
     verdict=ok
     if awk -v s="$share" 'BEGIN { exit !(s > 1.1) }'; then verdict=FAILED failed=1; fi
     row "fastest product of the peak, $threads threads" "$share" "$verdict"
-    row "  the peak" "$(awk -v p="$peak" 'BEGIN { printf "%.0f GFLOP/s", p / 1e9 }')"
+    row "  the peak" "$(giga "$peak")"
   done
   shares=$("$here/bin/lm-train" --data "$here/data" --output "$work/peak" --preset quickstart --steps 30 \
     --log-every 5 --validate-every 0 --checkpoint-every 0 2>&1 | grep -o '[0-9]* % of peak' | cut -d' ' -f1)
@@ -102,9 +111,44 @@ if has peak; then
   row "highest share of the peak that lm-train printed" "${highest:-none} %" "$verdict"
 fi
 
+shapes=("6 x 512:" "4 x 256:--layers 4 --width 256 --heads 4 --hidden 704 --vocabulary 8000 --batch 16")
+
+# ---- what wider vectors are worth, beside the same kernels over narrower ones
+if has vectors; then
+  for threads in 1 4 "$all"; do
+    if ((threads > all)); then continue; fi
+    declare -A speeds=()
+    note() { # note WHAT UNIT FIGURE SHOWN: a row, with its ratio to the first unit's
+      local first=${speeds[$1]:-$3}
+      speeds[$1]=$first
+      row "$1, $2, $threads threads" "$4" "$(ratio "$3" "$first") x ${units[0]}"
+    }
+    for unit in "${units[@]}"; do
+      export LM_SIMD=$unit
+      "$here/bin/lm-bench" product --rounds 1 --vocab-size 0 --threads "$threads" --json >"$work/product"
+      ours=$(field ours <"$work/product")
+      note "product" "$unit" "$ours" "$(giga "$ours")"
+      for shape in "${shapes[@]}"; do
+        read -r -a words <<<"${shape#*:}"
+        speed=$("$here/bin/lm-bench" train "${words[@]}" --steps 2 --threads "$threads" --json | field tokensPerSecond)
+        note "training ${shape%%:*}" "$unit" "$speed" "$(printf '%.0f' "$speed") tokens/s"
+      done
+      "$here/bin/lm-bench" attention --attention softmax hierarchical yoso combiner --lengths 1024 --rounds 1 \
+        --threads "$threads" --json >"$work/attention"
+      for kind in softmax hierarchical yoso combiner; do
+        took=$(grep -A 99 "\"attention\" *: *\"$kind" "$work/attention" | field trainingMicroseconds)
+        note "$kind attention at 1,024" "$unit" "$(ratio 1000 "$took")" "$(printf '%.2f' "$took") us a token"
+      done
+      unset LM_SIMD
+    done
+    library=$(sed -n 's/.*"\(OpenBLAS [^"]*\)" *: *\([-0-9.e+]*\).*/\2 \1/p' "$work/product" | head -n 1)
+    if [[ -n $library ]]; then row "product, ${library#* }, $threads threads" "$(giga "${library%% *}")"; fi
+  done
+fi
+
 # ---- what more threads are worth
 if has threads; then
-  for shape in "6 x 512:" "4 x 256:--layers 4 --width 256 --heads 4 --hidden 704 --vocabulary 8000 --batch 16"; do
+  for shape in "${shapes[@]}"; do
     read -r -a words <<<"${shape#*:}"
     first=""
     for threads in 1 2 4 8 16 32 64; do

@@ -15,6 +15,8 @@ bin=$(swift build -c release --show-bin-path)
 # Work, memory and speed: what noise cannot break. Then that every check can fail.
 "$bin/lm-bench" check
 "$bin/lm-bench" check --faults >/dev/null
+# No instruction that some processor of those it runs on lacks.
+BIN=$bin scripts/check-vectors.sh
 # The benchmark's archive in small, from a server that is cut short, corrupt or without Range.
 scripts/check-fetch.sh
 # The figures once more, by a program that shares no code with this one.

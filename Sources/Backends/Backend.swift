@@ -1,7 +1,12 @@
 import CPUBackend
 import GPUBackend
+package import Machine
 import OracleBackend
 package import Tensor
+
+#if arch(x86_64)
+  import WideCPUBackend
+#endif
 
 /// The back ends there are: the one place that names them all.
 package enum Backend: Hashable, Sendable {
@@ -15,7 +20,15 @@ package enum Backend: Hashable, Sendable {
   case automatic(localRank: Int)
 
   /// Kernels of the one back end that every machine has.
-  package static var ofThisProcessor: any Kernels { CPUKernels() }
+  package static var ofThisProcessor: any Kernels { kernels(of: .current) }
+
+  /// Kernels of this processor over vectors of one width, which it must have.
+  package static func kernels(of units: VectorUnits) -> any Kernels {
+    #if arch(x86_64)
+      if units == .avx512 { return WideCPUBackend.CPUKernels() }
+    #endif
+    return CPUBackend.CPUKernels()
+  }
 
   /// Kernels of the back end; the libraries of a card are opened for a card alone.
   ///
@@ -27,7 +40,7 @@ package enum Backend: Hashable, Sendable {
     _ precision: Precision = .float32, note: (String) -> Void = { _ in }
   ) throws(DeviceError) -> any Kernels {
     switch self {
-    case .cpu: return try Self.whole(CPUKernels(), precision)
+    case .cpu: return try Self.whole(Self.ofThisProcessor, precision)
     case .oracle: return try Self.whole(OracleKernels(), precision)
     case .cuda(let number):
       return GPUKernels(try CUDADriver(card: number), precision: precision)
@@ -101,7 +114,8 @@ package enum Backend: Hashable, Sendable {
 
   /// A line for each device that this machine has, and why there is no more.
   package static var listing: String {
-    var lines = [("cpu", "this processor")]
+    let units = VectorUnits.current
+    var lines = [("cpu", "this processor, \(units.lanes) lanes of \(units.name)")]
     do throws(DeviceError) {
       let libraries = try CUDALibraries()
       let cards = try CUDACard.all(libraries)

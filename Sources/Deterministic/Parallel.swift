@@ -43,6 +43,8 @@ package func parallelFor(_ count: Int, _ body: @Sendable (Int) -> Void) {
     for index in 0..<count { body(index) }
     return
   }
+  // To wake two threads costs less than what they would use up by looking out for the next loop.
+  if Parallel.threads > 3, WorkerPool.shared.run(count, helpers: workers - 1, body) { return }
   let next = Atomic<Int>(0)
   DispatchQueue.concurrentPerform(iterations: workers) { _ in
     Parallel.$inside.withValue(true) {

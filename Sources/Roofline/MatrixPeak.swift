@@ -25,8 +25,20 @@ package enum MatrixPeak {
     _ kernels: any Kernels, in memory: Buffer? = nil, seconds: Double = 0.4,
     now: () -> Double = WallClock.seconds
   ) throws(DeviceError) -> Double {
+    try rates(kernels, in: memory, seconds: seconds, now: now).map(\.flopsPerSecond).max() ?? 0
+  }
+
+  /// The same, product by product.
+  ///
+  /// - Returns: Ours and, where it is measured, that of OpenBLAS by the processor that its kernels are
+  ///   for.
+  package static func rates(
+    _ kernels: any Kernels, in memory: Buffer? = nil, seconds: Double = 0.4,
+    now: () -> Double = WallClock.seconds
+  ) throws(DeviceError) -> [(name: String, flopsPerSecond: Double)] {
+    let names = ["ours", "OpenBLAS \(OpenBLAS.kernels)"]
     guard kernels.freeBytes == nil else {
-      return try measure(ofDevice: kernels, seconds: seconds, now: now)
+      return [(names[0], try measure(ofDevice: kernels, seconds: seconds, now: now))]
     }
     let width = 1_024
     let blocks = blocks(threads: Parallel.threads)
@@ -55,7 +67,9 @@ package enum MatrixPeak {
     let isOfThisProcessor = x.buffer.home == .host && x.buffer.type == .float32
     let products = isOfThisProcessor && Parallel.threads <= 64 ? [ours, library] : [ours]
     let flops = 2 * Double(rows) * Double(width * width)
-    return flops / shortest(of: products, seconds: seconds, now: now)
+    return zip(names, times(of: products, seconds: seconds, now: now)).map { name, time in
+      (name, flops / time)
+    }
   }
 
   /// Rows of one call of the library.
@@ -70,6 +84,13 @@ package enum MatrixPeak {
   package static func shortest(
     of products: [() -> Void], seconds: Double, now: () -> Double
   ) -> Double {
+    times(of: products, seconds: seconds, now: now).min() ?? .infinity
+  }
+
+  /// The shortest time that each of the products took, in the same turns.
+  private static func times(
+    of products: [() -> Void], seconds: Double, now: () -> Double
+  ) -> [Double] {
     var best = [Double](repeating: .infinity, count: products.count)
     var runs = 0
     let end = now() + seconds
@@ -82,7 +103,7 @@ package enum MatrixPeak {
       }
       runs += 1
     } while now() < end
-    return best.min() ?? .infinity
+    return best
   }
 
   /// OpenBLAS's own threads would be waited for by ours.

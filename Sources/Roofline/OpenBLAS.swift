@@ -6,4 +6,7 @@ package enum OpenBLAS {
   package static var configuration: String {
     String(cString: openblas_get_config()).split(separator: " ").joined(separator: " ")
   }
+
+  /// The processor that the kernels it has chosen are for.
+  package static var kernels: String { String(cString: openblas_get_corename()) }
 }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import CommandSupport
 import Deterministic
+import Machine
 import Model
 import Roofline
 import Storage
@@ -40,7 +41,8 @@ struct ProductCommand: ParsableCommand {
 
   func run() throws {
     timing.apply()
-    let peak = try MatrixPeak.measure(benchKernels, now: timing.clock.now)
+    let rates = try MatrixPeak.rates(benchKernels, now: timing.clock.now)
+    let peak = rates.map(\.flopsPerSecond).max() ?? 0
     var stages: [ProductStage] = []
     for (name, inputs, outputs) in [
       ("QKV", width, 3 * width), ("gate and up", width, 2 * hidden), ("down", hidden, width),
@@ -62,7 +64,9 @@ struct ProductCommand: ParsableCommand {
     let figures = zip(stages, seconds).map { stage, seconds in
       ProductFigures(
         stage: stage.name, shape: stage.shape, milliseconds: median(seconds) * 1e3,
-        flopsPerSecond: stage.flops / median(seconds), peakFlopsPerSecond: peak)
+        flopsPerSecond: stage.flops / median(seconds), peakFlopsPerSecond: peak,
+        vectors: VectorUnits.current.name,
+        ruler: Dictionary(uniqueKeysWithValues: rates.map { ($0.name, $0.flopsPerSecond) }))
     }
     if timing.json {
       print(String(decoding: try JSONFile.encode(figures), as: UTF8.self), terminator: "")
@@ -77,7 +81,13 @@ struct ProductCommand: ParsableCommand {
                 "  " + Format.decimal(100 * figure.flopsPerSecond / peak, 0) + " %",
               ]
             }))
-      print("peak            \(Format.short(peak))FLOP/s of the matrix product")
+      print("peak            \(Format.short(peak))FLOP/s of the matrix product, the best of")
+      let ours = "  ours, " + VectorUnits.current.name
+      print(
+        Format.table(
+          rates.map {
+            [$0.name == "ours" ? ours : "  " + $0.name, Format.short($0.flopsPerSecond) + "FLOP/s"]
+          }))
     }
   }
 }
@@ -89,6 +99,10 @@ private struct ProductFigures: Encodable {
   let milliseconds: Double
   let flopsPerSecond: Double
   let peakFlopsPerSecond: Double
+  /// Vector units that our kernels are compiled for.
+  let vectors: String
+  /// What the peak is the best of: floating-point operations per second of each product.
+  let ruler: [String: Double]
 }
 
 /// A product, its name and its work.

@@ -3,6 +3,7 @@ import Deterministic
 import Foundation
 import Host
 import Roofline
+import Synchronization
 import Tensor
 import TestSupport
 import Testing
@@ -100,6 +101,47 @@ import Testing
         #expect(seen.elements.allSatisfy { $0 == 1 })
       }
     }
+  }
+}
+
+/// Every piece of a loop is done once, whoever comes early or late, and whatever other loops there are.
+@Suite struct ManyLoopsTests {
+  @Test func oneAfterAnother() {
+    withThreads(4) {
+      for turn in 0..<20_000 {
+        let count = 2 + turn % 9
+        let marks = (0..<16).map { _ in Mark() }
+        parallelFor(count) { marks[$0].value.add(1, ordering: .relaxed) }
+        let seen = marks.map { $0.value.load(ordering: .relaxed) }
+        guard seen == (0..<16).map({ $0 < count ? 1 : 0 }) else {
+          Issue.record("turn \(turn) of \(count) pieces: \(seen)")
+          return
+        }
+        // Long enough for the others to fall asleep.
+        if turn % 1_000 == 0 { usleep(2_000) }
+      }
+    }
+  }
+
+  @Test func fromSeveralThreadsAtOnce() {
+    withThreads(4) {
+      let total = Mark()
+      DispatchQueue.concurrentPerform(iterations: 4) { _ in
+        for turn in 0..<2_000 {
+          parallelFor(1 + turn % 7) { piece in
+            parallelFor(3) { total.value.add(piece + $0, ordering: .relaxed) }
+          }
+        }
+      }
+      let expected = (0..<2_000).reduce(0) { sum, turn in
+        sum + (0...turn % 7).reduce(0) { $0 + 3 * $1 + 3 }
+      }
+      #expect(total.value.load(ordering: .relaxed) == 4 * expected)
+    }
+  }
+
+  private final class Mark: Sendable {
+    let value = Atomic<Int>(0)
   }
 }
 

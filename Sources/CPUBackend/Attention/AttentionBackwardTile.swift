@@ -131,20 +131,15 @@ struct AttentionBackwardTile {
     let slopes = slopes + 16 * panel
     _ = addBias(
       weights, stride: stride, count: count, panel: panel, bias: bias, mask: mask,
-      maximum: (.zero, .zero))
-    for half in Swift.stride(from: 0, to: 16, by: 8) {
-      weightsAndSlopes(
-        weights + half, slopes + half, stride: stride, count: count,
-        lse: load(lse + 16 * panel + half),
-        dots: load(dots + 16 * panel + half))
-    }
+      maximum: .zero)
+    weightsAndSlopes(
+      weights, slopes, stride: stride, count: count, lse: loadWide(lse + 16 * panel),
+      dots: loadWide(dots + 16 * panel))
     guard let gradient = bias.gradient else { return }
     let first = bias.first(panel: panel)
     for key in 0..<count {
       let row = gradient + 16 * min(first - key, bias.last)
-      let (g0, g1) = loadPair(row)
-      let (d0, d1) = loadPair(slopes + key * stride)
-      storePair(g0 + d0, g1 + d1, row)
+      store(loadWide(row) + loadWide(slopes + key * stride), row)
     }
   }
 
@@ -184,16 +179,16 @@ struct AttentionBackwardTile {
   }
 }
 
-/// `P = exp(s - lse)` and `dS = P · (<dO, v> - <dO, o>)`, in place, 8 rows by `count` keys.
+/// `P = exp(s - lse)` and `dS = P · (<dO, v> - <dO, o>)`, in place, 16 rows by `count` keys.
 ///
 /// A function of its own: of two exponentials in one loop the compiler would leave one as a call.
 private func weightsAndSlopes(
   _ weights: UnsafeMutablePointer<Float>, _ slopes: UnsafeMutablePointer<Float>, stride: Int,
-  count: Int, lse: Lanes, dots: Lanes
+  count: Int, lse: WideLanes, dots: WideLanes
 ) {
   for key in 0..<count {
-    let weight = exponential(load(weights + key * stride) - lse)
+    let weight = exponential(loadWide(weights + key * stride) - lse)
     store(weight, weights + key * stride)
-    store(weight * (load(slopes + key * stride) - dots), slopes + key * stride)
+    store(weight * (loadWide(slopes + key * stride) - dots), slopes + key * stride)
   }
 }

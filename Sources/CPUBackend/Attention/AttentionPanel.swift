@@ -32,8 +32,8 @@ struct AttentionPanel {
 
   /// Starts from nothing.
   func reset() {
-    storePair(Lanes(repeating: -.infinity), Lanes(repeating: -.infinity), maximum)
-    storePair(.zero, .zero, sum)
+    store(WideLanes(repeating: -.infinity), maximum)
+    store(WideLanes.zero, sum)
     values.update(repeating: 0, count: 16 * shape.valueStride)
   }
 
@@ -70,17 +70,14 @@ struct AttentionPanel {
       TileA(base: keys, rowStride: shape.keyStride, kStride: 1),
       TileB(base: queries, panelStride: 0, kStride: 16), rows: count, panels: 1,
       k: shape.keyWidth, accumulate: false, prefetcher: prefetcher)
-    let (old0, old1) = loadPair(maximum)
-    let (m0, m1) = addBias(
-      scores, stride: 16, count: count, panel: 0, bias: bias, mask: mask, maximum: (old0, old1))
+    let old = loadWide(maximum)
+    let m = addBias(
+      scores, stride: 16, count: count, panel: 0, bias: bias, mask: mask, maximum: old)
     // The exponential of -infinity is 0: a first tile drops the empty state.
-    let (alpha0, alpha1) = (exponential(old0 - m0), exponential(old1 - m1))
-    storePair(m0, m1, maximum)
-    var (z0, z1) = loadPair(sum)
-    z0 = exponentiate(scores, count: count, maximum: m0, sum: z0 * alpha0)
-    z1 = exponentiate(scores + 8, count: count, maximum: m1, sum: z1 * alpha1)
-    storePair(z0, z1, sum)
-    rescale(alpha0, alpha1, rows: rows)
+    let alpha = exponential(old - m)
+    store(m, maximum)
+    store(exponentiate(scores, count: count, maximum: m, sum: loadWide(sum) * alpha), sum)
+    rescale(alpha, rows: rows)
     tileProduct(
       TileC(base: values, panelStride: 16, rowStride: shape.valueStride),
       TileA(base: scores, rowStride: 1, kStride: 16),
@@ -88,15 +85,14 @@ struct AttentionPanel {
       panels: shape.valueStride / 16, k: count, accumulate: true, prefetcher: prefetcher)
   }
 
-  private func rescale(_ alpha0: Lanes, _ alpha1: Lanes, rows: Int) {
+  private func rescale(_ alpha: WideLanes, rows: Int) {
     let stride = shape.valueStride
     for row in 0..<rows {
-      let factor = Lanes(repeating: row < 8 ? alpha0[row] : alpha1[row - 8])
+      let factor = WideLanes(repeating: alpha[row])
       let y = values + row * stride
       var column = 0
       while column < stride {
-        let (y0, y1) = loadPair(y + column)
-        storePair(y0 * factor, y1 * factor, y + column)
+        store(loadWide(y + column) * factor, y + column)
         column += 16
       }
     }
@@ -119,15 +115,15 @@ struct AttentionPanel {
   func logSumExp(_ row: Int) -> Float { maximum[row] + log(sum[row]) }
 }
 
-/// Replaces the scores of eight rows by `e^(s - m)` and adds them to the sums, key after key.
+/// Replaces the scores of sixteen rows by `e^(s - m)` and adds them to the sums, key after key.
 ///
 /// A function of its own: of two exponentials in one loop the compiler would leave one as a call.
 private func exponentiate(
-  _ scores: UnsafeMutablePointer<Float>, count: Int, maximum: Lanes, sum: Lanes
-) -> Lanes {
+  _ scores: UnsafeMutablePointer<Float>, count: Int, maximum: WideLanes, sum: WideLanes
+) -> WideLanes {
   var sum = sum
   for key in 0..<count {
-    let weight = exponential(load(scores + 16 * key) - maximum)
+    let weight = exponential(loadWide(scores + 16 * key) - maximum)
     store(weight, scores + 16 * key)
     sum += weight
   }

@@ -88,77 +88,66 @@ enum LaneMask {
 
 /// Replaces the scores of the first `lanes` lanes by minus infinity.
 @inline(__always)
-func hide(_ pair: (Lanes, Lanes), lanes: Int) -> (Lanes, Lanes) {
-  let bound = IntLanes(repeating: Int32(truncatingIfNeeded: lanes))
-  return (
-    pair.0.replacing(with: -.infinity, where: IntLanes(0, 1, 2, 3, 4, 5, 6, 7) .< bound),
-    pair.1.replacing(with: -.infinity, where: IntLanes(8, 9, 10, 11, 12, 13, 14, 15) .< bound)
-  )
+func hide(_ scores: WideLanes, lanes: Int) -> WideLanes {
+  // As floats: comparisons of whole numbers compile to scalar code.
+  let numbers = WideLanes(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
+  return scores.replacing(with: -.infinity, where: numbers .< Float(lanes))
 }
 
 /// Adds the bias to the scores of a panel and hides what the mask hides.
 ///
 /// - Parameters:
 ///   - stride: Floats from the scores of one key to those of the next.
-///   - maximum: Running maxima of the rows.
+///   - before: Running maxima of the rows.
 /// - Returns: The maxima including these scores.
 func addBias(
   _ scores: UnsafeMutablePointer<Float>, stride: Int, count: Int, panel: Int, bias: LaneBias,
-  mask: LaneMask, maximum: (Lanes, Lanes)
-) -> (Lanes, Lanes) {
+  mask: LaneMask, maximum before: WideLanes
+) -> WideLanes {
   if case .lanes(let table, let keys) = mask {
     return hideLanes(
-      scores, stride: stride, count: count, table: table, keys: keys, maximum: maximum)
+      scores, stride: stride, count: count, table: table, keys: keys, maximum: before)
   }
-  var (m0, m1) = maximum
+  var peak = before
   let table = bias.table
   let first = bias.first(panel: panel)
   let (hiddenKey, hiddenLanes, growth) = mask.hidden(panel: panel)
   let open = min(count, hiddenKey)
   for key in 0..<open {
-    let (b0, b1) = loadPair(table + bias.step * min(first - key, bias.last))
-    var (s0, s1) = loadPair(scores + stride * key)
-    s0 += b0
-    s1 += b1
-    storePair(s0, s1, scores + stride * key)
-    m0 = CPUBackend.maximum(m0, s0)
-    m1 = CPUBackend.maximum(m1, s1)
+    let score =
+      loadWide(scores + stride * key)
+      + loadWide(table + bias.step * min(first - key, bias.last))
+    store(score, scores + stride * key)
+    peak = maximum(peak, score)
   }
   var lanes = hiddenLanes
   for key in open..<count {
-    let (b0, b1) = loadPair(table + bias.step * min(first - key, bias.last))
-    let (s0, s1) = loadPair(scores + stride * key)
-    let (h0, h1) = hide((s0 + b0, s1 + b1), lanes: lanes)
-    storePair(h0, h1, scores + stride * key)
-    m0 = CPUBackend.maximum(m0, h0)
-    m1 = CPUBackend.maximum(m1, h1)
+    let score =
+      loadWide(scores + stride * key)
+      + loadWide(table + bias.step * min(first - key, bias.last))
+    let hidden = hide(score, lanes: lanes)
+    store(hidden, scores + stride * key)
+    peak = maximum(peak, hidden)
     lanes += growth
   }
-  return (m0, m1)
+  return peak
 }
 
 /// Hides the lanes of a table and returns the maxima including these scores.
 private func hideLanes(
   _ scores: UnsafeMutablePointer<Float>, stride: Int, count: Int, table: UnsafePointer<Float>,
-  keys: Int, maximum: (Lanes, Lanes)
-) -> (Lanes, Lanes) {
-  var (m0, m1) = maximum
+  keys: Int, maximum before: WideLanes
+) -> WideLanes {
+  var peak = before
   let masked = min(count, keys)
   for key in 0..<masked {
-    let (t0, t1) = loadPair(table + 16 * key)
-    let (s0, s1) = loadPair(scores + stride * key)
-    let h0 = s0.replacing(with: -.infinity, where: t0 .< 0)
-    let h1 = s1.replacing(with: -.infinity, where: t1 .< 0)
-    storePair(h0, h1, scores + stride * key)
-    m0 = CPUBackend.maximum(m0, h0)
-    m1 = CPUBackend.maximum(m1, h1)
+    let isHidden = loadWide(table + 16 * key) .< 0
+    let score = loadWide(scores + stride * key).replacing(with: -.infinity, where: isHidden)
+    store(score, scores + stride * key)
+    peak = maximum(peak, score)
   }
-  for key in masked..<count {
-    let (s0, s1) = loadPair(scores + stride * key)
-    m0 = CPUBackend.maximum(m0, s0)
-    m1 = CPUBackend.maximum(m1, s1)
-  }
-  return (m0, m1)
+  for key in masked..<count { peak = maximum(peak, loadWide(scores + stride * key)) }
+  return peak
 }
 
 /// Bias table by distance with room for every lane: 16 floats before distance 0, 16 past the end.

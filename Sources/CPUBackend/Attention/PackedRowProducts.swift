@@ -3,17 +3,13 @@ import Tensor
 /// `<a, b>` of packed rows, `count` a multiple of 16.
 @inline(__always)
 func rowDot(_ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, count: Int) -> Float {
-  var first = Lanes.zero
-  var second = Lanes.zero
+  var sums = WideLanes.zero
   var column = 0
   while column < count {
-    let (a0, a1) = loadPair(a + column)
-    let (b0, b1) = loadPair(b + column)
-    first = first.addingProduct(a0, b0)
-    second = second.addingProduct(a1, b1)
+    sums = sums.addingProduct(loadWide(a + column), loadWide(b + column))
     column += 16
   }
-  return horizontalSum(first + second)
+  return horizontalSum(sums.lowHalf + sums.highHalf)
 }
 
 /// `<dO, o>` of strided rows.
@@ -106,42 +102,36 @@ func addWeightedRows(
   _ rows: UnsafePointer<Float>, stride: Int, count: Int, width: Int
 ) {
   var column = 0
-  // Eight accumulators hide the latency of the additions.
+  // Sixty-four sums at once hide the latency of the additions.
   while column + 64 <= width {
     let to = y + column
-    var (s0, s1) = loadPair(to)
-    var (s2, s3) = loadPair(to + 16)
-    var (s4, s5) = loadPair(to + 32)
-    var (s6, s7) = loadPair(to + 48)
+    var s0 = loadWide(to)
+    var s1 = loadWide(to + 16)
+    var s2 = loadWide(to + 32)
+    var s3 = loadWide(to + 48)
     var from = rows + column
     for row in 0..<count {
-      let factor = Lanes(repeating: factors[row])
-      s0 = s0.addingProduct(factor, load(from))
-      s1 = s1.addingProduct(factor, load(from + 8))
-      s2 = s2.addingProduct(factor, load(from + 16))
-      s3 = s3.addingProduct(factor, load(from + 24))
-      s4 = s4.addingProduct(factor, load(from + 32))
-      s5 = s5.addingProduct(factor, load(from + 40))
-      s6 = s6.addingProduct(factor, load(from + 48))
-      s7 = s7.addingProduct(factor, load(from + 56))
+      let factor = factors[row]
+      fuse(&s0, factor, loadWide(from))
+      fuse(&s1, factor, loadWide(from + 16))
+      fuse(&s2, factor, loadWide(from + 32))
+      fuse(&s3, factor, loadWide(from + 48))
       from += stride
     }
-    storePair(s0, s1, to)
-    storePair(s2, s3, to + 16)
-    storePair(s4, s5, to + 32)
-    storePair(s6, s7, to + 48)
+    store(s0, to)
+    store(s1, to + 16)
+    store(s2, to + 32)
+    store(s3, to + 48)
     column += 64
   }
   while column < width {
-    var (s0, s1) = loadPair(y + column)
+    var sums = loadWide(y + column)
     var from = rows + column
     for row in 0..<count {
-      let factor = Lanes(repeating: factors[row])
-      s0 = s0.addingProduct(factor, load(from))
-      s1 = s1.addingProduct(factor, load(from + 8))
+      fuse(&sums, factors[row], loadWide(from))
       from += stride
     }
-    storePair(s0, s1, y + column)
+    store(sums, y + column)
     column += 16
   }
 }
@@ -152,13 +142,11 @@ func addRowTo(
   _ x: UnsafePointer<Float>, count: Int, width: Int
 ) {
   for row in 0..<count {
-    let factor = Lanes(repeating: factors[row])
+    let factor = WideLanes(repeating: factors[row])
     let to = rows + row * stride
     var column = 0
     while column < width {
-      let (x0, x1) = loadPair(x + column)
-      let (y0, y1) = loadPair(to + column)
-      storePair(y0.addingProduct(factor, x0), y1.addingProduct(factor, x1), to + column)
+      store(loadWide(to + column).addingProduct(factor, loadWide(x + column)), to + column)
       column += 16
     }
   }

@@ -47,7 +47,7 @@ func packTransposed(
     let present = min(8, rows - first)
     let to = destination + first
     if present <= 0 {
-      for column in 0..<width { store(.zero, to + column * 16) }
+      for column in 0..<width { store(Lanes.zero, to + column * 16) }
       continue
     }
     // Missing rows repeat the last one; their lanes are cleared by the factor zero.
@@ -119,8 +119,7 @@ func copyPacked(
 ) {
   var column = 0
   while column < count {
-    let (a, b) = loadPair(source + column)
-    storePair(a, b, destination + column)
+    store(loadWide(source + column), destination + column)
     column += 16
   }
 }
@@ -132,9 +131,7 @@ func addPacked(
 ) {
   var column = 0
   while column < count {
-    let (a, b) = loadPair(source + column)
-    let (c, d) = loadPair(destination + column)
-    storePair(c + a, d + b, destination + column)
+    store(loadWide(destination + column) + loadWide(source + column), destination + column)
     column += 16
   }
 }

@@ -196,13 +196,14 @@ private struct HeadBlock: Sendable {
     let values = logits.base + row * logits.stride
     let share = exp(Double(maxima(chunk)[row]) - Double(peaks[row]))
     let sum = sums.load(fromByteOffset: row * 8, as: Double.self)
-    let factor = Lanes(repeating: Float(Double(scale) * share / sum))
+    let factor = Float(Double(scale) * share / sum)
     let padded = (tokens.count + 7) & ~7
     var index = 0
-    while index < padded {
-      store(load(values + index) * factor, values + index)
-      index += 8
+    while index + 16 <= padded {
+      store(loadWide(values + index) * factor, values + index)
+      index += 16
     }
+    if index < padded { store(load(values + index) * factor, values + index) }
     let target = Int(targets[row])
     if tokens.contains(target) { values[target - tokens.lowerBound] -= scale }
   }
@@ -237,23 +238,21 @@ private struct HeadGradient: Sendable {
 /// Largest of `count` elements, a multiple of 8; NaN is passed over.
 @inline(__always)
 private func rowMaximum(_ row: UnsafePointer<Float>, count: Int) -> Float {
-  var m0 = Lanes(repeating: -.infinity)
+  var m0 = WideLanes(repeating: -.infinity)
   var m1 = m0
-  var m2 = m0
-  var m3 = m0
   var index = 0
   while index + 32 <= count {
-    m0 = maximum(m0, load(row + index))
-    m1 = maximum(m1, load(row + index + 8))
-    m2 = maximum(m2, load(row + index + 16))
-    m3 = maximum(m3, load(row + index + 24))
+    m0 = maximum(m0, loadWide(row + index))
+    m1 = maximum(m1, loadWide(row + index + 16))
     index += 32
   }
+  let wide = maximum(m0, m1)
+  var largest = maximum(wide.lowHalf, wide.highHalf)
   while index < count {
-    m0 = maximum(m0, load(row + index))
+    largest = maximum(largest, load(row + index))
     index += 8
   }
-  return horizontalMax(maximum(maximum(m0, m1), maximum(m2, m3)))
+  return horizontalMax(largest)
 }
 
 /// `Σ exp(row - peak)` over `count` elements, a multiple of 8; `keep` writes the terms back.
@@ -265,14 +264,22 @@ private func rowMaximum(_ row: UnsafePointer<Float>, count: Int) -> Float {
 private func sumOfExponentials(
   _ row: UnsafeMutablePointer<Float>, count: Int, peak: Float, keep: Bool
 ) -> Double {
-  let top = Lanes(repeating: peak)
+  let top = WideLanes(repeating: peak)
   var sum = 0.0
   var index = 0
   while index < count {
     let end = min(count, index + 256)
+    // Eight sums, whatever the width of a register.
     var run = Lanes.zero
-    while index < end {
-      let value = exponential(load(row + index) - top)
+    while index + 16 <= end {
+      let value = exponential(loadWide(row + index) - top)
+      if keep { store(value, row + index) }
+      run += value.lowHalf
+      run += value.highHalf
+      index += 16
+    }
+    if index < end {
+      let value = exponential(load(row + index) - top.lowHalf)
       if keep { store(value, row + index) }
       run += value
       index += 8

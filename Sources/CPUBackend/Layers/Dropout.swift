@@ -13,11 +13,11 @@ extension CPUKernels {
       probability >= 0 && probability < 1, "dropout probability \(probability) is not in [0, 1)")
     guard probability > 0 else { return }
     // 24 bits of each hash are compared, so signed comparison, which AVX2 has, is enough.
-    let threshold = IntLanes(repeating: Int32((probability * 0x1p24).rounded()))
-    let scale = Lanes(repeating: 1 / (1 - probability))
+    let threshold = WideIntLanes(repeating: Int32((probability * 0x1p24).rounded()))
+    let scale = WideLanes(repeating: 1 / (1 - probability))
     parallelFor(x.rows, grain: rowGrain(columns: x.columns)) { range in
       let columns = x.columns
-      let whole = columns & ~7
+      let whole = columns & ~15
       let rest = columns - whole
       for n in range {
         let rowKey = random.bits(UInt64(truncatingIfNeeded: rowOffset + n))
@@ -25,9 +25,9 @@ extension CPUKernels {
         var index = 0
         while index < whole {
           let hash = dropoutHash(rowKey: rowKey, firstColumn: UInt32(truncatingIfNeeded: index))
-          let value = load(row + index) * scale
+          let value = loadWide(row + index) * scale
           store(value.replacing(with: 0, where: hash .< threshold), row + index)
-          index += 8
+          index += 16
         }
         if rest > 0 {
           let hash = dropoutHash(rowKey: rowKey, firstColumn: UInt32(truncatingIfNeeded: whole))
@@ -39,14 +39,14 @@ extension CPUKernels {
   }
 }
 
-/// Eight 24-bit hashes, of the columns from `firstColumn` on in the row named by `rowKey`.
+/// Sixteen 24-bit hashes, of the columns from `firstColumn` on in the row named by `rowKey`.
 ///
 /// The finaliser of MurmurHash3 (Appleby, 2011) over a Weyl sequence started by half of the row's
 /// key; the other half enters between the two multiplications, so that two rows whose sequences
 /// meet still part.
 @inline(__always)
-private func dropoutHash(rowKey: UInt64, firstColumn: UInt32) -> IntLanes {
-  let lane = SIMD8<UInt32>(0, 1, 2, 3, 4, 5, 6, 7)
+private func dropoutHash(rowKey: UInt64, firstColumn: UInt32) -> WideIntLanes {
+  let lane = SIMD16<UInt32>(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
   let start = UInt32(truncatingIfNeeded: rowKey)
   let twist = UInt32(truncatingIfNeeded: rowKey >> 32)
   var h = (lane &+ firstColumn) &* 0x9E37_79B1 &+ start
@@ -54,5 +54,5 @@ private func dropoutHash(rowKey: UInt64, firstColumn: UInt32) -> IntLanes {
   h = h ^ twist
   h = (h ^ (h &>> 13)) &* 0xC2B2_AE35
   h = h ^ (h &>> 16)
-  return unsafeBitCast(h &>> 8, to: IntLanes.self)
+  return unsafeBitCast(h &>> 8, to: WideIntLanes.self)
 }

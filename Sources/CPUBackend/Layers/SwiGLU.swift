@@ -15,7 +15,7 @@ extension CPUKernels {
       "y [\(y.rows), \(y.columns)], gate and up [\(gateUp.rows), \(gateUp.columns)]")
     parallelFor(y.rows, grain: rowGrain(columns: y.columns)) { range in
       let width = y.columns
-      let whole = width & ~7
+      let whole = width & ~15
       let rest = width - whole
       for n in range {
         let gate = gateUp.base + n * gateUp.stride
@@ -23,8 +23,8 @@ extension CPUKernels {
         let to = y.base + n * y.stride
         var index = 0
         while index < whole {
-          store(gated(load(gate + index), load(up + index)), to + index)
-          index += 8
+          store(gated(loadWide(gate + index), loadWide(up + index)), to + index)
+          index += 16
         }
         if rest > 0 {
           store(
@@ -44,7 +44,7 @@ extension CPUKernels {
       "dy [\(dy.rows), \(dy.columns)], gate and up [\(gateUp.rows), \(gateUp.columns)]")
     parallelFor(dy.rows, grain: rowGrain(columns: dy.columns)) { range in
       let width = dy.columns
-      let whole = width & ~7
+      let whole = width & ~15
       let rest = width - whole
       for n in range {
         let gate = gateUp.base + n * gateUp.stride
@@ -54,11 +54,11 @@ extension CPUKernels {
         var index = 0
         while index < whole {
           let (dGate, dUp, value) = gatedGradient(
-            load(from + index), load(gate + index), load(gate + width + index))
+            loadWide(from + index), loadWide(gate + index), loadWide(gate + width + index))
           store(dGate, to + index)
           store(dUp, to + width + index)
           store(value, again + index)
-          index += 8
+          index += 16
         }
         if rest > 0 {
           let (dGate, dUp, value) = gatedGradient(
@@ -74,15 +74,17 @@ extension CPUKernels {
 }
 
 @inline(__always)
-private func gated(_ gate: Lanes, _ up: Lanes) -> Lanes {
+private func gated(_ gate: WideLanes, _ up: WideLanes) -> WideLanes {
   gate * up / (exponential(-gate) + 1)
 }
 
 @inline(__always)
-private func gatedGradient(_ dy: Lanes, _ gate: Lanes, _ up: Lanes) -> (Lanes, Lanes, Lanes) {
+private func gatedGradient(_ dy: WideLanes, _ gate: WideLanes, _ up: WideLanes) -> (
+  WideLanes, WideLanes, WideLanes
+) {
   let divisor = exponential(-gate) + 1
   let sigmoid = 1 / divisor
   let flow = dy * sigmoid
-  let slope = Lanes(repeating: 1).addingProduct(gate, 1 - sigmoid)
+  let slope = WideLanes(repeating: 1).addingProduct(gate, 1 - sigmoid)
   return (flow * up * slope, flow * gate, gate * up / divisor)
 }

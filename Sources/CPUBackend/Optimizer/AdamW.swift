@@ -1,3 +1,4 @@
+import CProcessor
 import Deterministic
 import Foundation
 import Host
@@ -38,15 +39,15 @@ extension CPUKernels {
       let g = gradients.base
       let m = firstMoment.base
       let v = secondMoment.base
-      let whole = range.lowerBound + (range.count & ~7)
+      let whole = range.lowerBound + (range.count & ~15)
       var index = range.lowerBound
       while index < whole {
         let (newP, newM, newV) = update.apply(
-          load(p + index), load(g + index), load(m + index), load(v + index))
+          loadWide(p + index), loadWide(g + index), loadWide(m + index), loadWide(v + index))
         store(newP, p + index)
         store(newM, m + index)
         store(newV, v + index)
-        index += 8
+        index += 16
       }
       let rest = range.upperBound - whole
       if rest > 0 {
@@ -61,7 +62,7 @@ extension CPUKernels {
   }
 }
 
-/// The scalars of one step, and what they do to eight parameters.
+/// The scalars of one step, and what they do to sixteen parameters.
 private struct AdamWUpdate {
   let gradientScale: Float
   let beta1: Float
@@ -74,13 +75,15 @@ private struct AdamWUpdate {
   let epsilon: Float
 
   @inline(__always)
-  func apply(_ p: Lanes, _ gradient: Lanes, _ m: Lanes, _ v: Lanes) -> (Lanes, Lanes, Lanes) {
+  func apply(_ p: WideLanes, _ gradient: WideLanes, _ m: WideLanes, _ v: WideLanes) -> (
+    WideLanes, WideLanes, WideLanes
+  ) {
     let g = gradient * gradientScale
-    let newM = (m * beta1).addingProduct(g, Lanes(repeating: oneMinusBeta1))
-    let newV = (v * beta2).addingProduct(g * g, Lanes(repeating: oneMinusBeta2))
-    let denominator = Lanes(repeating: epsilon)
-      .addingProduct(newV.squareRoot(), Lanes(repeating: rootScale))
-    let newP = (p * shrink).addingProduct(newM / denominator, Lanes(repeating: stepSize))
+    let newM = (m * beta1).addingProduct(g, WideLanes(repeating: oneMinusBeta1))
+    let newV = (v * beta2).addingProduct(g * g, WideLanes(repeating: oneMinusBeta2))
+    let denominator = WideLanes(repeating: epsilon)
+      .addingProduct(cp_square_root(newV), WideLanes(repeating: rootScale))
+    let newP = (p * shrink).addingProduct(newM / denominator, WideLanes(repeating: stepSize))
     return (newP, newM, newV)
   }
 }

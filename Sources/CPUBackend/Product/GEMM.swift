@@ -136,9 +136,11 @@ private struct GEMMPass: Sendable {
         n: first..<first + group.count, k: kBlocks[kBlock],
         into: panels(of: kBlock) + group.lowerBound * kBlocks[kBlock].count)
     }
-    // Few rows still make enough tasks for several threads.
-    let rowBlocks = Partition(c.rows, near: c.rows < 1_024 ? 48 : 96, multipleOf: MicroKernel.rows)
-    let columnBlocks = Partition(columns.count, near: 512, multipleOf: 16)
+    let columnBlocks = Partition(columns.count, near: 512, multipleOf: MicroKernel.tileColumns)
+    // Eight tasks a thread keep all of them busy to the end, but tasks of fewer rows read B more often.
+    // An element's bits are the same in any task, so this may follow the number of threads.
+    let rowsOfTask = min(96, max(24, c.rows * columnBlocks.count / (8 * Parallel.threads)))
+    let rowBlocks = Partition(c.rows, near: rowsOfTask, multipleOf: MicroKernel.tileRows)
     parallelFor(rowBlocks.count * columnBlocks.count) { index in
       multiply(
         rows: rowBlocks[index % rowBlocks.count], columns: columnBlocks[index / rowBlocks.count],
@@ -148,9 +150,9 @@ private struct GEMMPass: Sendable {
 
   /// One task: some rows and, counted from the first of this pass, some columns.
   private func multiply(rows: Range<Int>, columns: Range<Int>, accumulate: Bool) {
-    let tileRows = MicroKernel.rows
-    let tileColumns = MicroKernel.columns
-    let height = (rows.count + tileRows - 1) / tileRows * tileRows
+    let tileRows = MicroKernel.tileRows
+    let tileColumns = MicroKernel.tileColumns
+    let height = (rows.count + MicroKernel.rows - 1) / MicroKernel.rows * MicroKernel.rows
     let stride = c.stride
     Scratch.lend(carving: { $0.take(height * kBlocks.longest + 2) }) { packedA in
       for kBlock in kBlockRange {
@@ -182,21 +184,24 @@ private struct GEMMPass: Sendable {
     }
   }
 
-  /// The tiles whose columns lie in two bands; `a [rows / 6, k, 6]` and `b [k, 16]`, packed.
+  /// The tiles whose columns lie in two bands; `a [rows / 6, k, 6]` and `b [columns / 16, k, 16]`,
+  /// packed.
   private func multiplyAcross(
     rows: Range<Int>, firstColumn: Int, columns: Int, a: UnsafePointer<Float>,
     b: UnsafePointer<Float>, k: Int, accumulate: Bool
   ) {
-    let (tileRows, tileColumns) = (MicroKernel.rows, MicroKernel.columns)
+    let (tileRows, tileColumns) = (MicroKernel.tileRows, MicroKernel.tileColumns)
     withUnsafeTemporaryAllocation(of: Float.self, capacity: tileRows * tileColumns) { block in
       guard let tile = block.baseAddress else { return }
       for row in Swift.stride(from: 0, to: rows.count, by: tileRows) {
+        let left = min(tileRows, rows.count - row)
+        // Whole panels: what is past the last row or column is never read.
         MicroKernel.multiply(
-          tile, stride: tileColumns, a: a + row * k, b: b, k: k, rows: tileRows,
-          columns: tileColumns, accumulate: false)
+          tile, stride: tileColumns, a: a + row * k, b: b, k: k, rows: (left + 5) / 6 * 6,
+          columns: (columns + 15) / 16 * 16, accumulate: false)
         for column in 0..<columns {
           let to = c.start(ofColumn: firstColumn + column) + (rows.lowerBound + row) * c.stride
-          for index in 0..<min(tileRows, rows.count - row) {
+          for index in 0..<left {
             let sum = tile[index * tileColumns + column]
             to[index * c.stride] = accumulate ? to[index * c.stride] + sum : sum
           }

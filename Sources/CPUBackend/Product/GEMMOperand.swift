@@ -1,3 +1,4 @@
+import CProcessor
 import Host
 import Tensor
 
@@ -53,11 +54,26 @@ struct GEMMOperand: Sendable {
       // Sixteen rows of all panels, then the next: whole rows are read and whole lines written.
       for first in Swift.stride(from: 0, to: k.count, by: 16) {
         let range = first..<min(k.count, first + 16)
+        let next = min(k.upperBound, range.upperBound + k.lowerBound)
+        prefetchRows(mn, next..<min(k.upperBound, next + 16))
         for index in Swift.stride(from: 0, to: mn.count, by: width) {
           packRows(
             from: mn.lowerBound + index, count: min(width, mn.count - index), firstK: k.lowerBound,
             range, width: width, into: panels + index * k.count)
         }
+      }
+    }
+  }
+
+  /// Asks for a part of rows that are packed next: the processor does not guess where a part ends and
+  /// the same part of another row begins.
+  @inline(__always)
+  private func prefetchRows(_ mn: Range<Int>, _ rows: Range<Int>) {
+    guard view.isInOneBand(mn) else { return }
+    let from = view.start(ofColumn: mn.lowerBound)
+    for row in rows {
+      for column in Swift.stride(from: 0, to: mn.count, by: 16) {
+        cp_prefetch(from + row * view.stride + column)
       }
     }
   }
@@ -145,7 +161,7 @@ private func copyPanelRow(
   if count < width {
     for column in 0..<width { to[column] = column < count ? from[column] : 0 }
   } else if width == 16 {
-    storePair(load(from), load(from + 8), to)
+    store(loadWide(from), to)
   } else {
     let source = UnsafeRawPointer(from)
     let target = UnsafeMutableRawPointer(to)

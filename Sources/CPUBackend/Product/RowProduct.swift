@@ -130,7 +130,7 @@ private func tile(
   var sums = TileSums()
   var x = packed
   for term in 0..<k {
-    sums.add(loadPair(x), w0[term], w1[term], w2[term], w3[term], w4[term], w5[term])
+    sums.add(loadWide(x), w0[term], w1[term], w2[term], w3[term], w4[term], w5[term])
     x += 16
   }
   withUnsafeTemporaryAllocation(of: Float.self, capacity: tileOutputs * tileRows) { block in

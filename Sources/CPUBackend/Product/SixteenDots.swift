@@ -40,9 +40,11 @@ func sixteenDots(
     column += 8
   }
   if accumulate {
-    storePair(load(out) + low, load(out + 8) + high, out)
+    store(load(out) + low, out)
+    store(load(out + 8) + high, out + 8)
   } else {
-    storePair(low, high, out)
+    store(low, out)
+    store(high, out + 8)
   }
 }
 

@@ -25,8 +25,9 @@ struct TileC {
 ///
 /// The sum of an element runs in the order of k however many rows or columns are computed with it;
 /// the prefix property and the equality of decoding and full forward pass rest on that. Rows go six
-/// at a time: 12 accumulators hide the latency of two FMA units and leave registers for B. The last
-/// few rows go together, too, because a row alone would wait for its own latency.
+/// at a time, twelve with AVX-512, and there panels by two: so many sums hide the latency of two FMA
+/// units and leave registers for B. The last few rows go together, too, because a row alone would wait
+/// for its own latency.
 ///
 /// - Parameters:
 ///   - c: Result; `rows` rows of `panels` panels.
@@ -41,217 +42,297 @@ func tileProduct(
   _ c: TileC, _ a: TileA, _ b: TileB, rows: Int, panels: Int, k: Int, accumulate: Bool,
   prefetcher: RowPrefetcher? = nil
 ) {
+  let product = TileProduct(c: c, a: a, b: b, k: k, accumulate: accumulate)
   if rows == 1 && panels % 4 == 0 {
-    for panel in stride(from: 0, to: panels, by: 4) {
-      oneRowOfFourPanels(
-        c.base + panel * c.panelStride, c.panelStride, a.base, a.kStride,
-        b.base + panel * b.panelStride, b.panelStride, b.kStride, k, accumulate)
-    }
+    for panel in stride(from: 0, to: panels, by: 4) { product.oneRowOfFourPanels(panel) }
     return
   }
-  for panel in 0..<panels {
-    let right = b.base + panel * b.panelStride
-    var left = a.base
-    var result = c.base + panel * c.panelStride
-    var remaining = rows
-    while remaining >= 6 {
+  var panel = 0
+  #if AVX512
+    while panel + 2 <= panels {
+      product.twoPanels(panel, rows: rows, prefetcher)
+      panel += 2
+    }
+  #endif
+  while panel < panels {
+    product.onePanel(panel, rows: rows, prefetcher)
+    panel += 1
+  }
+}
+
+/// One product and how it is cut into tiles.
+private struct TileProduct {
+  let c: TileC
+  let a: TileA
+  let b: TileB
+  let k: Int
+  let accumulate: Bool
+
+  @inline(never)
+  func onePanel(_ panel: Int, rows: Int, _ prefetcher: RowPrefetcher?) {
+    run(panel, rows: rows, areTwo: false, prefetcher)
+  }
+
+  @inline(never)
+  func twoPanels(_ panel: Int, rows: Int, _ prefetcher: RowPrefetcher?) {
+    run(panel, rows: rows, areTwo: true, prefetcher)
+  }
+
+  /// All rows of one panel or of two; inlined, so that their number is a constant.
+  @inline(__always)
+  private func run(_ panel: Int, rows: Int, areTwo: Bool, _ prefetcher: RowPrefetcher?) {
+    var row = 0
+    #if AVX512
+      while rows - row >= 12 {
+        prefetcher?.prefetchNext()
+        twelveRows(row, panel, areTwo: areTwo)
+        row += 12
+      }
+    #endif
+    while rows - row >= 6 {
       prefetcher?.prefetchNext()
-      sixRows(result, c.rowStride, left, a, right, b.kStride, k, accumulate)
-      left += 6 * a.rowStride
-      result += 6 * c.rowStride
-      remaining -= 6
+      sixRows(row, panel, areTwo: areTwo)
+      row += 6
     }
-    if remaining > 0 { prefetcher?.prefetchNext() }
-    if remaining == 4 {
-      fourRows(result, c.rowStride, left, a, right, b.kStride, k, accumulate)
-      remaining = 0
-    } else if remaining == 5 {
-      threeRows(result, c.rowStride, left, a, right, b.kStride, k, accumulate)
-      left += 3 * a.rowStride
-      result += 3 * c.rowStride
-      remaining = 2
-    }
-    if remaining == 1 {
-      oneRow(result, left, a.kStride, right, b.kStride, k, accumulate)
-    } else if remaining == 2 {
-      twoRows(result, c.rowStride, left, a, right, b.kStride, k, accumulate)
-    } else if remaining == 3 {
-      threeRows(result, c.rowStride, left, a, right, b.kStride, k, accumulate)
+    if row < rows { prefetcher?.prefetchNext() }
+    switch rows - row {
+    case 5:
+      threeRows(row, panel, areTwo: areTwo)
+      twoRows(row + 3, panel, areTwo: areTwo)
+    case 4: fourRows(row, panel, areTwo: areTwo)
+    case 3: threeRows(row, panel, areTwo: areTwo)
+    case 2: twoRows(row, panel, areTwo: areTwo)
+    case 1: oneRow(row, panel, areTwo: areTwo)
+    default: break
     }
   }
-}
 
-private func sixRows(
-  _ c: UnsafeMutablePointer<Float>, _ rowStride: Int, _ first: UnsafePointer<Float>, _ a: TileA,
-  _ panel: UnsafePointer<Float>, _ bStep: Int, _ k: Int, _ accumulate: Bool
-) {
-  var sums = accumulate ? TileSums(loading: c, stride: rowStride) : TileSums()
-  let aRow = a.rowStride
-  let aStep = a.kStride
-  var a0 = first
-  var a3 = first + 3 * aRow
-  var b = panel
-  for _ in 0..<k {
-    sums.add(loadPair(b), a0[0], a0[aRow], a0[2 * aRow], a3[0], a3[aRow], a3[2 * aRow])
-    a0 += aStep
-    a3 += aStep
-    b += bStep
+  @inline(__always)
+  private func start(_ row: Int, _ panel: Int) -> UnsafeMutablePointer<Float> {
+    c.base + row * c.rowStride + panel * c.panelStride
   }
-  sums.write(c, stride: rowStride)
-}
 
-private func fourRows(
-  _ c: UnsafeMutablePointer<Float>, _ rowStride: Int, _ first: UnsafePointer<Float>, _ a: TileA,
-  _ panel: UnsafePointer<Float>, _ bStep: Int, _ k: Int, _ accumulate: Bool
-) {
-  var c00 = Lanes.zero
-  var c01 = Lanes.zero
-  var c10 = Lanes.zero
-  var c11 = Lanes.zero
-  var c20 = Lanes.zero
-  var c21 = Lanes.zero
-  var c30 = Lanes.zero
-  var c31 = Lanes.zero
-  if accumulate {
-    (c00, c01) = loadPair(c)
-    (c10, c11) = loadPair(c + rowStride)
-    (c20, c21) = loadPair(c + 2 * rowStride)
-    (c30, c31) = loadPair(c + 3 * rowStride)
+  @inline(__always)
+  private func sums(_ c: UnsafeMutablePointer<Float>) -> TileSums {
+    accumulate ? TileSums(loading: c, stride: self.c.rowStride) : TileSums()
   }
-  let aRow = a.rowStride
-  let aStep = a.kStride
-  var a0 = first
-  var a2 = first + 2 * aRow
-  var b = panel
-  for _ in 0..<k {
-    let (b0, b1) = loadPair(b)
-    fuse(&c00, &c01, a0[0], b0, b1)
-    fuse(&c10, &c11, a0[aRow], b0, b1)
-    fuse(&c20, &c21, a2[0], b0, b1)
-    fuse(&c30, &c31, a2[aRow], b0, b1)
-    a0 += aStep
-    a2 += aStep
-    b += bStep
-  }
-  storePair(c00, c01, c)
-  storePair(c10, c11, c + rowStride)
-  storePair(c20, c21, c + 2 * rowStride)
-  storePair(c30, c31, c + 3 * rowStride)
-}
 
-private func threeRows(
-  _ c: UnsafeMutablePointer<Float>, _ rowStride: Int, _ first: UnsafePointer<Float>, _ a: TileA,
-  _ panel: UnsafePointer<Float>, _ bStep: Int, _ k: Int, _ accumulate: Bool
-) {
-  var c00 = Lanes.zero
-  var c01 = Lanes.zero
-  var c10 = Lanes.zero
-  var c11 = Lanes.zero
-  var c20 = Lanes.zero
-  var c21 = Lanes.zero
-  if accumulate {
-    (c00, c01) = loadPair(c)
-    (c10, c11) = loadPair(c + rowStride)
-    (c20, c21) = loadPair(c + 2 * rowStride)
+  @inline(__always)
+  private func row(_ c: UnsafeMutablePointer<Float>) -> WideLanes {
+    accumulate ? loadWide(c) : WideLanes.zero
   }
-  let aRow = a.rowStride
-  let aStep = a.kStride
-  var a0 = first
-  var b = panel
-  for _ in 0..<k {
-    let (b0, b1) = loadPair(b)
-    fuse(&c00, &c01, a0[0], b0, b1)
-    fuse(&c10, &c11, a0[aRow], b0, b1)
-    fuse(&c20, &c21, a0[2 * aRow], b0, b1)
-    a0 += aStep
-    b += bStep
-  }
-  storePair(c00, c01, c)
-  storePair(c10, c11, c + rowStride)
-  storePair(c20, c21, c + 2 * rowStride)
-}
 
-private func twoRows(
-  _ c: UnsafeMutablePointer<Float>, _ rowStride: Int, _ first: UnsafePointer<Float>, _ a: TileA,
-  _ panel: UnsafePointer<Float>, _ bStep: Int, _ k: Int, _ accumulate: Bool
-) {
-  var c00 = Lanes.zero
-  var c01 = Lanes.zero
-  var c10 = Lanes.zero
-  var c11 = Lanes.zero
-  if accumulate {
-    (c00, c01) = loadPair(c)
-    (c10, c11) = loadPair(c + rowStride)
-  }
-  let aRow = a.rowStride
-  let aStep = a.kStride
-  var a0 = first
-  var b = panel
-  for _ in 0..<k {
-    let (b0, b1) = loadPair(b)
-    fuse(&c00, &c01, a0[0], b0, b1)
-    fuse(&c10, &c11, a0[aRow], b0, b1)
-    a0 += aStep
-    b += bStep
-  }
-  storePair(c00, c01, c)
-  storePair(c10, c11, c + rowStride)
-}
+  #if AVX512
+    @inline(__always)
+    private func twelveRows(_ row: Int, _ panel: Int, areTwo: Bool) {
+      let c0 = start(row, panel)
+      let c1 = c0 + c.panelStride
+      let below = 6 * c.rowStride
+      var first = sums(c0)
+      var under = sums(c0 + below)
+      var right = areTwo ? sums(c1) : TileSums()
+      var last = areTwo ? sums(c1 + below) : TileSums()
+      let aRow = a.rowStride
+      var a0 = a.base + row * aRow
+      var b0 = b.base + panel * b.panelStride
+      let next = b.panelStride
+      for _ in 0..<k {
+        let a3 = a0 + 3 * aRow
+        let a6 = a0 + 6 * aRow
+        let a9 = a3 + 6 * aRow
+        let x = loadWide(b0)
+        if areTwo {
+          let y = loadWide(b0 + next)
+          TileSums.add(
+            &first, &right, x, y, a0[0], a0[aRow], a0[2 * aRow], a3[0], a3[aRow], a3[2 * aRow])
+          TileSums.add(
+            &under, &last, x, y, a6[0], a6[aRow], a6[2 * aRow], a9[0], a9[aRow], a9[2 * aRow])
+        } else {
+          first.add(x, a0[0], a0[aRow], a0[2 * aRow], a3[0], a3[aRow], a3[2 * aRow])
+          under.add(x, a6[0], a6[aRow], a6[2 * aRow], a9[0], a9[aRow], a9[2 * aRow])
+        }
+        a0 += a.kStride
+        b0 += b.kStride
+      }
+      first.write(c0, stride: c.rowStride)
+      under.write(c0 + below, stride: c.rowStride)
+      if areTwo {
+        right.write(c1, stride: c.rowStride)
+        last.write(c1 + below, stride: c.rowStride)
+      }
+    }
+  #endif
 
-private func oneRow(
-  _ c: UnsafeMutablePointer<Float>, _ first: UnsafePointer<Float>, _ aStep: Int,
-  _ panel: UnsafePointer<Float>, _ bStep: Int, _ k: Int, _ accumulate: Bool
-) {
-  var c0 = Lanes.zero
-  var c1 = Lanes.zero
-  if accumulate { (c0, c1) = loadPair(c) }
-  var a = first
-  var b = panel
-  for _ in 0..<k {
-    let (b0, b1) = loadPair(b)
-    fuse(&c0, &c1, a[0], b0, b1)
-    a += aStep
-    b += bStep
+  @inline(__always)
+  private func sixRows(_ row: Int, _ panel: Int, areTwo: Bool) {
+    let c0 = start(row, panel)
+    let c1 = c0 + c.panelStride
+    var first = sums(c0)
+    var right = areTwo ? sums(c1) : TileSums()
+    let aRow = a.rowStride
+    var a0 = a.base + row * aRow
+    var a3 = a0 + 3 * aRow
+    var b0 = b.base + panel * b.panelStride
+    for _ in 0..<k {
+      let x = loadWide(b0)
+      if areTwo {
+        TileSums.add(
+          &first, &right, x, loadWide(b0 + b.panelStride), a0[0], a0[aRow], a0[2 * aRow], a3[0],
+          a3[aRow], a3[2 * aRow])
+      } else {
+        first.add(x, a0[0], a0[aRow], a0[2 * aRow], a3[0], a3[aRow], a3[2 * aRow])
+      }
+      a0 += a.kStride
+      a3 += a.kStride
+      b0 += b.kStride
+    }
+    first.write(c0, stride: c.rowStride)
+    if areTwo { right.write(c1, stride: c.rowStride) }
   }
-  storePair(c0, c1, c)
-}
 
-/// A row alone has two accumulators in a panel: four panels together hide the latency of the units.
-private func oneRowOfFourPanels(
-  _ c: UnsafeMutablePointer<Float>, _ panelStride: Int, _ first: UnsafePointer<Float>,
-  _ aStep: Int, _ panel: UnsafePointer<Float>, _ bPanel: Int, _ bStep: Int,
-  _ k: Int, _ accumulate: Bool
-) {
-  var c00 = Lanes.zero
-  var c01 = Lanes.zero
-  var c10 = Lanes.zero
-  var c11 = Lanes.zero
-  var c20 = Lanes.zero
-  var c21 = Lanes.zero
-  var c30 = Lanes.zero
-  var c31 = Lanes.zero
-  if accumulate {
-    (c00, c01) = loadPair(c)
-    (c10, c11) = loadPair(c + panelStride)
-    (c20, c21) = loadPair(c + 2 * panelStride)
-    (c30, c31) = loadPair(c + 3 * panelStride)
+  @inline(__always)
+  private func fourRows(_ row: Int, _ panel: Int, areTwo: Bool) {
+    let c0 = start(row, panel)
+    let c1 = c0 + c.panelStride
+    let step = c.rowStride
+    var (x0, x1) = (self.row(c0), self.row(c0 + step))
+    var (x2, x3) = (self.row(c0 + 2 * step), self.row(c0 + 3 * step))
+    var (y0, y1) = areTwo ? (self.row(c1), self.row(c1 + step)) : (.zero, .zero)
+    var (y2, y3) = areTwo ? (self.row(c1 + 2 * step), self.row(c1 + 3 * step)) : (.zero, .zero)
+    let aRow = a.rowStride
+    var a0 = a.base + row * aRow
+    var a2 = a0 + 2 * aRow
+    var b0 = b.base + panel * b.panelStride
+    for _ in 0..<k {
+      let x = loadWide(b0)
+      if areTwo {
+        let y = loadWide(b0 + b.panelStride)
+        fuse(&x0, &y0, a0[0], x, y)
+        fuse(&x1, &y1, a0[aRow], x, y)
+        fuse(&x2, &y2, a2[0], x, y)
+        fuse(&x3, &y3, a2[aRow], x, y)
+      } else {
+        fuse(&x0, a0[0], x)
+        fuse(&x1, a0[aRow], x)
+        fuse(&x2, a2[0], x)
+        fuse(&x3, a2[aRow], x)
+      }
+      a0 += a.kStride
+      a2 += a.kStride
+      b0 += b.kStride
+    }
+    store(x0, c0)
+    store(x1, c0 + step)
+    store(x2, c0 + 2 * step)
+    store(x3, c0 + 3 * step)
+    guard areTwo else { return }
+    store(y0, c1)
+    store(y1, c1 + step)
+    store(y2, c1 + 2 * step)
+    store(y3, c1 + 3 * step)
   }
-  var a = first
-  var b = panel
-  for _ in 0..<k {
-    let (b00, b01) = loadPair(b)
-    fuse(&c00, &c01, a[0], b00, b01)
-    let (b10, b11) = loadPair(b + bPanel)
-    fuse(&c10, &c11, a[0], b10, b11)
-    let (b20, b21) = loadPair(b + 2 * bPanel)
-    fuse(&c20, &c21, a[0], b20, b21)
-    let (b30, b31) = loadPair(b + 3 * bPanel)
-    fuse(&c30, &c31, a[0], b30, b31)
-    a += aStep
-    b += bStep
+
+  @inline(__always)
+  private func threeRows(_ row: Int, _ panel: Int, areTwo: Bool) {
+    let c0 = start(row, panel)
+    let c1 = c0 + c.panelStride
+    let step = c.rowStride
+    var (x0, x1, x2) = (self.row(c0), self.row(c0 + step), self.row(c0 + 2 * step))
+    var (y0, y1) = areTwo ? (self.row(c1), self.row(c1 + step)) : (.zero, .zero)
+    var y2 = areTwo ? self.row(c1 + 2 * step) : .zero
+    let aRow = a.rowStride
+    var a0 = a.base + row * aRow
+    var b0 = b.base + panel * b.panelStride
+    for _ in 0..<k {
+      let x = loadWide(b0)
+      fuse(&x0, a0[0], x)
+      fuse(&x1, a0[aRow], x)
+      fuse(&x2, a0[2 * aRow], x)
+      if areTwo {
+        let y = loadWide(b0 + b.panelStride)
+        fuse(&y0, a0[0], y)
+        fuse(&y1, a0[aRow], y)
+        fuse(&y2, a0[2 * aRow], y)
+      }
+      a0 += a.kStride
+      b0 += b.kStride
+    }
+    store(x0, c0)
+    store(x1, c0 + step)
+    store(x2, c0 + 2 * step)
+    guard areTwo else { return }
+    store(y0, c1)
+    store(y1, c1 + step)
+    store(y2, c1 + 2 * step)
   }
-  storePair(c00, c01, c)
-  storePair(c10, c11, c + panelStride)
-  storePair(c20, c21, c + 2 * panelStride)
-  storePair(c30, c31, c + 3 * panelStride)
+
+  @inline(__always)
+  private func twoRows(_ row: Int, _ panel: Int, areTwo: Bool) {
+    let c0 = start(row, panel)
+    let c1 = c0 + c.panelStride
+    let step = c.rowStride
+    var (x0, x1) = (self.row(c0), self.row(c0 + step))
+    var (y0, y1) = areTwo ? (self.row(c1), self.row(c1 + step)) : (.zero, .zero)
+    let aRow = a.rowStride
+    var a0 = a.base + row * aRow
+    var b0 = b.base + panel * b.panelStride
+    for _ in 0..<k {
+      let x = loadWide(b0)
+      fuse(&x0, a0[0], x)
+      fuse(&x1, a0[aRow], x)
+      if areTwo {
+        let y = loadWide(b0 + b.panelStride)
+        fuse(&y0, a0[0], y)
+        fuse(&y1, a0[aRow], y)
+      }
+      a0 += a.kStride
+      b0 += b.kStride
+    }
+    store(x0, c0)
+    store(x1, c0 + step)
+    guard areTwo else { return }
+    store(y0, c1)
+    store(y1, c1 + step)
+  }
+
+  @inline(__always)
+  private func oneRow(_ row: Int, _ panel: Int, areTwo: Bool) {
+    let c0 = start(row, panel)
+    let c1 = c0 + c.panelStride
+    var x0 = self.row(c0)
+    var y0 = areTwo ? self.row(c1) : .zero
+    var a0 = a.base + row * a.rowStride
+    var b0 = b.base + panel * b.panelStride
+    for _ in 0..<k {
+      fuse(&x0, a0[0], loadWide(b0))
+      if areTwo { fuse(&y0, a0[0], loadWide(b0 + b.panelStride)) }
+      a0 += a.kStride
+      b0 += b.kStride
+    }
+    store(x0, c0)
+    if areTwo { store(y0, c1) }
+  }
+
+  /// A row alone has one sum in a panel: four panels together hide the latency of the units.
+  func oneRowOfFourPanels(_ panel: Int) {
+    let c0 = start(0, panel)
+    let step = c.panelStride
+    var (x0, x1) = (row(c0), row(c0 + step))
+    var (x2, x3) = (row(c0 + 2 * step), row(c0 + 3 * step))
+    var a0 = a.base
+    var b0 = b.base + panel * b.panelStride
+    for _ in 0..<k {
+      let factor = a0[0]
+      fuse(&x0, factor, loadWide(b0))
+      fuse(&x1, factor, loadWide(b0 + b.panelStride))
+      fuse(&x2, factor, loadWide(b0 + 2 * b.panelStride))
+      fuse(&x3, factor, loadWide(b0 + 3 * b.panelStride))
+      a0 += a.kStride
+      b0 += b.kStride
+    }
+    store(x0, c0)
+    store(x1, c0 + step)
+    store(x2, c0 + 2 * step)
+    store(x3, c0 + 3 * step)
+  }
 }

@@ -1,22 +1,16 @@
-/// The sums of a tile of six rows and sixteen columns, two vectors a row: what every matrix product
-/// keeps in registers.
+/// The sums of six rows and sixteen columns of a product: what every matrix product keeps in registers.
 ///
-/// Twelve accumulators, two vectors of B and one number of A take fifteen of sixteen registers.
+/// A row of sums is one register of AVX-512 or two of AVX2. Of these, twelve sums, two vectors of B and
+/// one number of A take fifteen of sixteen; AVX-512 has room for four times as many sums, in 24 of 32.
 /// Everything is always inlined, since a call in an innermost loop would spill them all. The loops
 /// around it differ by where A and B lie.
 struct TileSums {
-  private var a0 = Lanes.zero
-  private var b0 = Lanes.zero
-  private var a1 = Lanes.zero
-  private var b1 = Lanes.zero
-  private var a2 = Lanes.zero
-  private var b2 = Lanes.zero
-  private var a3 = Lanes.zero
-  private var b3 = Lanes.zero
-  private var a4 = Lanes.zero
-  private var b4 = Lanes.zero
-  private var a5 = Lanes.zero
-  private var b5 = Lanes.zero
+  private var s0 = WideLanes.zero
+  private var s1 = WideLanes.zero
+  private var s2 = WideLanes.zero
+  private var s3 = WideLanes.zero
+  private var s4 = WideLanes.zero
+  private var s5 = WideLanes.zero
 
   @inline(__always)
   init() {}
@@ -24,73 +18,81 @@ struct TileSums {
   /// The sums so far, six rows of C.
   @inline(__always)
   init(loading c: UnsafePointer<Float>, stride: Int) {
-    (a0, b0) = loadPair(c)
-    (a1, b1) = loadPair(c + stride)
-    (a2, b2) = loadPair(c + 2 * stride)
-    (a3, b3) = loadPair(c + 3 * stride)
-    (a4, b4) = loadPair(c + 4 * stride)
-    (a5, b5) = loadPair(c + 5 * stride)
+    s0 = loadWide(c)
+    s1 = loadWide(c + stride)
+    s2 = loadWide(c + 2 * stride)
+    s3 = loadWide(c + 3 * stride)
+    s4 = loadWide(c + 4 * stride)
+    s5 = loadWide(c + 5 * stride)
   }
 
   /// One term of every sum, fused: a row of B times a number of A for each row of C.
   @inline(__always)
   mutating func add(
-    _ row: (Lanes, Lanes), _ n0: Float, _ n1: Float, _ n2: Float, _ n3: Float, _ n4: Float,
-    _ n5: Float
+    _ row: WideLanes, _ n0: Float, _ n1: Float, _ n2: Float, _ n3: Float, _ n4: Float, _ n5: Float
   ) {
-    fuse(&a0, &b0, n0, row.0, row.1)
-    fuse(&a1, &b1, n1, row.0, row.1)
-    fuse(&a2, &b2, n2, row.0, row.1)
-    fuse(&a3, &b3, n3, row.0, row.1)
-    fuse(&a4, &b4, n4, row.0, row.1)
-    fuse(&a5, &b5, n5, row.0, row.1)
+    fuse(&s0, n0, row)
+    fuse(&s1, n1, row)
+    fuse(&s2, n2, row)
+    fuse(&s3, n3, row)
+    fuse(&s4, n4, row)
+    fuse(&s5, n5, row)
+  }
+
+  /// The same for two panels of B, number after number, so that none is held for long in a register.
+  @inline(__always)
+  static func add(
+    _ left: inout TileSums, _ right: inout TileSums, _ row: WideLanes, _ next: WideLanes,
+    _ n0: Float, _ n1: Float, _ n2: Float, _ n3: Float, _ n4: Float, _ n5: Float
+  ) {
+    fuse(&left.s0, &right.s0, n0, row, next)
+    fuse(&left.s1, &right.s1, n1, row, next)
+    fuse(&left.s2, &right.s2, n2, row, next)
+    fuse(&left.s3, &right.s3, n3, row, next)
+    fuse(&left.s4, &right.s4, n4, row, next)
+    fuse(&left.s5, &right.s5, n5, row, next)
   }
 
   /// Writes the rows of C.
   @inline(__always)
   func write(_ c: UnsafeMutablePointer<Float>, stride: Int) {
-    storePair(a0, b0, c)
-    storePair(a1, b1, c + stride)
-    storePair(a2, b2, c + 2 * stride)
-    storePair(a3, b3, c + 3 * stride)
-    storePair(a4, b4, c + 4 * stride)
-    storePair(a5, b5, c + 5 * stride)
+    store(s0, c)
+    store(s1, c + stride)
+    store(s2, c + 2 * stride)
+    store(s3, c + 3 * stride)
+    store(s4, c + 4 * stride)
+    store(s5, c + 5 * stride)
   }
 
   /// Adds the sums to the rows of C.
   @inline(__always)
   func join(_ c: UnsafeMutablePointer<Float>, stride: Int) {
-    joinPair(a0, b0, c)
-    joinPair(a1, b1, c + stride)
-    joinPair(a2, b2, c + 2 * stride)
-    joinPair(a3, b3, c + 3 * stride)
-    joinPair(a4, b4, c + 4 * stride)
-    joinPair(a5, b5, c + 5 * stride)
+    join(s0, c)
+    join(s1, c + stride)
+    join(s2, c + 2 * stride)
+    join(s3, c + 3 * stride)
+    join(s4, c + 4 * stride)
+    join(s5, c + 5 * stride)
   }
 
   @inline(__always)
-  private func joinPair(_ first: Lanes, _ second: Lanes, _ c: UnsafeMutablePointer<Float>) {
-    storePair(load(c) + first, load(c + 8) + second, c)
+  private func join(_ sums: WideLanes, _ c: UnsafeMutablePointer<Float>) {
+    store(loadWide(c) + sums, c)
   }
+}
+
+/// Adds one number times two rows of sixteen to the sums of both.
+@inline(__always)
+func fuse(
+  _ c: inout WideLanes, _ d: inout WideLanes, _ a: Float, _ b: WideLanes, _ next: WideLanes
+) {
+  let factor = WideLanes(repeating: a)
+  c = c.addingProduct(factor, b)
+  d = d.addingProduct(factor, next)
 }
 
 /// Adds one number times sixteen to a row of sums.
 @inline(__always)
-func fuse(_ c0: inout Lanes, _ c1: inout Lanes, _ a: Float, _ b0: Lanes, _ b1: Lanes) {
-  let broadcast = Lanes(repeating: a)
-  c0 = c0.addingProduct(broadcast, b0)
-  c1 = c1.addingProduct(broadcast, b1)
-}
-
-/// Loads the two vectors of one panel row.
-@inline(__always)
-func loadPair(_ pointer: UnsafePointer<Float>) -> (Lanes, Lanes) {
-  (load(pointer), load(pointer + 8))
-}
-
-/// Stores the two vectors of one panel row.
-@inline(__always)
-func storePair(_ first: Lanes, _ second: Lanes, _ pointer: UnsafeMutablePointer<Float>) {
-  store(first, pointer)
-  store(second, pointer + 8)
+func fuse(_ c: inout WideLanes, _ a: Float, _ b: WideLanes) {
+  c = c.addingProduct(WideLanes(repeating: a), b)
 }

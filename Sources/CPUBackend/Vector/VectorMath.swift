@@ -1,13 +1,32 @@
-/// The vector every kernel is written with: eight floats, one AVX2 register.
+/// Eight floats, one register of AVX2: the vector of sums over lanes, whose order is theirs.
 package typealias Lanes = SIMD8<Float>
 
 /// Integer lanes of the same width, for bit casts.
 package typealias IntLanes = SIMD8<Int32>
 
+/// Sixteen floats, one register of AVX-512 or two of AVX2: wherever lanes are independent, so that
+/// the width of a register changes no bit.
+package typealias WideLanes = SIMD16<Float>
+
+/// Integer lanes of the same width.
+package typealias WideIntLanes = SIMD16<Int32>
+
 /// Loads eight floats from any address.
 @inline(__always)
 package func load(_ pointer: UnsafePointer<Float>) -> Lanes {
   UnsafeRawPointer(pointer).loadUnaligned(as: Lanes.self)
+}
+
+/// Loads sixteen floats from any address.
+@inline(__always)
+package func loadWide(_ pointer: UnsafePointer<Float>) -> WideLanes {
+  UnsafeRawPointer(pointer).loadUnaligned(as: WideLanes.self)
+}
+
+/// Stores sixteen floats at any address.
+@inline(__always)
+package func store(_ value: WideLanes, _ pointer: UnsafeMutablePointer<Float>) {
+  UnsafeMutableRawPointer(pointer).storeBytes(of: value, as: WideLanes.self)
 }
 
 /// Stores eight floats at any address.
@@ -30,6 +49,12 @@ package func maximum(_ a: Lanes, _ b: Lanes) -> Lanes {
   a.replacing(with: b, where: b .> a)
 }
 
+/// Lane-wise maximum; where a lane of `b` is no number, that of `a`.
+@inline(__always)
+package func maximum(_ a: WideLanes, _ b: WideLanes) -> WideLanes {
+  a.replacing(with: b, where: b .> a)
+}
+
 /// Largest lane.
 @inline(__always)
 package func horizontalMax(_ value: Lanes) -> Float {
@@ -47,24 +72,25 @@ package func horizontalMax(_ value: Lanes) -> Float {
 /// 0, so that masked scores of -infinity vanish; above 88.37 it stays at the value there. NaN
 /// stays NaN.
 @inline(__always)
-package func exponential(_ x: Lanes) -> Lanes {
+package func exponential(_ x: WideLanes) -> WideLanes {
   let high: Float = 88.376_26
   let low: Float = -87.336_54
   let clamped = x.replacing(with: high, where: x .> high)
   let safe = clamped.replacing(with: low, where: clamped .< low)
-  let magic = Lanes(repeating: 12_582_912)  // 1.5 · 2^23: the integer lands in the low bits
-  let shifted = magic.addingProduct(safe, Lanes(repeating: 1.442_695_04))
+  let magic = WideLanes(repeating: 12_582_912)  // 1.5 · 2^23: the integer lands in the low bits
+  let shifted = magic.addingProduct(safe, WideLanes(repeating: 1.442_695_04))
   let n = shifted - magic
-  let r = safe.addingProduct(n, Lanes(repeating: -0.693_359_375))
-    .addingProduct(n, Lanes(repeating: 2.121_944_4e-4))
-  var p = Lanes(repeating: 1.398_199_95e-3).addingProduct(r, Lanes(repeating: 1.987_569_15e-4))
-  p = Lanes(repeating: 8.333_451_9e-3).addingProduct(p, r)
-  p = Lanes(repeating: 4.166_579_6e-2).addingProduct(p, r)
-  p = Lanes(repeating: 1.666_666_55e-1).addingProduct(p, r)
-  p = Lanes(repeating: 5.000_000_1e-1).addingProduct(p, r)
+  let r = safe.addingProduct(n, WideLanes(repeating: -0.693_359_375))
+    .addingProduct(n, WideLanes(repeating: 2.121_944_4e-4))
+  var p = WideLanes(repeating: 1.398_199_95e-3).addingProduct(
+    r, WideLanes(repeating: 1.987_569_15e-4))
+  p = WideLanes(repeating: 8.333_451_9e-3).addingProduct(p, r)
+  p = WideLanes(repeating: 4.166_579_6e-2).addingProduct(p, r)
+  p = WideLanes(repeating: 1.666_666_55e-1).addingProduct(p, r)
+  p = WideLanes(repeating: 5.000_000_1e-1).addingProduct(p, r)
   let y = (r + 1).addingProduct(p, r * r)
-  let exponent = (unsafeBitCast(shifted, to: IntLanes.self) &<< 23) &+ 0x3F80_0000
-  let result = y * unsafeBitCast(exponent, to: Lanes.self)
+  let exponent = (unsafeBitCast(shifted, to: WideIntLanes.self) &<< 23) &+ 0x3F80_0000
+  let result = y * unsafeBitCast(exponent, to: WideLanes.self)
   return result.replacing(with: 0, where: x .< low)
 }
 
@@ -72,5 +98,11 @@ package func exponential(_ x: Lanes) -> Lanes {
 /// same bits as it would in a vector.
 @inline(__always)
 package func exponential(_ x: Float) -> Float {
-  exponential(Lanes(repeating: x))[0]
+  exponential(WideLanes(repeating: x))[0]
+}
+
+/// e to the power of eight lanes; the compiler leaves out the others, or computes them for nothing.
+@inline(__always)
+package func exponential(_ x: Lanes) -> Lanes {
+  exponential(WideLanes(lowHalf: x, highHalf: .zero)).lowHalf
 }

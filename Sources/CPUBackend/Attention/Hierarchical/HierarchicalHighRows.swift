@@ -53,14 +53,15 @@ struct HierarchicalHighRows {
       slab.packMeansAlone(k, v, levels, segment: segment)
       let below = levels.slabOffset(levels.lowTop) - (range.lowerBound >> levels.lowTop)
       for row in levels.completed(lowest, by: range) {
-        average(key(levels, lowest, row), slab.key(below + 2 * row), count: shape.keyStride)
-        average(value(levels, lowest, row), slab.value(below + 2 * row), count: shape.valueStride)
+        averageRows(key(levels, lowest, row), slab.key(below + 2 * row), count: shape.keyStride)
+        averageRows(
+          value(levels, lowest, row), slab.value(below + 2 * row), count: shape.valueStride)
       }
       for level in levels.highLevels.dropFirst() {
         for row in levels.completed(level, by: range) {
-          average(
+          averageRows(
             key(levels, level, row), key(levels, level - 1, 2 * row), count: shape.keyStride)
-          average(
+          averageRows(
             value(levels, level, row), value(levels, level - 1, 2 * row), count: shape.valueStride)
         }
       }

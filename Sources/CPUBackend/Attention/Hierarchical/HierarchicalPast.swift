@@ -59,8 +59,8 @@ struct HierarchicalPast {
           level == 1 ? ownStart(block: block) : start(level - 1, block: left / size)
         let below = half + left % size
         let own = start(level, block: row / size) + row % size
-        average(keys(own), keys(below), count: shape.keyStride)
-        average(values(own), values(below), count: shape.valueStride)
+        averageRows(keys(own), keys(below), count: shape.keyStride)
+        averageRows(values(own), values(below), count: shape.valueStride)
       }
       level += 1
     }
@@ -68,12 +68,12 @@ struct HierarchicalPast {
 }
 
 /// Mean of a packed row and the one after it.
-func average(
+func averageRows(
   _ mean: UnsafeMutablePointer<Float>, _ row: UnsafePointer<Float>, count: Int
 ) {
   var column = 0
   while column < count {
-    store((load(row + column) + load(row + count + column)) * 0.5, mean + column)
-    column += 8
+    store((loadWide(row + column) + loadWide(row + count + column)) * 0.5, mean + column)
+    column += 16
   }
 }

@@ -56,8 +56,8 @@ struct HierarchicalSlab {
       let below = levels.slabOffset(level - 1)
       let own = levels.slabOffset(level)
       for row in 0..<Self.rows(level, range) {
-        CPUBackend.average(key(own + row), key(below + 2 * row), count: shape.keyStride)
-        CPUBackend.average(value(own + row), value(below + 2 * row), count: shape.valueStride)
+        averageRows(key(own + row), key(below + 2 * row), count: shape.keyStride)
+        averageRows(value(own + row), value(below + 2 * row), count: shape.valueStride)
       }
     }
   }

@@ -36,7 +36,7 @@ struct SoftmaxOperator: AttentionOperator {
           let length = starts[sequence + 1] - first
           if length == 0 { continue }
           let rows = HeadView(first: first, head: head)
-          pass.packRows(rows.keys(k, shape), rows.values(v, shape), length: length)
+          pass.pack(rows.keys(k, shape), rows.values(v, shape), length: length)
           pass.run(
             rows.values(o, shape), lse: lse.base + head * lse.stride + first,
             rows.keys(q, shape), length: length, scale: scale)
@@ -148,11 +148,11 @@ private struct SoftmaxForward {
     self.bias = bias
   }
 
-  func packRows(_ k: StridedRows, _ v: StridedRows, length: Int) {
-    CPUBackend.packRows(
+  func pack(_ k: StridedRows, _ v: StridedRows, length: Int) {
+    packRows(
       keys, stride: shape.keyStride, k.base, sourceStride: k.stride, rows: length,
       width: shape.keyWidth)
-    CPUBackend.packRows(
+    packRows(
       values, stride: shape.valueStride, v.base, sourceStride: v.stride, rows: length,
       width: shape.valueWidth)
   }

@@ -111,18 +111,15 @@ struct YosoHasher {
 
   /// Gathers the bits of hash `index` of the group for up to 16 rows.
   private func pack(_ index: Int, into codes: UnsafeMutableRawPointer, count: Int) {
-    var c0 = IntLanes.zero
-    var c1 = IntLanes.zero
+    var code = WideIntLanes.zero
     for bit in 0..<shape.bits {
-      let (p0, p1) = loadPair(products + (index * shape.bits + bit) * 16)
-      let value = IntLanes(repeating: 1 << Int32(bit))
-      c0 |= IntLanes.zero.replacing(with: value, where: p0 .> 0)
-      c1 |= IntLanes.zero.replacing(with: value, where: p1 .> 0)
+      let product = loadWide(products + (index * shape.bits + bit) * 16)
+      let value = WideIntLanes(repeating: 1 << Int32(bit))
+      code |= WideIntLanes.zero.replacing(with: value, where: product .> 0)
     }
     // The products of this hash are read: their place takes the codes.
     let wide = UnsafeMutableRawPointer(products + index * shape.bits * 16)
-    wide.storeBytes(of: c0, as: IntLanes.self)
-    (wide + 32).storeBytes(of: c1, as: IntLanes.self)
+    wide.storeBytes(of: code, as: WideIntLanes.self)
     if shape.codeBytes == 1 {
       for lane in 0..<count {
         codes.storeBytes(

@@ -7,16 +7,7 @@ let yosoLeastNorm: Float = 1e-12
 /// Length of a packed row; the sum of squares is taken in one order for every width.
 @inline(__always)
 func rowNorm(_ row: UnsafePointer<Float>, stride: Int) -> Float {
-  var a = Lanes.zero
-  var b = Lanes.zero
-  var column = 0
-  while column < stride {
-    let (x0, x1) = loadPair(row + column)
-    a = a.addingProduct(x0, x0)
-    b = b.addingProduct(x1, x1)
-    column += 16
-  }
-  return horizontalSum(a + b).squareRoot()
+  rowDot(row, row, count: stride).squareRoot()
 }
 
 /// Copies rows into packed rows of unit length; `norms` takes their lengths unless nil.
@@ -38,8 +29,7 @@ func packUnitRows(
 func scaleRow(_ row: UnsafeMutablePointer<Float>, by factor: Float, stride: Int) {
   var column = 0
   while column < stride {
-    let (x0, x1) = loadPair(row + column)
-    storePair(x0 * factor, x1 * factor, row + column)
+    store(loadWide(row + column) * factor, row + column)
     column += 16
   }
 }
@@ -163,13 +153,10 @@ private func projectRow(
     g.update(repeating: 0, count: stride)
     return
   }
-  let dot = Lanes(repeating: -rowDot(g, y, count: stride))
+  let dot = WideLanes(repeating: -rowDot(g, y, count: stride))
   var column = 0
   while column < stride {
-    let (g0, g1) = loadPair(g + column)
-    let (y0, y1) = loadPair(y + column)
-    storePair(
-      g0.addingProduct(dot, y0) * factor, g1.addingProduct(dot, y1) * factor, g + column)
+    store(loadWide(g + column).addingProduct(dot, loadWide(y + column)) * factor, g + column)
     column += 16
   }
 }

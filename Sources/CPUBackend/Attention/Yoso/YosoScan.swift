@@ -193,10 +193,9 @@ extension YosoScan.Order {
 /// `to = from + source`, one panel of 16 columns.
 @inline(__always)
 private func add(
-  _ s0: Lanes, _ s1: Lanes, _ from: UnsafePointer<Float>, _ to: UnsafeMutablePointer<Float>
+  _ row: WideLanes, _ from: UnsafePointer<Float>, _ to: UnsafeMutablePointer<Float>
 ) {
-  let (a, b) = loadPair(from)
-  storePair(a + s0, b + s1, to)
+  store(loadWide(from) + row, to)
 }
 
 /// Adds a row to those that the four hashes write, in their order.
@@ -204,11 +203,11 @@ private func add(
 private func scatter(
   _ source: UnsafePointer<Float>, _ t: UnsafeMutablePointer<Float>, _ o: UnsafePointer<Int32>
 ) {
-  let (s0, s1) = loadPair(source)
-  add(s0, s1, t + Int(o[0]), t + Int(o[1]))
-  add(s0, s1, t + Int(o[3]), t + Int(o[4]))
-  add(s0, s1, t + Int(o[6]), t + Int(o[7]))
-  add(s0, s1, t + Int(o[9]), t + Int(o[10]))
+  let row = loadWide(source)
+  add(row, t + Int(o[0]), t + Int(o[1]))
+  add(row, t + Int(o[3]), t + Int(o[4]))
+  add(row, t + Int(o[6]), t + Int(o[7]))
+  add(row, t + Int(o[9]), t + Int(o[10]))
 }
 
 /// Adds the rows that the four hashes read, in their order.
@@ -216,13 +215,10 @@ private func scatter(
 private func gather(
   _ sums: UnsafeMutablePointer<Float>, _ t: UnsafePointer<Float>, _ o: UnsafePointer<Int32>
 ) {
-  var (x0, x1) = loadPair(sums)
-  let (a0, a1) = loadPair(t + Int(o[2]))
-  (x0, x1) = (x0 + a0, x1 + a1)
-  let (b0, b1) = loadPair(t + Int(o[5]))
-  (x0, x1) = (x0 + b0, x1 + b1)
-  let (c0, c1) = loadPair(t + Int(o[8]))
-  (x0, x1) = (x0 + c0, x1 + c1)
-  let (d0, d1) = loadPair(t + Int(o[11]))
-  storePair(x0 + d0, x1 + d1, sums)
+  var row = loadWide(sums)
+  row += loadWide(t + Int(o[2]))
+  row += loadWide(t + Int(o[5]))
+  row += loadWide(t + Int(o[8]))
+  row += loadWide(t + Int(o[11]))
+  store(row, sums)
 }

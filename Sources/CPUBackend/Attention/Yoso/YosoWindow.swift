@@ -47,28 +47,19 @@ enum YosoWindow {
   ) {
     if keys.some == keys.all { return }
     // As floats: comparisons of whole numbers compile to scalar code.
-    var lower0 = Lanes(repeating: .infinity)
-    var lower1 = lower0
-    var upper0 = Lanes.zero
-    var upper1 = Lanes.zero
+    var lowest = WideLanes(repeating: .infinity)
+    var highest = WideLanes.zero
     for lane in 0..<rows {
-      let bounds = (Float(lower(firstRow + lane)), Float(upper(firstRow + lane)))
-      if lane < 8 {
-        (lower0[lane], upper0[lane]) = bounds
-      } else {
-        (lower1[lane - 8], upper1[lane - 8]) = bounds
-      }
+      lowest[lane] = Float(lower(firstRow + lane))
+      highest[lane] = Float(upper(firstRow + lane))
     }
     func clear(_ range: Range<Int>) {
       for key in range {
         let row = lanes + (key - keys.some.lowerBound) * stride
-        let number = Lanes(repeating: Float(key))
-        let (x0, x1) = loadPair(row)
-        storePair(
-          x0.replacing(with: 0, where: number .< lower0)
-            .replacing(with: 0, where: number .>= upper0),
-          x1.replacing(with: 0, where: number .< lower1)
-            .replacing(with: 0, where: number .>= upper1), row)
+        let number = WideLanes(repeating: Float(key))
+        store(
+          loadWide(row).replacing(with: 0, where: number .< lowest)
+            .replacing(with: 0, where: number .>= highest), row)
       }
     }
     clear(keys.some.lowerBound..<keys.all.lowerBound)

@@ -58,8 +58,8 @@ struct CombinerPartials {
 
   /// Starts a panel from where it was left; the lanes beyond `rows` from nothing.
   func restore(_ panel: AttentionPanel, place: Int, step: Int, rows: Int) {
-    storePair(.zero, .zero, panel.maximum)
-    storePair(.zero, .zero, panel.sum)
+    store(WideLanes.zero, panel.maximum)
+    store(WideLanes.zero, panel.sum)
     for row in 0..<rows {
       let from = place + row * step
       panel.maximum[row] = maximum[from]

@@ -150,22 +150,22 @@ enum CombinerPrefixPooling {
     _ pools: Line, _ rows: Line, count: Int, width: Int, _ pooling: CombinerShape.Pooling
   ) {
     for column in stride(from: 0, to: width, by: 16) {
-      var (y0, y1) = loadPair(rows.base + column)
-      storePair(y0, y1, pools.base + column)
+      var y = loadWide(rows.base + column)
+      store(y, pools.base + column)
       var from = rows.base + column
       var to = pools.base + column
       for row in 1..<max(count, 1) {
         from += rows.stride
         to += pools.stride
-        let (x0, x1) = loadPair(from)
+        let x = loadWide(from)
         switch pooling {
         case .max:
-          (y0, y1) = (maximum(y0, x0), maximum(y1, x1))
-          storePair(y0, y1, to)
+          y = maximum(y, x)
+          store(y, to)
         case .mean:
-          (y0, y1) = (y0 + x0, y1 + x1)
+          y += x
           let share = 1 / Float(row + 1)
-          storePair(y0 * share, y1 * share, to)
+          store(y * share, to)
         }
       }
     }

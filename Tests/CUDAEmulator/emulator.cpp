@@ -242,6 +242,7 @@ void emulate(const EmulatedKernel *kernel, const unsigned grid[3], unsigned bloc
       for (unsigned x = 0; x < grid[0]; x++) {
         state.blockIdx = dim3(x, y, z);
         state.shared.assign(sharedBytes, 0xff);
+        state.entered.clear();
         runBlock((int)block);
       }
 }

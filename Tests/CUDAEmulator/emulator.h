@@ -36,7 +36,9 @@
 #define __restrict__ __restrict
 #define __grid_constant__
 #define __launch_bounds__(...)
-#define __shared__ static thread_local
+#define SHARED(T, name, dimensions)       \
+  static thread_local T name dimensions; \
+  emulator::enter(&name, sizeof name)
 #define DYNAMIC_SHARED(T, name) T *name = reinterpret_cast<T *>(emulator::state.shared.data())
 #define KERNEL(threads, name, ...)                                                                \
   static void name(__VA_ARGS__);                                                                  \
@@ -88,6 +90,7 @@ struct State {
   std::vector<Fiber> fibers = std::vector<Fiber>(1024);
   std::vector<Warp> warps = std::vector<Warp>(32);
   std::vector<unsigned char> shared;
+  std::vector<void *> entered;  // variables in shared memory that a thread of this block has come to
   std::vector<int> order;
   Meeting block;
   Fiber *current = nullptr;
@@ -102,6 +105,13 @@ struct State {
 extern thread_local State state;
 
 void meet(Meeting &meeting);
+
+/// A block finds in a variable what another kernel has left: bits that are no number, here.
+inline void enter(void *variable, size_t bytes) {
+  if (std::find(state.entered.begin(), state.entered.end(), variable) != state.entered.end()) return;
+  state.entered.push_back(variable);
+  memset(variable, 0xff, bytes);
+}
 
 /// Shows `value` to the warp, waits for all its live lanes and returns what they show.
 template <class V> inline Board &exchange(const V &value) {

@@ -11,7 +11,8 @@
 ///
 /// One block of 256 threads a row.
 KERNEL(256, cross_entropy, Matrix nats, Matrix logits, const int *targets, float scale) {
-  __shared__ float peaks[8], sums[8];
+  SHARED(float, peaks, [8]);
+  SHARED(float, sums, [8]);
   int row = blockIdx.x, target = targets[row], lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
   int V = logits.columns;
   float hit = element(logits, row, target), m = -infinity(), z = 0, v[8];
@@ -76,7 +77,8 @@ constexpr int heldEights = 9;
 /// A thread holds its numbers of the row, so that memory is read once, all of it before the first use.
 /// One block of 512 threads a row; two blocks share a multiprocessor.
 KERNEL(ROW_THREADS, cross_entropy_held, Matrix nats, Matrix logits, const int *targets, float scale) {
-  __shared__ float peaks[16], sums[16];
+  SHARED(float, peaks, [16]);
+  SHARED(float, sums, [16]);
   int row = blockIdx.x, target = targets[row], lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
   int V = logits.columns;
   bf16 *numbers = (bf16 *)logits.base + place(logits, row, 0);

@@ -4,7 +4,8 @@
 // (`emulator.h`, which defines what CUDA's language has and C++ lacks). Rules that follow:
 //   * no atomics, and every sum in an order that the shape alone decides;
 //   * every lane of a warp takes part in every warp operation;
-//   * a kernel is declared by KERNEL(threads, name, parameters...) and takes plain values.
+//   * a kernel is declared by KERNEL(threads, name, parameters...) and takes plain values;
+//   * shared memory is declared by SHARED(type, name, dimensions), before its first use by any thread.
 #pragma once
 #include "cuda_source.h"
 
@@ -13,6 +14,7 @@
 #define DYNAMIC_SHARED(T, name)                                  \
   extern __shared__ __align__(16) unsigned char dynamicShared[]; \
   T *name = reinterpret_cast<T *>(dynamicShared)
+#define SHARED(T, name, dimensions) __shared__ T name dimensions
 #define KERNEL(threads, name, ...) \
   extern "C" __global__ void __launch_bounds__(threads) name(__VA_ARGS__)
 #else

@@ -5,7 +5,7 @@ constexpr int squareBlocks = 512;
 
 /// shares[block] = sum over the block's run of elements; 512 blocks of 256 threads.
 KERNEL(256, square_shares, double *shares, Matrix x) {
-  __shared__ double sums[256];
+  SHARED(double, sums, [256]);
   int eights = (x.columns + 7) / 8, run = (eights + squareBlocks - 1) / squareBlocks;
   int first = run * (int)blockIdx.x, last = min(first + run, eights);
   double sum = 0;
@@ -27,7 +27,7 @@ KERNEL(256, square_shares, double *shares, Matrix x) {
 
 /// total = sum of the 512 shares; one block of 512 threads.
 KERNEL(squareBlocks, square_total, double *total, const double *shares) {
-  __shared__ double sums[squareBlocks];
+  SHARED(double, sums, [squareBlocks]);
   sums[threadIdx.x] = shares[threadIdx.x];
   __syncthreads();
   for (int half = squareBlocks / 2; half > 0; half >>= 1) {

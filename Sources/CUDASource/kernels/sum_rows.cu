@@ -3,7 +3,7 @@
 
 /// to += sum of the rows of `from`; 32 columns and 32 slices of rows a block of 1,024 threads.
 KERNEL(1024, add_rows, Matrix to, Matrix from) {
-  __shared__ float slices[32][33];
+  SHARED(float, slices, [32][33]);
   int lane = threadIdx.x & 31, slice = threadIdx.x >> 5, c = blockIdx.x * 32 + lane;
   float sum = 0;
   if (c < from.columns)

@@ -207,7 +207,7 @@ KERNEL(SHORT_THREADS(4), hierarchical_short_backward, AttentionArguments p,
        const AttentionTile *tiles, int count) {
   DYNAMIC_SHARED(float, tallies);
   using Room = HierarchicalRoom<NUMBER, WIDTH>;
-  __shared__ Room room;
+  SHARED(Room, room, );
   BiasTally tally(tallies, p.biasLength, p.tallies);
   AttentionTile tile = {};
   bool live = findTile(tile, tiles, count);

@@ -102,7 +102,7 @@ KERNEL(TILE_THREADS, hierarchical_forward, AttentionArguments p, const Attention
 KERNEL(SHORT_THREADS(4), hierarchical_short_forward, AttentionArguments p, const AttentionTile *tiles,
        int count) {
   using Room = Staged<NUMBER, WIDTH, 3, 2 * meanRows>;
-  __shared__ Room room;
+  SHARED(Room, room, );
   AttentionTile tile = {};
   bool live = findTile(tile, tiles, count);
   int head = blockIdx.y;

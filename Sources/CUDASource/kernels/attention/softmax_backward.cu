@@ -31,7 +31,8 @@ KERNEL(TILE_THREADS, softmax_queries, AttentionArguments p, const AttentionTile 
 KERNEL(SHORT_THREADS(4), softmax_short_backward, AttentionArguments p, const AttentionTile *tiles,
        int count) {
   DYNAMIC_SHARED(float, tallies);
-  __shared__ SoftmaxRoom<NUMBER, WIDTH> room;
+  using Room = SoftmaxRoom<NUMBER, WIDTH>;
+  SHARED(Room, room, );
   BiasTally tally(tallies, p.biasLength, p.tallies);
   AttentionTile tile = {};
   bool live = findTile(tile, tiles, count);

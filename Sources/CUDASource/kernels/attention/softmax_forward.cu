@@ -61,7 +61,7 @@ KERNEL(TILE_THREADS, softmax_forward, AttentionArguments p, const AttentionTile 
 KERNEL(SHORT_THREADS(4), softmax_short_forward, AttentionArguments p, const AttentionTile *tiles,
        int count) {
   using Room = Staged<NUMBER, WIDTH, 3>;
-  __shared__ Room room;
+  SHARED(Room, room, );
   AttentionTile tile = {};
   bool live = findTile(tile, tiles, count);
   int head = blockIdx.y;

@@ -4,7 +4,7 @@
 /// slope[h][d] += sum over blocks of their tallies, in an order that the number of blocks decides.
 /// Grid (width / 32, H): 32 distances and 32 slices of blocks in a block of 1,024 threads.
 KERNEL(1024, add_tallies, Matrix slope, const float *tallies, int blocks) {
-  __shared__ float slices[32][33];
+  SHARED(float, slices, [32][33]);
   int lane = threadIdx.x & 31, slice = threadIdx.x >> 5, width = slope.columns;
   int d = blockIdx.x * 32 + lane, head = blockIdx.y;
   float sum = 0;

@@ -1,5 +1,6 @@
 package import Model
 import Storage
+import Tensor
 
 /// The weights of another checkpoint that a run begins with.
 package struct InitialWeights: Codable, Sendable, Equatable {
@@ -10,6 +11,8 @@ package struct InitialWeights: Codable, Sendable, Equatable {
   /// Steps that they were trained; absent for those from elsewhere.
   package var step: Int?
   package var weightsSHA256: String
+  /// Of the rows of n-grams beside them, where there are some.
+  package var ngramsSHA256: String?
   /// Of the tokenizer that their ids are those of.
   package var tokenizerSHA256: String
   /// SHA-256 of the manifest of the shards that they were trained on; absent for those from elsewhere.
@@ -51,6 +54,8 @@ package struct InitialWeights: Codable, Sendable, Equatable {
     let origin = InitialWeights(
       path: RunData.absolute(path), file: weights == ModelFiles.weightsName ? nil : weights,
       step: state?.step, weightsSHA256: try SHA256.hexDigest(ofFile: path + "/" + weights),
+      ngramsSHA256: model.ngrams.isEmpty
+        ? nil : try SHA256.hexDigest(ofFile: path + "/" + NgramFile.name),
       tokenizerSHA256: SHA256.hexDigest(of: tokenizer), dataSHA256: state?.dataSHA256,
       earlier: state?.config.initialWeights.map { ["\($0)"] + ($0.earlier ?? []) })
     return (origin, model)
@@ -89,6 +94,16 @@ package struct InitialWeights: Codable, Sendable, Equatable {
   /// - Throws: `TrainingError.invalid` if they are no longer what the run is said to begin with.
   func read(into parameters: Parameters, _ model: ModelConfig) throws {
     let name = file ?? ModelFiles.weightsName
+    try check(name, weightsSHA256)
+    if let ngramsSHA256 { try check(NgramFile.name, ngramsSHA256) }
+    try ModelFiles.readWeights(into: parameters, model, directory: path, weights: name)
+    // They stand beside the rows, and are the optimizer's.
+    for table in parameters.ngrams?.tables ?? [] {
+      parameters.device.fill(table.squares, with: 0)
+    }
+  }
+
+  private func check(_ name: String, _ sum: String) throws {
     let found: String
     do {
       found = try SHA256.hexDigest(ofFile: path + "/" + name)
@@ -97,12 +112,11 @@ package struct InitialWeights: Codable, Sendable, Equatable {
         "the run begins with \(self), which cannot be read: \(error); put it back, or begin another run "
           + "with --init-from")
     }
-    guard found == weightsSHA256 else {
+    guard found == sum else {
       throw TrainingError.invalid(
-        "the run begins with \(self), but the SHA-256 of that file is \(found) now; put it back, or begin "
-          + "another run with --init-from")
+        "the run begins with \(self), but the SHA-256 of its \(name) is \(found) now, expected \(sum); put "
+          + "it back, or begin another run with --init-from")
     }
-    try ModelFiles.readWeights(into: parameters, model, directory: path, weights: name)
   }
 }
 

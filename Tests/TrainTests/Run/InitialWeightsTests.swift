@@ -3,6 +3,7 @@ import Host
 import LMData
 import Model
 import Storage
+import Tensor
 import TestSupport
 import Testing
 import Train
@@ -101,7 +102,7 @@ import Train
       #expect {
         try tinyTrainer(config, data, run: directory + "/other")
       } throws: {
-        "\($0)".contains("is \(SHA256.hexDigest(of: bytes)) now") && "\($0)".contains(origin.path)
+        "\($0)".contains("is \(SHA256.hexDigest(of: bytes)) now,") && "\($0)".contains(origin.path)
       }
       #expect(throws: CheckpointError.self) { try Self.find(origin.path) }
       // A run passes over a checkpoint that is damaged.
@@ -133,6 +134,64 @@ import Train
         return try Self.weights(run + "/" + CheckpointFolder.name(step: 6))
       }
       #expect(runs[1] == runs[0] && runs[2] == runs[0])
+    }
+  }
+
+  /// Rows of pairs and triples come along, what the optimizer keeps beside them does not.
+  @Test func rowsOfNgramsBeginWithoutTheirSums() throws {
+    try withTemporaryDirectory { directory in
+      let data = try TinyDataSet.write(to: directory + "/data")
+      var config = Self.config()
+      config.model.bigramRows = 50
+      config.model.trigramRows = 70
+      _ = try tinyTrainer(config, data, run: directory + "/origin").train()
+      config.initialWeights = try Self.find(directory + "/origin").origin
+      #expect(config.initialWeights?.ngramsSHA256 != nil)
+      let tables = try #require(
+        tinyTrainer(config, data, run: directory + "/run").weights.ngrams?.tables)
+      #expect(tables.count == 2)
+      for table in tables {
+        #expect(table.rows.elements.contains { $0 != 0 })
+        #expect(table.squares.elements.allSatisfy { $0 == 0 })
+      }
+    }
+  }
+
+  /// Weights that this processor has trained, on the kernels of a card, with all that is kept beside them.
+  @Test(arguments: [TestBackend.emulator, .bfloat16]) func aCardGoesOnWithThem(
+    backend: TestBackend
+  ) throws {
+    try Self.withOrigin { directory, data, origin in
+      var config = Self.config()
+      config.initialWeights = origin
+      config.averageDecay = 0.5
+      config.optimizer.freezesEmbedding = true
+      func train(_ backend: TestBackend, _ run: String, resume: Bool = false, stopAt: Int? = nil)
+        throws -> [Float]
+      {
+        let kernels = try backend.makeKernels()
+        let trainer = try Trainer(
+          config: config, on: kernels, dataSet: data, tokenTable: TinyDataSet.tokenTable,
+          tokenizer: TinyDataSet.tokenizer, run: directory + "/" + run, resume: resume)
+        let before = try kernels.numbers(of: trainer.weights.embedding)
+        trainer.shouldStop = { trainer.step == stopAt }
+        _ = try trainer.train()
+        #expect(try kernels.numbers(of: trainer.weights.embedding) == before)
+        return try kernels.numbers(of: trainer.weights.all)
+      }
+      func average(_ run: String) throws -> [Float] {
+        try ModelFiles.open(
+          directory: directory + "/" + run + "/" + CheckpointFolder.name(step: 6),
+          weights: CheckpointFolder.averageName, on: Backend.ofThisProcessor
+        ).parameters.all.elements
+      }
+      let whole = try train(backend, "whole")
+      _ = try train(backend, "parts", stopAt: 4)
+      #expect(try train(backend, "parts", resume: true) == whole)
+      #expect(try average("parts") == average("whole"))
+      _ = try train(.cpu, "cpu")
+      let difference = try zip(average("cpu"), average("whole")).map { abs($0 - $1) }.max() ?? 1
+      #expect(difference < (backend == .emulator ? 1e-3 : 0.05), "\(difference)")
     }
   }
 

@@ -57,20 +57,28 @@ package struct InitialWeights: Codable, Sendable, Equatable {
       ngramsSHA256: model.ngrams.isEmpty
         ? nil : try SHA256.hexDigest(ofFile: path + "/" + NgramFile.name),
       tokenizerSHA256: SHA256.hexDigest(of: tokenizer), dataSHA256: state?.dataSHA256,
-      earlier: state?.config.initialWeights.map { ["\($0)"] + ($0.earlier ?? []) })
+      earlier: state?.config?.initialWeights.map { ["\($0)"] + ($0.earlier ?? []) })
     return (origin, model)
   }
 
+  /// What is asked of the state of a checkpoint, whatever else it holds or lacks.
+  private struct Trained: Decodable {
+    struct Config: Decodable { let initialWeights: InitialWeights? }
+    let step: Int?
+    let dataSHA256: String?
+    let config: Config?
+  }
+
   /// The state of a checkpoint of a run; nil for one from elsewhere.
-  private static func state(of checkpoint: String) throws -> TrainState? {
+  private static func state(of checkpoint: String) throws -> Trained? {
     let path = checkpoint + "/" + CheckpointFolder.stateName
-    return Files.exists(path) ? try JSONFile.read(TrainState.self, from: path) : nil
+    return Files.exists(path) ? try JSONFile.read(Trained.self, from: path) : nil
   }
 
   /// What the run of a checkpoint began with, the origins of that behind it; nil if its weights were
   /// drawn, or are from elsewhere.
   package static func sentence(ofCheckpoint checkpoint: String) throws -> String? {
-    try state(of: checkpoint)?.config.initialWeights?.sentence
+    try state(of: checkpoint)?.config?.initialWeights?.sentence
   }
 
   /// The weights with all that they began with.

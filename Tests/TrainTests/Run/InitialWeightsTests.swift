@@ -83,6 +83,9 @@ import Train
       #expect(
         try InitialWeights.sentence(ofCheckpoint: directory + "/tuned" + last) == origin.sentence)
       #expect(try InitialWeights.sentence(ofCheckpoint: origin.path) == nil)
+      // A state that says nothing of it.
+      try AtomicFile.write(Array("{}\n".utf8), to: directory + "/bare/state.json")
+      #expect(try InitialWeights.sentence(ofCheckpoint: directory + "/bare") == nil)
       // As config.json has it.
       let bytes = try JSONFile.encode(config)
       #expect(try JSONFile.decode(RunConfig.self, from: bytes, path: "config.json") == config)

@@ -90,8 +90,11 @@ bash_completes "lm-eval score --per-w" --per-word
 bash_completes "lm-train --preset quick" quickstart
 bash_completes "lm-train --attention hier" hierarchical
 bash_completes "lm-train --schedule warm" warmupStableDecay
+bash_completes "lm-train --init" --init-from
+bash_completes "lm-train --pat" --patience
 mkdir -p "$work/folders/one" && touch "$work/folders/other"
 bash_completes "lm-train --data $work/folders/o" "$work/folders/one"
+bash_completes "lm-train --init-from $work/folders/o" "$work/folders/one"
 bash_completes "lm-sample --checkpoint $work/folders/o" "$work/folders/one"
 bash_completes "lm-eval perplexity --checkpoint $work/folders/o" "$work/folders/one"
 bash_completes "lm-tokenize --output $work/folders/o" "$work/folders/one"

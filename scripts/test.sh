@@ -22,6 +22,8 @@ scripts/check-fetch.sh
 # The figures once more, by a program that shares no code with this one.
 BIN=$bin scripts/check-scores.sh
 BIN=$bin scripts/check-docs.sh
+# The commands that a page promises, as they stand on it.
+BIN=$bin scripts/check-fine-tuning.sh
 # What a person relies on: help, completions, manual pages, installation, prompts at a terminal.
 BIN=$bin scripts/check-habits.sh
 # A few random moments of the two hundred.

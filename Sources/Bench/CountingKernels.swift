@@ -105,6 +105,10 @@ package final class CountingKernels: SoftmaxAttentionKernels {
     kernels.muon(parameters: parameters, gradients: gradients, momentum: momentum, step)
   }
 
+  package func moveAverage(_ average: View, towards x: View, share: Float) {
+    kernels.moveAverage(average, towards: x, share: share)
+  }
+
   package func sumOfSquares(_ x: View) throws(DeviceError) -> Double {
     try kernels.sumOfSquares(x)
   }

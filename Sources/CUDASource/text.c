@@ -21,6 +21,9 @@ static const char embedding_cu[] = {
 static const char memory_cu[] = {
 #embed "kernels/memory.cu"
     , 0};
+static const char move_average_cu[] = {
+#embed "kernels/move_average.cu"
+    , 0};
 static const char muon_cu[] = {
 #embed "kernels/muon.cu"
     , 0};
@@ -55,6 +58,7 @@ static const CUDASourceFile files[] = {
     {"cross_entropy.cu", cross_entropy_cu},
     {"embedding.cu", embedding_cu},
     {"memory.cu", memory_cu},
+    {"move_average.cu", move_average_cu},
     {"muon.cu", muon_cu},
     {"position.cu", position_cu},
     {"residual.cu", residual_cu},

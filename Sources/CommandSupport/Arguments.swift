@@ -46,6 +46,9 @@ package enum Arguments {
           return start + "\(other.commandName) is a subcommand of its own"
         }
       }
+      if let hint = FamiliarOptions.hint(name, known: known) {
+        return "Unknown option '\(name)': \(hint)"
+      }
       return "Unknown option '\(name)'"
         + suggestion(name, of: known + EarlierOptions.earlierNames(of: known))
     }

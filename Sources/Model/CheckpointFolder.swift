@@ -7,6 +7,10 @@ package enum CheckpointError: Error, CustomStringConvertible, Equatable {
   case damaged(path: String, problem: String)
   /// A model from elsewhere whose weights are not in the one file that is read.
   case otherWeights(path: String, found: String)
+  /// A run whose checkpoint with the best validation was asked for.
+  case noBest(run: String, problem: String)
+  /// A checkpoint whose running average was asked for.
+  case noAverage(path: String)
 
   package var description: String {
     switch self {
@@ -14,6 +18,12 @@ package enum CheckpointError: Error, CustomStringConvertible, Equatable {
       "\(path) is neither a run with checkpoints nor a checkpoint; expected a folder with "
         + "\(CheckpointFolder.latestName) or \(ModelFiles.configName)"
     case .damaged(let path, let problem): "\(path) is damaged: \(problem)"
+    case .noBest(let run, let problem):
+      "\(run)/\(CheckpointFolder.bestName) means the checkpoint with the best validation, but \(problem); "
+        + "name a step, or the run for its newest"
+    case .noAverage(let path):
+      "\(path) has no \(CheckpointFolder.averageName), a running average of the weights; a run has one "
+        + "with lm-train --ema"
     case .otherWeights(let path, let found):
       "\(path) has its weights in \(found), expected \(ModelFiles.weightsName); open it with "
         + "transformers and write it anew with save_pretrained(DIR, max_shard_size=\"100GB\")"
@@ -24,6 +34,10 @@ package enum CheckpointError: Error, CustomStringConvertible, Equatable {
 /// The files of one checkpoint and where checkpoints of a run stand.
 package enum CheckpointFolder {
   package static let latestName = "latest"
+  /// Names the checkpoint with the best validation.
+  package static let bestName = "best"
+  /// The running average of the weights, in the format of the weights.
+  package static let averageName = "ema.safetensors"
   package static let stateName = "state.json"
   package static let optimizerName = "optimizer.safetensors"
   package static let tokenizerName = "tokenizer.model"
@@ -31,13 +45,13 @@ package enum CheckpointFolder {
 
   /// Files that this program writes into checkpoints, those for other programs among them.
   package static let fileNames: Set<String> = [
-    sumsName, stateName, optimizerName, tokenizerName, ModelFiles.configName,
+    sumsName, stateName, optimizerName, averageName, tokenizerName, ModelFiles.configName,
     ModelFiles.weightsName, NgramFile.name, "tokenizer.json", "tokenizer_config.json",
     "generation_config.json",
     "special_tokens_map.json",
   ]
 
-  /// The bytes of `latest` while a step is the newest.
+  /// The bytes of `latest` while a step is the newest, and of `best` while it is the best.
   package static func latest(step: Int) -> [UInt8] { Array((name(step: step) + "\n").utf8) }
 
   /// `step-00001000`.

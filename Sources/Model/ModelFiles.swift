@@ -63,11 +63,15 @@ package enum ModelFiles {
   /// A tied model with a stored head of other values is an untied one, as in transformers 5, whatever
   /// its `config.json` says; `hasOwnHead` tells of it.
   ///
+  /// - Parameters:
+  ///   - directory: The checkpoint.
+  ///   - weights: Name of the file of weights in it.
+  ///   - device: Where they are to lie.
   /// - Throws: `ModelError.file` if a tensor is missing, extra, or of another type or shape.
   package static func open(
-    directory: String, on device: any Device
+    directory: String, weights name: String = ModelFiles.weightsName, on device: any Device
   ) throws -> (config: ModelConfig, parameters: Parameters, hasOwnHead: Bool) {
-    let (config, weights, hasOwnHead) = try stored(directory: directory)
+    let (config, weights, hasOwnHead) = try stored(directory: directory, name)
     let parameters = try withNgrams(
       weights.parameters(config, on: device), config, directory: directory)
     return (config, parameters, hasOwnHead)
@@ -75,8 +79,10 @@ package enum ModelFiles {
 
   /// The configuration of a checkpoint, whose weights have been compared with it by name, type and
   /// shape.
-  package static func check(directory: String) throws -> ModelConfig {
-    let (config, weights, _) = try stored(directory: directory)
+  package static func check(
+    directory: String, weights name: String = ModelFiles.weightsName
+  ) throws -> ModelConfig {
+    let (config, weights, _) = try stored(directory: directory, name)
     try weights.check(ParameterLayout(config).slots, tied: config.tiedHead)
     try NgramFile.check(config, directory: directory)
     return config
@@ -96,10 +102,10 @@ package enum ModelFiles {
   }
 
   private static func stored(
-    directory: String
+    directory: String, _ name: String
   ) throws -> (config: ModelConfig, weights: StoredWeights, hasOwnHead: Bool) {
     var config = try readConfig(directory: directory)
-    let weights = try StoredWeights(path: directory + "/" + weightsName)
+    let weights = try StoredWeights(path: directory + "/" + name)
     let hasOwnHead = config.tiedHead ? try weights.hasOwnHead() : false
     if hasOwnHead { config.tiedHead = false }
     return (config, weights, hasOwnHead)
@@ -124,10 +130,17 @@ package enum ModelFiles {
   }
 
   /// Reads weights into memory of their own, to be trained further.
+  ///
+  /// - Parameters:
+  ///   - parameters: Take them.
+  ///   - config: Their configuration.
+  ///   - directory: The checkpoint.
+  ///   - name: Of the file of weights in it.
   package static func readWeights(
-    into parameters: Parameters, _ config: ModelConfig, directory: String
+    into parameters: Parameters, _ config: ModelConfig, directory: String,
+    weights name: String = ModelFiles.weightsName
   ) throws {
-    try readTensors([("", parameters)], tied: config.tiedHead, from: directory + "/" + weightsName)
+    try readTensors([("", parameters)], tied: config.tiedHead, from: directory + "/" + name)
     if let ngrams = parameters.ngrams {
       try NgramFile.read(into: ngrams, on: parameters.device, directory: directory)
     }

@@ -15,7 +15,7 @@ package struct Chart: Sendable {
   package struct Series: Sendable {
     /// For the legend.
     package var name: String
-    /// Class of its colour: `first` or `second`.
+    /// Class of its colour: `first`, `second` or `third`.
     package var colour: String
     package var points: [Point]
     /// Whether every point has a marker, for series of few points.

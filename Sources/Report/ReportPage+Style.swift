@@ -4,12 +4,12 @@ extension ReportPage {
     :root {
       color-scheme: light dark;
       --paper: #ffffff; --ink: #1c2430; --faint: #5d6876; --line: #e3e7ec; --card: #f5f7f9;
-      --first: #1f66c7; --second: #c2570c; --alarm: #c62836;
+      --first: #1f66c7; --second: #c2570c; --third: #1a7f4b; --alarm: #c62836;
     }
     @media (prefers-color-scheme: dark) {
       :root {
         --paper: #14181d; --ink: #e3e8ee; --faint: #98a3b0; --line: #2d343c; --card: #1d2329;
-        --first: #6fb0ff; --second: #ffa14f; --alarm: #ff7a85;
+        --first: #6fb0ff; --second: #ffa14f; --third: #5fd39a; --alarm: #ff7a85;
       }
     }
     * { box-sizing: border-box; }
@@ -40,6 +40,7 @@ extension ReportPage {
     }
     .key.first::before { background: var(--first); }
     .key.second::before { background: var(--second); }
+    .key.third::before { background: var(--third); }
     .key.incident::before { background: var(--alarm); }
     svg { display: block; width: 100%; height: auto; }
     svg text { font-size: 12px; fill: var(--faint); font-variant-numeric: tabular-nums; }
@@ -49,9 +50,11 @@ extension ReportPage {
     svg polyline { fill: none; stroke-width: 2; stroke-linejoin: round; stroke-linecap: round; }
     svg polyline.first { stroke: var(--first); }
     svg polyline.second { stroke: var(--second); }
+    svg polyline.third { stroke: var(--third); }
     svg polyline.faint { stroke-width: 1; opacity: 0.35; }
     svg circle.first { fill: var(--first); }
     svg circle.second { fill: var(--second); }
+    svg circle.third { fill: var(--third); }
     .scroll { overflow-x: auto; }
     table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
     th, td { padding: 7px 12px 7px 0; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }

@@ -70,11 +70,14 @@ package struct ReportPage: Sendable {
       "preset \(run.config.preset): \(model.layers) layers of \(model.width), "
       + "\(model.heads) heads, \(Numbers.count(model.vocabularySize)) tokens, "
       + "\(model.attention) with \(model.position.rawValue) positions"
+    let origin = run.config.initialWeights.map {
+      "<p>\(HTML.escaped("trained from \($0.sentence)"))</p>"
+    }
     let last = run.starts.last.map { start in
       "<p>\(HTML.escaped(start.provenance.time)) on \(HTML.escaped(start.provenance.host)): "
         + "<code>\(HTML.escaped(start.provenance.command))</code></p>"
     }
-    return "<p>\(HTML.escaped(text))</p>" + (last ?? "")
+    return "<p>\(HTML.escaped(text))</p>" + (origin ?? "") + (last ?? "")
   }
 
   private var damages: String {
@@ -99,6 +102,13 @@ package struct ReportPage: Sendable {
       cards.append(
         (
           "best validation", Numbers.decimal(best.wordPerplexity, 2),
+          "word perplexity, step \(Numbers.count(best.step))"
+        ))
+    }
+    if let best = run.averages.min(by: { $0.natsPerToken < $1.natsPerToken }) {
+      cards.append(
+        (
+          "best of the average", Numbers.decimal(best.wordPerplexity, 2),
           "word perplexity, step \(Numbers.count(best.step))"
         ))
     }

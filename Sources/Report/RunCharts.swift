@@ -96,7 +96,15 @@ struct RunCharts: Sendable {
         Chart.Series("training", colour: "first", points: points(run.training)),
         Chart.Series(
           "validation", colour: "second", points: points(run.validation), hasMarkers: true),
-      ], events: events(axis)
+      ]
+        + (run.averages.isEmpty
+          ? []
+          : [
+            Chart.Series(
+              "validation of the average", colour: "third", points: points(run.averages),
+              hasMarkers: true)
+          ]),
+      events: events(axis)
     ).html
   }
 

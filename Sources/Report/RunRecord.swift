@@ -10,6 +10,8 @@ package struct RunRecord: Sendable {
   package var parameters: Int
   package var training: [Metrics]
   package var validation: [Metrics]
+  /// Validations of the running average of the weights.
+  package var averages: [Metrics]
   package var incidents: [Incident]
   package var samples: [TrainingSample]
   package var evaluations: [EvaluationRecord]
@@ -22,6 +24,7 @@ package struct RunRecord: Sendable {
   package init(path given: String) throws {
     var path = given
     while path.count > 1 && path.hasSuffix("/") { path.removeLast() }
+    path = try CheckpointFolder.unnamed(path) { _ in }
     if Files.name(of: path).hasPrefix("step-"), !Files.exists(path + "/" + MetricsLog.name) {
       path = Files.parent(of: path)
     }
@@ -40,6 +43,7 @@ package struct RunRecord: Sendable {
     parameters = ParameterLayout(config.model).count
     training = metrics.filter { $0.kind == "train" }
     validation = metrics.filter { $0.kind == "valid" }
+    averages = metrics.filter { $0.kind == Metrics.averageKind }
     let incidents = try IncidentLog.contents(run: path)
     let samples = try StepLog<TrainingSample>.contents(run: path)
     let evaluations = try EvaluationLog.contents(run: path)

@@ -119,6 +119,13 @@ package protocol Kernels: Device {
   ///
   /// Both forms of the step have one result but for rounding.
   func muon(parameters: View, gradients: View, momentum: View, _ step: MuonStep)
+  /// Moves a running average over contiguous memory: `average += share · (x - average)`.
+  ///
+  /// - Parameters:
+  ///   - average: What is moved.
+  ///   - x: What it is moved towards, as long.
+  ///   - share: How far, 0 to 1.
+  func moveAverage(_ average: View, towards x: View, share: Float)
   /// Sum of squares of contiguous elements, in Double, in the order of ``Squares``; waits for the
   /// device.
   func sumOfSquares(_ x: View) throws(DeviceError) -> Double

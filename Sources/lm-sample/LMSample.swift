@@ -61,7 +61,7 @@ struct LMSample: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Run folder, whose newest good checkpoint is taken, or one checkpoint of it.",
+      "Run folder, whose newest good checkpoint is taken, RUN/best, or one checkpoint of it.",
       valueName: "run"), completion: .directory)
   var checkpoint: String
 

@@ -58,10 +58,11 @@ extension LMTrain {
   ///
   /// - Parameters:
   ///   - manifest: Of the data set.
+  ///   - dataSet: Itself; nil where it is assumed.
   ///   - processes: How many train it; a new run of several is cut into shares.
   ///   - backend: Where it is trained, which decides the precision of a new run.
   func runConfig(
-    _ manifest: Manifest, processes: Int, on backend: Backend
+    _ manifest: Manifest, _ dataSet: DataSet?, processes: Int, on backend: Backend
   ) throws -> RunConfig {
     if resume, let output {
       let stored = try RunFolder.resumedConfig(output) { Terminal.note("lm-train: \($0)") }
@@ -77,6 +78,8 @@ extension LMTrain {
             + "--preset and --config")
       }
       try options.apply(to: &changed, manifest: manifest)
+      try applyEpochs(to: &changed, manifest, dataSet)
+      try requireSameOrigin(as: stored)
       // What is reported when may change; what is computed may not. The trainer knows whether the
       // number of steps may.
       if let difference = options.difference(from: stored)
@@ -98,11 +101,25 @@ extension LMTrain {
     if options.config == nil, backend.trainingPrecision == .bfloat16 {
       config.precision = .bfloat16
     }
+    try begin(&config, manifest)
     if processes > 1, config.gradientShares == nil {
       config.gradientShares = Self.shares(processes: processes)
     }
+    let model = config.initialWeights == nil ? nil : config.model
     try options.apply(to: &config, manifest: manifest)
+    // Options that agree with it may stand for more than they say, as --attention does for positions.
+    if let model { config.model = model }
+    try applyEpochs(to: &config, manifest, dataSet)
     return config
+  }
+
+  /// Takes the steps that make the passes over the text that were asked for.
+  private func applyEpochs(
+    to config: inout RunConfig, _ manifest: Manifest, _ dataSet: DataSet?
+  ) throws {
+    guard let epochs = options.epochs else { return }
+    config.steps = try StepForecast.steps(
+      for: epochs, config, manifest: manifest, dataSet: dataSet)
   }
 
   /// Shares of a step where nobody says: eight, or as many as there are processes, a power of two.

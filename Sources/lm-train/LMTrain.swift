@@ -25,8 +25,9 @@ struct LMTrain: ParsableCommand, RankedCommand {
       --resume --steps N makes the run longer while its rate has not depended on
       its end. A run folder is trained in by one process at a time. The checkpoint
       with the best validation is kept beside the newest ones and named at the
-      end. --dry-run says what a run needs; --assume-1bw plans for the benchmark
-      without having it.
+      end; every command takes it as RUN/best. --init-from begins a new run with
+      the weights of another or of a Llama from elsewhere. --dry-run says what a
+      run needs; --assume-1bw plans for the benchmark without having it.
 
       EXAMPLES
 
@@ -39,6 +40,8 @@ struct LMTrain: ParsableCommand, RankedCommand {
         lm-train --data data --preset h1d-53m --dry-run
         lm-train --assume-1bw --preset h1d-53m --dry-run
         lm-train --data data --output checkpoints/first --sample-every 250
+        lm-train --data other --output checkpoints/tuned --epochs 2 --lr 3e-4 \\
+          --init-from checkpoints/first/best --patience 3
 
       Several processes, each with some of the shares of every step:
 
@@ -124,7 +127,10 @@ struct LMTrain: ParsableCommand, RankedCommand {
     help: "Threads; results do not depend on them (all processors that this process may use).")
   var threads: Int?
 
-  @Option(help: "Minutes after which the run is saved and this program has ended.")
+  @Option(
+    help: ArgumentHelp(
+      "Minutes after which the run is saved and this program has ended. The learning rate still comes down "
+        + "with --steps; --resume goes on."))
   var minutes: Double?
 
   @Option(help: "With --dry-run: plan for so many processes.")
@@ -162,9 +168,10 @@ struct LMTrain: ParsableCommand, RankedCommand {
     try ThreadCount.validate(threads)
     if listPresets || listAttentions || listDevices { return }
     if assumesBenchmark {
-      guard dryRun, data == nil, options.config == nil, !resume else {
+      guard dryRun, data == nil, options.config == nil, !resume, options.initFrom == nil else {
         throw ValidationError(
-          "--assume-1bw goes with --dry-run and a preset, without --data, --config and --resume")
+          "--assume-1bw goes with --dry-run and a preset, without --data, --config, --init-from and "
+            + "--resume")
       }
     } else {
       if data == nil, !resume { throw ValidationError("give the shards with --data DIR") }
@@ -286,8 +293,15 @@ struct LMTrain: ParsableCommand, RankedCommand {
   private func prepare(processes: Int, on backend: Backend) throws -> Work {
     let dataSet = try assumesBenchmark ? nil : DataSet(directory: dataFolder())
     let manifest = try dataSet?.manifest ?? assumedManifest()
-    let config = try runConfig(manifest, processes: processes, on: backend)
+    let config = try runConfig(manifest, dataSet, processes: processes, on: backend)
     try config.validate()
+    if config.report.patience != nil,
+      manifest.totals(of: config.data.validSplit).sentences == 0
+    {
+      throw TrainingError.invalid(
+        "--patience waits for better validations, but the data has no text in the split "
+          + "\(config.data.validSplit); leave it out, or give lm-tokenize --valid")
+    }
     if config.schedule.warmup > config.steps {
       Terminal.note(
         "lm-train: note: the warm-up of \(Format.count(config.schedule.warmup, "step")) is longer than "
@@ -309,74 +323,7 @@ struct LMTrain: ParsableCommand, RankedCommand {
   }
 
   /// Ends the program if a signal has asked for it before the first step.
-  private static func leaveIfAsked() throws {
+  static func leaveIfAsked() throws {
     if Interrupt.isRequested { throw Interrupt.exitCode }
-  }
-
-  // MARK: Training
-
-  /// The checkpoint with the best validation, which is kept beside the newest.
-  private static func describeBest(_ trainer: Trainer, run: String) -> String? {
-    guard let best = trainer.best else { return nil }
-    let figure = "\(Format.decimal(best.tally.wordPerplexity, 2)) word perplexity"
-    let path = CheckpointStore(run: run).path(step: best.step)
-    if best.step == trainer.step { return "best on validation: the last step, \(figure)" }
-    guard Files.isDirectory(path) else { return nil }
-    return "best on validation: step \(Format.count(best.step)), \(figure); it is kept and "
-      + "scored with --checkpoint \(path), the run itself means the last step"
-  }
-
-  private func train(
-    _ config: RunConfig, _ dataSet: DataSet, _ tokenizer: Tokenizer, on kernels: any Kernels,
-    with communicator: any Communicator, linkedBy link: (any DeviceLink)?, peak: Double,
-    limit: TimeLimit?, lock: FileLock?
-  ) throws {
-    let run = output ?? ""
-    try Self.leaveIfAsked()
-    let printer = ProgressPrinter(steps: config.steps)
-    let trainer = try Trainer(
-      config: config, on: kernels, with: communicator, linkedBy: link, dataSet: dataSet,
-      tokenTable: tokenizer.tokens, tokenizer: tokenizer.file, tokenizerForms: tokenizer.forms,
-      run: run, resume: resume, report: { printer.show($0) })
-    trainer.peak = peak
-    trainer.measurePeak = {
-      (try? MatrixPeak.measure(kernels, in: $0)).map { $0 * Double(communicator.size) }
-    }
-    // Asked after every step.
-    trainer.shouldStop = { limit?.isReached() ?? false || Interrupt.isRequested }
-    trainer.shouldSave = { Interrupt.takeSavingRequest() }
-    trainer.willSave = { try lock?.confirm() }
-    try Self.leaveIfAsked()
-    Interrupt.handle(message: "lm-train: saving a checkpoint; once more ends at once, unsaved")
-    try communicator.onRoot {
-      try RunFolder.write(config, run: run)
-      try RunData(run: run, dataSet: dataSet).write(to: run)
-      try RunStart(
-        step: trainer.step, device: device, threads: Parallel.threads, ranks: communicator.size,
-        provenance: .now()
-      ).add(to: run) { Terminal.note("lm-train: \($0)") }
-    }
-    let wasFinished = trainer.step == config.steps
-    switch try trainer.train() {
-    case .finished:
-      if wasFinished {
-        Terminal.note(
-          "\(run) was finished already; --resume --steps N makes it longer where the schedule allows"
-        )
-      }
-      if let best = Self.describeBest(trainer, run: run) { Terminal.note(best) }
-      Terminal.note(
-        "finished \(Format.count(config.steps, "step")); "
-          + NextCommand.evaluation(of: run, dataSet, config))
-    case .interrupted(let step):
-      Terminal.note(
-        "stopped after step \(Format.count(step)), all of it saved; go on with: "
-          + NextCommand.resumption(of: run, dataSet))
-      // One of the processes may have had the signal alone; a time limit ends as SIGUSR1 does.
-      let signal = try communicator.maximum(Int(Interrupt.signal))
-      lock?.release()
-      Ranks.finish()
-      throw ExitCode(128 + Int32(signal == 0 ? Int(SIGUSR1) : signal))
-    }
   }
 }

@@ -42,7 +42,7 @@ enum PlanTable {
   ) -> String {
     let model = config.model
     let totals = manifest.totals(of: config.data.trainSplit)
-    let rows = [
+    let rows: [[String]?] = [
       ["preset", config.preset],
       [
         "model",
@@ -57,6 +57,7 @@ enum PlanTable {
         "\(model.attention), \(model.position.rawValue) positions"
           + (model.qkNorm ? ", queries and keys normalised" : ""),
       ],
+      config.initialWeights.map { ["begins with", origin($0, config)] },
       ["parameters", Format.count(plan.parameters) + ngrams(model)],
       [
         "data",
@@ -86,7 +87,13 @@ enum PlanTable {
           + "about \(Format.duration(plan.seconds(at: 0.65 * peak))) at 65 % of that",
       ],
     ]
-    return rows.map { padded($0[0]) + "  " + $0[1] }.joined(separator: "\n")
+    return rows.compactMap { $0 }.map { padded($0[0]) + "  " + $0[1] }.joined(separator: "\n")
+  }
+
+  /// Where the weights are from, and whether the embeddings stay.
+  private static func origin(_ weights: InitialWeights, _ config: RunConfig) -> String {
+    "\(weights)" + (weights.step.map { ", \(Format.count($0, "step"))" } ?? "")
+      + (config.optimizer.freezesEmbedding == true ? "; the embeddings stay as they are" : "")
   }
 
   /// Steps, tokens and epochs, and sentences that are a step by themselves.
@@ -121,6 +128,7 @@ enum PlanTable {
       + rates(config.optimizer) + loss(config)
       + "\(schedule(config.schedule)), weight decay \(number(config.optimizer.weightDecay)), "
       + "clipping at \(number(config.optimizer.clipNorm)), dropout \(number(Double(config.dropout))), "
+      + (config.averageDecay.map { "average of the weights with \(number($0)), " } ?? "")
       + (config.precision.map { "products in \($0.rawValue), " } ?? "") + "seed \(config.seed)"
   }
 
@@ -155,7 +163,7 @@ enum PlanTable {
   }
 
   /// `0.002`, `2`: no more digits than a person would write.
-  private static func number(_ value: Double) -> String { String(format: "%.6g", value) }
+  static func number(_ value: Double) -> String { String(format: "%.6g", value) }
 
   private static func padded(_ text: String) -> String {
     text + String(repeating: " ", count: max(0, 12 - text.count))

@@ -38,6 +38,12 @@ final class ProgressPrinter {
           + "\(Format.decimal(tally.wordPerplexity, 2)) over "
           + "\(Format.count(tally.words + tally.sentences, "word"))\(best)"
       )
+    case .averageValidated(let validation):
+      let tally = validation.tally
+      Terminal.note(
+        "step \(Format.count(validation.step))  validation of the average: "
+          + "\(Format.decimal(tally.natsPerToken, 4)) nats/token, word perplexity "
+          + "\(Format.decimal(tally.wordPerplexity, 2))")
     case .validationNotFinite(let step):
       Terminal.note(
         "warning: step \(Format.count(step)): the loss of the validation text is not finite")

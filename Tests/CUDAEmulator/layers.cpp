@@ -25,6 +25,12 @@ namespace memory {
 }
 #undef EMULATED_MODULE
 
+#define EMULATED_MODULE "move_average"
+namespace move_average {
+#include "move_average.cu"
+}
+#undef EMULATED_MODULE
+
 #define EMULATED_MODULE "muon"
 namespace muon {
 #include "muon.cu"

@@ -47,7 +47,8 @@ final class CountedDriver: GPUDriver, @unchecked Sendable {
     "swiglu_forward": "wrr",
     "swiglu_backward": "wwwrrr", "rotate_heads": "m-", "cross_entropy": "wm",
     "embedding_forward": "m-", "embedding_shares": "wr", "embedding_owners": "-m",
-    "adamw": "mmmr", "copy_matrix": "wr", "fill_matrix": "w", "square_shares": "r",
+    "adamw": "mmmr", "move_average": "mr", "copy_matrix": "wr", "fill_matrix": "w",
+    "square_shares": "r",
     "add_rows": "mr", "add_products": "mrrr", "residual_add": "mr", "dropout": "m",
   ]
 

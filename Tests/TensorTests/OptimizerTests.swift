@@ -95,3 +95,32 @@ private let kernels = CPUKernels()
     #expect(kernels.sumOfSquares(x).isNaN)
   }
 }
+
+@Suite struct MoveAverageTests {
+  /// `average += share · (x - average)`, element by element: threads and cuts do not matter.
+  @Test func threadsAndPartsDoNotMatter() {
+    let count = 150_001
+    let start = randomView(rows: 1, columns: count, seed: 1)
+    let x = randomView(rows: 1, columns: count, seed: 2)
+    expectThreadIndependence {
+      let average = duplicate(start)
+      kernels.moveAverage(average, towards: x, share: 0.3)
+      return [average]
+    }
+    let whole = duplicate(start)
+    kernels.moveAverage(whole, towards: x, share: 0.3)
+    let parts = duplicate(start)
+    for (first, part) in [(0, 5), (5, 100_003), (100_008, count - 100_008)] {
+      func view(_ view: View) -> View {
+        View(view.buffer, offset: view.offset + first, rows: 1, columns: part)
+      }
+      kernels.moveAverage(view(parts), towards: view(x), share: 0.3)
+    }
+    #expect(parts.elements == whole.elements)
+    let (old, towards, new) = (start.elements, x.elements, whole.elements)
+    for index in stride(from: 0, to: count, by: 997) {
+      let expected = 0.7 * Double(old[index]) + 0.3 * Double(towards[index])
+      #expect(abs(Double(new[index]) - expected) < 1e-6)
+    }
+  }
+}

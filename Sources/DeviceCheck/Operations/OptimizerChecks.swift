@@ -8,6 +8,7 @@ extension DeviceCheck {
       [(1, 1), (1, 9), (9, 1), (13, 7), (40, 40), (24, 70)].map { muon($0, $1, form) }
     }
     + [0, 1, 33, 513, 70_003].map(sumOfSquares)
+    + [1, 7, 8, 1_001].map(moveAverage)
 
   private static func adamW(_ count: Int) -> DeviceCheck {
     DeviceCheck("AdamW of \(count)", relative: { min($0, 1e-5) }) { stage in
@@ -43,6 +44,17 @@ extension DeviceCheck {
           MuonStep(rate: 0.02, beta: 0.9, decay: 0.1, gradientScale: 0.5, form: form))
       }
       return [("parameters", parameters), ("momentum", momentum)]
+    }
+  }
+
+  private static func moveAverage(_ count: Int) -> DeviceCheck {
+    DeviceCheck("average of \(count)", relative: { min($0, 1e-6) }) { stage in
+      let average = try stage.random(1, count, seed: 1, for: .master)
+      for (step, share) in [Float(0.5), 0.1, 0.01].enumerated() {
+        let x = try stage.random(1, count, seed: 10 + UInt64(step), for: .master)
+        stage.kernels.moveAverage(average, towards: x, share: share)
+      }
+      return [("average", average)]
     }
   }
 

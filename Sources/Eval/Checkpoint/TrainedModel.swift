@@ -7,6 +7,8 @@ package import Tensor
 package struct TrainedModel {
   /// The checkpoint folder, a step of a run or a folder of its own.
   package let path: String
+  /// The file of weights in it: those of training, or their running average.
+  package let weightsName: String
   /// The tokenizer's file.
   package let tokenizer: [UInt8]
   package let tokenizerSHA256: String
@@ -19,7 +21,8 @@ package struct TrainedModel {
   /// Files with a sum in `SHA256SUMS` are compared with it; a folder from elsewhere may have none.
   ///
   /// - Parameters:
-  ///   - given: A run folder, whose newest checkpoint is taken, or one checkpoint.
+  ///   - given: A run folder, whose newest checkpoint is taken, `best` in it, or one checkpoint; with
+  ///     `/ema.safetensors` behind it, the running average of its weights.
   ///   - kernels: Where the model runs.
   ///   - verifyingWeights: Whether the weights are read whole and compared with their sum, or
   ///     mapped and read as they are needed.
@@ -35,17 +38,22 @@ package struct TrainedModel {
   ) throws {
     var given = given
     while given.count > 1 && given.hasSuffix("/") { given.removeLast() }
+    (given, weightsName) = CheckpointFolder.splitting(given)
     path = try CheckpointFolder.resolve(
       given, verifyingWeights: verifyingWeights, damaged: damaged, note: note)
+    guard weightsName == ModelFiles.weightsName || Files.exists(path + "/" + weightsName) else {
+      throw CheckpointError.noAverage(path: path)
+    }
     if try CheckpointFolder.hasSums(path) {
       let names = [ModelFiles.configName, CheckpointFolder.tokenizerName]
       let weightFiles =
-        [ModelFiles.weightsName]
+        [weightsName]
         + (Files.exists(path + "/" + NgramFile.name) ? [NgramFile.name] : [])
       try CheckpointFolder.verify(
         path, only: names + (verifyingWeights ? weightFiles : []))
     }
-    let (config, weights, hasOwnHead) = try ModelFiles.open(directory: path, on: kernels)
+    let (config, weights, hasOwnHead) = try ModelFiles.open(
+      directory: path, weights: weightsName, on: kernels)
     let tokenizerPath = path + "/" + CheckpointFolder.tokenizerName
     if let rebuiltTokenizer, !Files.exists(tokenizerPath) {
       tokenizer = try rebuiltTokenizer(path)
@@ -62,6 +70,11 @@ package struct TrainedModel {
   }
 
   package var config: ModelConfig { model.config }
+
+  /// The checkpoint, and the file where it is not that of the weights of training.
+  package var name: String {
+    weightsName == ModelFiles.weightsName ? path : path + "/" + weightsName
+  }
 
   /// Logits of the model: one for each token of its tokenizer, and perhaps more.
   package var rows: Int { config.vocabularySize }

@@ -11,11 +11,11 @@ package final class WeightCheck: Sendable {
 
   /// Starts the comparison; a checkpoint without checksums passes.
   package init(_ trained: TrainedModel) {
-    let path = trained.path
+    let (path, name) = (trained.path, trained.weightsName)
     guard (try? CheckpointFolder.hasSums(path)) == true else { return }
     DispatchQueue.global(qos: .utility).async(group: group) { [self] in
       do {
-        try CheckpointFolder.verify(path, only: [ModelFiles.weightsName])
+        try CheckpointFolder.verify(path, only: [name])
       } catch {
         problem.withLock { $0 = "\(error)" }
       }

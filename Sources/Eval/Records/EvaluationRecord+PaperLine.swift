@@ -1,4 +1,5 @@
 import Foundation
+import Model
 import Provenance
 
 extension EvaluationRecord {
@@ -12,9 +13,12 @@ extension EvaluationRecord {
       "model of \(Self.count(parameters)) parameters, attention \(attention), "
         + "\(Self.count(vocabularySize)) tokens (tokenizer SHA-256 \(tokenizerSHA256))"
         + (precisionName.map { ", products in \($0)" } ?? ""),
-      "checkpoint \(checkpoint), model.safetensors SHA-256 \(weightsSHA256)",
+      "checkpoint \(checkpoint), \(weightsName) SHA-256 \(weightsSHA256)"
+        + (initialWeights.map { ", trained from \($0)" } ?? ""),
     ].joined(separator: "; ") + (provenance.map { "; computed by \($0.brief)" } ?? "")
   }
+
+  private var weightsName: String { CheckpointFolder.splitting(checkpoint).weights }
 
   private var figure: String {
     let error = standardError.map { String(format: " (s.e. %.2f, bootstrap over sentences)", $0) }

@@ -30,6 +30,8 @@ package struct EvaluationRecord: Codable, Sendable, Equatable {
   /// The checkpoint folder.
   package var checkpoint: String
   package var step: Int?
+  /// What training began with, where that is weights of another; absent otherwise.
+  package var initialWeights: String?
   package var weightsSHA256: String
   package var parameters: Int
   package var attention: String
@@ -60,7 +62,8 @@ package struct EvaluationRecord: Codable, Sendable, Equatable {
   package var provenance: Provenance?
 
   package init(
-    checkpoint: String, step: Int?, weightsSHA256: String, parameters: Int, attention: String,
+    checkpoint: String, step: Int?, initialWeights: String? = nil, weightsSHA256: String,
+    parameters: Int, attention: String,
     tokenizerSHA256: String, vocabularySize: Int, text: String, textSums: TextSums,
     textIsMapped: Bool, textReading: String? = nil, window: Int?, stride: Int? = nil,
     precision: Precision = .float32, outOfVocabulary: OutOfVocabulary?, tally: Tally,
@@ -68,6 +71,7 @@ package struct EvaluationRecord: Codable, Sendable, Equatable {
   ) {
     self.checkpoint = checkpoint
     self.step = step
+    self.initialWeights = initialWeights
     self.weightsSHA256 = weightsSHA256
     self.parameters = parameters
     self.attention = attention

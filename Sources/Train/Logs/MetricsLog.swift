@@ -4,7 +4,10 @@ package import Storage
 package struct Metrics: StepEntry, Equatable {
   package static let fileName = "metrics.jsonl"
 
-  /// "train" or "valid".
+  /// The kind of a validation of the running average of the weights.
+  package static let averageKind = "valid-ema"
+
+  /// "train", "valid", or "valid-ema" for a validation of the running average of the weights.
   package var kind: String
   package var step: Int
   /// Targets seen since the start of the run.

@@ -12,13 +12,19 @@ package struct RunStart: Codable, Sendable, Equatable {
   package var threads: Int
   /// Processes.
   package var ranks: Int
+  /// What the run began with, where that is weights of another; absent otherwise.
+  package var initialWeights: String?
   package var provenance: Provenance
 
-  package init(step: Int, device: String, threads: Int, ranks: Int, provenance: Provenance) {
+  package init(
+    step: Int, device: String, threads: Int, ranks: Int, initialWeights: String? = nil,
+    provenance: Provenance
+  ) {
     self.step = step
     self.device = device
     self.threads = threads
     self.ranks = ranks
+    self.initialWeights = initialWeights
     self.provenance = provenance
   }
 

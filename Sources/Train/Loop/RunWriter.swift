@@ -57,19 +57,20 @@ final class RunWriter {
   ///   - state: All that resume needs beside weights and moments.
   ///   - parameters: The weights.
   ///   - optimizer: The moments.
+  ///   - average: The running average of the weights, if there is one.
   ///   - scratch: Where parts of the moments come together.
   ///   - collect: Called with the number of a moment, to bring it there.
   ///   - willSave: Called before anything is written; an error leaves the folder as it is.
   func save(
     _ state: TrainState, _ parameters: Parameters, _ optimizer: Optimizer,
-    scratch: Parameters, collecting collect: (Int) throws -> Void,
+    _ average: WeightAverage?, scratch: Parameters, collecting collect: (Int) throws -> Void,
     willSave: () throws -> Void
   ) throws {
     try logs.flush()
     try willSave()
     try store.save(
       state, model: config.model, parameters: parameters, optimizer: optimizer,
-      scratch: scratch, collecting: collect, tokenizerFiles: tokenizerFiles)
+      average: average, scratch: scratch, collecting: collect, tokenizerFiles: tokenizerFiles)
   }
 
   /// Removes checkpoints that no rule keeps.

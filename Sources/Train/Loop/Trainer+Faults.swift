@@ -40,7 +40,7 @@ extension Trainer {
       restored = try communicator.together {
         try store.load(
           step: target, config: config, parameters: parameters, optimizer: optimizer,
-          scratch: gradient.gradients)
+          average: average, scratch: gradient.gradients)
       }
     } catch {
       // Weights that were read in part must not be saved as this error passes.

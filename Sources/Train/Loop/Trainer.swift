@@ -17,11 +17,13 @@ package final class Trainer {
   let tokenTable: TokenTable
   private let tokenizerFiles: [String: [UInt8]]
   let store: CheckpointStore
-  private let kernels: any Kernels
+  let kernels: any Kernels
   let communicator: any Communicator
   let parameters: Parameters
   let gradient: StepGradient
   let optimizer: Optimizer
+  /// The running average of the weights, if the run has one.
+  let average: WeightAverage?
   let model: Transformer
   private let cost: Cost
   private let cadence: Cadence
@@ -99,6 +101,10 @@ package final class Trainer {
       largestStep: Self.largestStep(config, manifest: dataSet.manifest))
     optimizer = try Optimizer(
       config.optimizer, model: config.model, on: kernels, sharedBy: gradient.sum)
+    let sum = gradient.sum
+    average = try config.averageDecay.map {
+      try WeightAverage(decay: $0, model: config.model, on: kernels, sharedBy: sum)
+    }
     cost = Cost(config.model)
     cadence = Cadence(config)
     state = TrainState(
@@ -109,7 +115,7 @@ package final class Trainer {
       state = try communicator.together { try resumed(step) }
       if communicator.isRoot { report(.resumed(step: step)) }
     } else {
-      try parameters.initialize(seed: config.seed)
+      try begin()
     }
     model.weightsChanged()
     // What is reported may have changed since.
@@ -119,43 +125,6 @@ package final class Trainer {
     try model.reserveTraining(
       Self.plannedPositions(config, manifest: dataSet.manifest),
       scoring: Self.plannedScoring(config, manifest: dataSet.manifest))
-  }
-
-  /// The newest good checkpoint of a run that goes on, as rank 0 finds it; nil for a new run.
-  private static func stepToResume(
-    _ store: CheckpointStore, _ communicator: any Communicator, resume: Bool,
-    _ report: (TrainingEvent) -> Void
-  ) throws -> Int? {
-    var newest: Int?
-    try communicator.onRoot {
-      // Before the steps are listed: a folder that a crash left half replaced gets its name back.
-      if Files.isDirectory(store.run) {
-        try AtomicDirectory.removeAbandoned(in: store.run) { RunFolder.isWritten($0) }
-      }
-      if resume {
-        newest = try store.newestGood(skipped: { report(.skippedCheckpoint($0)) })
-      } else if !store.steps().isEmpty {
-        throw TrainingError.exists(run: store.run)
-      }
-    }
-    let step = try communicator.broadcast(newest ?? -1)
-    return step < 0 ? nil : step
-  }
-
-  /// Weights, moments and state of a checkpoint of this run.
-  private func resumed(_ step: Int) throws -> TrainState {
-    var state = try store.load(
-      step: step, config: config, parameters: parameters, optimizer: optimizer,
-      scratch: gradient.gradients)
-    guard state.dataSHA256 == dataSet.fingerprint else {
-      throw TrainingError.invalid(
-        "\(store.path(step: step)) was trained on other shards: the SHA-256 of their manifest is "
-          + "\(state.dataSHA256), that of \(dataSet.directory) is \(dataSet.fingerprint); give the "
-          + "data of the run, or start another run")
-    }
-    // Which checkpoints of versions before do not have.
-    state.vocabulary = dataSet.manifest.vocabulary
-    return state
   }
 
   /// Steps taken so far.
@@ -206,7 +175,7 @@ package final class Trainer {
   private func run() throws -> TrainingOutcome {
     try communicator.onRoot {
       // A kill may have come between the last renames of a checkpoint.
-      if state.step > 0 { try store.point(to: state.step) }
+      if state.step > 0 { try store.point(to: state) }
       let writer = try RunWriter(
         config, store, tokenizerFiles: tokenizerFiles, step: state.step,
         damaged: { [report] in report(.damaged($0)) })
@@ -226,6 +195,7 @@ package final class Trainer {
       budget: config.batchTokens, cursor: state.cursor)
     let prefetcher = Prefetcher(capacity: 3) { try source.next() }
     while state.step < config.steps {
+      if isOutOfPatience { return .stoppedEarly(step: state.step) }
       guard let next = try agreed({ try prefetcher.next() }) else {
         preconditionFailure("the training source never ends")
       }
@@ -245,7 +215,8 @@ package final class Trainer {
       // The clock of rank 0 decides, for all.
       let isLate = communicator.isRoot && isLate
       let asked = try communicator.any([isStopped, shouldSave(), isLate])
-      if isDue || asked.contains(true) { try save() }
+      let isOver = isOutOfPatience && state.step < config.steps
+      if isDue || isOver || asked.contains(true) { try save() }
       if asked[0] { return .interrupted(step: state.step) }
     }
     return .finished
@@ -259,6 +230,10 @@ package final class Trainer {
     let gradients = gradient.gradients
     if step % agreementInterval == 0 { try requireAgreement(on: batch) }
     var nats = try gradient.compute(batch, step: step)
+    // What stays as it was counts neither for clipping nor for the norm that is told.
+    if config.optimizer.freezesEmbedding == true {
+      kernels.fill(gradients.embedding, with: 0)
+    }
     fault(state.cursor, gradients, &nats)
     let norm = try gradient.norm()
     let loss = nats / Double(batch.positions)
@@ -297,6 +272,7 @@ package final class Trainer {
       parameters, gradients: gradients, step: step - safety.skipped, rate: rate,
       gradientNorm: norm, kernels: kernels)
     if let ngrams = parameters.ngrams { try gradient.ngrams?.move(ngrams) }
+    average?.follow(parameters, taken: step - safety.skipped, kernels: kernels)
     // Every rank has moved its part.
     try gradient.sum?.gather(parameters.all)
     model.weightsChanged()
@@ -343,6 +319,12 @@ package final class Trainer {
     return isBest || cadence.saves(after: step)
   }
 
+  /// Whether as many validations in a row were no better than the best as the run waits for.
+  private var isOutOfPatience: Bool {
+    guard let patience = config.report.patience else { return false }
+    return state.validationsSinceBest ?? 0 >= patience
+  }
+
   /// Whether the last checkpoint lies too far back.
   private var isLate: Bool {
     cadence.isLate(secondsSinceSaved: state.trainedSeconds - saved.seconds)
@@ -357,12 +339,17 @@ package final class Trainer {
       var collected = 0
       func collect(_ index: Int) throws {
         collected += 1
-        try optimizer.collect(index, into: scratch)
+        if index < 2 {
+          try optimizer.collect(index, into: scratch)
+        } else {
+          try average?.collect(into: scratch)
+        }
       }
       // The others take part in this, however far rank 0 comes.
-      defer { while collected < 2 { try? collect(collected) } }
+      defer { while collected < (average == nil ? 2 : 3) { try? collect(collected) } }
       try writer?.save(
-        state, parameters, optimizer, scratch: scratch, collecting: collect, willSave: willSave)
+        state, parameters, optimizer, average, scratch: scratch, collecting: collect,
+        willSave: willSave)
     }
     saved = (state.step, state.trainedSeconds)
     tell(.saved(path: store.path(step: state.step)))

@@ -10,6 +10,8 @@ package enum TrainingEvent: Sendable {
   /// Sequences of the validation text scored so far.
   case validating(Int)
   case validated(Validation, isBest: Bool)
+  /// The validation text scored by the running average of the weights.
+  case averageValidated(Validation)
   /// The validation text has a loss that is infinite or no number; nothing is logged.
   case validationNotFinite(step: Int)
   case saved(path: String)
@@ -22,6 +24,8 @@ package enum TrainingEvent: Sendable {
 /// How a run ended.
 package enum TrainingOutcome: Sendable, Equatable {
   case finished
+  /// So many validations in a row were no better than the best; all of it is saved.
+  case stoppedEarly(step: Int)
   /// Asked to stop; everything up to this step is saved.
   case interrupted(step: Int)
 }

@@ -60,7 +60,7 @@ package struct Optimizer {
     gradientNorm: Double, kernels: any Kernels
   ) {
     let clip = config.clipNorm > 0 ? min(1, config.clipNorm / max(gradientNorm, 1e-30)) : 1
-    for slot in parameters.layout.slots {
+    for slot in parameters.layout.slots where !config.freezes(slot) {
       let range = slot.offset..<slot.offset + slot.count
       let rate = Float(config.rate(of: slot, where: rate))
       for ((part, first), (_, second)) in zip(

@@ -30,10 +30,17 @@ package struct OptimizerConfig: Codable, Sendable, Equatable {
   package var weightDecay = 0.1
   /// Largest norm of the whole gradient; 0 leaves it alone.
   package var clipNorm = 1.0
+  /// Whether the embeddings, and a head that shares them, stay as they were; nil for no.
+  package var freezesEmbedding: Bool?
 
   package static let defaultNgramRate = 0.02
 
   package init() {}
+
+  /// Whether a weight stays as it was.
+  package func freezes(_ slot: ParameterSlot) -> Bool {
+    freezesEmbedding == true && slot.offset == 0
+  }
 
   /// What moves a weight.
   package func kind(of slot: ParameterSlot) -> OptimizerKind {
@@ -68,5 +75,6 @@ extension OptimizerConfig {
     momentum = try fields.decodeIfPresent(Double.self, forKey: .momentum) ?? 0.95
     weightDecay = try fields.decode(Double.self, forKey: .weightDecay)
     clipNorm = try fields.decode(Double.self, forKey: .clipNorm)
+    freezesEmbedding = try fields.decodeIfPresent(Bool.self, forKey: .freezesEmbedding)
   }
 }

@@ -30,6 +30,11 @@ package enum Schedule: Sendable, Equatable {
     }
   }
 
+  /// Share of the run that the decay at its end takes; nil where there is none.
+  package var decayShare: Double? {
+    if case .warmupStableDecay(_, let decay) = self { decay } else { nil }
+  }
+
   /// The learning rate of one step.
   ///
   /// - Parameters:

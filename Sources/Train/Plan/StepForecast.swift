@@ -125,3 +125,46 @@ package struct StepForecast: Sendable, Equatable {
     return (Int(beyond.values.reduce(0, +).rounded()), beyond.keys.max() ?? 0)
   }
 }
+
+extension StepForecast {
+  /// Steps that make so many passes over the training text: the last is the one that completes them.
+  ///
+  /// Foreseen one by one, in the order of the run, as far as `idsReadInOrder`; a longer run goes on as it
+  /// began.
+  ///
+  /// - Parameters:
+  ///   - epochs: More than 0.
+  ///   - config: The run.
+  ///   - manifest: Of its data.
+  ///   - dataSet: Its data; nil where that is assumed.
+  ///   - idsReadInOrder: How far the steps are foreseen one by one.
+  package static func steps(
+    for epochs: Double, _ config: RunConfig, manifest: Manifest, dataSet: DataSet?,
+    idsReadInOrder: Int = Self.idsReadInOrder
+  ) throws -> Int {
+    let totals = manifest.totals(of: config.data.trainSplit)
+    let wanted = epochs * Double(totals.tokens + totals.sentences)
+    var (steps, tokens) = (0, 0.0)
+    if let dataSet {
+      let source = try TrainingSource(
+        dataSet: dataSet, split: config.data.trainSplit, seed: config.seed, mode: config.data.mode,
+        budget: config.batchTokens)
+      while tokens < wanted, tokens < Double(idsReadInOrder) {
+        tokens += Double(try source.nextLengths().reduce(0, +))
+        steps += 1
+      }
+      if tokens >= wanted { return max(1, steps) }
+    } else {
+      let some = StepForecast(
+        steps: 1_000, lengths: config.data.streamLength.map { [$0] } ?? AssumedData.lengths,
+        budget: config.batchTokens)
+      (steps, tokens) = (some.steps, some.tokens)
+    }
+    let needed = (wanted * Double(steps) / max(1, tokens)).rounded(.up)
+    guard needed <= Double(1 << 32) else {
+      throw TrainingError.invalid(
+        "--epochs \(epochs) are \(needed) steps, expected at most \(1 << 32)")
+    }
+    return max(1, Int(needed))
+  }
+}

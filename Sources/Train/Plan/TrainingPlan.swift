@@ -8,8 +8,8 @@ package struct TrainingPlan: Sendable, Encodable {
   package let parameters: Int
   /// Planned memory in all, in bytes.
   package let bytes: Int
-  /// Weights, gradients of one or more shares, both moments, and rows of n-grams with what belongs to
-  /// them, in bytes.
+  /// Weights, gradients of one or more shares, both moments, the running average, and rows of n-grams with
+  /// what belongs to them, in bytes.
   package let parameterBytes: Int
   /// Activations and backward scratch of the largest micro-batch, or those of validation, which
   /// take turns with them, and the rows of a sampled head, in bytes.
@@ -136,7 +136,8 @@ package struct TrainingPlan: Sendable, Encodable {
     return (0..<ranks).map { rank in
       ([weights] + StepGradient.numbers(config, ranks: ranks, rank: rank)
         + NgramSums.numbers(config, positions: positions, ranks: ranks, rank: rank)
-        + Optimizer.numbers(config, ranks: ranks, rank: rank))
+        + Optimizer.numbers(config, ranks: ranks, rank: rank)
+        + WeightAverage.numbers(config, ranks: ranks, rank: rank))
         .reduce(fixed) { $0 + kernels.bytes(count: $1) }
     }.max() ?? 0
   }

@@ -1,4 +1,4 @@
-package import Model
+import Model
 import Storage
 
 /// The checkpoints of one run folder: written whole, verified before use, rotated.
@@ -25,13 +25,14 @@ package struct CheckpointStore: Sendable {
   ///   - model: Their configuration.
   ///   - parameters: The weights.
   ///   - optimizer: The moments.
+  ///   - average: The running average of the weights, if there is one.
   ///   - scratch: As large as the weights; where ranks have parts of the moments, they come together
   ///     there.
-  ///   - collect: Called with the number of a moment, to bring it there.
+  ///   - collect: Called with the number of a moment, to bring it there; with 2 for the average.
   ///   - tokenizerFiles: The tokenizer by file name.
-  package func save(
+  func save(
     _ state: TrainState, model: ModelConfig, parameters: Parameters, optimizer: Optimizer,
-    scratch: Parameters, collecting collect: (Int) throws -> Void,
+    average: WeightAverage?, scratch: Parameters, collecting collect: (Int) throws -> Void,
     tokenizerFiles: [String: [UInt8]]
   ) throws {
     let directory = try AtomicDirectory(target: path(step: state.step))
@@ -41,6 +42,11 @@ package struct CheckpointStore: Sendable {
     try ModelFiles.writeTensors(
       optimizer.groups(scratch), to: path + "/" + CheckpointFolder.optimizerName,
       preparing: collect)
+    if let average {
+      try ModelFiles.writeTensors(
+        [("", average.whole(scratch))], to: path + "/" + CheckpointFolder.averageName
+      ) { _ in try collect(2) }
+    }
     try JSONFile.write(state, to: path + "/" + CheckpointFolder.stateName)
     for (name, bytes) in tokenizerFiles.sorted(by: { $0.key < $1.key }) {
       try AtomicFile.write(bytes, to: path + "/" + name)
@@ -55,12 +61,17 @@ package struct CheckpointStore: Sendable {
     }
     // Otherwise a folder of this step is a damaged one that resume has passed over.
     try directory.commit(replacing: true)
-    try point(to: state.step)
+    try point(to: state)
   }
 
-  /// Makes `latest` name a step, if it does not.
-  package func point(to step: Int) throws {
-    let path = run + "/" + CheckpointFolder.latestName
+  /// Makes `latest` name the step of a state, and `best` that of its best validation, if they do not.
+  package func point(to state: TrainState) throws {
+    try point(CheckpointFolder.latestName, to: state.step)
+    if let best = state.best { try point(CheckpointFolder.bestName, to: best.step) }
+  }
+
+  private func point(_ name: String, to step: Int) throws {
+    let path = run + "/" + name
     let bytes = CheckpointFolder.latest(step: step)
     if (try? Files.contents(of: path)) == bytes { return }
     try AtomicFile.write(bytes, to: path)
@@ -145,7 +156,8 @@ package struct CheckpointStore: Sendable {
   ///   - step: The last one that stays.
   ///   - state: A state of the run.
   package func forget(after step: Int, of state: TrainState) throws {
-    try point(to: step)
+    try point(CheckpointFolder.latestName, to: step)
+    if let best = state.best { try point(CheckpointFolder.bestName, to: best.step) }
     for later in steps().reversed() where later > step && isRemovable(step: later, of: state) {
       try AtomicDirectory.remove(path(step: later))
     }
@@ -186,10 +198,11 @@ package struct CheckpointStore: Sendable {
   ///     the run that was saved, and its number of steps where the schedule allows it.
   ///   - parameters: Take the weights.
   ///   - optimizer: Takes the moments, or this rank's part.
+  ///   - average: Takes the running average of the weights, or this rank's part.
   ///   - scratch: As large as the weights; written over where ranks have parts.
-  package func load(
+  func load(
     step: Int, config: RunConfig, parameters: Parameters, optimizer: Optimizer,
-    scratch: Parameters
+    average: WeightAverage?, scratch: Parameters
   ) throws -> TrainState {
     let path = path(step: step)
     var state = try state(step: step)
@@ -222,6 +235,11 @@ package struct CheckpointStore: Sendable {
     try ModelFiles.readTensors(
       optimizer.groups(scratch), from: path + "/" + CheckpointFolder.optimizerName
     ) { optimizer.take($0, from: scratch) }
+    if let average {
+      try ModelFiles.readTensors(
+        [("", average.whole(scratch))], from: path + "/" + CheckpointFolder.averageName
+      ) { _ in average.take(from: scratch) }
+    }
     state.formatVersion = TrainState.currentVersion
     return state
   }

@@ -11,6 +11,8 @@ package struct RunConfig: Codable, Sendable, Equatable {
   /// Initial weights, order of the data and dropout follow from it.
   package var seed: UInt64 = 1
   package var model: ModelConfig
+  /// Where the weights are from that the run begins with; nil where they are drawn.
+  package var initialWeights: InitialWeights?
   package var data = DataConfig()
   /// Optimizer steps of the whole run.
   package var steps: Int
@@ -26,6 +28,8 @@ package struct RunConfig: Codable, Sendable, Equatable {
   /// What products read and write; nil for float32.
   package var precision: Precision?
   package var optimizer = OptimizerConfig()
+  /// Share of the running average of the weights that stays at every step; nil without an average.
+  package var averageDecay: Double?
   package var schedule: Schedule
   /// The loss of training over some of the vocabulary; nil for all of it.
   package var sampledSoftmax: SampledSoftmaxConfig?
@@ -135,6 +139,21 @@ package struct RunConfig: Codable, Sendable, Equatable {
     try require(
       optimizer.epsilon > 0 && optimizer.weightDecay >= 0 && optimizer.clipNorm >= 0,
       "epsilon must be positive, weightDecay and clipNorm must not be negative")
+    if let averageDecay {
+      try require(
+        averageDecay > 0 && averageDecay < 1,
+        "averageDecay is \(averageDecay), expected more than 0 and less than 1")
+      try require(
+        model.ngrams.isEmpty,
+        "a running average of the weights (--ema) has no rows of pairs and triples; leave out --ema, or "
+          + "bigram_rows and trigram_rows")
+    }
+    try require(
+      report.patience ?? 1 >= 1, "patience is \(report.patience ?? 0), expected 1 or more")
+    try require(
+      report.patience == nil || report.validateEvery > 0,
+      "patience counts validations, of which there is only one with validateEvery 0; give "
+        + "--validate-every")
     try require(
       safety.skipBudget >= 0 && safety.spikeDeviations >= 0 && safety.rewindBudget >= 0,
       "skipBudget, spikeDeviations and rewindBudget must not be negative")
@@ -159,6 +178,7 @@ extension RunConfig {
     preset = try fields.decode(String.self, forKey: .preset)
     seed = try fields.decode(UInt64.self, forKey: .seed)
     model = try fields.decode(ModelConfig.self, forKey: .model)
+    initialWeights = try fields.decodeIfPresent(InitialWeights.self, forKey: .initialWeights)
     data = try fields.decode(DataConfig.self, forKey: .data)
     steps = try fields.decode(Int.self, forKey: .steps)
     batchTokens = try fields.decode(Int.self, forKey: .batchTokens)
@@ -166,6 +186,7 @@ extension RunConfig {
     gradientShares = try fields.decodeIfPresent(Int.self, forKey: .gradientShares)
     precision = try fields.decodeIfPresent(Precision.self, forKey: .precision)
     optimizer = try fields.decode(OptimizerConfig.self, forKey: .optimizer)
+    averageDecay = try fields.decodeIfPresent(Double.self, forKey: .averageDecay)
     schedule = try fields.decode(Schedule.self, forKey: .schedule)
     sampledSoftmax = try fields.decodeIfPresent(
       SampledSoftmaxConfig.self, forKey: .sampledSoftmax)
@@ -191,7 +212,8 @@ package struct DataConfig: Codable, Sendable, Equatable {
   }
 }
 
-/// When the run says and saves something; it never changes the weights.
+/// When the run says and saves something, and when it ends before its last step; a step's weights never
+/// depend on it.
 package struct ReportConfig: Codable, Sendable, Equatable {
   /// Steps between progress lines and metrics.
   package var logEvery = 10
@@ -207,6 +229,8 @@ package struct ReportConfig: Codable, Sendable, Equatable {
   package var keepLast = 2
   /// Every checkpoint whose step is a multiple of this stays; 0 for none.
   package var keepEvery = 0
+  /// Validations in a row that are no better than the best, after which the run ends; nil for none.
+  package var patience: Int?
   /// Steps between samples of the model's own sentences, and at the end; 0 for none at all.
   package var sampleEvery = 0
 }
@@ -222,6 +246,7 @@ extension ReportConfig {
     checkpointMinutes = try fields.decode(Double.self, forKey: .checkpointMinutes)
     keepLast = try fields.decode(Int.self, forKey: .keepLast)
     keepEvery = try fields.decode(Int.self, forKey: .keepEvery)
+    patience = try fields.decodeIfPresent(Int.self, forKey: .patience)
     sampleEvery = try fields.decodeIfPresent(Int.self, forKey: .sampleEvery) ?? 0
   }
 }

@@ -59,7 +59,8 @@ package struct RunData: Codable, Sendable, Equatable {
         + "--data DIR")
   }
 
-  private static func absolute(_ path: String) -> String {
+  /// A path from the root, without links if it is there.
+  static func absolute(_ path: String) -> String {
     guard let real = realpath(path, nil) else {
       return URL(fileURLWithPath: path).standardizedFileURL.path
     }

@@ -25,7 +25,10 @@ package enum RunFolder {
 
   /// Files of a run beside its checkpoints that cannot be had again.
   static let fileNames =
-    [configName, SumsFile.name, RunData.name, CheckpointFolder.latestName, EventLog.name]
+    [
+      configName, SumsFile.name, RunData.name, CheckpointFolder.latestName,
+      CheckpointFolder.bestName, EventLog.name,
+    ]
     + logs.map(\.name)
 
   /// Whether a run was begun there that could go on.

@@ -23,6 +23,7 @@ package struct RunVerification {
   /// - Parameter path: A run folder or one checkpoint of it.
   /// - Throws: `CheckpointError.notFound` if it is neither.
   package init(_ path: String) throws {
+    let path = try CheckpointFolder.unnamed(path) { _ in }
     self.path = path
     let steps = CheckpointFolder.steps(ofRun: path)
     let isCheckpoint = [ModelFiles.weightsName, CheckpointFolder.stateName].contains {
@@ -60,6 +61,7 @@ package struct RunVerification {
     guard isRun else { return findings + log(EvaluationLog.self) }
     if let newest = findings.last(where: \.isGood) ?? findings.last {
       findings.append(latest(newestGood: newest.path))
+      if let best = best(newestGood: newest.path) { findings.append(best) }
     }
     return findings + files()
   }
@@ -89,6 +91,31 @@ package struct RunVerification {
       path: path + "/" + CheckpointFolder.latestName, isGood: false,
       note:
         "\(problem); \(good) is taken, the newest that is good; lm-train --resume puts that right")
+  }
+
+  /// It names the step that the newest checkpoint has as the best; nil where there is neither.
+  private func best(newestGood: String) -> Finding? {
+    let file = path + "/" + CheckpointFolder.bestName
+    guard Files.exists(file), let step = try? CheckpointFolder.bestStep(of: newestGood) else {
+      return nil
+    }
+    return finding(file) {
+      let named = try Files.contents(of: file)
+      let name = CheckpointFolder.name(step: step)
+      // A run that goes on may have saved a better one since its checkpoints were listed.
+      let isLater = CheckpointFolder.steps(ofRun: path).contains {
+        CheckpointFolder.name(step: $0) > Files.name(of: newestGood)
+          && named == CheckpointFolder.latest(step: $0)
+      }
+      guard isLater || named == CheckpointFolder.latest(step: step) else {
+        throw CheckpointError.damaged(
+          path: file,
+          problem:
+            "it does not name \(name), which has the best validation; lm-train --resume puts "
+            + "that right")
+      }
+      return "names \(String(decoding: named.dropLast(), as: UTF8.self))"
+    }
   }
 
   // MARK: Files beside the checkpoints

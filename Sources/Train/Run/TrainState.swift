@@ -22,6 +22,8 @@ package struct TrainState: Codable, Sendable, Equatable {
   package var window = MetricsWindow()
   /// The best validation so far, if there was one.
   package var best: Validation?
+  /// Validations since the best that were no better; nil for none, and where nobody counts.
+  package var validationsSinceBest: Int?
   /// Incidents so far; nil in checkpoints from before they were counted.
   package var safety: SafetyState?
   /// SHA-256 of the tokenizer that made the shards.

@@ -3,11 +3,12 @@ import ArgumentParser
 /// Sentences that the help of several subcommands has.
 enum Help {
   static let run = ArgumentHelp(
-    "Run folder, whose newest good checkpoint is taken, or one checkpoint of it.",
+    "Run folder, whose newest good checkpoint is taken, RUN/best, or one checkpoint of it.",
     valueName: "run")
 
   static let runs = ArgumentHelp(
-    "Run folder, whose newest good checkpoint is taken, or one checkpoint of it; several make a table.",
+    "Run folder, whose newest good checkpoint is taken, RUN/best, or one checkpoint of it; several make a "
+      + "table.",
     valueName: "run")
 
   static let vocabulary = ArgumentHelp(

@@ -22,6 +22,9 @@ enum FigureTable {
       "checkpoint".padded(to: 18) + evaluation.record.checkpoint,
       "text".padded(to: 18) + source.name,
     ]
+    if let origin = evaluation.record.initialWeights {
+      lines.insert("trained from".padded(to: 18) + origin, at: 1)
+    }
     if let precision = evaluation.record.precisionName {
       lines.append("precision".padded(to: 18) + precision)
     }

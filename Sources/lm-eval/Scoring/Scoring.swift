@@ -118,7 +118,7 @@ struct Scoring {
       try ScoreFile(
         path: $0.path, lines: ScoreLines($0.unit.lines(tokens, wordStarts), format: $0.format))
     }
-    let name = models.count > 1 ? "\(trained.path): " : ""
+    let name = models.count > 1 ? "\(trained.name): " : ""
     let report = try weights.during {
       let expectation = try trained.config.attention.expectation.map {
         try trained.model(with: $0)
@@ -234,9 +234,10 @@ struct Scoring {
     let isTold = printsPaperLine || figures.record
     let attention = trained.config.attention.expectation ?? trained.config.attention
     return EvaluationRecord(
-      checkpoint: trained.path, step: step,
+      checkpoint: trained.name, step: step,
+      initialWeights: try InitialWeights.sentence(ofCheckpoint: trained.path),
       weightsSHA256: isTold
-        ? try SHA256.hexDigest(ofFile: trained.path + "/" + ModelFiles.weightsName) : "",
+        ? try SHA256.hexDigest(ofFile: trained.path + "/" + trained.weightsName) : "",
       parameters: trained.model.parameters.layout.count, attention: "\(attention)",
       tokenizerSHA256: trained.tokenizerSHA256, vocabularySize: tokenizer.vocabularySize,
       text: source.name, textSums: report.textSums ?? TextSums(md5: "", sha256: ""),
@@ -252,7 +253,7 @@ struct Scoring {
 
   /// Adds the figures to the run that the checkpoint belongs to.
   private func keep(_ evaluation: Evaluation) throws {
-    let checkpoint = evaluation.record.checkpoint
+    let checkpoint = CheckpointFolder.splitting(evaluation.record.checkpoint).folder
     // A folder from elsewhere is its own run.
     let run = evaluation.record.step == nil ? checkpoint : Files.parent(of: checkpoint)
     try EvaluationLog.add(evaluation.record, run: run) { LMEval.note($0) }

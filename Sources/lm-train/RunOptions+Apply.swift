@@ -1,0 +1,119 @@
+import LMData
+import Model
+import Tensor
+import Train
+
+/// What the options make of a configuration.
+extension RunOptions {
+  /// Applies the options to a configuration and fits it to a data set.
+  func apply(to config: inout RunConfig, manifest: Manifest) throws {
+    try applyModel(to: &config)
+    set(&config.steps, steps)
+    set(&config.batchTokens, batchTokens)
+    set(&config.microBatchTokens, microBatchTokens)
+    if let gradientShares { config.gradientShares = gradientShares }
+    if let streamLength { config.data.streamLength = streamLength }
+    set(&config.optimizer.kind, optimizer)
+    set(&config.optimizer.rate, rate)
+    if let embeddingRate { config.optimizer.embeddingRate = embeddingRate }
+    if let ngramRate { config.optimizer.ngramRate = ngramRate }
+    if let matrixRate { config.optimizer.matrixRate = matrixRate }
+    if let muonForm { config.optimizer.muonForm = muonForm == .standard ? nil : muonForm }
+    set(&config.optimizer.weightDecay, weightDecay)
+    set(&config.optimizer.clipNorm, gradClip)
+    set(&config.optimizer.beta1, betas?.first)
+    set(&config.optimizer.beta2, betas?.second)
+    if let freezeEmbedding { config.optimizer.freezesEmbedding = freezeEmbedding ? true : nil }
+    if let ema { config.averageDecay = ema == 0 ? nil : ema }
+    try applySoftmax(to: &config)
+    set(&config.dropout, dropout)
+    if let precision { config.precision = precision == .float32 ? nil : precision }
+    set(&config.seed, seed)
+    try applySchedule(to: &config)
+    set(&config.safety.skipBudget, skipBudget)
+    set(&config.safety.spikeDeviations, spikeDeviations)
+    set(&config.safety.rewind, rewind)
+    set(&config.report.logEvery, logEvery)
+    set(&config.report.validateEvery, validateEvery)
+    set(&config.report.validationSequences, validationSequences)
+    set(&config.report.checkpointEvery, checkpointEvery)
+    set(&config.report.keepLast, keepLast)
+    set(&config.report.keepEvery, keepEvery)
+    set(&config.report.sampleEvery, sampleEvery)
+    if let patience { config.report.patience = patience == 0 ? nil : patience }
+    guard config.model.vocabularySize == manifest.tokenizer.vocabularySize else {
+      throw TrainingError.invalid(
+        "the configuration is for \(config.model.vocabularySize) tokens, the data has "
+          + "\(manifest.tokenizer.vocabularySize); use the data it was made for, or a preset")
+    }
+    config.model.bosID = manifest.special.bos
+    config.model.eosID = manifest.special.eos
+  }
+
+  private func applySoftmax(to config: inout RunConfig) throws {
+    if let softmaxCandidates {
+      var sampled = config.sampledSoftmax ?? SampledSoftmaxConfig(candidates: softmaxCandidates)
+      sampled.candidates = softmaxCandidates
+      config.sampledSoftmax = softmaxCandidates == 0 ? nil : sampled
+    }
+    guard let fullSoftmaxShare else { return }
+    guard config.sampledSoftmax != nil else {
+      throw TrainingError.invalid(
+        "--full-softmax-share goes with --softmax-candidates: without it all of the run is trained with "
+          + "all tokens")
+    }
+    config.sampledSoftmax?.fullShare = fullSoftmaxShare
+  }
+
+  private func applyModel(to config: inout RunConfig) throws {
+    set(&config.model.layers, layers)
+    set(&config.model.width, width)
+    set(&config.model.heads, heads)
+    set(&config.model.hidden, hidden)
+    set(&config.model.qkNorm, qkNorm)
+    set(&config.model.bigramRows, bigramRows)
+    set(&config.model.trigramRows, trigramRows)
+    set(&config.model.tiedHead, tiedHead)
+    set(&config.model.zeroInitResidual, zeroInitResidual)
+    if let attention { config.model.use(attention) }
+    if let position { config.model.position = position }
+    if let relativeBiasLength { config.model.relativeBiasLength = relativeBiasLength }
+  }
+
+  private func applySchedule(to config: inout RunConfig) throws {
+    let warmup = warmup ?? config.schedule.warmup
+    try applyKind(to: &config, warmup: warmup)
+    guard let decayShare else { return }
+    guard case .warmupStableDecay = config.schedule else {
+      throw TrainingError.invalid(
+        "--decay-share goes with the schedule warmupStableDecay, found \(config.schedule.kind)")
+    }
+    config.schedule = .warmupStableDecay(warmup: warmup, decay: decayShare)
+  }
+
+  private func applyKind(to config: inout RunConfig, warmup: Int) throws {
+    switch schedule ?? config.schedule.kind {
+    case "cosine":
+      guard case .cosine(_, let floor) = config.schedule else {
+        config.schedule = .cosine(warmup: warmup, floor: 0.1)
+        return
+      }
+      config.schedule = .cosine(warmup: warmup, floor: floor)
+    case "inverseSquareRoot": config.schedule = .inverseSquareRoot(warmup: warmup)
+    case "warmupStableDecay":
+      guard case .warmupStableDecay(_, let decay) = config.schedule else {
+        config.schedule = .warmupStableDecay(warmup: warmup, decay: 0.4)
+        return
+      }
+      config.schedule = .warmupStableDecay(warmup: warmup, decay: decay)
+    case let name:
+      throw TrainingError.invalid(
+        "there is no schedule \"\(name)\"; choose one of "
+          + Schedule.kinds.joined(separator: ", "))
+    }
+  }
+
+  private func set<T>(_ target: inout T, _ value: T?) {
+    if let value { target = value }
+  }
+}

@@ -154,8 +154,13 @@ let package = Package(
         "CProcessor", "CSentencePiece", "CZstd", "Deterministic", "LMData", "Storage",
       ],
       swiftSettings: strict),
+    // A model for other programs is text, copied beside the weights.
+    .target(name: "PythonSource", exclude: ["models"]),
     .target(
-      name: "Model", dependencies: ["Deterministic", "Tensor", "Storage"],
+      name: "Model", dependencies: ["Deterministic", "PythonSource", "Tensor", "Storage"],
+      swiftSettings: strict),
+    .target(
+      name: "Export", dependencies: ["LMData", "Model", "Storage", "Tensor", "Tokenize"],
       swiftSettings: strict),
     .target(
       name: "Eval",
@@ -197,8 +202,8 @@ let package = Package(
     command(
       "lm-eval",
       [
-        "Report", "Train", "Eval", "Model", "Backends", "Communication", "Deterministic", "Tensor",
-        "LMData",
+        "Report", "Train", "Eval", "Export", "Model", "Backends", "Communication", "Deterministic",
+        "Tensor", "LMData",
         "Tokenize",
         "Storage",
       ]),

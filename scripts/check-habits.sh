@@ -80,7 +80,7 @@ for command in $commands; do
   fi
 done
 # Those of lm-eval, which are typed most.
-for word in perplexity compare score audit verify report; do
+for word in perplexity compare score audit verify report export; do
   bash_completes "lm-eval ${word:0:3}" "$word"
 done
 bash_completes "lm-eval perplexity --che" --checkpoint

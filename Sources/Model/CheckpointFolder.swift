@@ -44,12 +44,12 @@ package enum CheckpointFolder {
   package static let sumsName = SumsFile.name
 
   /// Files that this program writes into checkpoints, those for other programs among them.
-  package static let fileNames: Set<String> = [
+  package static let fileNames = PythonModel.fileNames.union([
     sumsName, stateName, optimizerName, averageName, tokenizerName, ModelFiles.configName,
     ModelFiles.weightsName, NgramFile.name, "tokenizer.json", "tokenizer_config.json",
     "generation_config.json",
     "special_tokens_map.json",
-  ]
+  ])
 
   /// The bytes of `latest` while a step is the newest, and of `best` while it is the best.
   package static func latest(step: Int) -> [UInt8] { Array((name(step: step) + "\n").utf8) }

@@ -11,15 +11,31 @@ package enum ModelFiles {
     try JSONFile.read(ModelConfig.self, from: directory + "/" + configName)
   }
 
-  /// Writes configuration and weights into a folder.
+  /// Writes configuration and weights into a folder, and the model in Python where transformers has none.
   package static func write(
     _ config: ModelConfig, _ parameters: Parameters, directory: String
   ) throws {
-    try JSONFile.write(config, to: directory + "/" + configName)
+    try writeConfiguration(config, weights: .float32, directory: directory)
     try writeTensors(parameters, prefix: "", to: directory + "/" + weightsName)
     if let ngrams = parameters.ngrams {
       try NgramFile.write(ngrams, on: parameters.device, directory: directory)
     }
+  }
+
+  /// Writes `config.json`, and the model in Python where transformers has none.
+  ///
+  /// - Parameters:
+  ///   - config: The model.
+  ///   - type: Of the weights.
+  ///   - directory: A folder.
+  package static func writeConfiguration(
+    _ config: ModelConfig, weights type: NumberType, directory: String
+  ) throws {
+    let python = PythonModel(config)
+    try JSONFile.write(
+      StoredConfiguration(config: config, weights: type, classes: python?.classes),
+      to: directory + "/" + configName)
+    try python?.write(directory: directory)
   }
 
   /// Writes one buffer in layout order as a safetensors file.

@@ -1,4 +1,5 @@
 import Foundation
+package import Tensor
 
 /// The header of a safetensors file: name, type, shape and byte range of every tensor.
 ///
@@ -106,11 +107,13 @@ package struct SafetensorsHeader {
   /// The bytes that stand before the data, padded so that the data begins on a 64-byte boundary.
   ///
   /// - Parameters:
-  ///   - tensors: Names and shapes of float32 tensors in the order of the data.
+  ///   - tensors: Names and shapes in the order of the data.
+  ///   - type: Of every number.
   ///   - metadata: What other programs are told beside them.
-  package static func encode(_ tensors: [(name: String, shape: [Int])], metadata: [String: String])
-    -> [UInt8]
-  {
+  package static func encode(
+    _ tensors: [(name: String, shape: [Int])], type: NumberType = .float32,
+    metadata: [String: String]
+  ) -> [UInt8] {
     func quoted(_ text: String) -> String {
       "\""
         + text.replacingOccurrences(of: "\\", with: "\\\\")
@@ -126,10 +129,10 @@ package struct SafetensorsHeader {
           .map { "\(quoted($0.key)):\(quoted($0.value))" }.joined(separator: ",") + "}"
       ]
     for tensor in tensors {
-      let end = offset + tensor.shape.reduce(1, *) * 4
+      let end = offset + tensor.shape.reduce(1, *) * type.bytes
       let shape = tensor.shape.map(String.init).joined(separator: ",")
       fields.append(
-        "\(quoted(tensor.name)):{\"dtype\":\"F32\",\"shape\":[\(shape)],"
+        "\(quoted(tensor.name)):{\"dtype\":\"\(type.rawValue)\",\"shape\":[\(shape)],"
           + "\"data_offsets\":[\(offset),\(end)]}")
       offset = end
     }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import CommandSupport
 import Eval
+import Export
 import Storage
 import Tokenize
 
@@ -64,8 +65,15 @@ struct FlagSpelling: ParsableCommand {
 
   @Option(
     name: [.short, .long],
-    help: ArgumentHelp("File for --report (report.html in the run).", valueName: "file"))
+    help: ArgumentHelp(
+      "File for --report (report.html in the run); file or folder for --export.", valueName: "path")
+  )
   var output: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Write the model for other programs, bf16, fp16 or gguf, then stop.", valueName: "format"))
+  var export: ExportFormat?
 
   @OptionGroup var figures: FigureOptions
   @OptionGroup var work: WorkOptions
@@ -127,6 +135,7 @@ struct FlagSpelling: ParsableCommand {
       }
       return
     }
+    if export != nil { return try validateExport() }
     if output != nil { throw ValidationError("--output belongs to --report RUN") }
     if let report, report != "paper" {
       throw ValidationError(
@@ -136,6 +145,16 @@ struct FlagSpelling: ParsableCommand {
     try text.check(vocabulary: vocabulary, isRequired: !audit)
     try validateWindow()
     try validateScoring()
+  }
+
+  private func validateExport() throws {
+    guard checkpoint.count == 1, output != nil, compare.isEmpty, text.data == nil,
+      text.text.isEmpty,
+      !audit, !figures.record, !figures.json, !printsPaperLine, score == nil
+    else {
+      throw ValidationError(
+        "--export FORMAT takes --checkpoint RUN and --output PATH, and nothing else")
+    }
   }
 
   private func validateModels() throws {
@@ -198,6 +217,9 @@ struct FlagSpelling: ParsableCommand {
   func run() throws {
     work.setThreads()
     if let verify { return try VerifyCommand.verify(verify) }
+    if let export, let output {
+      return try ExportCommand.write(export, checkpoint: models[0], output: output)
+    }
     if audit {
       return try Audit(
         checkpoint: models[0], text: text, sentences: auditSentences,

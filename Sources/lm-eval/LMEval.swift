@@ -19,11 +19,12 @@ struct LMEval: ParsableCommand {
     lm-eval audit --checkpoint <run> [--data <dir> | --text <file> ...]
     lm-eval verify <run>
     lm-eval report <run>
+    lm-eval export bf16|fp16|gguf --checkpoint <run> --output <path>
     """
 
   static let configuration = CommandConfiguration(
     commandName: name,
-    abstract: "Evaluate a trained model: perplexity, comparison, scores, audit, report.",
+    abstract: "Evaluate a trained model: perplexity, comparison, scores, audit, report, export.",
     usage: usage,
     discussion: """
       No figure depends on --threads, --batch-tokens or the order of the lines.
@@ -38,6 +39,7 @@ struct LMEval: ParsableCommand {
         lm-eval audit --checkpoint checkpoints/first --text news.txt
         lm-eval verify checkpoints/first
         lm-eval report checkpoints/first --output first.html
+        lm-eval export bf16 --checkpoint checkpoints/first --output first-bf16
 
       FLAGS IN PLACE OF SUBCOMMANDS
 
@@ -50,13 +52,15 @@ struct LMEval: ParsableCommand {
         lm-eval --audit --checkpoint RUN          lm-eval audit --checkpoint RUN
         lm-eval --verify RUN                      lm-eval verify RUN
         lm-eval --report RUN                      lm-eval report RUN
+        lm-eval --export FORMAT --checkpoint RUN  lm-eval export FORMAT --checkpoint RUN
+                --output PATH                       --output PATH
 
       In the older spelling --score-format is --format of score, --audit-sentences
       is --sentences of audit, and --report paper is --paper-line of perplexity.
       """ + ExitStatus.help, version: Program.version,
     subcommands: [
       PerplexityCommand.self, CompareCommand.self, ScoreCommand.self, AuditCommand.self,
-      VerifyCommand.self, ReportCommand.self,
+      VerifyCommand.self, ReportCommand.self, ExportCommand.self,
     ], defaultSubcommand: PerplexityCommand.self)
 
   static func main() {

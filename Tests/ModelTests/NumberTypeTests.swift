@@ -24,6 +24,34 @@ struct NumberTypeTests {
     }
   }
 
+  /// Every number of 16 bits is its own nearest; between two neighbours the even one is taken, and what
+  /// is beyond the middle is rounded to the nearer.
+  @Test(arguments: [NumberType.brain16, .half])
+  func numbersAreNarrowedToTheNearest(type: NumberType) {
+    func widened(_ bits: UInt16) -> Float {
+      type == .half ? .init(NumberType.float(half: bits)) : Float(bitPattern: UInt32(bits) << 16)
+    }
+    let infinity: UInt16 = type == .half ? 0x7C00 : 0x7F80
+    for bits in UInt16(0)..<0x8000 {
+      let number = widened(bits)
+      if number.isNaN {
+        #expect(widened(type.narrowed(number)).isNaN && widened(type.narrowed(-number)).isNaN)
+        continue
+      }
+      #expect(type.narrowed(number) == bits && type.narrowed(-number) == bits | 0x8000)
+      guard bits < infinity - 1 else { continue }
+      let middle = Float((Double(number) + Double(widened(bits + 1))) / 2)
+      #expect(type.narrowed(middle) == bits + bits % 2)
+      #expect(type.narrowed(middle.nextDown) == bits && type.narrowed(middle.nextUp) == bits + 1)
+    }
+    // The largest, and where infinity begins.
+    let largest = widened(infinity - 1)
+    let step = Double(largest) - Double(widened(infinity - 2))
+    let end = Float(Double(largest) + step / 2)
+    #expect(type.narrowed(end.nextDown) == infinity - 1 && type.narrowed(end) == infinity)
+    #expect(type.narrowed(.greatestFiniteMagnitude) == infinity)
+  }
+
   /// A file of 16-bit numbers in the alphabetical order of other writers.
   @Test(arguments: ["BF16", "F16"]) func narrowWeightsAreRead(type: String) throws {
     let config = Variant.all[0].config

@@ -1,21 +1,23 @@
 #!/usr/bin/env bash
 # Checks with the real thing what other programs are promised: softmax runs opened by transformers
-# as Llama and as Qwen3 (model and tokenizer), a Llama folder of transformers opened here, shards read by numpy, weights by
-# safetensors, the tokenizer by sentencepiece.
+# as Llama and as Qwen3, and those of every other attention by the Python files beside their weights (scores,
+# generate, lm-evaluation-harness); exports by transformers and llama.cpp; a Llama folder of transformers
+# opened here, shards read by numpy, weights by safetensors, the tokenizer by sentencepiece.
 #
 #   scripts/peers/check-interop.sh
 #
 # Needs release builds of lm-tokenize, lm-train, lm-eval and lm-sample, the program zstd, and Python
-# with torch, transformers, sentencepiece, safetensors and numpy: those of PYTHON if it is set, else
-# they are installed into .build/interop-python (several GB).
+# with torch, transformers, sentencepiece, safetensors, numpy, lm_eval[hf], gguf and xllamacpp (which
+# brings llama.cpp): those of PYTHON if it is set, else they are installed into
+# .build/interop-python (several GB).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 root=$PWD
 bin=${BIN:-$(swift build -c release --show-bin-path)}
 environment=$root/.build/interop-python
-packages=(torch transformers sentencepiece safetensors numpy)
+packages=(torch transformers sentencepiece safetensors numpy 'lm_eval[hf]' gguf xllamacpp)
 
-usable() { "$1" -c 'import numpy, safetensors, sentencepiece, torch, transformers' 2>/dev/null; }
+usable() { "$1" -c 'import accelerate, gguf, lm_eval, numpy, safetensors, sentencepiece, torch, transformers, xllamacpp' 2>/dev/null; }
 if [[ -z ${PYTHON:-} ]]; then
   PYTHON=$environment/bin/python
   if ! usable "$PYTHON"; then
@@ -37,6 +39,8 @@ fail() {
 }
 quietly() { "$@" >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }; }
 interop() { "$PYTHON" scripts/reference/interop.py "$@"; }
+attentions() { "$PYTHON" scripts/reference/interop_attentions.py "$@"; }
+attentions versions
 
 # This repository's own prose: thousands of words, and characters no tokenizer was shown.
 cat docs/*.md docs/lab/*.md ./*.md | grep -v '▁' | grep . >"$work/text"
@@ -46,15 +50,33 @@ cat docs/*.md docs/lab/*.md ./*.md | grep -v '▁' | grep . >"$work/text"
 } >"$work/sentences"
 prompt="The model"
 
-greedy() { # greedy CHECKPOINT: the text of 40 tokens
+greedy() { # greedy CHECKPOINT OPTIONS...: the text of 40 tokens
   "$bin/lm-sample" --checkpoint "$1" --temperature 0 --max-tokens 40 --prompt "$prompt" \
     >"$work/greedy" 2>"$work/log" || { cat "$work/log" >&2; exit 1; }
-  interop greedy "$1" "$prompt" "$work/greedy" 40
+  interop greedy "$1" "$prompt" "$work/greedy" 40 "${@:2}"
 }
 score() { # score CHECKPOINT OPTIONS...
   quietly "$bin/lm-eval" --checkpoint "$1" --text "$work/sentences" --score "$work/scores" \
     --per-token
   interop scores "$1" "$work/scores" "${@:2}"
+}
+
+harness() { # harness CHECKPOINT: after its score
+  attentions harness "$1" "$work/scores" 2>"$work/log" || { cat "$work/log" >&2; exit 1; }
+}
+
+llama_cpp() { # llama_cpp CHECKPOINT: after its score
+  quietly "$bin/lm-eval" export gguf --checkpoint "$1" --output "$work/model.gguf"
+  "$PYTHON" scripts/reference/interop_gguf.py fields "$1" "$work/model.gguf"
+  "$PYTHON" scripts/reference/interop_gguf.py scores "$1" "$work/model.gguf" "$work/scores" \
+    2>"$work/log" || { cat "$work/log" >&2; exit 1; }
+}
+narrow() { # narrow CHECKPOINT: what is written in 16 bits has the same scores there
+  for format in bf16 fp16; do
+    folder=$work/$(basename "$(dirname "$1")")-$format
+    quietly "$bin/lm-eval" export $format --checkpoint "$1" --output "$folder"
+    score "$folder" --tokenizer --narrow
+  done
 }
 
 # ---- our runs, opened there
@@ -68,6 +90,9 @@ for kind in unigram bpe; do
   step=$work/run-$kind/step-00000150
   score "$step" --tokenizer
   greedy "$step"
+  harness "$step"
+  llama_cpp "$step"
+  narrow "$step"
 done
 # Queries and keys normalised: a Qwen3.
 quietly "$bin/lm-train" --data "$work/unigram" --output "$work/run-qwen3" --layers 2 --width 64 \
@@ -75,6 +100,50 @@ quietly "$bin/lm-train" --data "$work/unigram" --output "$work/run-qwen3" --laye
   --zero-init-residual
 step=$work/run-qwen3/step-00000150
 score "$step" --tokenizer
+greedy "$step"
+llama_cpp "$step"
+
+# ---- every other attention, by the Python files beside the weights
+other() { # other NAME OPTIONS...: a run, its scores, its text
+  quietly "$bin/lm-train" --data "$work/unigram" --output "$work/run-$1" --layers 2 --width 64 \
+    --heads 4 --hidden 128 --steps 150 --batch-tokens 512 --rate 0.01 --warmup 10 "${@:2}"
+  step=$work/run-$1/step-00000150
+  score "$step" --tokenizer
+  attentions batch "$step" "$work/sentences"
+}
+# One line that is long enough for the far levels of a hierarchy.
+sed -n '200,215p' "$work/text" | tr '\n' ' ' >>"$work/sentences"
+prompt="The model was trained on the first of the"
+other bias --position relativeBias
+greedy "$step"
+other sines --position sinusoidal --no-tied-head
+greedy "$step"
+other grams --bigram-rows 500 --trigram-rows 3000
+greedy "$step"
+narrow "$step"
+other hierarchical --attention hierarchical:blockSize=4
+greedy "$step"
+harness "$step"
+narrow "$step"
+other fine --attention hierarchical:blockSize=8,query=fine --position sinusoidal --qk-norm
+greedy "$step"
+other expectation --attention yoso:estimate=expectation
+greedy "$step"
+for estimate in sampled hybrid; do
+  other $estimate --attention yoso:estimate=$estimate,hashes=8,bits=4,chunk=8
+  greedy "$step" --seed 0
+  harness "$step"
+  "$bin/lm-eval" perplexity --checkpoint "$step" --text "$work/sentences" --json >"$work/report" \
+    2>"$work/log" || { cat "$work/log" >&2; exit 1; }
+  attentions draw "$step" "$work/scores" "$work/report"
+done
+for pattern in fixed rowmajor rowmajor,address=none rowmajor,address=proj logsparse \
+  vertical,pooling=mean mixture; do
+  other "${pattern//,/-}" --attention "combiner:pattern=$pattern,segment=8"
+  greedy "$step"
+done
+harness "$step"
+other window --attention window:window=16 --qk-norm
 greedy "$step"
 
 # ---- tokenizers with more than the usual markers
@@ -115,6 +184,17 @@ for kind in unigram bpe; do
 done
 
 # ---- our runs, there and back: no tokenizer.model is left
+for name in hierarchical hybrid rowmajor-address=proj; do
+  step=$work/run-$name/step-00000150
+  interop resave "$step" "$work/again-$name"
+  for folder in "$step" "$work/again-$name"; do
+    quietly "$bin/lm-eval" --checkpoint "$folder" --text "$work/sentences" --per-token \
+      --score "$work/scores-$(basename "$folder" | cut -c 1-5)"
+  done
+  cmp "$work/scores-step-" "$work/scores-again" || fail "$name: other scores after save_pretrained"
+  echo "interop: again-$name: the same scores after save_pretrained"
+  interop scores "$work/again-$name" "$work/scores-again" --tokenizer
+done
 for kind in unigram bpe; do
   for name in $kind words-$kind pad-$kind; do
     step=$work/run-$name/$(<"$work/run-$name/latest")

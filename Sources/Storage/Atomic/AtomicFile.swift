@@ -46,6 +46,26 @@ package enum AtomicFile {
     }
   }
 
+  /// Writes a file part by part beside its target, flushes it, and puts it in the place of the target.
+  ///
+  /// - Parameters:
+  ///   - path: The target.
+  ///   - fill: Appends the contents.
+  package static func write(to path: String, _ fill: (FileWriter) throws -> Void) throws {
+    let temporary = Leftover.sibling(of: path, .partial)
+    Unfinished.begin(temporary, target: path)
+    defer { Unfinished.end(temporary) }
+    do {
+      let writer = try FileWriter(path: temporary)
+      try fill(writer)
+      try writer.finish()
+      try Files.rename(temporary, to: path)
+    } catch {
+      unlink(temporary)
+      throw error
+    }
+  }
+
   /// Whether a name is one that `write` gives to what is not yet one of these files.
   package static func isLeftover(_ name: String, of files: Set<String>) -> Bool {
     Leftover(name: name).map { $0.kind == .partial && files.contains($0.target) } ?? false

@@ -118,6 +118,14 @@ package final class SentencePieceModel: Sendable {
   /// Log probability (unigram) or merge rank (BPE) of a piece.
   package func score(_ id: Int32) -> Float { pieces[Int(id)].score }
 
+  /// What a piece is for, as `sentencepiece_model.proto` numbers it.
+  package func typeNumber(_ id: Int32) -> Int32 { Int32(kind(id).rawValue) }
+
+  /// A user-defined symbol as it stands in text, with spaces.
+  package func textOfSymbol(_ id: Int32) -> [UInt8] {
+    Self.replacing(WordMarker.bytes, by: [0x20], in: piece(id))
+  }
+
   /// What a piece is for.
   func kind(_ id: Int32) -> ModelPiece.Kind { pieces[Int(id)].kind }
 

@@ -18,7 +18,7 @@ extension CheckpointFolder {
     _ path: String, verifyingWeights: Bool = false, damaged: [String: String] = [:],
     note: (String) -> Void
   ) throws -> String {
-    if Files.exists(path + "/" + ModelFiles.weightsName) { return path }
+    if ModelFiles.hasWeights(directory: path) { return path }
     if let (run, name) = named(path) {
       let newest = try resolve(
         run, verifyingWeights: verifyingWeights && name == latestName, damaged: damaged, note: note)
@@ -28,9 +28,9 @@ extension CheckpointFolder {
     }
     let newestFirst = steps(ofRun: path).reversed().map { name(step: $0) }
     guard let newest = newestFirst.first else {
-      for name in ["model.safetensors.index.json", "pytorch_model.bin"]
-      where Files.exists(path + "/" + name) {
-        throw CheckpointError.otherWeights(path: path, found: name)
+      let other = "pytorch_model.bin"
+      if Files.exists(path + "/" + other) {
+        throw CheckpointError.otherWeights(path: path, found: other)
       }
       throw CheckpointError.notFound(path: path)
     }

@@ -5,7 +5,7 @@ import Storage
 package enum CheckpointError: Error, CustomStringConvertible, Equatable {
   case notFound(path: String)
   case damaged(path: String, problem: String)
-  /// A model from elsewhere whose weights are not in the one file that is read.
+  /// A model from elsewhere whose weights are in no file that is read.
   case otherWeights(path: String, found: String)
   /// A run whose checkpoint with the best validation was asked for.
   case noBest(run: String, problem: String)
@@ -26,7 +26,7 @@ package enum CheckpointError: Error, CustomStringConvertible, Equatable {
         + "with lm-train --ema"
     case .otherWeights(let path, let found):
       "\(path) has its weights in \(found), expected \(ModelFiles.weightsName); open it with "
-        + "transformers and write it anew with save_pretrained(DIR, max_shard_size=\"100GB\")"
+        + "transformers and write it anew with save_pretrained(DIR)"
     }
   }
 }

@@ -6,6 +6,27 @@ package enum ModelFiles {
   package static let configName = "config.json"
   package static let weightsName = "model.safetensors"
 
+  /// Whether a folder has weights, in one file or in several with an index.
+  package static func hasWeights(directory: String) -> Bool {
+    [weightsName, ShardIndex.name].contains { Files.exists(directory + "/" + $0) }
+  }
+
+  /// The SHA-256 of the file of weights; of several, that of a line with sum and name for each, as
+  /// `sha256sum` prints them.
+  package static func weightsDigest(
+    directory: String, name: String = weightsName
+  ) throws -> String {
+    let path = directory + "/" + name
+    let indexPath = directory + "/" + ShardIndex.name
+    guard name == weightsName, !Files.exists(path), Files.exists(indexPath) else {
+      return try SHA256.hexDigest(ofFile: path)
+    }
+    let lines = try ShardIndex(path: indexPath).names.map {
+      SumsFile.Line(digest: try SHA256.hexDigest(ofFile: directory + "/" + $0), name: $0)
+    }
+    return SHA256.hexDigest(of: SumsFile.encode(lines))
+  }
+
   /// Reads and checks the configuration of a checkpoint.
   package static func readConfig(directory: String) throws -> ModelConfig {
     try JSONFile.read(ModelConfig.self, from: directory + "/" + configName)
@@ -121,7 +142,7 @@ package enum ModelFiles {
     directory: String, _ name: String
   ) throws -> (config: ModelConfig, weights: StoredWeights, hasOwnHead: Bool) {
     var config = try readConfig(directory: directory)
-    let weights = try StoredWeights(path: directory + "/" + name)
+    let weights = try StoredWeights(directory: directory, name: name)
     let hasOwnHead = config.tiedHead ? try weights.hasOwnHead() : false
     if hasOwnHead { config.tiedHead = false }
     return (config, weights, hasOwnHead)
@@ -129,7 +150,7 @@ package enum ModelFiles {
 
   /// Throws unless the weights of a checkpoint are those of its configuration, by name, type and shape.
   package static func checkWeights(_ config: ModelConfig, directory: String) throws {
-    let weights = try StoredWeights(path: directory + "/" + weightsName)
+    let weights = try StoredWeights(directory: directory)
     if config.tiedHead { try weights.checkHead() }
     try weights.check(ParameterLayout(config).slots, tied: config.tiedHead)
     try NgramFile.check(config, directory: directory)
@@ -139,7 +160,7 @@ package enum ModelFiles {
   package static func readWeights(
     _ config: ModelConfig, directory: String, on device: any Device
   ) throws -> Parameters {
-    let weights = try StoredWeights(path: directory + "/" + weightsName)
+    let weights = try StoredWeights(directory: directory)
     if config.tiedHead { try weights.checkHead() }
     return try withNgrams(
       weights.parameters(config, on: device), config, directory: directory)

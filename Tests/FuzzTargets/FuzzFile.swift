@@ -21,6 +21,7 @@ final class FuzzFile: Sendable {
   static let shard = FuzzFile("shard.zst")
   static let safetensors = FuzzFile("model.safetensors")
   static let log = FuzzFile("log.jsonl")
+  static let index = FuzzFile("model.safetensors.index.json")
   static let manifest = FuzzFile("manifest.json")
   static let text = FuzzFile("text.txt")
   static let zstText = FuzzFile("text.zst")

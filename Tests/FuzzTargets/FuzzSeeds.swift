@@ -46,6 +46,12 @@ package enum FuzzSeeds {
             EventRecord.framed(EventRecord.scalars([("a", 1)], step: $0, wallTime: 2))
           }
       ]
+    case .index:
+      return [
+        Array(
+          #"{"metadata": {"total_size": 8}, "weight_map": {"a": "x.safetensors", "b": "y.safetensors"}}"#
+            .utf8)
+      ]
     case .huggingFace:
       let files = HuggingFaceTokenizer.files(of: try SentencePieceModel(serialized: tokenizer))
       return [files[HuggingFaceTokenizer.tokenizerName] ?? []]

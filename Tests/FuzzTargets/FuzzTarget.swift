@@ -14,6 +14,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
   case shard, safetensors, manifest, config, sums, attention, prompt, text, zstText = "zst-text"
   case tokenizer, vocabulary, events, log
   case huggingFace = "hugging-face"
+  case index
 
   /// Reads the bytes as one of those files.
   package func run(_ bytes: UnsafeRawBufferPointer) throws {
@@ -41,6 +42,9 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
       precondition(length <= file.count, "more events than bytes")
       if length == 0 { throw Refused() }
     case .log: try Self.readLog(bytes)
+    case .index:
+      let index = try ShardIndex(path: FuzzFile.index.write(bytes))
+      precondition(!index.names.isEmpty && !index.names.contains { $0.contains("/") })
     case .huggingFace:
       guard let model = HuggingFaceTokenizer.rebuilt(from: [UInt8](bytes), end: "</s>") else {
         throw Refused()

@@ -39,6 +39,53 @@ import Testing
     return config
   }
 
+  /// Weights in several files are those of one, in whatever order; an index that is wrong is told.
+  @Test func shardsAreReadByTheirIndex() throws {
+    var config = Variant.all[0].config
+    config.tiedHead = false
+    let weights = Self.tensors(try Self.parameters(config))
+    try withTemporaryDirectory { directory in
+      try JSONFile.write(config, to: directory + "/" + ModelFiles.configName)
+      var map: [String: String] = [:]
+      for number in 0..<3 {
+        let name = "model-0000\(number + 1)-of-00003.safetensors"
+        let part = weights.enumerated().filter { $0.offset % 3 == number }.map(\.element).reversed()
+        let writer = try FileWriter(path: directory + "/" + name)
+        try writer.append(SafetensorsHeader.encode(part.map { ($0.name, $0.shape) }, metadata: [:]))
+        for tensor in part {
+          try tensor.values.withUnsafeBytes { try writer.append($0) }
+          map[tensor.name] = name
+        }
+        try writer.finish()
+      }
+      func index(_ map: [String: String]) throws {
+        try JSONFile.write(
+          ["weight_map": map], to: directory + "/model.safetensors.index.json")
+      }
+      try index(map)
+      #expect(try CheckpointFolder.resolve(directory, note: { _ in }) == directory)
+      let read = try ModelFiles.open(directory: directory)
+      #expect(read.config == config)
+      #expect(read.parameters.all.elements == weights.flatMap(\.values))
+      #expect(try ModelFiles.weightsDigest(directory: directory).count == 64)
+      func refuses(_ change: (inout [String: String]) -> Void, saying text: String) throws {
+        var other = map
+        change(&other)
+        try index(other)
+        let error = #expect(throws: (any Error).self) { try ModelFiles.open(directory: directory) }
+        #expect("\(error.map { "\($0)" } ?? "")".contains(text), "\(String(describing: error))")
+      }
+      try refuses(
+        { $0["lm_head.weight"] = "model-00002-of-00003.safetensors" }, saying: "weight_map says")
+      try refuses({ $0["lm_head.weight"] = nil }, saying: "weight_map says nothing")
+      try refuses(
+        { $0["x"] = "model-00001-of-00003.safetensors" }, saying: "tensor x is in no file")
+      try refuses({ $0["x"] = "../x.safetensors" }, saying: "in the same folder")
+      try refuses({ $0["x"] = "gone.safetensors" }, saying: "gone.safetensors")
+      try refuses({ $0 = [:] }, saying: "weight_map is empty")
+    }
+  }
+
   @Test func aStoredHeadOfOtherValuesCounts() throws {
     let config = Self.tied
     let weights = Self.tensors(try Self.parameters(config))

@@ -219,6 +219,12 @@ greedy "$work/llama-untied"
 folder llama-tied --tied
 score "$work/llama-tied"
 greedy "$work/llama-tied"
+for head in tied untied; do
+  folder "llama-shards-$head" --shards $([[ $head == tied ]] && echo --tied)
+  [[ -e $work/llama-shards-$head/model.safetensors.index.json ]] || fail "there is one shard only"
+  score "$work/llama-shards-$head" --narrow
+  greedy "$work/llama-shards-$head"
+done
 for type in bfloat16 float16; do
   folder "llama-$type" --type "$type"
   score "$work/llama-$type" --narrow

@@ -1,7 +1,8 @@
 """The checks of scripts/peers/check-interop.sh that need Python packages.
 
-    interop.py make DIR TOKENIZER_MODEL [--tied] [--type bfloat16|float16] [--grouped]
-        a tiny Llama with random weights, written by transformers' save_pretrained
+    interop.py make DIR TOKENIZER_MODEL [--tied] [--type bfloat16|float16] [--grouped] [--shards]
+        a tiny Llama with random weights, written by transformers' save_pretrained, with --shards in
+        several files
     interop.py scores CHECKPOINT SCORES [--tokenizer]
         log-probabilities of `lm-eval score --per-token` against AutoModelForCausalLM; with
         --tokenizer also the ids of AutoTokenizer against those of the sentencepiece package
@@ -74,7 +75,8 @@ def make(arguments):
                 weight.uniform_(0.5, 1.5)
     if arguments.type:
         model = model.to(getattr(torch, arguments.type))
-    model.save_pretrained(arguments.directory)
+    size = {"max_shard_size": "40KB"} if arguments.shards else {}
+    model.save_pretrained(arguments.directory, **size)
     shutil.copy(arguments.tokenizer, os.path.join(arguments.directory, "tokenizer.model"))
 
 
@@ -348,6 +350,7 @@ def main():
     command.add_argument("--tied", action="store_true")
     command.add_argument("--grouped", action="store_true")
     command.add_argument("--type")
+    command.add_argument("--shards", action="store_true")
     command = commands.add_parser("scores")
     command.set_defaults(run=scores)
     command.add_argument("checkpoint")

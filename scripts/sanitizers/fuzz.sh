@@ -18,7 +18,7 @@ runs=${1:-100000}
 shift || true
 targets=("$@")
 if ((${#targets[@]} == 0)); then
-  targets=(shard safetensors manifest config sums attention prompt text zst-text tokenizer
+  targets=(shard safetensors index manifest config sums attention prompt text zst-text tokenizer
     vocabulary events log hugging-face)
 fi
 sanitizers=${FUZZ_SANITIZERS:-fuzzer,address}

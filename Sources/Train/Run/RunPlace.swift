@@ -16,7 +16,7 @@ package enum FolderKind: String, Sendable {
     if has(Manifest.fileName) && has(CheckpointFolder.tokenizerName) {
       self = .dataSet
     } else if has(ModelFiles.configName)
-      && (has(ModelFiles.weightsName) || has(CheckpointFolder.stateName))
+      && (ModelFiles.hasWeights(directory: path) || has(CheckpointFolder.stateName))
     {
       self = .checkpoint
     } else if has(RunFolder.configName)

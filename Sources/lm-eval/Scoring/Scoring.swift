@@ -237,7 +237,7 @@ struct Scoring {
       checkpoint: trained.name, step: step,
       initialWeights: try InitialWeights.sentence(ofCheckpoint: trained.path),
       weightsSHA256: isTold
-        ? try SHA256.hexDigest(ofFile: trained.path + "/" + trained.weightsName) : "",
+        ? try ModelFiles.weightsDigest(directory: trained.path, name: trained.weightsName) : "",
       parameters: trained.model.parameters.layout.count, attention: "\(attention)",
       tokenizerSHA256: trained.tokenizerSHA256, vocabularySize: tokenizer.vocabularySize,
       text: source.name, textSums: report.textSums ?? TextSums(md5: "", sha256: ""),

@@ -1,33 +1,83 @@
 import Storage
 import Tensor
 
-/// A safetensors file of weights, by anyone.
+/// Weights in a safetensors file, or in several with an index, by anyone.
 struct StoredWeights {
+  /// One file.
+  private struct Part {
+    let file: MappedFile
+    let header: SafetensorsHeader
+
+    init(path: String) throws {
+      file = try MappedFile(path: path)
+      header = try SafetensorsHeader(file.bytes, path: path)
+    }
+
+    /// Where the numbers of a tensor lie in the file.
+    func range(_ entry: SafetensorsHeader.Entry) -> Range<Int> {
+      let start = header.dataStart + entry.range.lowerBound
+      return start..<start + entry.range.count
+    }
+  }
+
+  private typealias Tensor = (part: Part, entry: SafetensorsHeader.Entry)
+
   private let path: String
-  private let file: MappedFile
-  private let header: SafetensorsHeader
+  private let parts: [Part]
+  private let tensors: [Tensor]
 
   private static let embeddingName = "model.embed_tokens.weight"
   private static let headName = "lm_head.weight"
 
   /// Maps a file and checks its header.
   init(path: String) throws {
-    self.path = path
-    file = try MappedFile(path: path)
-    header = try SafetensorsHeader(file.bytes, path: path)
+    self.init(path: path, parts: [try Part(path: path)])
   }
 
-  /// Tensors in the file.
-  var count: Int { header.entries.count }
+  /// Maps the weights of a folder: one file or, where that is missing and there is an index, several.
+  init(directory: String, name: String = ModelFiles.weightsName) throws {
+    let whole = directory + "/" + name
+    let indexPath = directory + "/" + ShardIndex.name
+    guard name == ModelFiles.weightsName, !Files.exists(whole), Files.exists(indexPath) else {
+      try self.init(path: whole)
+      return
+    }
+    let index = try ShardIndex(path: indexPath)
+    let parts = try index.names.map { (name: $0, part: try Part(path: directory + "/" + $0)) }
+    var found: [String: String] = [:]
+    for (name, part) in parts {
+      for entry in part.header.entries {
+        guard found.updateValue(name, forKey: entry.name) == nil else {
+          throw ModelError.file(
+            path: indexPath, problem: "tensor \(entry.name) is in two of its files")
+        }
+      }
+    }
+    let names = Set(found.keys).union(index.files.keys).sorted()
+    if let name = names.first(where: { found[$0] != index.files[$0] }) {
+      throw ModelError.file(
+        path: indexPath,
+        problem: "tensor \(name) is in \(found[name] ?? "no file"), but weight_map says "
+          + (index.files[name] ?? "nothing of it"))
+    }
+    self.init(path: indexPath, parts: parts.map(\.part))
+  }
+
+  private init(path: String, parts: [Part]) {
+    self.path = path
+    self.parts = parts
+    tensors = parts.flatMap { part in part.header.entries.map { (part, $0) } }
+  }
+
+  /// Tensors in all files.
+  var count: Int { tensors.count }
 
   /// Whether the file has an embedding table and a head of other values.
   func hasOwnHead() throws(ModelError) -> Bool {
-    func entry(_ name: String) -> SafetensorsHeader.Entry? {
-      header.entries.first { $0.name == name }
-    }
-    guard let table = entry(Self.embeddingName), let head = entry(Self.headName) else {
-      return false
-    }
+    func tensor(_ name: String) -> Tensor? { tensors.first { $0.entry.name == name } }
+    guard let (tablePart, table) = tensor(Self.embeddingName),
+      let (headPart, head) = tensor(Self.headName)
+    else { return false }
     guard head.shape == table.shape, let columns = head.shape.last, columns > 0,
       let tableType = NumberType(ofWeights: table.type),
       let headType = NumberType(ofWeights: head.type)
@@ -40,10 +90,12 @@ struct StoredWeights {
     // A row at a time: a table may be half of a model.
     var rows = [[Float]](repeating: [Float](repeating: 0, count: columns), count: 2)
     for row in 0..<(head.range.count / (columns * headType.bytes)) {
-      for (index, entry, type) in [(0, table, tableType), (1, head, headType)] {
-        let start = header.dataStart + entry.range.lowerBound + row * columns * type.bytes
+      for (index, part, entry, type) in [
+        (0, tablePart, table, tableType), (1, headPart, head, headType),
+      ] {
+        let start = part.range(entry).lowerBound + row * columns * type.bytes
         let source = UnsafeRawBufferPointer(
-          rebasing: file.bytes[start..<start + columns * type.bytes])
+          rebasing: part.file.bytes[start..<start + columns * type.bytes])
         rows[index].withUnsafeMutableBufferPointer { type.widen(source, into: $0) }
       }
       if rows[0] != rows[1] { return true }
@@ -63,13 +115,13 @@ struct StoredWeights {
   func parameters(_ config: ModelConfig, on device: any Device) throws -> Parameters {
     let layout = ParameterLayout(config)
     try check(layout.slots, tied: config.tiedHead)
-    let inOrder = header.entries.map(\.name) == layout.slots.map(\.name)
-    let isWide = header.entries.allSatisfy { $0.type == "F32" }
+    let inOrder = parts.count == 1 && tensors.map(\.entry.name) == layout.slots.map(\.name)
+    let isWide = tensors.allSatisfy { $0.entry.type == "F32" }
+    let (file, start) = (parts[0].file, parts[0].header.dataStart)
     // Pages are read as they are touched.
     guard inOrder, isWide,
       let buffer = device.borrow(
-        UnsafeRawBufferPointer(
-          rebasing: file.bytes[header.dataStart..<header.dataStart + 4 * layout.count]),
+        UnsafeRawBufferPointer(rebasing: file.bytes[start..<start + 4 * layout.count]),
         type: .float32, release: { [file] in withExtendedLifetime(file) {} })
     else {
       let parameters = try Parameters(config, on: device)
@@ -89,7 +141,7 @@ struct StoredWeights {
     _ slots: [ParameterSlot], prefix: String = "", tied: Bool = false, complete: Bool = true
   ) throws(ModelError) {
     var found: [String: SafetensorsHeader.Entry] = [:]
-    for entry in header.entries {
+    for (_, entry) in tensors {
       guard found.updateValue(entry, forKey: entry.name) == nil else {
         throw fail("tensor \(entry.name) occurs twice")
       }
@@ -123,8 +175,8 @@ struct StoredWeights {
 
   /// Fills weights whose slots were checked.
   func copy(into parameters: Parameters, prefix: String = "") throws(DeviceError) {
-    let hasTable = header.entries.contains { $0.name == prefix + Self.embeddingName }
-    for entry in header.entries {
+    let hasTable = tensors.contains { $0.entry.name == prefix + Self.embeddingName }
+    for (part, entry) in tensors {
       guard entry.name.hasPrefix(prefix) else { continue }
       var name = String(entry.name.dropFirst(prefix.count))
       if name == Self.headName, !hasTable, parameters.layout.slot(name) == nil {
@@ -132,12 +184,12 @@ struct StoredWeights {
       }
       guard let slot = parameters.layout.slot(name), let type = NumberType(ofWeights: entry.type)
       else { continue }
-      let start = header.dataStart + entry.range.lowerBound
-      let source = file.bytes[start..<start + entry.range.count]
+      let range = part.range(entry)
       try parameters.device.write(
-        UnsafeRawBufferPointer(rebasing: source), type: type, to: parameters.view(slot))
+        UnsafeRawBufferPointer(rebasing: part.file.bytes[range]), type: type,
+        to: parameters.view(slot))
       // A tensor is needed once; a whole checkpoint in memory twice would be the run's peak.
-      file.forget(start..<start + entry.range.count)
+      part.file.forget(range)
     }
   }
 

@@ -111,7 +111,8 @@ other() { # other NAME OPTIONS...: a run, its scores, its text
   score "$step" --tokenizer
   attentions batch "$step" "$work/sentences"
 }
-# One line that is long enough for the far levels of a hierarchy.
+# One more line, long enough for the far levels of a hierarchy.
+cp "$work/sentences" "$work/short"
 sed -n '200,215p' "$work/text" | tr '\n' ' ' >>"$work/sentences"
 prompt="The model was trained on the first of the"
 other bias --position relativeBias
@@ -145,6 +146,8 @@ done
 harness "$step"
 other window --attention window:window=16 --qk-norm
 greedy "$step"
+mv "$work/short" "$work/sentences"
+prompt="The model"
 
 # ---- tokenizers with more than the usual markers
 tokenizer() { # tokenizer NAME OPTIONS...: a run of a few steps on a tokenizer of its own

@@ -196,6 +196,7 @@ for name in hierarchical hybrid rowmajor-address=proj; do
   done
   cmp "$work/scores-step-" "$work/scores-again" || fail "$name: other scores after save_pretrained"
   echo "interop: again-$name: the same scores after save_pretrained"
+  cp "$step/tokenizer.model" "$work/again-$name"
   interop scores "$work/again-$name" "$work/scores-again" --tokenizer
 done
 for kind in unigram bpe; do

@@ -17,7 +17,7 @@ output=${1:-$work/archives}
 mkdir -p "$output"
 
 flags=()
-for map in Sources/*/module.modulemap "$bin"/C*.build/module.modulemap; do
+for map in Sources/*/module.modulemap "$bin"/*.build/module.modulemap; do
   if [[ -e $map ]]; then flags+=(-Xcc "-fmodule-map-file=$map"); fi
 done
 for flag in $(pkg-config --cflags openblas libzstd); do flags+=(-Xcc "$flag"); done

@@ -51,9 +51,14 @@ cat docs/*.md docs/lab/*.md ./*.md | grep -v '▁' | grep . >"$work/text"
 prompt="The model"
 
 greedy() { # greedy CHECKPOINT OPTIONS...: the text of 40 tokens
-  "$bin/lm-sample" --checkpoint "$1" --temperature 0 --max-tokens 40 --prompt "$prompt" \
-    >"$work/greedy" 2>"$work/log" || { cat "$work/log" >&2; exit 1; }
-  interop greedy "$1" "$prompt" "$work/greedy" 40 "${@:2}"
+  local beginning
+  # A small model ends some sentences at once.
+  for beginning in "$prompt" "It is" "Memory of" "For every" "The"; do
+    "$bin/lm-sample" --checkpoint "$1" --temperature 0 --max-tokens 40 --prompt "$beginning" \
+      >"$work/greedy" 2>"$work/log" || { cat "$work/log" >&2; exit 1; }
+    if (($(wc -c <"$work/greedy") > ${#beginning} + 20)); then break; fi
+  done
+  interop greedy "$1" "$beginning" "$work/greedy" 40 "${@:2}"
 }
 score() { # score CHECKPOINT OPTIONS...
   quietly "$bin/lm-eval" --checkpoint "$1" --text "$work/sentences" --score "$work/scores" \

@@ -112,7 +112,9 @@ def vary(arguments):
     elif kind == "padded":
         config["vocab_size"] += 24
         for name in (table, head):
-            spare = torch.randn(24, weights[name].shape[1])
+            # As large as the others are, and the same every time.
+            draw = torch.Generator().manual_seed(24)
+            spare = torch.randn(24, weights[name].shape[1], generator=draw) * weights[name].std()
             weights[name] = torch.cat([weights[name], spare])
     elif kind == "rope-scaling":
         del config["rope_parameters"]

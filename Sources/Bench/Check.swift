@@ -30,6 +30,6 @@ package struct Check: Sendable {
 
   /// All there are, in the order of the report.
   package static func all() throws -> [Check] {
-    work + (try memory()) + decoding + start + text
+    work + (try memory()) + threads + decoding + start + text
   }
 }

@@ -27,7 +27,9 @@ package enum Parallel {
   @TaskLocal fileprivate static var inside = false
 
   /// Runs `body` with all its loops on the calling thread.
-  package static func serially(_ body: () -> Void) { $inside.withValue(true, operation: body) }
+  package static func serially(_ body: () throws -> Void) rethrows {
+    try $inside.withValue(true, operation: body)
+  }
 }
 
 /// Runs `body(index)` for every index below `count`, several at a time.
@@ -36,8 +38,16 @@ package enum Parallel {
 ///
 /// - Parameters:
 ///   - count: Number of independent pieces of work; choose it from shapes, never from threads.
+///   - file: Where the loop stands, for whoever traces it.
+///   - line: And in which line.
 ///   - body: Must write only what belongs to its index.
-package func parallelFor(_ count: Int, _ body: @Sendable (Int) -> Void) {
+package func parallelFor(
+  _ count: Int, file: StaticString = #fileID, line: Int = #line, _ body: @Sendable (Int) -> Void
+) {
+  if let trace = LoopTrace.current, !Parallel.inside {
+    trace.run(count, place: "\(file):\(line)", body)
+    return
+  }
   let workers = min(Parallel.threads, count)
   if workers <= 1 || Parallel.inside {
     for index in 0..<count { body(index) }
@@ -59,10 +69,11 @@ package func parallelFor(_ count: Int, _ body: @Sendable (Int) -> Void) {
 
 /// Runs `body(range)` over `0..<count` cut into pieces of `grain`, the last one shorter.
 package func parallelFor(
-  _ count: Int, grain: Int, _ body: @Sendable (Range<Int>) -> Void
+  _ count: Int, grain: Int, file: StaticString = #fileID, line: Int = #line,
+  _ body: @Sendable (Range<Int>) -> Void
 ) {
   precondition(grain > 0)
-  parallelFor((count + grain - 1) / grain) { index in
+  parallelFor((count + grain - 1) / grain, file: file, line: line) { index in
     body(index * grain..<min(count, (index + 1) * grain))
   }
 }

@@ -56,7 +56,7 @@ extension View {
     }
   }
 
-  /// Copies the elements of a view of the same shape.
+  /// Copies the elements of a view of the same shape; many by all threads.
   package func copy(from other: View) {
     precondition(
       rows == other.rows && columns == other.columns,
@@ -65,10 +65,12 @@ extension View {
     precondition(
       bandWidth % width == 0 && other.bandWidth % width == 0,
       "bands of \(bandWidth) and of \(other.bandWidth)")
-    for first in Swift.stride(from: 0, to: columns, by: width) {
-      let (to, from) = (start(ofColumn: first), other.start(ofColumn: first))
-      for row in 0..<rows {
-        (to + row * stride).update(from: from + row * other.stride, count: width)
+    parallelFor(rows, grain: max(1, (1 << 16) / max(1, columns))) { rows in
+      for first in Swift.stride(from: 0, to: columns, by: width) {
+        let (to, from) = (start(ofColumn: first), other.start(ofColumn: first))
+        for row in rows {
+          (to + row * stride).update(from: from + row * other.stride, count: width)
+        }
       }
     }
   }

@@ -29,7 +29,7 @@ struct LMBench: ParsableCommand {
       ProductCommand.self, AttentionCommand.self, TrainCommand.self, ForwardCommand.self,
       SentencesCommand.self, TokenizeCommand.self, PipelineCommand.self, DecodeCommand.self,
       StartCommand.self, MemoryCommand.self, ExchangeCommand.self, CheckCommand.self,
-      DeviceCommand.self,
+      DeviceCommand.self, ThreadsCommand.self,
       TwinCommand.self,
     ])
 

@@ -136,10 +136,17 @@ private struct GEMMPass: Sendable {
         n: first..<first + group.count, k: kBlocks[kBlock],
         into: panels(of: kBlock) + group.lowerBound * kBlocks[kBlock].count)
     }
-    let columnBlocks = Partition(columns.count, near: 512, multipleOf: MicroKernel.tileColumns)
-    // Eight tasks a thread keep all of them busy to the end, but tasks of fewer rows read B more often.
-    // An element's bits are the same in any task, so this may follow the number of threads.
-    let rowsOfTask = min(96, max(24, c.rows * columnBlocks.count / (8 * Parallel.threads)))
+    // Eight tasks a thread keep all of them busy to the end, but tasks of fewer rows read B more often
+    // and those of fewer columns pack A more often. An element's bits are the same in any task, so this
+    // may follow the number of threads.
+    let threads = Parallel.threads
+    var columnsOfTask = 512
+    while columnsOfTask > 128 && c.rows * columns.count < 4 * threads * 24 * columnsOfTask {
+      columnsOfTask /= 2
+    }
+    let columnBlocks = Partition(
+      columns.count, near: columnsOfTask, multipleOf: MicroKernel.tileColumns)
+    let rowsOfTask = min(96, max(24, c.rows * columnBlocks.count / (8 * threads)))
     let rowBlocks = Partition(c.rows, near: rowsOfTask, multipleOf: MicroKernel.tileRows)
     parallelFor(rowBlocks.count * columnBlocks.count) { index in
       multiply(

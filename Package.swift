@@ -176,7 +176,7 @@ let package = Package(
       ],
       swiftSettings: strict),
     .target(
-      name: "Report", dependencies: ["Train", "Eval", "Model", "Provenance", "Storage"],
+      name: "Report", dependencies: ["Train", "Eval", "LMData", "Model", "Provenance", "Storage"],
       swiftSettings: strict),
     .target(
       name: "Bench",
@@ -265,7 +265,7 @@ let package = Package(
       "EvalTests",
       ["Eval", "Model", "Backends", "Deterministic", "Host", "Tensor", "LMData", "Storage"]),
     tests("BenchTests", ["Backends", "Bench", "Model", "Tensor"]),
-    tests("ReportTests", ["Report", "Train", "Eval", "LMData", "Model", "Storage"]),
+    tests("ReportTests", ["Report", "Train", "Eval", "LMData", "Model", "Provenance", "Storage"]),
     tests(
       "TrainTests",
       [

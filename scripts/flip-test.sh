@@ -78,6 +78,8 @@ look() { # look PLACE OUT FILE: what can depend on that file
       if [[ $3 == run/step-*/* || $3 == run/latest ]]; then
         printed score "$2" "$bin/lm-eval" --checkpoint "$1/run" --text "$work/few" --paper-line \
           --threads 1
+        # When and by what command it was computed is not what it is about.
+        sed -i 's/; computed by .*//' "$2/score.figures"
         printed sample "$2" "$bin/lm-sample" --checkpoint "$1/run" --threads 1
       else
         printed report "$2" "$bin/lm-eval" --report "$1/run" --output "$2/page"
@@ -86,7 +88,7 @@ look() { # look PLACE OUT FILE: what can depend on that file
       printed check "$2" "$bin/lm-eval" --verify "$1/run" ;;
   esac
   # Paths are those of the place, memory and peak those of the moment.
-  sed -i -E "s#($1|$2)/##g; /^(machine|memory) /d" "$2"/*.figures
+  sed -i -E "s#($1|$2)/##g; /^(machine|memory) /d; /^<footer>/d" "$2"/*.figures
   resumed "$1" "$2"
 }
 

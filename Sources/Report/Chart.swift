@@ -15,17 +15,26 @@ package struct Chart: Sendable {
   package struct Series: Sendable {
     /// For the legend.
     package var name: String
-    /// Class of its colour: `first`, `second` or `third`.
+    /// Class of its colour and dashes.
     package var colour: String
     package var points: [Point]
-    /// Whether every point has a marker, for series of few points.
-    package var hasMarkers: Bool
+    /// What its points have; nil for none.
+    package var marker: Marker?
+    /// How many points have one, evenly chosen.
+    package var mostMarkers: Int
+    /// Whether a noisy line is drawn as its moving average alone; otherwise that is drawn over it.
+    package var isSmooth: Bool
 
-    package init(_ name: String, colour: String, points: [Point], hasMarkers: Bool = false) {
+    package init(
+      _ name: String, colour: String, points: [Point], marker: Marker? = nil,
+      mostMarkers: Int = .max, isSmooth: Bool = false
+    ) {
       self.name = name
       self.colour = colour
       self.points = points.filter { $0.x.isFinite && $0.y.isFinite }
-      self.hasMarkers = hasMarkers
+      self.marker = marker
+      self.mostMarkers = mostMarkers
+      self.isSmooth = isSmooth
     }
   }
 
@@ -47,10 +56,12 @@ package struct Chart: Sendable {
   package var fromZero: Bool
   package var series: [Series]
   package var events: [Event]
+  /// Whether the series are named beside the title; the page may have done so for all charts.
+  package var hasLegend: Bool
 
   package init(
     _ title: String, horizontal: String, vertical: String, scale: Axis.Scale = .linear,
-    fromZero: Bool = false, series: [Series], events: [Event] = []
+    fromZero: Bool = false, series: [Series], events: [Event] = [], hasLegend: Bool = true
   ) {
     self.title = title
     self.horizontal = horizontal
@@ -59,6 +70,7 @@ package struct Chart: Sendable {
     self.fromZero = fromZero
     self.series = series.filter { !$0.points.isEmpty }
     self.events = events
+    self.hasLegend = hasLegend
   }
 
   private static let size = (width: 560.0, height: 300.0)
@@ -88,6 +100,7 @@ package struct Chart: Sendable {
   }
 
   private var legend: String {
+    guard hasLegend else { return "" }
     let names = series.map { "<span class=\"key \($0.colour)\">\(HTML.escaped($0.name))</span>" }
     let incident = events.isEmpty ? "" : "<span class=\"key incident\">incident</span>"
     return "<span class=\"legend\">" + names.joined() + incident + "</span>"
@@ -153,17 +166,20 @@ package struct Chart: Sendable {
       var result: [String] = []
       let smooth = Chart.smoothed(points)
       // A noisy line is drawn faintly behind its moving average.
-      let isNoisy = !series.hasMarkers && points.count > 60
+      let isNoisy = (series.marker == nil || series.isSmooth) && points.count > 60
       if points.count > 1 {
-        result.append(polyline(points, isNoisy ? "\(series.colour) faint" : series.colour))
+        if !isNoisy { result.append(polyline(points, series.colour)) }
+        if isNoisy, !series.isSmooth { result.append(polyline(points, "\(series.colour) faint")) }
         if isNoisy { result.append(polyline(smooth, series.colour)) }
       }
-      if series.hasMarkers || points.count == 1 {
-        result += points.map { point in
-          "<circle class=\"\(series.colour)\" cx=\"\(horizontal(point.x))\" cy=\"\(vertical(point.y))\" "
-            + "r=\"3\"><title>\(HTML.escaped(series.name)): "
-            + "\(String(format: "%.5g", point.y)) at \(String(format: "%.5g", point.x))"
-            + "</title></circle>"
+      if series.marker != nil || points.count == 1 {
+        let marker = series.marker ?? .circle
+        let drawn = isNoisy && series.isSmooth ? smooth : points
+        result += Chart.thinned(drawn, to: series.mostMarkers).map { point in
+          marker.svg(
+            x: horizontal(point.x), y: vertical(point.y), colour: series.colour,
+            title: "\(series.name): \(String(format: "%.5g", point.y)) at "
+              + String(format: "%.5g", point.x))
         }
       }
       return result

@@ -21,7 +21,18 @@ package enum HTML {
     let body = rows.map { row in
       "<tr>" + row.map { "<td>\(escaped($0))</td>" }.joined() + "</tr>"
     }
-    return "<div class=\"scroll\"><table><thead><tr>\(head)</tr></thead><tbody>\n"
+    return table(head: head, body: body)
+  }
+
+  /// A table whose cells are HTML already, the first of a row as wide as it needs.
+  package static func table(_ header: [String], cells rows: [[String]]) -> String {
+    let head = header.map { "<th>\(escaped($0))</th>" }.joined()
+    return table(
+      head: head, body: rows.map { "<tr>" + $0.map { "<td>\($0)</td>" }.joined() + "</tr>" })
+  }
+
+  private static func table(head: String, body: [String]) -> String {
+    "<div class=\"scroll\"><table><thead><tr>\(head)</tr></thead><tbody>\n"
       + body.joined(separator: "\n") + "\n</tbody></table></div>"
   }
 }

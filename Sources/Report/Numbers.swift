@@ -23,7 +23,9 @@ enum Numbers {
 
   /// `35.7 M`.
   static func short(_ value: Double) -> String {
-    for (factor, unit) in [(1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")]
+    for (factor, unit) in [
+      (1e18, " E"), (1e15, " P"), (1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k"),
+    ]
     where abs(value) >= factor {
       return decimal(value / factor, 1) + unit
     }

@@ -52,9 +52,9 @@ extension ReportPage {
     svg polyline.second { stroke: var(--second); }
     svg polyline.third { stroke: var(--third); }
     svg polyline.faint { stroke-width: 1; opacity: 0.35; }
-    svg circle.first { fill: var(--first); }
-    svg circle.second { fill: var(--second); }
-    svg circle.third { fill: var(--third); }
+    svg .mark.first { fill: var(--first); }
+    svg .mark.second { fill: var(--second); }
+    svg .mark.third { fill: var(--third); }
     .scroll { overflow-x: auto; }
     table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
     th, td { padding: 7px 12px 7px 0; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
@@ -69,6 +69,7 @@ extension ReportPage {
     dl div { display: flex; justify-content: space-between; gap: 16px; padding: 4px 0; border-bottom: 1px solid var(--line); break-inside: avoid; }
     dt { color: var(--faint); }
     dd { margin: 0; text-align: right; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
+    footer { margin-top: 44px; color: var(--faint); font-size: 13px; overflow-wrap: anywhere; }
     @media print { body { max-width: none; } }
     """
 }

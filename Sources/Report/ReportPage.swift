@@ -1,7 +1,7 @@
 import Eval
 import Foundation
 import Model
-import Provenance
+package import Provenance
 import Storage
 import Train
 
@@ -9,48 +9,35 @@ import Train
 package struct ReportPage: Sendable {
   private let run: RunRecord
   private let charts: RunCharts
+  /// Of the page itself.
+  private let provenance: Provenance
 
   /// Steps whose samples are shown; those of the others can be unfolded.
   private static let shownSamples = 8
 
-  package init(_ run: RunRecord) {
+  package init(_ run: RunRecord, provenance: Provenance = .now()) {
     self.run = run
+    self.provenance = provenance
     charts = RunCharts(run)
   }
 
   package var html: String {
     let name = HTML.escaped(Files.name(of: run.path))
-    return """
-      <!DOCTYPE html>
-      <html lang="en">
-      <head>
-      <meta charset="utf-8">
-      <meta name="viewport" content="width=device-width, initial-scale=1">
-      <meta name="color-scheme" content="light dark">
-      <title>\(title)</title>
-      <style>
-      \(Self.style)
-      </style>
-      </head>
-      <body>
-      <header><h1>\(name)</h1>\(subtitle)</header>
-      \(damages)
-      \(cards)
-      \(section("Figures", figures))
-      \(section("Loss and perplexity", charts.losses))
-      \(section("Optimizer and machine", charts.machine))
-      \(section("Incidents", incidents))
-      \(section("Samples", samples))
-      \(section("Starts", starts))
-      \(section("Configuration", configuration))
-      </body>
-      </html>
-
-      """
-  }
-
-  private func section(_ title: String, _ content: String) -> String {
-    content.isEmpty ? "" : "<section><h2>\(title)</h2>\n\(content)\n</section>"
+    return Page(
+      title: title,
+      body: """
+        <header><h1>\(name)</h1>\(subtitle)</header>
+        \(damages)
+        \(cards)
+        \(Page.section("Figures", figures))
+        \(Page.section("Loss and perplexity", charts.losses))
+        \(Page.section("Optimizer and machine", charts.machine))
+        \(Page.section("Incidents", incidents))
+        \(Page.section("Samples", samples))
+        \(Page.section("Starts", starts))
+        \(Page.section("Configuration", configuration))
+        """, provenance: provenance
+    ).html
   }
 
   // MARK: Head
@@ -59,9 +46,8 @@ package struct ReportPage: Sendable {
   private var title: String {
     let model = run.config.model
     let figure = run.best.map { "\(Numbers.decimal($0.wordPerplexity, 1)) per word, " } ?? ""
-    return HTML.escaped(
-      "\(Files.name(of: run.path)): \(figure)\(model.attention), "
-        + "\(Numbers.short(Double(run.parameters))) parameters")
+    return "\(Files.name(of: run.path)): \(figure)\(model.attention), "
+      + "\(Numbers.short(Double(run.parameters))) parameters"
   }
 
   private var subtitle: String {
@@ -175,11 +161,9 @@ package struct ReportPage: Sendable {
     return HTML.table(
       ["time (UTC)", "after step", "on", "by", "command"],
       run.starts.map { start in
-        let processes = start.ranks > 1 ? "\(start.ranks) processes, " : ""
-        let threads = "\(start.threads) thread\(start.threads == 1 ? "" : "s")"
-        return [
+        [
           start.provenance.time, Numbers.count(start.step),
-          "\(start.provenance.host), \(start.device), \(processes)\(threads)",
+          "\(start.provenance.host), \(start.description)",
           start.provenance.brief, start.provenance.command,
         ]
       })
@@ -207,49 +191,11 @@ package struct ReportPage: Sendable {
   }
 
   private var configuration: String {
-    guard let bytes = try? JSONFile.encode(run.config),
-      let value = try? JSONFile.decode(JSONValue.self, from: bytes, path: "config.json")
-    else { return "" }
+    let leaves = ConfigurationLeaves.of(run.config)
+    guard !leaves.isEmpty else { return "" }
     return "<dl>"
-      + value.leaves("").map {
+      + leaves.map {
         "<div><dt>\(HTML.escaped($0.key))</dt><dd>\(HTML.escaped($0.value))</dd></div>"
       }.joined(separator: "\n") + "</dl>"
-  }
-}
-
-/// Any JSON, to be listed leaf by leaf.
-private enum JSONValue: Decodable {
-  case object([String: JSONValue])
-  case list([JSONValue])
-  case leaf(String)
-
-  init(from decoder: any Decoder) throws {
-    let value = try decoder.singleValueContainer()
-    if let object = try? value.decode([String: JSONValue].self) {
-      self = .object(object)
-    } else if let list = try? value.decode([JSONValue].self) {
-      self = .list(list)
-    } else if let truth = try? value.decode(Bool.self) {
-      self = .leaf("\(truth)")
-    } else if let count = try? value.decode(Int.self) {
-      self = .leaf("\(count)")
-    } else if let number = try? value.decode(Double.self) {
-      self = .leaf(String(format: "%g", number))
-    } else {
-      self = .leaf((try? value.decode(String.self)) ?? "none")
-    }
-  }
-
-  /// Every leaf with the path to it.
-  func leaves(_ path: String) -> [(key: String, value: String)] {
-    switch self {
-    case .object(let object):
-      object.keys.sorted().flatMap { key in
-        object[key]?.leaves(path.isEmpty ? key : "\(path).\(key)") ?? []
-      }
-    case .list(let list):
-      list.enumerated().flatMap { $0.element.leaves("\(path)[\($0.offset)]") }
-    case .leaf(let text): [(path, text)]
-    }
   }
 }

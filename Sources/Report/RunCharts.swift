@@ -9,29 +9,23 @@ struct RunCharts: Sendable {
     self.run = run
   }
 
-  /// A quantity for the horizontal axis: its label and its value for a line of metrics.
-  private struct HorizontalAxis {
-    let label: String
-    let value: @Sendable (Metrics) -> Double
-  }
-
   var losses: String {
     let axes = [tokens, time]
     let loss = axes.map { axis in
-      chart("Loss by \(name(axis))", axis, "nats per token", .linear) { $0.natsPerToken }
+      chart("Loss by \(axis.name)", axis, "nats per token", .linear) { $0.natsPerToken }
     }
     let perplexity = axes.map { axis in
-      chart("Word perplexity by \(name(axis))", axis, "word perplexity", .logarithmic) {
+      chart("Word perplexity by \(axis.name)", axis, "word perplexity", .logarithmic) {
         $0.wordPerplexity
       }
     }
-    return grid(loss + perplexity)
+    return Chart.grid(loss + perplexity)
   }
 
   var machine: String {
     let norms = run.training.compactMap(\.gradientNorm)
     let isWide = (norms.max() ?? 0) > 30 * (norms.filter { $0 > 0 }.min() ?? 1)
-    return grid([
+    return Chart.grid([
       single("Learning rate", steps, "rate", fromZero: true) { $0.learningRate },
       single(
         "Gradient norm before clipping", steps, "norm", isWide ? .logarithmic : .linear,
@@ -44,40 +38,9 @@ struct RunCharts: Sendable {
     ])
   }
 
-  private func grid(_ figures: [String]) -> String {
-    let shown = figures.filter { !$0.isEmpty }
-    return shown.isEmpty ? "" : "<div class=\"charts\">\(shown.joined(separator: "\n"))</div>"
-  }
-
-  // MARK: Horizontal axes
-
-  private var steps: HorizontalAxis { HorizontalAxis(label: "steps") { Double($0.step) } }
-
-  private var tokens: HorizontalAxis {
-    let most = Double(run.last?.tokens ?? 1)
-    let (unit, name) =
-      most >= 2e9
-      ? (1e9, "billion tokens")
-      : most >= 2e6
-        ? (1e6, "million tokens")
-        : most >= 2e3 ? (1e3, "thousand tokens") : (1.0, "tokens")
-    return HorizontalAxis(label: name) { Double($0.tokens) / unit }
-  }
-
-  private var time: HorizontalAxis {
-    let most = run.last?.trainedSeconds ?? 1
-    let (unit, name) =
-      most >= 7_200
-      ? (3_600.0, "hours in steps")
-      : most >= 120
-        ? (60.0, "minutes in steps")
-        : (1.0, "seconds in steps")
-    return HorizontalAxis(label: name) { $0.trainedSeconds / unit }
-  }
-
-  private func name(_ axis: HorizontalAxis) -> String {
-    axis.label.hasSuffix("tokens") ? "tokens" : "time"
-  }
+  private var steps: HorizontalAxis { .steps }
+  private var tokens: HorizontalAxis { .tokens(most: run.last?.tokens ?? 1) }
+  private var time: HorizontalAxis { .time(most: run.last?.trainedSeconds ?? 1) }
 
   // MARK: Charts
 
@@ -95,14 +58,14 @@ struct RunCharts: Sendable {
       series: [
         Chart.Series("training", colour: "first", points: points(run.training)),
         Chart.Series(
-          "validation", colour: "second", points: points(run.validation), hasMarkers: true),
+          "validation", colour: "second", points: points(run.validation), marker: .circle),
       ]
         + (run.averages.isEmpty
           ? []
           : [
             Chart.Series(
               "validation of the average", colour: "third", points: points(run.averages),
-              hasMarkers: true)
+              marker: .square)
           ]),
       events: events(axis)
     ).html

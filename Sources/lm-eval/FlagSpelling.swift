@@ -226,7 +226,7 @@ struct FlagSpelling: ParsableCommand {
         work: work, json: figures.json
       ).run()
     }
-    if let report, models.isEmpty { return try ReportCommand.write(report, output: output) }
+    if let report, models.isEmpty { return try ReportCommand.write([report], output: output) }
     try Scoring(
       models: models, isComparison: !compare.isEmpty, text: text, vocabulary: vocabulary,
       window: window.length, stride: window.stride, breakdown: breakdown, figures: figures,

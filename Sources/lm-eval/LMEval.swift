@@ -18,7 +18,7 @@ struct LMEval: ParsableCommand {
     lm-eval score --checkpoint <run> (--data <dir> | --text <file> ...)
     lm-eval audit --checkpoint <run> [--data <dir> | --text <file> ...]
     lm-eval verify <run>
-    lm-eval report <run>
+    lm-eval report <run> ...
     lm-eval export bf16|fp16|gguf --checkpoint <run> --output <path>
     """
 

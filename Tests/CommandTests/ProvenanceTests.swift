@@ -14,6 +14,7 @@ import Testing
       #expect(lines.first == "\(name) \(Program.version)")
       #expect(lines.contains { $0.hasPrefix("commit") && $0.hasSuffix(Program.commit) })
       #expect(lines.contains { $0.hasPrefix("vectors") })
+      #expect(lines.contains { $0.hasPrefix("libc") && $0.contains("glibc 2.") })
       #expect(lines.contains { $0.hasPrefix("zstd") } == (name != "lm-sample"))
       if name != "lm-tokenize" { #expect(outcome.output.contains("cpu      this processor")) }
       #expect(try runProgram(name, ["--help"]).output.contains("--version"))
@@ -96,6 +97,8 @@ import Testing
       ["perplexity", "--checkpoint", run, "--text", path, "--record", "--paper-line"])
     #expect(scored.status == 0, "\(scored.errors)")
     #expect(scored.output.contains("; computed by lm-eval \(Program.version) ("))
+    #expect(scored.output.contains(") on \(ThisMachine.name) at 20"))
+    #expect(scored.output.contains("Z: lm-eval perplexity --checkpoint \(run) --text"))
     let record = try String(contentsOfFile: run + "/evaluations.jsonl", encoding: .utf8)
     #expect(record.contains(Program.commit) && record.contains("--paper-line"))
     let page = folder.path + "/page.html"

@@ -2,6 +2,7 @@ import Eval
 import Foundation
 import LMData
 import Model
+import Provenance
 import Report
 import Storage
 import TestSupport
@@ -66,7 +67,7 @@ import Train
     let one = Chart(
       "<Loss>", horizontal: "steps", vertical: "nats",
       series: [Chart.Series("training", colour: "first", points: [Chart.Point(5, 2)])])
-    #expect(one.html.contains("<circle") && !one.html.contains("<polyline"))
+    #expect(one.html.contains("<path class=\"mark first\"") && !one.html.contains("<polyline"))
     #expect(one.html.contains("&lt;Loss&gt;") && !one.html.contains("nan"))
     let none = Chart(
       "Loss", horizontal: "steps", vertical: "nats",
@@ -80,6 +81,10 @@ import Train
 }
 
 @Suite struct ReportPageTests {
+  private static let provenance = Provenance(
+    program: "lm-eval 1.0", commit: "unknown", host: "here", time: "2026-11-28T03:20:00Z",
+    command: "lm-eval report run")
+
   /// A run folder as the trainer leaves it after a number of lines.
   private func write(_ lines: Int, to run: String) throws {
     let config = try Preset.named("quickstart").config(vocabularySize: 300)
@@ -103,7 +108,8 @@ import Train
     try write(lines, to: folder.path)
     let run = try RunRecord(path: folder.path + "/")
     #expect(run.training.count == lines && run.validation.isEmpty)
-    let html = ReportPage(run).html
+    let html = ReportPage(run, provenance: Self.provenance).html
+    #expect(html.contains("<footer>Written by lm-eval 1.0 (commit unknown) on here at 2026-"))
     #expect(html.contains("Learning rate") && html.contains("--record"))
     #expect(!html.contains("nan") && !html.contains("inf\""))
     #expect(html.contains("dropout") && html.contains("report.logEvery"))
@@ -127,7 +133,9 @@ import Train
       12,"tokens":90,"sequences":3,"step":30,"threshold":7}
 
       """, to: "incidents.jsonl")
-    let html = ReportPage(try RunRecord(path: folder.path)).html
+    let html = ReportPage(
+      try RunRecord(path: folder.path), provenance: Self.provenance
+    ).html
     #expect(html.contains("&lt;b&gt;the king&lt;/b&gt; &amp; 20") && html.contains("12 more"))
     #expect(html.contains("the loss leapt to 12.0 nats per token"))
     #expect(html.contains("class=\"incident\""))

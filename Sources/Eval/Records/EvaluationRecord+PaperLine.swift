@@ -15,7 +15,10 @@ extension EvaluationRecord {
         + (precisionName.map { ", products in \($0)" } ?? ""),
       "checkpoint \(checkpoint), \(weightsName) SHA-256 \(weightsSHA256)"
         + (initialWeights.map { ", trained from \($0)" } ?? ""),
-    ].joined(separator: "; ") + (provenance.map { "; computed by \($0.brief)" } ?? "")
+    ].joined(separator: "; ")
+      + (provenance.map {
+        "; computed by \($0.brief) on \($0.host) at \($0.time): \($0.command)"
+      } ?? "")
   }
 
   private var weightsName: String { CheckpointFolder.splitting(checkpoint).weights }

@@ -1,6 +1,6 @@
 import Foundation
 package import LMData
-import Storage
+package import Storage
 
 /// Where the data of a run is, noted in its folder so that it can be taken up without being told.
 ///
@@ -31,7 +31,7 @@ package struct RunData: Codable, Sendable, Equatable {
   }
 
   /// The note of a run, or the damage to it.
-  static func contents(run: String) throws(StorageError) -> SummedLog<RunData> {
+  package static func contents(run: String) throws(StorageError) -> SummedLog<RunData> {
     try SummedLog(path: run + "/" + name, requiresSums: true, isAppended: false)
   }
 

@@ -75,7 +75,7 @@ package enum RunFolder {
   /// The logs of a run, and whether they grow line by line.
   static let logs: [(name: String, isAppended: Bool)] = [
     (MetricsLog.name, true), (TrainingSample.fileName, true), (IncidentLog.name, false),
-    (EvaluationLog.name, false),
+    (EvaluationLog.name, false), (SentenceRecord.fileName, false),
   ]
 
   private struct AnyObject: Decodable {}

@@ -153,6 +153,7 @@ package struct RunVerification {
 
   private func log(_: EvaluationLog.Type) -> [Finding] {
     log(EvaluationLog.name) { try EvaluationLog.contents(run: path) }
+      + log(SentenceRecord.fileName) { try SentenceRecord.contents(run: path) }
   }
 
   private func log<Entry>(_ name: String, _ read: () throws -> SummedLog<Entry>) -> [Finding] {

@@ -257,6 +257,10 @@ struct Scoring {
     // A folder from elsewhere is its own run.
     let run = evaluation.record.step == nil ? checkpoint : Files.parent(of: checkpoint)
     try EvaluationLog.add(evaluation.record, run: run) { LMEval.note($0) }
+    // What lm-eval report compares runs by.
+    if let sentences = SentenceRecord(evaluation.record, evaluation.report.sentences) {
+      try sentences.add(to: run) { LMEval.note($0) }
+    }
     Terminal.note("recorded in \(run)/\(EvaluationLog.name)")
   }
 

@@ -230,7 +230,13 @@ import Testing
       "OOV: 3 words (25.00 %) outside a list of", "scored as <UNK>", "parameters",
       listSum, "model.safetensors SHA-256 \(weights)",
     ] { #expect(line.contains(part), "\(part) is not in \(line)") }
-    #expect(try succeed("lm-eval", model + ["--report", "paper"]) == line)
+    // All but the time and the command, which are those of the line itself.
+    func figures(_ line: String) -> String {
+      line.components(separatedBy: "; computed by ")[0]
+    }
+    #expect(line.contains(": lm-eval --checkpoint \(world.listed.run) "))
+    let older = try succeed("lm-eval", model + ["--report", "paper"])
+    #expect(figures(older) == figures(line) && figures(line).count > 300)
 
     let before = try succeed("lm-eval", ["--report", world.listed.run])
     #expect(before.contains("report.html"))
@@ -243,6 +249,8 @@ import Testing
     let page = world.folder.path + "/page.html"
     _ = try succeed("lm-eval", ["--report", world.listed.run, "--output", page])
     let html = String(decoding: try Files.contents(of: page), as: UTF8.self)
+    #expect(html.contains("<footer>Written by lm-eval "))
+    try checkPageOfTwo(world)
     for part in [
       "<svg", "nats per token", "Word perplexity by time", "Learning rate", "Gradient norm",
       "Throughput", "3 scored as &lt;UNK&gt;", "none, spelt exactly", "prefers-color-scheme",
@@ -252,6 +260,37 @@ import Testing
     for part in ["http", "<script", "<link", "url(", "@import"] {
       #expect(!html.contains(part), "\(part) is on the page")
     }
+  }
+
+  /// What both have scored is tested in pairs, with the figures of `lm-eval compare`.
+  private static func checkPageOfTwo(_ world: World) throws {
+    let text = ["--text", world.test, "--vocabulary", world.words]
+    _ = try succeed("lm-eval", ["--checkpoint", world.plain.run] + text + ["--record"])
+    let page = world.folder.path + "/two.html"
+    _ = try succeed(
+      "lm-eval", ["report", world.listed.run, world.plain.run, "--output", page])
+    let html = String(decoding: try Files.contents(of: page), as: UTF8.self)
+    let compared = try succeed(
+      "lm-eval", ["compare", world.listed.run, world.plain.run] + text)
+    let row = try #require(compared.split(separator: "\n").first { $0.hasPrefix("nats per word") })
+    let value = try #require(row.split(separator: " ").dropFirst(3).first, "\(row)")
+    #expect(html.contains("<td>\(value) ± "), "\(row)")
+    #expect(html.contains("run-listed (step 40) minus run-plain (step 40)"))
+    #expect(html.contains("lm-eval report \(world.listed.run) \(world.plain.run)"))
+    let twice = try runProgram("lm-eval", ["report", world.plain.run, world.plain.run])
+    #expect(twice.status == 1 && twice.errors.contains("are the same run"))
+    let verified = try succeed("lm-eval", ["verify", world.plain.run])
+    #expect(verified.contains("sentences.jsonl: 1 line, all sums hold"), "\(verified)")
+    // A changed digit is found, said on the page, and the rest of it stands.
+    let log = world.plain.run + "/sentences.jsonl"
+    let kept = String(decoding: try Files.contents(of: log), as: UTF8.self)
+    try kept.replacing("\"nats\":[", with: "\"nats\":[1").write(
+      toFile: log, atomically: true, encoding: .utf8)
+    let damaged = try runProgram(
+      "lm-eval", ["report", world.listed.run, world.plain.run, "--output", page])
+    #expect(damaged.status == 1 && damaged.errors.contains("\(log), line 1 is damaged"))
+    #expect(try runProgram("lm-eval", ["verify", world.plain.run]).status == 1)
+    try kept.write(toFile: log, atomically: true, encoding: .utf8)
   }
 
   @Test func mistakesAreNamed() throws {

@@ -44,6 +44,8 @@ done
 cp -R "$work/run" "$work/finished"
 rm -r "$work/run/step-00000120"
 echo step-00000090 >"$work/run/latest"
+# What the step that is gone may have been is not what the newest one says.
+if [[ $(<"$work/run/best") == step-00000120 ]]; then echo step-00000060 >"$work/run/best"; fi
 
 # ---- what the commands print and leave, each into a file of the folder OUT
 # Times of day and of the clock are no figures of the run's past.

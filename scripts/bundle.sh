@@ -4,6 +4,7 @@
 # set, and the bits that short runs of every attention must give.
 #
 #   scripts/bundle.sh [OPTION VALUE]... FOLDER     makes FOLDER and FOLDER.tar.xz
+#   scripts/bundle.sh --commands FOLDER            the commands alone, with completions and manual pages
 #
 # --text FILE         text of the data set, one sentence a line (the King James Bible of Debian's bible-kjv)
 # --news FOLDER       shards of lm-tokenize whose sentences a card is timed on and compare-attention.sh trains
@@ -15,7 +16,7 @@
 # --reference FOLDER  CUDA kernels of hierarchical attention to be timed beside a card's: h_attention.cu with
 #                     its headers, and kernels.py that calls them
 #
-# --static            Swift's libraries are linked into the commands, in a build folder of its own: smaller
+# --static            Swift's libraries are linked into the commands, in a build folder of its own
 #
 # Programs and shards of 64 MiB can be carried anywhere; more is said and made all the same.
 #
@@ -25,13 +26,20 @@
 #   FOLDER/check-gpu.sh                  on one with an NVIDIA card
 #   FOLDER/check-gpu.sh --only compare   there, another ten minutes
 #
-# Built on Debian 12 it runs where glibc is 2.36 or newer.
+# FOLDER/bin has the commands. They run with the C library of the machine where that is new enough for all that
+# is carried (2.35, built on Debian 12), otherwise with the one they carry: on any x86-64 Linux with AVX2.
+# scripts/check-bundle.sh tries it in roots of other systems.
+#
+# BIN names a folder of release builds to take.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-text="" news="" shard="" peer="" reference="" how=()
+. scripts/parts/stage-commands.sh
+
+text="" news="" shard="" peer="" reference="" how=() alone=""
 while (($# > 1)); do
   case $1 in
+    --commands) alone=yes && shift ;;
     --static)
       how=(-Xswiftc -static-stdlib --scratch-path "$PWD/.build/static")
       shift
@@ -45,7 +53,7 @@ while (($# > 1)); do
   esac
 done
 if (($# != 1)) || [[ $1 == -* ]]; then
-  sed -n '/^#   scripts.bundle/,/^# Built on/p' "$0" | cut -c3-
+  sed -n '/^#   scripts.bundle/,/^# BIN/p' "$0" | cut -c3-
   exit 2
 fi
 folder=$1
@@ -54,29 +62,48 @@ if [[ -e $folder || -e $folder.tar.xz ]]; then
   exit 1
 fi
 
-packages=(xz-utils zstd)
-if [[ -z $text ]]; then packages+=(bible-kjv); fi
+packages=(xz-utils zstd patchelf binutils)
+if [[ -z $text$alone ]]; then packages+=(bible-kjv); fi
 scripts/setup.sh "${packages[@]}" >&2
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-if [[ -z $text ]]; then
+if [[ -z $text$alone ]]; then
   text=$work/king-james.txt
   bible -f -l0 'gen1:1-rev22:21' | sed -E 's/^[^ ]+ //' >"$text"
 fi
 
-# What check-wide.sh and check-gpu.sh call.
-commands=(lm-tokenize lm-train lm-eval lm-bench)
-for command in "${commands[@]}"; do swift build -c release "${how[@]}" --product "$command" >&2; done
-products=$(swift build -c release "${how[@]}" --show-bin-path)
+commands=(lm-tokenize lm-train lm-eval lm-sample lm-bench)
+products=${BIN:-}
+if [[ -z $products ]]; then
+  for command in "${commands[@]}"; do swift build -c release "${how[@]}" --product "$command" >&2; done
+  products=$(swift build -c release "${how[@]}" --show-bin-path)
+fi
+
+pack() { # pack: the archive of the stage, then the stage itself in its place
+  mkdir -p "$(dirname "$folder")"
+  git rev-parse HEAD >"$stage/commit"
+  tar -C "$work" --sort=name --owner=0 --group=0 -cf - "$(basename "$folder")" |
+    xz -T0 --lzma2=preset=9,dict=128MiB >"$folder.tar.xz"
+  mv "$stage" "$folder"
+  bytes=$(stat -c %s "$folder.tar.xz")
+  echo "$folder.tar.xz: $(awk -v b="$bytes" 'BEGIN { printf "%.1f", b / 1048576 }') MiB," \
+    "$(du -sm "$folder" | cut -f1) MiB unpacked; its libraries run on glibc $(cat "$folder/libc/needed")" \
+    "and newer, and with the C library that it carries on any older one"
+}
 
 stage=$work/$(basename "$folder")
-mkdir -p "$stage/bin" "$stage/lib" "$stage/reference"
-for command in "${commands[@]}"; do strip -o "$stage/bin/$command" "$products/$command"; done
-# All but the C and C++ runtimes, which are everywhere.
-for command in "${commands[@]}"; do ldd "$products/$command"; done | awk '/=> \//{print $3}' | sort -u |
-  grep -v -E '/lib(c|m|stdc\+\+|gcc_s|dl|rt|pthread)\.so' | while read -r library; do
-  cp -L "$library" "$stage/lib/"
-done
+mkdir -p "$stage"
+if [[ -n $alone ]]; then
+  # As they are installed, without the list by which install.sh would know them.
+  BIN=$products scripts/install.sh --prefix "$stage" >&2
+  rm -r "$stage/share/billion-word-trainer"
+fi
+stage_commands "$products" "$stage" "${commands[@]}"
+if [[ -n $alone ]]; then
+  pack
+  exit 0
+fi
+mkdir -p "$stage/reference"
 cp scripts/check-wide.sh scripts/check-gpu.sh scripts/compare-attention.sh "$stage/"
 mkdir -p "$stage/parts"
 cp scripts/parts/card-*.sh "$stage/parts/"
@@ -116,14 +143,7 @@ head -n 30000 "$text" >"$stage/text.txt"
 "$stage/bin/lm-tokenize" --train "$stage/text.txt" --split-valid 0.01 --split-test 0.01 \
   --vocab-size 8000 --output "$stage/data" >&2
 "$stage/check-wide.sh" --write-expected >&2
-git rev-parse HEAD >"$stage/commit"
-
-mkdir -p "$(dirname "$folder")"
-tar -C "$work" --sort=name --owner=0 --group=0 -cf - "$(basename "$folder")" |
-  xz --lzma2=preset=9,dict=128MiB >"$folder.tar.xz"
-mv "$stage" "$folder"
-bytes=$(stat -c %s "$folder.tar.xz")
-echo "$folder.tar.xz: $(awk -v b="$bytes" 'BEGIN { printf "%.1f", b / 1048576 }') MiB"
+pack
 if ((bytes > 64 << 20)); then
   echo "bundle: that is more than 64 MiB; shards and programs: $(du -sm "$folder"/* | tr '\n\t' '  ')" >&2
 fi

@@ -26,6 +26,8 @@ BIN=$bin scripts/check-docs.sh
 BIN=$bin scripts/check-fine-tuning.sh
 # What a person relies on: help, completions, manual pages, installation, prompts at a terminal.
 BIN=$bin scripts/check-habits.sh
+# The commands as they are packed for machines without Swift, with either C library.
+BIN=$bin scripts/check-bundle.sh --quick
 # A few random moments of the two hundred.
 BIN=$bin scripts/crash-test.sh 3
 # A few of a thousand changed bytes and digits: found by their sums, believed by nobody.

@@ -176,6 +176,8 @@ let package = Package(
       ],
       swiftSettings: strict),
     .target(
+      name: "Ngrams", dependencies: ["Deterministic", "Storage", "Tokenize"], swiftSettings: strict),
+    .target(
       name: "Report", dependencies: ["Train", "Eval", "LMData", "Model", "Provenance", "Storage"],
       swiftSettings: strict),
     .target(
@@ -202,7 +204,8 @@ let package = Package(
     command(
       "lm-eval",
       [
-        "Report", "Train", "Eval", "Export", "Model", "Backends", "Communication", "Deterministic",
+        "Report", "Ngrams", "Train", "Eval", "Export", "Model", "Backends", "Communication",
+        "Deterministic",
         "Tensor", "LMData",
         "Tokenize",
         "Storage",
@@ -265,6 +268,7 @@ let package = Package(
       "EvalTests",
       ["Eval", "Model", "Backends", "Deterministic", "Host", "Tensor", "LMData", "Storage"]),
     tests("BenchTests", ["Backends", "Bench", "Model", "Tensor"]),
+    tests("NgramsTests", ["Ngrams", "Storage", "Tokenize"]),
     tests("ReportTests", ["Report", "Train", "Eval", "LMData", "Model", "Provenance", "Storage"]),
     tests(
       "TrainTests",

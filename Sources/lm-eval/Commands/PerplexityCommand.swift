@@ -69,6 +69,23 @@ struct PerplexityCommand: ParsableCommand, RankedCommand {
       output says so. The literature's own file, with <S>, </S> and <UNK> in
       it, is read as it is.
 
+      WITH AN N-GRAM MODEL
+
+      --mix ARPA adds three lines: the word perplexity of the decoder alone, of
+      the n-gram model alone, and of both, p = w p(decoder) + (1 - w) p(n-gram)
+      for every word and every </s>. ARPA is a file as lmplz of KenLM or
+      ngram-count of SRILM writes it, plain, .gz or .zst. The weight w is the
+      best one on the split valid of --data, or on the texts of --mix-tune, or
+      what --mix-weight says. <UNK> in the text is the <unk> of the model; a
+      word outside its vocabulary has its <unk> in the figure of the n-gram
+      model alone, as KenLM counts it, and nothing from it in the mixture. The
+      other figures, and those of --record, are of the decoder alone.
+
+        lm-eval perplexity --checkpoint checkpoints/first --data data \\
+          --mix 5gram.arpa.gz
+        lm-eval perplexity --checkpoint checkpoints/first --text news.txt \\
+          --mix 5gram.arpa --mix-tune valid.txt
+
       SEVERAL MODELS
 
       --checkpoint takes several, and prints a table. Whether two differ by more
@@ -96,7 +113,9 @@ struct PerplexityCommand: ParsableCommand, RankedCommand {
       the key evaluations. --per-file adds the list files, each with a name and
       the same keys, --by-frequency and --by-position add by_frequency and
       by_position, lists of from, to, tokens, nats and token_perplexity; there
-      </s> is among the tokens.
+      </s> is among the tokens. --mix adds the object mixture: file, order,
+      ngrams, weight, weight_from, unknown_to_ngrams, and decoder, ngram and
+      mixed, each with word_perplexity, nats and standard_error.
       """ + Help.texts)
 
   @Option(parsing: .upToNextOption, help: Help.runs, completion: .directory)
@@ -109,6 +128,7 @@ struct PerplexityCommand: ParsableCommand, RankedCommand {
 
   @OptionGroup var window: WindowOptions
   @OptionGroup var breakdown: BreakdownOptions
+  @OptionGroup var mix: MixOptions
   @OptionGroup var figures: FigureOptions
 
   @Flag(help: Help.paperLine)
@@ -125,6 +145,7 @@ struct PerplexityCommand: ParsableCommand, RankedCommand {
     try text.check(vocabulary: vocabulary)
     try window.check(data: text.data)
     try breakdown.check(text, window, printsPaperLine: paperLine)
+    try mix.check(models: checkpoint.count, text, window, printsPaperLine: paperLine)
     try work.check()
     try figures.check()
   }
@@ -134,7 +155,8 @@ struct PerplexityCommand: ParsableCommand, RankedCommand {
     work.setThreads()
     try Scoring(
       models: checkpoint, text: text, vocabulary: vocabulary, window: window.length,
-      stride: window.stride, breakdown: breakdown, figures: figures, printsPaperLine: paperLine,
+      stride: window.stride, breakdown: breakdown, mix: mix, figures: figures,
+      printsPaperLine: paperLine,
       work: work, communicator: communicator
     ).run()
   }

@@ -30,6 +30,7 @@ enum FigureTable {
     }
     lines += aligned(rows)
     if let sampled = report.sampled { lines += describe(sampled) }
+    if let mixture = evaluation.mixture { lines += describe(mixture) }
     lines += BreakdownTable.sections(of: report)
     lines += source.notes.map { "note".padded(to: 18) + $0 }
     return lines.joined(separator: "\n")
@@ -177,7 +178,7 @@ enum FigureTable {
   }
 
   /// Names, figures to the right, meanings.
-  private static func aligned(_ rows: [[String]]) -> [String] {
+  static func aligned(_ rows: [[String]]) -> [String] {
     let width = rows.map { Terminal.width(of: $0[1]) }.max() ?? 0
     return rows.map { row in
       let space = String(repeating: " ", count: width - Terminal.width(of: row[1]))

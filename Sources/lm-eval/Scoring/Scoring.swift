@@ -5,6 +5,7 @@ import Eval
 import Foundation
 import LMData
 import Model
+import Ngrams
 import Provenance
 import Storage
 import Tensor
@@ -35,6 +36,8 @@ struct Scoring {
   /// How far a window begins after the one before; nil if they do not overlap.
   var stride: Int?
   var breakdown: BreakdownOptions?
+  /// An n-gram model that the only model is interpolated with.
+  var mix: MixOptions?
   let figures: FigureOptions
   var printsPaperLine = false
   let work: WorkOptions
@@ -48,6 +51,8 @@ struct Scoring {
     let source: TextSource
     let report: PerplexityReport
     let record: EvaluationRecord
+    /// Set if there is an n-gram model.
+    var mixture: MixtureFigures?
   }
 
   func run() throws {
@@ -57,7 +62,8 @@ struct Scoring {
       try OutputFile.check(
         scores.path, option: scores.option, inputs: text.files(vocabulary: vocabulary))
     }
-    let evaluations = try models.map(evaluate)
+    let ngrams = try loadNgrams()
+    let evaluations = try models.map { try evaluate($0, ngrams) }
     let comparison = try isComparison ? compare(evaluations) : nil
     if figures.record {
       try communicator.onRoot { for evaluation in evaluations { try keep(evaluation) } }
@@ -78,7 +84,7 @@ struct Scoring {
   // MARK: One model
 
   /// Scores a checkpoint, or the newest good one of a run.
-  private func evaluate(_ path: String) throws -> Evaluation {
+  private func evaluate(_ path: String, _ ngrams: NgramModel?) throws -> Evaluation {
     var damaged: [String: String] = [:]
     while true {
       // The checksum of the weights is computed meanwhile; no figure is printed before it is known.
@@ -87,7 +93,7 @@ struct Scoring {
         rebuiltTokenizer: HuggingFaceTokenizer.rebuilt, note: LMEval.note)
       let weights = WeightCheck(trained)
       do {
-        return try evaluate(path, trained, weights)
+        return try evaluate(path, trained, weights, ngrams)
       } catch {
         // For a run, the checkpoint before a damaged one is used; one that was named is never replaced.
         // Scores on standard output cannot be taken back.
@@ -101,7 +107,7 @@ struct Scoring {
   }
 
   private func evaluate(
-    _ path: String, _ trained: TrainedModel, _ weights: WeightCheck
+    _ path: String, _ trained: TrainedModel, _ weights: WeightCheck, _ ngrams: NgramModel?
   ) throws -> Evaluation {
     var trained = trained
     let tokenizer = try LMEval.tokenizer(of: &trained)
@@ -110,7 +116,7 @@ struct Scoring {
       tokenizer: tokenizer)
     let tokens = tokenizer.tokenTable()
     let wordStarts =
-      scores?.unit == .words
+      scores?.unit == .words || ngrams != nil
       ? try WordStarts(
         tokens, special: tokenizer.special, ends: trained.config.otherEndIDs, rows: trained.rows)
       : nil
@@ -119,13 +125,29 @@ struct Scoring {
         path: $0.path, lines: ScoreLines($0.unit.lines(tokens, wordStarts), format: $0.format))
     }
     let name = models.count > 1 ? "\(trained.name): " : ""
+    var mixture: MixtureFigures?
     let report = try weights.during {
       let expectation = try trained.config.attention.expectation.map {
         try trained.model(with: $0)
       }
+      let words = ngrams.flatMap { ngrams in
+        wordStarts.map { MixedWords(ngrams, tokens: tokens, starts: $0) }
+      }
       let scored = try measure(
         source, try broken(scorer(expectation ?? trained.model, tokens, wordStarts), trained),
-        "\(name)scoring \(source.name)", into: file)
+        "\(name)scoring \(source.name)", into: file, words: words)
+      if let ngrams, let words, let wordStarts {
+        mixture = try mixed(scored, words, ngrams) { text, words in
+          let tuning = try TextSource(
+            text, vocabulary: vocabulary, window: nil, trained: trained, tokenizer: tokenizer)
+          _ = try measure(
+            tuning, scorer(expectation ?? trained.model, tokens, wordStarts),
+            "scoring \(tuning.name) for the weight", words: words)
+          return tuning.name
+        } emptyWords: {
+          MixedWords(ngrams, tokens: tokens, starts: wordStarts)
+        }
+      }
       var report = scored
       report.notes = source.notes
       report.precision = work.precision == .float32 ? nil : work.precision
@@ -141,7 +163,53 @@ struct Scoring {
     }
     return Evaluation(
       model: path, source: source, report: report,
-      record: try record(of: report, source, trained, tokenizer))
+      record: try record(of: report, source, trained, tokenizer), mixture: mixture)
+  }
+
+  // MARK: An n-gram model
+
+  /// Reads the n-gram model, if there is one to be interpolated with.
+  private func loadNgrams() throws -> NgramModel? {
+    guard let path = mix?.mix else { return nil }
+    guard communicator.size == 1 else {
+      throw CommandError("--mix needs every sentence in one process; start lm-eval by itself")
+    }
+    let size = (try? Files.size(of: path)).map(Double.init)
+    let progress = Progress("reading \(path)", total: size) { "\(Format.bytes(Int($0)))/s" }
+    var seen = 0
+    let model = try ArpaReader.read(path) { bytes in
+      if Interrupt.isRequested { throw Interrupt.exitCode }
+      progress.advance(Double(bytes - seen))
+      seen = bytes
+    }
+    progress.finish()
+    return model
+  }
+
+  /// The figures of the mixture, with the weight that was given or the best one on another text.
+  ///
+  /// - Parameters:
+  ///   - report: Of the decoder alone.
+  ///   - words: Those of the text.
+  ///   - tune: Scores a text into words; returns its name.
+  ///   - emptyWords: To be filled.
+  private func mixed(
+    _ report: PerplexityReport, _ words: MixedWords, _ ngrams: NgramModel,
+    tune: (TextOptions, MixedWords) throws -> String, emptyWords: () -> MixedWords
+  ) throws -> MixtureFigures? {
+    guard let mix, let file = mix.mix else { return nil }
+    var (weight, origin) = (mix.mixWeight ?? 0.5, "given by --mix-weight")
+    if let text = mix.tuning(text) {
+      let tuning = emptyWords()
+      let name = try tune(text, tuning)
+      weight = Mixture.weight(tuning.pairs)
+      let isSame = text.data != nil && self.text.splits == text.splits
+      origin = "tuned on \(name)" + (isSame ? ", the very text that is measured" : "")
+    }
+    return MixtureFigures(
+      file: file, order: ngrams.order, ngrams: ngrams.counts, weight: weight, origin: origin,
+      unknownWords: words.unknownWords, decoder: MixtureFigures.Figures(report),
+      ngram: words.ngram, mixed: words.mixed(weight: weight))
   }
 
   private func scorer(
@@ -179,9 +247,11 @@ struct Scoring {
   }
 
   private func measure(
-    _ source: TextSource, _ scorer: PerplexityScorer, _ title: String, into file: ScoreFile? = nil
+    _ source: TextSource, _ scorer: PerplexityScorer, _ title: String, into file: ScoreFile? = nil,
+    words: MixedWords? = nil
   ) throws -> PerplexityReport {
     var scorer = scorer
+    if let words { scorer.sink = { words.add($0) } }
     if let file { scorer.sink = { sentence in try written { try file.append(sentence) } } }
     let progress = Progress(title, total: source.bytes) { "\(Format.bytes(Int($0)))/s" }
     var seen = 0
@@ -293,7 +363,8 @@ struct Scoring {
   private func printJSON(_ evaluations: [Evaluation], _ comparison: PairedBootstrap?) throws {
     let bytes =
       if evaluations.count == 1 {
-        try JSONFile.encode(evaluations[0].report)
+        try JSONFile.encode(
+          MixedReport(report: evaluations[0].report, mixture: evaluations[0].mixture))
       } else {
         try JSONFile.encode(
           Several(

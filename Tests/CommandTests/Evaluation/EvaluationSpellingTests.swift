@@ -251,7 +251,7 @@ import Testing
         "perplexity",
         text + figures + work + [
           "--checkpoint", "--context", "--length", "--stride", "--per-file", "--by-frequency",
-          "--by-position", "--paper-line",
+          "--by-position", "--paper-line", "--mix", "--mix-weight", "--mix-tune",
         ]
       ),
       ("compare", text + figures + work),

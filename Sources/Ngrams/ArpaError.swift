@@ -1,0 +1,22 @@
+package import Storage
+
+/// Why a file is no n-gram model that can be used.
+package enum ArpaError: Error, Sendable, Equatable, CustomStringConvertible {
+  /// A line that is not what stands there in an ARPA file.
+  case line(path: String, number: Int, expected: String, found: String)
+  /// The file ends too early, or is no ARPA file at all.
+  case incomplete(path: String, expected: String)
+  case memory(MemoryShortage)
+
+  package var description: String {
+    switch self {
+    case .line(let path, let number, let expected, let found):
+      "\(path), line \(number): expected \(expected), found \(found); give a model in the ARPA format, as lmplz "
+        + "of KenLM or ngram-count of SRILM writes it"
+    case .incomplete(let path, let expected):
+      "\(path) ends before \(expected); give a whole model in the ARPA format, as lmplz of KenLM or ngram-count "
+        + "of SRILM writes it"
+    case .memory(let shortage): "\(shortage)"
+    }
+  }
+}

@@ -1,0 +1,123 @@
+import Foundation
+import Storage
+import Tokenize
+
+/// Reads an n-gram model in the ARPA format, plain, `.gz` or `.zst`.
+///
+///     \data\
+///     ngram 1=4
+///
+///     \1-grams:
+///     -0.7    the    -0.3
+///
+///     \end\
+///
+/// A line has log10 of the probability, the words, and where it is not 0 log10 of the backoff weight, with
+/// tabs or spaces between them.
+package struct ArpaReader: ~Copyable {
+  private let path: String
+  private let lines: LineScanner
+  private var number = 0
+
+  /// Reads a model.
+  ///
+  /// - Parameters:
+  ///   - path: The file.
+  ///   - progress: Told of bytes of the file that were read, now and then; may throw to stop.
+  /// - Throws: `ArpaError` or `TokenizerError` with path and line.
+  package static func read(
+    _ path: String, progress: @escaping (Int) throws -> Void = { _ in }
+  ) throws -> NgramModel {
+    var reader = ArpaReader(
+      path: path, lines: LineScanner(try DecompressedFile(path: path), progress: progress))
+    return try reader.model()
+  }
+
+  private init(path: String, lines: LineScanner) {
+    self.path = path
+    self.lines = lines
+  }
+
+  private mutating func next() throws -> UnsafeBufferPointer<UInt8>? {
+    number += 1
+    return try lines.next()
+  }
+
+  /// The next line that is not empty, or what is missing.
+  private mutating func nextFilled(_ expected: String) throws -> UnsafeBufferPointer<UInt8> {
+    while let line = try next() { if !line.isEmpty { return line } }
+    throw ArpaError.incomplete(path: path, expected: expected)
+  }
+
+  private func wrong(_ line: UnsafeBufferPointer<UInt8>, _ expected: String) -> ArpaError {
+    let text = String(decoding: line.prefix(40), as: UTF8.self)
+    return .line(
+      path: path, number: number, expected: expected,
+      found: line.isEmpty ? "an empty line" : "\"\(text)\(line.count > 40 ? "…" : "")\"")
+  }
+
+  private mutating func model() throws -> NgramModel {
+    // What stands before it is a comment.
+    while true {
+      let line = try nextFilled("\\data\\")
+      if line.elementsEqual("\\data\\".utf8) { break }
+      if line.first == 0x5C || number > 10_000 { throw wrong(line, "\\data\\") }
+    }
+    var counts: [Int] = []
+    var line = try nextFilled("the numbers of n-grams")
+    while line.starts(with: "ngram ".utf8) {
+      let text = String(decoding: line.dropFirst(6), as: UTF8.self)
+      let fields = text.split(separator: "=").map { $0.trimmingCharacters(in: .whitespaces) }
+      guard fields.count == 2, Int(fields[0]) == counts.count + 1, let count = Int(fields[1]),
+        (0...1 << 40).contains(count), counts.count < 20
+      else { throw wrong(line, "ngram \(counts.count + 1)= and a number") }
+      counts.append(count)
+      line = try nextFilled("\\1-grams:")
+    }
+    guard !counts.isEmpty else { throw wrong(line, "ngram 1= and a number") }
+    do {
+      try MemoryLimit.require(
+        NgramModel.bytes(counts: counts), for: "the n-grams of \(path)",
+        advice: "give a pruned model, or one of a lower order")
+    } catch {
+      throw ArpaError.memory(error)
+    }
+    var tables: [NgramTable] = []
+    for (index, count) in counts.enumerated() {
+      let heading = "\\\(index + 1)-grams:"
+      guard line.elementsEqual(heading.utf8) else { throw wrong(line, heading) }
+      let table = NgramTable(count: count)
+      for _ in 0..<count { try readEntry(of: index + 1, into: table) }
+      tables.append(table)
+      line = try nextFilled(index + 1 < counts.count ? "\\\(index + 2)-grams:" : "\\end\\")
+    }
+    guard line.elementsEqual("\\end\\".utf8) else { throw wrong(line, "\\end\\") }
+    return NgramModel(tables: tables)
+  }
+
+  /// Reads one line of a section.
+  private mutating func readEntry(of order: Int, into table: NgramTable) throws {
+    guard let line = try next() else {
+      throw ArpaError.incomplete(path: path, expected: "\\end\\")
+    }
+    let expected = "a probability and \(order) word\(order == 1 ? "" : "s")"
+    var fields = FieldScanner(line)
+    guard let first = fields.next(), let probability = FieldScanner.number(first), probability <= 0
+    else { throw wrong(line, expected) }
+    var key = NgramModel.empty
+    for _ in 0..<order {
+      guard let word = fields.next() else { throw wrong(line, expected) }
+      key = NgramModel.key(key, NgramModel.Word(arpa: word))
+    }
+    var backoff: Float = 0
+    if let field = fields.next() {
+      guard let weight = FieldScanner.number(field), fields.next() == nil else {
+        throw wrong(line, expected)
+      }
+      backoff = weight
+    }
+    guard table.insert(key, probability: probability, backoff: backoff) else {
+      throw wrong(line, "every n-gram once")
+    }
+  }
+}

@@ -58,6 +58,20 @@ package final class CountingKernels: SoftmaxAttentionKernels {
     kernels.embeddingBackward(dTable: dTable, dy: dy, ids: ids)
   }
 
+  package func addBias(x: View, bias: View) { kernels.addBias(x: x, bias: bias) }
+
+  package func addBiasBackward(dBias: View, dy: View) {
+    kernels.addBiasBackward(dBias: dBias, dy: dy)
+  }
+
+  package func repeatHeads(y: View, x: View, headWidth: Int) {
+    kernels.repeatHeads(y: y, x: x, headWidth: headWidth)
+  }
+
+  package func repeatHeadsBackward(dx: View, dy: View, headWidth: Int) {
+    kernels.repeatHeadsBackward(dx: dx, dy: dy, headWidth: headWidth)
+  }
+
   package func rmsNormForward(y: View, rstd: View, x: View, gain: View, epsilon: Float) {
     kernels.rmsNormForward(y: y, rstd: rstd, x: x, gain: gain, epsilon: epsilon)
   }

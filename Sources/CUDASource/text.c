@@ -12,6 +12,9 @@ static const char device_h[] = {
 static const char adamw_cu[] = {
 #embed "kernels/adamw.cu"
     , 0};
+static const char bias_cu[] = {
+#embed "kernels/bias.cu"
+    , 0};
 static const char cross_entropy_cu[] = {
 #embed "kernels/cross_entropy.cu"
     , 0};
@@ -29,6 +32,9 @@ static const char muon_cu[] = {
     , 0};
 static const char position_cu[] = {
 #embed "kernels/position.cu"
+    , 0};
+static const char repeat_heads_cu[] = {
+#embed "kernels/repeat_heads.cu"
     , 0};
 static const char residual_cu[] = {
 #embed "kernels/residual.cu"
@@ -55,12 +61,14 @@ static const CUDASourceFile files[] = {
     {"cuda_source.h", cuda_source_h},
     {"device.h", device_h},
     {"adamw.cu", adamw_cu},
+    {"bias.cu", bias_cu},
     {"cross_entropy.cu", cross_entropy_cu},
     {"embedding.cu", embedding_cu},
     {"memory.cu", memory_cu},
     {"move_average.cu", move_average_cu},
     {"muon.cu", muon_cu},
     {"position.cu", position_cu},
+    {"repeat_heads.cu", repeat_heads_cu},
     {"residual.cu", residual_cu},
     {"rms_norm.cu", rms_norm_cu},
     {"sum_of_squares.cu", sum_of_squares_cu},

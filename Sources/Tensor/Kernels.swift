@@ -31,6 +31,21 @@ package protocol Kernels: Device {
   /// `dw += dyᵀ x`. `dw [O, I]`.
   func linearBackwardWeight(dw: View, dy: View, x: View)
 
+  // MARK: Bias
+
+  /// `x[n] += bias` for every row, in place. `x [N, O]`, `bias [1, O]`.
+  func addBias(x: View, bias: View)
+  /// `dBias += Σ_n dy[n]`, in the order of the shape. The gradient of `x` is `dy` itself.
+  func addBiasBackward(dBias: View, dy: View)
+
+  // MARK: Heads that share keys and values
+
+  /// Repeats every head for its group of queries: head h of `y` is head `h / G` of `x`, `G` the columns
+  /// of `y` over those of `x` (Ainslie et al., 2023, arXiv 2305.13245). `y [N, H·D]`, `x [N, H/G·D]`.
+  func repeatHeads(y: View, x: View, headWidth: Int)
+  /// `dx = …`: a head has the sum over its group, the first of them first.
+  func repeatHeadsBackward(dx: View, dy: View, headWidth: Int)
+
   // MARK: RMSNorm
 
   /// `y = x · rstd · gain`, `rstd = 1 / sqrt(mean(x²) + epsilon)`. `rstd [1, N]`, `gain [1, C]`.

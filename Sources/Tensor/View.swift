@@ -4,8 +4,9 @@
 ///
 ///     N  positions of a batch, sequences laid end to end     S  sequences of a batch
 ///     L  length of one sequence                              H  attention heads
-///     D  width of one head                                   C  model width, H·D
-///     F  width of the feed-forward layer                     V  vocabulary
+///     D  width of one head                                   C  model width, usually H·D
+///     K  heads of keys and values, usually H                 V  vocabulary
+///     F  width of the feed-forward layer
 ///
 /// A view holds its buffer, so it cannot outlive the memory. It is a shape: who follows addresses of
 /// this process says `import Host`.

@@ -7,6 +7,12 @@ namespace adamw {
 }
 #undef EMULATED_MODULE
 
+#define EMULATED_MODULE "bias"
+namespace bias {
+#include "bias.cu"
+}
+#undef EMULATED_MODULE
+
 #define EMULATED_MODULE "cross_entropy"
 namespace cross_entropy {
 #include "cross_entropy.cu"
@@ -40,6 +46,12 @@ namespace muon {
 #define EMULATED_MODULE "position"
 namespace position {
 #include "position.cu"
+}
+#undef EMULATED_MODULE
+
+#define EMULATED_MODULE "repeat_heads"
+namespace repeat_heads {
+#include "repeat_heads.cu"
 }
 #undef EMULATED_MODULE
 

@@ -59,6 +59,7 @@ typedef struct {
   int qStride, kStride, vStride, oStride, dOStride, dqStride, dkStride, dvStride;
   int savedStride, biasStride, biasLength;
   int positions, heads, blockSize, isFine;
+  int group;  // heads of queries for each of keys and values: 1, but for softmax in decoding
   int tallyRows, firstTally;
   float scale;
 } AttentionArguments;
@@ -74,6 +75,7 @@ typedef struct {
   void *rows;                     // AttentionRow of every row
   void *streams;                  // AttentionStream of every stream, or null
   int heads, blockSize, isFine;
+  int group;  // as above
   float scale;
 } PlainAttention;
 

@@ -7,6 +7,8 @@ package struct AttentionStage {
   package let size: AttentionSize
   package let attention: any AttentionOperator
   package let tensors: AttentionTensors
+  /// Keys and values as a stream takes them, a head for each group, where that is not as a pass does.
+  private let shared: (k: View, v: View)?
   package let gradients: AttentionGradients
   package let pass: AttentionPass
   package static let draw = AttentionDraw.evaluation(seed: 3)
@@ -57,6 +59,18 @@ package struct AttentionStage {
       }
     }
     let (qkv, dQKV) = (try three(1), try three(11))
+    shared =
+      subject.group == 1
+      ? nil
+      : try {
+        let narrow = try [(qkv[1], widths.keys), (qkv[2], widths.values)].map { wide, width in
+          let one = try stage.randomHeads(
+            rows, wide.columns / subject.group, headWidth: width, seed: 31)
+          kernels.repeatHeads(y: wide, x: one, headWidth: width)
+          return one
+        }
+        return (narrow[0], narrow[1])
+      }()
     tensors = AttentionTensors(
       q: qkv[0], k: qkv[1], v: qkv[2], bias: try bias(4), o: try outputs(5),
       saved: try stage.zeros(subject.savedRows, rows, for: .master), input: try input(6),
@@ -89,9 +103,11 @@ package struct AttentionStage {
 
   /// Tensors of some rows in memory of their own, heads side by side as decoding has them.
   package func copy(rows: Range<Int>) throws -> AttentionTensors {
+    let (k, v) = shared.map { ($0.k.rows(rows), $0.v.rows(rows)) } ?? (nil, nil)
     let rows = tensors.rows(rows)
     return AttentionTensors(
-      q: try stage.copy(of: rows.q), k: try stage.copy(of: rows.k), v: try stage.copy(of: rows.v),
+      q: try stage.copy(of: rows.q), k: try stage.copy(of: k ?? rows.k),
+      v: try stage.copy(of: v ?? rows.v),
       bias: tensors.bias, o: try stage.copy(of: rows.o), saved: rows.saved,
       input: try rows.input.map { try stage.copy(of: $0) }, own: tensors.own)
   }

@@ -3,7 +3,8 @@ package import Tensor
 /// One attention with its options, as any back end makes it.
 package struct AttentionSubject: Sendable, CustomStringConvertible {
   package enum Kind: Sendable {
-    case softmax(biasLength: Int?)
+    /// `group` heads of queries share a head of keys and values in a stream.
+    case softmax(biasLength: Int?, group: Int = 1)
     case hierarchical(blockSize: Int, fineQuery: Bool, hasBias: Bool)
     case combiner(CombinerShape.Pattern, Int, CombinerShape.Pooling, CombinerShape.Address)
     case yoso(YosoShape.Estimate, bits: Int, hashes: Int, slope: YosoShape.Slope)
@@ -21,7 +22,9 @@ package struct AttentionSubject: Sendable, CustomStringConvertible {
 
   package var description: String {
     switch kind {
-    case .softmax(let biasLength): "softmax" + (biasLength.map { ", bias of \($0)" } ?? "")
+    case .softmax(let biasLength, let group):
+      "softmax" + (biasLength.map { ", bias of \($0)" } ?? "")
+        + (group > 1 ? ", keys for \(group) heads" : "")
     case .hierarchical(let blockSize, let fineQuery, let hasBias):
       "hierarchical, blocks of \(blockSize)" + (fineQuery ? ", fine" : "")
         + (hasBias ? ", bias" : "")
@@ -36,9 +39,9 @@ package struct AttentionSubject: Sendable, CustomStringConvertible {
   /// The attention, or nil if the back end leaves it out.
   package func make(on kernels: any Kernels) throws -> (any AttentionOperator)? {
     switch kind {
-    case .softmax:
+    case .softmax(_, let group):
       return try (kernels as? any SoftmaxAttentionKernels)?.softmaxAttention(
-        SoftmaxShape(heads: Self.heads, scale: Self.scale))
+        SoftmaxShape(heads: Self.heads, keyValueHeads: Self.heads / group, scale: Self.scale))
     case .hierarchical(let blockSize, let fineQuery, _):
       return try (kernels as? any HierarchicalAttentionKernels)?.hierarchicalAttention(
         HierarchicalShape(
@@ -71,10 +74,16 @@ package struct AttentionSubject: Sendable, CustomStringConvertible {
 
   package var biasLength: Int? {
     switch kind {
-    case .softmax(let biasLength): biasLength
+    case .softmax(let biasLength, _): biasLength
     case .hierarchical(let blockSize, _, let hasBias): hasBias ? 2 * blockSize : nil
     case .combiner, .yoso: nil
     }
+  }
+
+  /// Heads of queries for each of keys and values in a stream.
+  package var group: Int {
+    if case .softmax(_, let group) = kind { return group }
+    return 1
   }
 
   package var savedRows: Int { yosoShape?.savedRows ?? Self.heads }
@@ -95,7 +104,7 @@ package struct AttentionSubject: Sendable, CustomStringConvertible {
 
   /// Attentions that a card does by tiles, at widths that suit it.
   package static let tiled = [
-    .softmax(biasLength: nil), .softmax(biasLength: 40),
+    .softmax(biasLength: nil), .softmax(biasLength: 40), .softmax(biasLength: 40, group: 2),
     .hierarchical(blockSize: 16, fineQuery: false, hasBias: true),
     .hierarchical(blockSize: 16, fineQuery: true, hasBias: true),
     .hierarchical(blockSize: 32, fineQuery: false, hasBias: false),
@@ -104,6 +113,7 @@ package struct AttentionSubject: Sendable, CustomStringConvertible {
   package static let all: [AttentionSubject] =
     [
       .softmax(biasLength: nil), .softmax(biasLength: 5), .softmax(biasLength: 200),
+      .softmax(biasLength: 5, group: 2),
       .hierarchical(blockSize: 2, fineQuery: false, hasBias: true),
       .hierarchical(blockSize: 4, fineQuery: true, hasBias: true),
       .hierarchical(blockSize: 6, fineQuery: false, hasBias: false),

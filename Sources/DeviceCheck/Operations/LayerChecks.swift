@@ -5,11 +5,12 @@ import Tensor
 extension DeviceCheck {
   package static let layers: [DeviceCheck] =
     Shape.all.flatMap {
-      [embedding($0), rmsNorm($0), sinusoidal($0), swiGLU($0), residual($0)] + dropout($0)
+      [embedding($0), bias($0), rmsNorm($0), sinusoidal($0), swiGLU($0), residual($0)] + dropout($0)
     }
     // Rows of other lengths go other ways.
     + [Shape(rows: 66, columns: 520), Shape(rows: 3, columns: 1_030, padding: 2)].map(rmsNorm)
     + [2, 6, 8, 34, 64].map(rotary)
+    + [(1, 1, 3), (2, 3, 2), (8, 2, 4), (9, 4, 1), (64, 1, 2)].map(repeatedHeads)
 
   private static func embedding(_ shape: Shape) -> DeviceCheck {
     DeviceCheck("embedding \(shape)") { stage in
@@ -23,6 +24,46 @@ extension DeviceCheck {
       stage.kernels.embeddingBackward(
         dTable: dTable, dy: try stage.random(shape.rows, shape.columns, seed: 4), ids: ids)
       return [("y", y), ("dTable", dTable)]
+    }
+  }
+
+  private static func bias(_ shape: Shape) -> DeviceCheck {
+    DeviceCheck("bias \(shape)") { stage in
+      let bias = try stage.random(1, shape.columns, seed: 2, for: .master)
+      let x = try stage.random(shape.rows, shape.columns, seed: 1, padding: shape.padding)
+      stage.kernels.addBias(x: x, bias: bias)
+      let heads = try stage.randomHeads(shape.rows, shape.columns, headWidth: 1, seed: 1)
+      stage.kernels.addBias(x: heads, bias: bias)
+      let dBias = try stage.random(1, shape.columns, seed: 3, for: .master)
+      stage.kernels.addBiasBackward(
+        dBias: dBias,
+        dy: try stage.random(shape.rows, shape.columns, seed: 4, padding: shape.padding))
+      let dHeads = try stage.random(1, shape.columns, seed: 5, for: .master)
+      stage.kernels.addBiasBackward(
+        dBias: dHeads,
+        dy: try stage.randomHeads(shape.rows, shape.columns, headWidth: 1, seed: 6))
+      return [("x", x), ("heads", heads), ("dBias", dBias), ("dBias of heads", dHeads)]
+    }
+  }
+
+  private static func repeatedHeads(width: Int, heads: Int, group: Int) -> DeviceCheck {
+    DeviceCheck("\(heads) heads of \(width) for \(group) each") { stage in
+      func make(_ columns: Int, _ seed: UInt64) throws -> [View] {
+        [
+          try stage.random(300, columns, seed: seed, padding: 3),
+          try stage.randomHeads(300, columns, headWidth: width, seed: seed),
+        ]
+      }
+      let (narrow, wide) = (heads * width, group * heads * width)
+      let (xs, ys) = (try make(narrow, 1), try make(wide, 2))
+      let (dxs, dys) = (try make(narrow, 3), try make(wide, 4))
+      var results: Results = []
+      for (index, name) in ["rows", "heads"].enumerated() {
+        stage.kernels.repeatHeads(y: ys[index], x: xs[index], headWidth: width)
+        stage.kernels.repeatHeadsBackward(dx: dxs[index], dy: dys[index], headWidth: width)
+        results += [("\(name) repeated", ys[index]), ("\(name) summed", dxs[index])]
+      }
+      return results
     }
   }
 

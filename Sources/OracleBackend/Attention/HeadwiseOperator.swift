@@ -3,6 +3,8 @@ import Tensor
 /// An attention whose heads know nothing of each other, by the definition of one.
 struct HeadwiseOperator: AttentionOperator {
   let heads: Int
+  /// Heads of queries that share a head of keys and values in a stream.
+  var group = 1
   let definition: @Sendable (HeadInputs) -> any HeadAttention
 
   func forward(_ tensors: AttentionTensors, _ pass: AttentionPass) {
@@ -45,7 +47,7 @@ struct HeadwiseOperator: AttentionOperator {
   func step(_ tensors: AttentionTensors, _ states: [any AttentionState]) {
     OracleState.forEachStep(tensors, states) { row, state in
       for head in 0..<heads {
-        let inputs = HeadInputs(state, bias: row.bias, head: head, of: heads)
+        let inputs = HeadInputs(state, bias: row.bias, head: head, of: heads, group: group)
         let o = definition(inputs).attend(rows: [state.count - 1]).o
         row.o.head(head, of: heads).nested = o
       }
@@ -77,16 +79,16 @@ struct HeadInputs {
     draw = pass.draw
   }
 
-  init(_ state: OracleState, bias: View?, head: Int, of heads: Int) {
-    func rows(_ x: [[Double]]) -> [[Double]] {
+  init(_ state: OracleState, bias: View?, head: Int, of heads: Int, group: Int) {
+    func rows(_ x: [[Double]], _ head: Int, of heads: Int) -> [[Double]] {
       x.map { row in
         let width = row.count / heads
         return Array(row[head * width..<(head + 1) * width])
       }
     }
-    q = rows(state.q)
-    k = rows(state.k)
-    v = rows(state.v)
+    q = rows(state.q, head, of: heads)
+    k = rows(state.k, head / group, of: heads / group)
+    v = rows(state.v, head / group, of: heads / group)
     self.bias = bias?.rows(head..<head + 1).values
     self.head = head
     layer = state.layer

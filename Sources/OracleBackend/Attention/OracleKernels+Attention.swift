@@ -2,7 +2,7 @@ package import Tensor
 
 extension OracleKernels: SoftmaxAttentionKernels {
   package func softmaxAttention(_ shape: SoftmaxShape) -> any AttentionOperator {
-    HeadwiseOperator(heads: shape.heads) { inputs in
+    HeadwiseOperator(heads: shape.heads, group: shape.group) { inputs in
       ReferenceSoftmaxAttention(
         q: inputs.q, k: inputs.k, v: inputs.v, bias: inputs.bias, scale: Double(shape.scale))
     }

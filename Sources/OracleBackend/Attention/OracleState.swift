@@ -5,7 +5,7 @@ final class OracleState: AttentionState {
   let layer: Int
   let draw: AttentionDraw
   private(set) var q: [[Double]] = []  // [L][H·D]
-  private(set) var k: [[Double]] = []  // [L][H·D]
+  private(set) var k: [[Double]] = []  // [L][H·D], or a head for each group
   private(set) var v: [[Double]] = []  // [L][H·E]
   /// Inputs of the layer, for attentions that read them, `[L][C]`.
   private(set) var input: [[Double]] = []

@@ -9,13 +9,15 @@ package import Tensor
 /// cut from the start of the sequence and every sum runs in the order of the keys.
 extension CPUKernels: SoftmaxAttentionKernels {
   package func softmaxAttention(_ shape: SoftmaxShape) -> any AttentionOperator {
-    SoftmaxOperator(heads: shape.heads, scale: shape.scale)
+    SoftmaxOperator(heads: shape.heads, group: shape.group, scale: shape.scale)
   }
 }
 
 /// Softmax attention of this processor.
 struct SoftmaxOperator: AttentionOperator {
   let heads: Int
+  /// Heads of queries that share a head of keys and values in a stream.
+  let group: Int
   let scale: Float
 
   func forward(_ tensors: AttentionTensors, _ pass: AttentionPass) {

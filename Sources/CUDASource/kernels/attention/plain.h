@@ -30,18 +30,20 @@ struct PlainSequence {
 
   /// Widths of a head.
   DEVICE int keyWidth() const { return q.columns / a.heads; }
-  DEVICE int valueWidth() const { return v.columns / a.heads; }
+  DEVICE int valueWidth() const { return a.o.columns / a.heads; }
+  /// The head of keys and values that the queries of this one share.
+  DEVICE int shared() const { return head / a.group; }
 
   /// Where means of a level are: a tree in order (attention/hierarchical.h).
   static DEVICE int place(int level, int row) {
     return (row << level) + (1 << (level - 1)) - 1;
   }
   DEVICE float key(int level, int row, int c) const {
-    int column = head * keyWidth() + c;
+    int column = shared() * keyWidth() + c;
     return level ? element(keyMeans, place(level, row), column) : element(k, row, column);
   }
   DEVICE float value(int level, int row, int c) const {
-    int column = head * valueWidth() + c;
+    int column = shared() * valueWidth() + c;
     return level ? element(valueMeans, place(level, row), column) : element(v, row, column);
   }
   /// The position whose query a position asks with at a level.

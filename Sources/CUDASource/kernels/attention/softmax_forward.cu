@@ -43,8 +43,9 @@ DEVICE void softmaxTile(const AttentionArguments &p, const AttentionTile &tile) 
     o = (NUMBER *)p.o + (size_t)tile.start * p.oStride;
   }
   Rows<NUMBER> queries = {base[0] + head * WIDTH, (size_t)p.qStride, tile.length};
-  Rows<NUMBER> keys = {base[1] + head * WIDTH, (size_t)p.kStride, tile.length};
-  Rows<NUMBER> values = {base[2] + head * WIDTH, (size_t)p.vStride, tile.length};
+  int shared = head / p.group;
+  Rows<NUMBER> keys = {base[1] + shared * WIDTH, (size_t)p.kStride, tile.length};
+  Rows<NUMBER> values = {base[2] + shared * WIDTH, (size_t)p.vStride, tile.length};
   Scores scores = {p.scale * log2e, p.bias ? p.bias + (size_t)head * p.biasStride : nullptr,
                    p.biasLength, 0};
   attendTile(p, tile, first, queries, keys, values, o + head * WIDTH, scores);

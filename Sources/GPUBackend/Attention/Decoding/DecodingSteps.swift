@@ -127,7 +127,7 @@ struct DecodingSteps {
   /// The same for shapes that tiles do not take: means level by level, then the rows.
   func runPlain(_ shape: PlainShape, bias: View?) {
     guard var arguments = first.plainArguments(tensors, bias: bias, shape) else { return }
-    let widths = HeadWidths(tensors, heads: shape.heads)
+    let widths = HeadWidths(tensors, heads: shape.heads, group: shape.group)
     run { placed in
       arguments.streams = placed.streams
       arguments.rows = placed.rows

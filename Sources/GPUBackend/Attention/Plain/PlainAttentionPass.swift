@@ -4,13 +4,16 @@ import Tensor
 /// What makes an attention of plain loops: softmax attention is hierarchical attention of one block.
 struct PlainShape {
   let heads: Int
+  /// Heads of queries for each of keys and values.
+  let group: Int
   let scale: Float
   let blockSize: Int
   let isFine: Bool
 
   /// Softmax attention.
-  init(heads: Int, scale: Float) {
+  init(heads: Int, group: Int = 1, scale: Float) {
     self.heads = heads
+    self.group = group
     self.scale = scale
     blockSize = 1 << 30
     isFine = true
@@ -18,6 +21,7 @@ struct PlainShape {
 
   init(_ shape: HierarchicalShape) {
     heads = shape.heads
+    group = 1
     scale = shape.scale
     blockSize = shape.blockSize
     isFine = shape.fineQuery
@@ -180,6 +184,7 @@ extension PlainAttention {
     if let keys = means.keys { keyMeans = keys.matrix }
     if let values = means.values { valueMeans = values.matrix }
     heads = Int32(shape.heads)
+    group = Int32(shape.group)
     scale = shape.scale
     blockSize = Int32(shape.blockSize)
     isFine = shape.isFine ? 1 : 0

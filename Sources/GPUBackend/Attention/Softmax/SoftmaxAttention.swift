@@ -6,13 +6,15 @@ package import Tensor
 extension GPUKernels: SoftmaxAttentionKernels {
   package func softmaxAttention(_ shape: SoftmaxShape) throws(DeviceError) -> any AttentionOperator
   {
-    SoftmaxOperator(kernels: self, heads: shape.heads, scale: shape.scale)
+    SoftmaxOperator(kernels: self, heads: shape.heads, group: shape.group, scale: shape.scale)
   }
 }
 
 struct SoftmaxOperator: AttentionOperator {
   let kernels: GPUKernels
   let heads: Int
+  /// Heads of queries that share a head of keys and values in a stream.
+  let group: Int
   let scale: Float
 
   var rotates: Bool { true }
@@ -111,19 +113,21 @@ struct SoftmaxOperator: AttentionOperator {
 
   func step(_ tensors: AttentionTensors, _ states: [any AttentionState]) {
     let tiling = AttentionTiling(
-      kernels.driver, heads: heads, widths: HeadWidths(tensors, heads: heads),
+      kernels.driver, heads: heads, widths: HeadWidths(tensors, heads: heads, group: group),
       type: tensors.q.buffer.type, biasLength: tensors.bias?.columns ?? 0)
     guard let steps = DecodingSteps(kernels, tensors, states, meansAreFloat: false) else { return }
     kernels.withFloats(of: tensors.bias) { bias in
       guard let tiling else {
-        return steps.runPlain(PlainShape(heads: heads, scale: scale), bias: bias)
+        return steps.runPlain(
+          PlainShape(heads: heads, group: group, scale: scale), bias: bias)
       }
       var builder = TileBuilder()
       let tiles = builder.list { tiles in
         for stream in steps.streams { tiles += stream.sequence.tiles(of: 0, rows: stream.rows) }
       }
-      let arguments = steps.arguments(bias: bias, heads: heads, scale: scale)
-      steps.run(builder.tiles) { placed in
+      var arguments = steps.arguments(bias: bias, heads: heads, scale: scale)
+      arguments.group = Int32(group)
+      steps.run(builder.tiles) { [arguments] placed in
         var arguments = arguments
         arguments.streams = placed.streams
         tiling.launch("softmax_forward", "softmax_forward", arguments, placed[tiles])

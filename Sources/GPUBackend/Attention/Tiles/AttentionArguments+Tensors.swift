@@ -12,6 +12,7 @@ extension AttentionArguments {
   init(_ tensors: AttentionTensors, bias: View?, heads: Int, scale: Float) {
     self.init()
     self.heads = Int32(heads)
+    group = 1
     self.scale = scale
     positions = Int32(tensors.q.rows)
     (q, qStride) = tensors.q.place

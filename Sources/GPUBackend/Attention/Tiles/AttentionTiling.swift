@@ -103,11 +103,18 @@ struct AttentionTiling {
 
 extension HeadWidths {
   /// Widths of a head of these tensors, after checking that their shapes agree.
-  init(_ tensors: AttentionTensors, heads: Int) {
+  ///
+  /// - Parameters:
+  ///   - tensors: Queries, keys, values and outputs.
+  ///   - heads: H.
+  ///   - group: Heads of queries for each of keys and values.
+  init(_ tensors: AttentionTensors, heads: Int, group: Int = 1) {
     let (q, k, v, o) = (tensors.q, tensors.k, tensors.v, tensors.o)
-    precondition(heads > 0 && q.columns % heads == 0 && v.columns % heads == 0, "\(heads) heads")
-    precondition(q.columns == k.columns && v.columns == o.columns, "widths of q, k or v, o differ")
+    precondition(heads > 0 && q.columns % heads == 0 && o.columns % heads == 0, "\(heads) heads")
+    precondition(
+      q.columns == group * k.columns && o.columns == group * v.columns,
+      "widths of q, k or v, o differ")
     precondition(q.rows == k.rows && k.rows == v.rows && v.rows == o.rows, "rows differ")
-    self.init(keys: q.columns / heads, values: v.columns / heads)
+    self.init(keys: q.columns / heads, values: o.columns / heads)
   }
 }

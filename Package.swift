@@ -263,7 +263,7 @@ let package = Package(
       [
         "Eval", "Model", "Backends", "Machine", "OracleBackend", "Deterministic", "Host", "Tensor",
         "Storage",
-      ]),
+      ], resources: [.copy("Fixtures")]),
     tests(
       "EvalTests",
       ["Eval", "Model", "Backends", "Deterministic", "Host", "Tensor", "LMData", "Storage"]),

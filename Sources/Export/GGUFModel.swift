@@ -3,8 +3,8 @@ import Storage
 import Tensor
 package import Tokenize
 
-/// A softmax model with rotary positions as one file for llama.cpp: a `llama`, or a `qwen3` where queries
-/// and keys are normalised.
+/// A softmax model with rotary positions as one file for llama.cpp: a `llama`, with biases of queries, keys
+/// and values a `qwen2`, with normalised queries and keys a `qwen3`.
 package struct GGUFModel {
   private let model: Transformer
   private let tokenizer: SentencePieceModel
@@ -19,19 +19,32 @@ package struct GGUFModel {
     _ model: Transformer, tokenizer: SentencePieceModel, name: String
   ) throws(ExportError) {
     let config = model.config
-    guard config.isLlama || config.isQwen3 else {
-      let reason =
-        config.attention != .softmax
-        ? "\(config.attention.kind.rawValue) attention"
-        : config.position != .rotary
-          ? "\(config.position.rawValue) positions" : "rows of n-grams"
+    if let obstacle = Self.obstacle(config) {
       throw .invalid(
-        "GGUF is for softmax attention with rotary positions, found \(reason); bf16 and fp16 open in "
+        "GGUF is for softmax attention with rotary positions, found \(obstacle); bf16 and fp16 open in "
           + "transformers")
     }
     self.model = model
     self.tokenizer = tokenizer
     self.name = name
+  }
+
+  /// What llama.cpp does not compute of a model, or nil.
+  private static func obstacle(_ config: ModelConfig) -> String? {
+    if config.attention != .softmax { return "\(config.attention.kind.rawValue) attention" }
+    if config.position != .rotary { return "\(config.position.rawValue) positions" }
+    if !config.ngrams.isEmpty { return "rows of n-grams" }
+    if config.qkNorm, config.qkvBias { return "normalised queries and keys with biases" }
+    return nil
+  }
+
+  /// What llama.cpp calls the model.
+  ///
+  /// A `qwen2` there has heads as wide as the model by their number; a `llama` may have any, and biases.
+  private var kind: String {
+    let config = model.config
+    if config.qkNorm { return "qwen3" }
+    return config.isQwen2 && config.attentionWidth == config.width ? "qwen2" : "llama"
   }
 
   /// Writes the file, whole or not at all.
@@ -51,8 +64,7 @@ package struct GGUFModel {
   }
 
   private var metadata: [(key: String, value: GGUFFile.Value)] {
-    let config = model.config
-    let kind = config.isQwen3 ? "qwen3" : "llama"
+    let (config, kind) = (model.config, kind)
     func number(_ count: Int) -> GGUFFile.Value { .uint32(UInt32(count)) }
     return [
       ("general.architecture", .string(Array(kind.utf8))),
@@ -66,7 +78,7 @@ package struct GGUFModel {
       (kind + ".embedding_length", number(config.width)),
       (kind + ".feed_forward_length", number(config.hidden)),
       (kind + ".attention.head_count", number(config.heads)),
-      (kind + ".attention.head_count_kv", number(config.heads)),
+      (kind + ".attention.head_count_kv", number(config.keyValueHeads)),
       (kind + ".attention.key_length", number(config.headWidth)),
       (kind + ".attention.value_length", number(config.headWidth)),
       (kind + ".attention.layer_norm_rms_epsilon", .float32(config.normEpsilon)),
@@ -75,16 +87,15 @@ package struct GGUFModel {
     ]
   }
 
-  /// The row of a weight that stands at a place of its tensor.
+  /// The number of a weight's row, or of a bias, that stands at a place of its tensor.
   ///
   /// A `llama` there rotates neighbouring channels of a head, where here the channel of the second half is
-  /// rotated with that of the first; a `qwen3` rotates as here.
+  /// rotated with that of the first; a `qwen2` and a `qwen3` rotate as here.
   private func order(of slot: ParameterSlot) -> (Int) -> Int {
     let width = model.config.headWidth
-    let isRotated =
-      slot.name.hasSuffix("self_attn.q_proj.weight")
-      || slot.name.hasSuffix("self_attn.k_proj.weight")
-    guard isRotated, !model.config.isQwen3 else { return { $0 } }
+    let isRotated = ["q_proj.weight", "q_proj.bias", "k_proj.weight", "k_proj.bias"]
+      .contains { slot.name.hasSuffix("self_attn." + $0) }
+    guard isRotated, kind == "llama" else { return { $0 } }
     return { place in
       let channel = place % width
       return place - channel + channel % 2 * (width / 2) + channel / 2
@@ -106,12 +117,12 @@ package struct GGUFModel {
     case "model.norm.weight": return "output_norm.weight"
     case "lm_head.weight": return "output.weight"
     default:
-      // model.layers.N.NAME.weight
+      // model.layers.N.NAME.weight, or bias
       let parts = name.split(separator: ".").map(String.init)
       guard let known = layerNames[parts[3..<parts.count - 1].joined(separator: ".")] else {
         preconditionFailure("llama.cpp has no name for \(name)")
       }
-      return "blk.\(parts[2]).\(known).weight"
+      return "blk.\(parts[2]).\(known).\(parts[parts.count - 1])"
     }
   }
 }

@@ -36,7 +36,8 @@ package enum TransformersFolder {
       try copy.append(tables.bytes)
       try copy.finish()
     }
-    var files = HuggingFaceTokenizer.files(of: tokenizer)
+    var files = HuggingFaceTokenizer.files(
+      of: tokenizer, pythonClass: PythonModel.tokenizerClass(model.config))
     files[CheckpointFolder.tokenizerName] = tokenizer.serialized
     for (name, bytes) in files { try AtomicFile.write(bytes, to: path + "/" + name) }
     try directory.commit()

@@ -13,7 +13,7 @@ struct WeightRows {
   /// - Parameters:
   ///   - slot: The weight.
   ///   - type: Of every number.
-  ///   - row: The row that stands at a place of the file.
+  ///   - row: The row that stands at a place of the file; of a vector, the number.
   ///   - append: Takes the bytes.
   /// - Throws: `ExportError` where a number is too large for the type.
   func forEachPart(
@@ -23,9 +23,11 @@ struct WeightRows {
     try parameters.device.withFloats(of: parameters.view(slot)) { bytes in
       let numbers = bytes.bindMemory(to: Float.self)
       var part: [UInt8] = []
-      for place in 0..<slot.rows {
-        let first = row(place) * slot.columns
-        for number in numbers[first..<first + slot.columns] {
+      let (rows, columns) =
+        slot.role == .vector ? (slot.columns, 1) : (slot.rows, slot.columns)
+      for place in 0..<rows {
+        let first = row(place) * columns
+        for number in numbers[first..<first + columns] {
           if type == .float32 {
             withUnsafeBytes(of: number.bitPattern.littleEndian) { part.append(contentsOf: $0) }
           } else {

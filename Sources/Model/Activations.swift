@@ -17,11 +17,12 @@ package struct Activations: Sendable {
     package let input: View  // [N, C] residual stream before the layer
     package let inputRstd: View  // [1, N]
     package let inputNormed: View  // [N, C] what `input` is normalised to; scratch if not kept
-    package let qkv: View  // [N, 3C] heads as the device lays them out, after the rotation
-    /// Queries and keys before their norm, `[N, 2C]`; nothing without one, or without a backward pass.
+    package let qkv: View  // [N, (H + 2K)·D] heads as the device lays them out, after the rotation
+    /// Queries and keys before their norm, `[N, (H + K)·D]`; nothing without one, or without a backward
+    /// pass.
     package let rawQK: View
-    package let headRstd: View  // [2H, N] of queries and keys; nothing without a norm
-    package let attended: View  // [N, C] heads as the device lays them out
+    package let headRstd: View  // [H + K, N] of queries and keys; nothing without a norm
+    package let attended: View  // [N, H·D] heads as the device lays them out
     package let saved: View  // what the attention keeps, [savedRows, N]
     package let middle: View  // [N, C] residual stream between attention and feed-forward
     package let middleRstd: View  // [1, N]
@@ -36,6 +37,8 @@ package struct Activations: Sendable {
   package let normed: View  // [N, C] scratch: normalised input of whatever runs
   package let product: View  // [N, F] scratch: SwiGLU output
   package let branch: View  // [N, C] scratch: a branch before it joins the residual stream
+  /// Scratch: keys and values, each head repeated for its group, `[N, 2H·D]`; nothing without groups.
+  package let repeated: View
   package let nllNats: View  // [1, N]
   package let gradients: Gradients?
 
@@ -44,9 +47,10 @@ package struct Activations: Sendable {
     package let residual: View  // [N, C]
     package let normed: View  // [N, C]
     package let branch: View  // [N, C]
-    package let attended: View  // [N, C] heads as the device lays them out
-    package let qkv: View  // [N, 3C] heads as the device lays them out
-    package let rawQK: View  // [N, 2C] heads as the device lays them out; nothing without a norm
+    package let attended: View  // [N, H·D] heads as the device lays them out
+    package let qkv: View  // [N, (H + 2K)·D] heads as the device lays them out
+    package let rawQK: View  // [N, (H + K)·D] as the device lays them out; nothing without a norm
+    package let repeated: View  // [N, 2H·D] of repeated keys and values; nothing without groups
     package let product: View  // [N, F]
     package let gateUp: View?  // [N, 2F]; nil if it takes the place of what it is the gradient of
   }
@@ -80,6 +84,7 @@ package struct Activations: Sendable {
     normed = parts.normed
     product = parts.product
     branch = parts.branch
+    repeated = parts.repeated
     nllNats = parts.nllNats
     gradients = parts.gradients
     capacity = positions
@@ -93,6 +98,7 @@ package struct Activations: Sendable {
     let normed: View
     let product: View
     let branch: View
+    let repeated: View
     let nllNats: View
     let gradients: Gradients?
   }
@@ -108,11 +114,12 @@ package struct Activations: Sendable {
       Layer(
         input: input, inputRstd: arena.carve(1, rows, for: .master),
         inputNormed: keepsNorms ? arena.carve(rows, width, for: .compute) : normed,
-        qkv: arena.carve(rows, 3 * width, headWidth: config.headWidth),
+        qkv: arena.carve(rows, config.qkvWidth, headWidth: config.headWidth),
         rawQK: arena.carve(
-          rows, config.qkNorm && training ? 2 * width : 0, headWidth: config.headWidth),
-        headRstd: arena.carve(config.qkNorm ? 2 * config.heads : 0, rows, for: .master),
-        attended: arena.carve(rows, width, headWidth: config.headWidth),
+          rows, config.qkNorm && training ? config.queryKeyWidth : 0, headWidth: config.headWidth),
+        headRstd: arena.carve(
+          config.qkNorm ? config.heads + config.keyValueHeads : 0, rows, for: .master),
+        attended: arena.carve(rows, config.attentionWidth, headWidth: config.headWidth),
         saved: arena.carve(savedRows, rows, for: .master),
         middle: middle,
         middleRstd: arena.carve(1, rows, for: .master),
@@ -138,17 +145,26 @@ package struct Activations: Sendable {
     }
     let outputRstd = arena.carve(1, rows, for: .master)
     let nllNats = arena.carve(1, rows, for: .master)
+    let repeated = carveRepeated(config, rows: rows, &arena)
     if keepsNorms {
       let (gradients, product) = carveSharing(config, rows: rows, &arena)
       return Parts(
         layers: layers, output: output, outputRstd: outputRstd, normed: normed, product: product,
-        branch: gradients.branch, nllNats: nllNats, gradients: gradients)
+        branch: gradients.branch, repeated: repeated, nllNats: nllNats, gradients: gradients)
     }
     return Parts(
       layers: layers, output: output, outputRstd: outputRstd, normed: normed,
       product: arena.carve(rows, config.hidden, for: .compute),
-      branch: arena.carve(rows, width, for: .compute), nllNats: nllNats,
+      branch: arena.carve(rows, width, for: .compute), repeated: repeated, nllNats: nllNats,
       gradients: training ? carveGradients(config, rows: rows, &arena) : nil)
+  }
+
+  /// Keys and values as a pass takes them where groups share them, or their gradients.
+  private static func carveRepeated(
+    _ config: ModelConfig, rows: Int, _ arena: inout Arena
+  ) -> View {
+    arena.carve(
+      rows, config.isGrouped ? 2 * config.attentionWidth : 0, headWidth: config.headWidth)
   }
 
   private static func carveGradients(
@@ -159,9 +175,11 @@ package struct Activations: Sendable {
       residual: arena.carve(rows, width, for: .master),
       normed: arena.carve(rows, width, for: .compute),
       branch: arena.carve(rows, width, for: .compute),
-      attended: arena.carve(rows, width, headWidth: config.headWidth),
-      qkv: arena.carve(rows, 3 * width, headWidth: config.headWidth),
-      rawQK: arena.carve(rows, config.qkNorm ? 2 * width : 0, headWidth: config.headWidth),
+      attended: arena.carve(rows, config.attentionWidth, headWidth: config.headWidth),
+      qkv: arena.carve(rows, config.qkvWidth, headWidth: config.headWidth),
+      rawQK: arena.carve(
+        rows, config.qkNorm ? config.queryKeyWidth : 0, headWidth: config.headWidth),
+      repeated: carveRepeated(config, rows: rows, &arena),
       product: arena.carve(rows, config.hidden, for: .compute),
       gateUp: arena.carve(rows, 2 * config.hidden, for: .compute))
   }
@@ -176,13 +194,17 @@ package struct Activations: Sendable {
     // dropout has been read when attention writes the gradients of queries.
     let (heads, branches) = arena.overlay(
       { arena in
-        [3 * width, width].map { arena.carve(rows, $0, headWidth: config.headWidth) }
+        [config.qkvWidth, config.attentionWidth].map {
+          arena.carve(rows, $0, headWidth: config.headWidth)
+        }
       }, { arena in [width, config.hidden].map { arena.carve(rows, $0, for: .compute) } })
     let gradients = Gradients(
       residual: arena.carve(rows, width, for: .compute),
       normed: arena.carve(rows, width, for: .compute), branch: branches[0], attended: heads[1],
       qkv: heads[0],
-      rawQK: arena.carve(rows, config.qkNorm ? 2 * width : 0, headWidth: config.headWidth),
+      rawQK: arena.carve(
+        rows, config.qkNorm ? config.queryKeyWidth : 0, headWidth: config.headWidth),
+      repeated: carveRepeated(config, rows: rows, &arena),
       product: branches[1], gateUp: nil)
     return (gradients, branches[1])
   }

@@ -40,12 +40,17 @@ enum DropoutSite {
 ///     middle = input + Wo attention(rotate(headnorm(Wqkv rmsnorm(input))))
 ///     output = middle + Wdown swiglu(Wgu rmsnorm(middle))
 ///
-/// `headnorm` is there with `ModelConfig.qkNorm`.
+/// `headnorm` is there with `ModelConfig.qkNorm`, biases of `Wqkv` and `Wo` with `qkvBias` and
+/// `outputBias`. Where heads share keys and values, these are made once for each group, normalised and
+/// rotated, and repeated for the attention, which knows nothing of it; their gradients are summed over the
+/// group.
 struct Block {
   let config: ModelConfig
   let attention: any AttentionOperator
   /// Whether the attention reads the layer's input beside queries, keys and values.
   let readsInput: Bool
+  /// Whether states take keys and values as groups share them.
+  let streamsAreGrouped: Bool
   let kernels: any Kernels
   let index: Int
   let weights: LayerParameters
@@ -58,25 +63,56 @@ struct Block {
   struct Scratch {
     let product: View  // [N, F]
     let branch: View  // [N, C]
+    let repeated: View  // [N, 2H·D]; nothing without groups
   }
 
-  private var width: Int { config.width }
   private var isRotary: Bool { config.position == .rotary }
 
-  /// - Parameter isPass: Whether the attention may be asked to rotate queries and keys.
-  private func tensors(isPass: Bool) -> AttentionTensors {
-    AttentionTensors(
-      q: kept.qkv.columns(0..<width), k: kept.qkv.columns(width..<2 * width),
-      v: kept.qkv.columns(2 * width..<3 * width), bias: weights.bias, o: kept.attended,
-      saved: kept.saved, input: readsInput ? kept.inputNormed : nil, own: weights.own,
-      rotaryTheta: isPass && attention.rotates && isRotary ? config.rotaryTheta : nil)
+  /// Queries, keys and values of a row, which stand side by side.
+  private func parts(_ qkv: View) -> (q: View, k: View, v: View) {
+    let (keys, values) = (config.attentionWidth, config.queryKeyWidth)
+    return (
+      qkv.columns(0..<keys), qkv.columns(keys..<values), qkv.columns(values..<config.qkvWidth)
+    )
   }
 
-  /// Rotates queries and keys, which stand side by side: `2H` heads in one call.
+  /// Keys and values, or their gradients, of a row; side by side.
+  private func keysAndValues(_ qkv: View) -> View {
+    qkv.columns(config.attentionWidth..<config.qkvWidth)
+  }
+
+  /// Repeated keys and values, or their gradients, of a row.
+  private func repeatedParts(_ repeated: View) -> (k: View, v: View) {
+    let width = config.attentionWidth
+    return (repeated.columns(0..<width), repeated.columns(width..<2 * width))
+  }
+
+  /// What the attention is given.
+  ///
+  /// - Parameter isPass: Whether the attention may be asked to rotate queries and keys, and takes as many
+  ///   keys as queries.
+  private func tensors(isPass: Bool) -> AttentionTensors {
+    var (q, k, v) = parts(kept.qkv)
+    if config.isGrouped, isPass || !streamsAreGrouped {
+      kernels.repeatHeads(
+        y: scratch.repeated, x: keysAndValues(kept.qkv), headWidth: config.headWidth)
+      (k, v) = repeatedParts(scratch.repeated)
+    }
+    return AttentionTensors(
+      q: q, k: k, v: v, bias: weights.bias, o: kept.attended, saved: kept.saved,
+      input: readsInput ? kept.inputNormed : nil, own: weights.own,
+      rotaryTheta: isPass && attentionRotates && isRotary ? config.rotaryTheta : nil)
+  }
+
+  /// Whether a pass of the attention rotates queries and keys; keys of a group are rotated once, before
+  /// they are repeated.
+  private var attentionRotates: Bool { attention.rotates && !config.isGrouped }
+
+  /// Rotates queries and keys, which stand side by side: `H + K` heads in one call.
   private func rotate(_ qkv: View, positions: Indices, inverse: Bool) {
     guard isRotary else { return }
     kernels.rotary(
-      x: qkv.columns(0..<2 * width), positions: positions, headWidth: config.headWidth,
+      x: qkv.columns(0..<config.queryKeyWidth), positions: positions, headWidth: config.headWidth,
       theta: config.rotaryTheta, inverse: inverse)
   }
 
@@ -86,7 +122,7 @@ struct Block {
   ) -> [(columns: Range<Int>, rstd: View, gain: View)] {
     guard let query = weights.queryNorm, let key = weights.keyNorm else { return [] }
     let (heads, width) = (config.heads, config.headWidth)
-    return (0..<2 * heads).map { head in
+    return (0..<heads + config.keyValueHeads).map { head in
       (
         head * width..<(head + 1) * width, kept.headRstd.rows(head..<head + 1),
         head < heads ? query : key
@@ -99,7 +135,7 @@ struct Block {
     let heads = normedHeads(weights)
     if heads.isEmpty { return }
     let hasBackward = kept.rawQK.columns > 0
-    if hasBackward { kernels.copy(kept.qkv.columns(0..<2 * width), to: kept.rawQK) }
+    if hasBackward { kernels.copy(kept.qkv.columns(0..<config.queryKeyWidth), to: kept.rawQK) }
     for head in heads {
       let normed = kept.qkv.columns(head.columns)
       kernels.rmsNormForward(
@@ -118,11 +154,11 @@ struct Block {
         dx: d.rawQK.columns(head.columns), dGain: dHead.gain, dy: d.qkv.columns(head.columns),
         x: kept.rawQK.columns(head.columns), gain: head.gain, rstd: head.rstd)
     }
-    kernels.copy(d.rawQK, to: d.qkv.columns(0..<2 * width))
+    kernels.copy(d.rawQK, to: d.qkv.columns(0..<config.queryKeyWidth))
   }
 
   func forward(_ pass: AttentionPass, dropout: Dropout?) {
-    projectQKV(positions: pass.sequences.positions, rotates: !attention.rotates)
+    projectQKV(positions: pass.sequences.positions, rotates: !attentionRotates)
     attention.forward(tensors(isPass: true), pass)
     finish(dropout: dropout)
   }
@@ -137,6 +173,7 @@ struct Block {
       y: kept.inputNormed, rstd: kept.inputRstd, x: kept.input, gain: weights.inputNorm,
       epsilon: config.normEpsilon)
     kernels.linearForward(y: kept.qkv, x: kept.inputNormed, w: weights.qkv, accumulate: false)
+    if let bias = weights.qkvBias { kernels.addBias(x: kept.qkv, bias: bias) }
     normalizeHeads()
     if rotates { rotate(kept.qkv, positions: positions, inverse: false) }
   }
@@ -151,7 +188,7 @@ struct Block {
   func finish(dropout: Dropout?) {
     join(
       kept.middle, from: kept.input, branch: kept.attended, weights: weights.output,
-      site: DropoutSite.attention, dropout: dropout)
+      bias: weights.outputBias, site: DropoutSite.attention, dropout: dropout)
     kernels.rmsNormForward(
       y: kept.middleNormed, rstd: kept.middleRstd, x: kept.middle, gain: weights.feedForwardNorm,
       epsilon: config.normEpsilon)
@@ -163,9 +200,10 @@ struct Block {
       site: DropoutSite.feedForward, dropout: dropout)
   }
 
-  /// `sum = residual + dropout(branch wᵀ)`; the product adds onto the stream where it can.
+  /// `sum = residual + dropout(branch wᵀ + bias)`; the product adds onto the stream where it can.
   private func join(
-    _ sum: View, from residual: View, branch: View, weights: View, site: UInt64, dropout: Dropout?
+    _ sum: View, from residual: View, branch: View, weights: View, bias: View? = nil,
+    site: UInt64, dropout: Dropout?
   ) {
     let isInPlace = sum.offset == residual.offset && sum.buffer === residual.buffer
     guard let dropout, dropout.probability > 0 else {
@@ -174,10 +212,12 @@ struct Block {
       } else {
         kernels.linearForward(y: sum, x: branch, w: weights, adding: residual)
       }
+      if let bias { kernels.addBias(x: sum, bias: bias) }
       return
     }
     if !isInPlace { kernels.copy(residual, to: sum) }
     kernels.linearForward(y: scratch.branch, x: branch, w: weights, accumulate: false)
+    if let bias { kernels.addBias(x: scratch.branch, bias: bias) }
     dropout.apply(to: scratch.branch, layer: index, site: site, kernels: kernels)
     kernels.residualAdd(x: sum, y: scratch.branch)
   }
@@ -207,6 +247,7 @@ struct Block {
 
     let dAttention = branchGradient(d, site: DropoutSite.attention, dropout: dropout)
     kernels.linearBackwardWeight(dw: dWeights.output, dy: dAttention, x: kept.attended)
+    if let dBias = dWeights.outputBias { kernels.addBiasBackward(dBias: dBias, dy: dAttention) }
     kernels.linearBackwardInput(
       dx: d.attended, dy: dAttention, w: weights.output, accumulate: false)
     if !kernels.keepsNorms {
@@ -214,23 +255,35 @@ struct Block {
         y: kept.inputNormed, rstd: kept.inputRstd, x: kept.input, gain: weights.inputNorm,
         epsilon: config.normEpsilon)
     }
-    attention.backward(
-      tensors(isPass: true),
-      AttentionGradients(
-        dO: d.attended, dq: d.qkv.columns(0..<width), dk: d.qkv.columns(width..<2 * width),
-        dv: d.qkv.columns(2 * width..<3 * width), dBias: dWeights.bias,
-        dInput: readsInput ? d.normed : nil, dOwn: dWeights.own),
-      pass)
-    if !attention.rotates {
-      rotate(d.qkv, positions: pass.sequences.positions, inverse: true)
-    }
+    differentiateAttention(d, dWeights, pass)
     differentiateHeads(d, dWeights)
+    if let dBias = dWeights.qkvBias { kernels.addBiasBackward(dBias: dBias, dy: d.qkv) }
     kernels.linearBackwardWeight(dw: dWeights.qkv, dy: d.qkv, x: kept.inputNormed)
     kernels.linearBackwardInput(
       dx: d.normed, dy: d.qkv, w: weights.qkv, accumulate: readsInput)
     d.joinNorm(
       on: kernels, dGain: dWeights.inputNorm, x: kept.input, normed: kept.inputNormed,
       gain: weights.inputNorm, rstd: kept.inputRstd)
+  }
+
+  /// Turns the gradient of what the attention puts out into those of queries, keys and values before the
+  /// rotation, in `d.qkv`, and adds to those of the attention's own weights.
+  private func differentiateAttention(
+    _ d: Activations.Gradients, _ dWeights: LayerParameters, _ pass: AttentionPass
+  ) {
+    var (dq, dk, dv) = parts(d.qkv)
+    if config.isGrouped { (dk, dv) = repeatedParts(d.repeated) }
+    attention.backward(
+      tensors(isPass: true),
+      AttentionGradients(
+        dO: d.attended, dq: dq, dk: dk, dv: dv, dBias: dWeights.bias,
+        dInput: readsInput ? d.normed : nil, dOwn: dWeights.own),
+      pass)
+    if config.isGrouped {
+      kernels.repeatHeadsBackward(
+        dx: keysAndValues(d.qkv), dy: d.repeated, headWidth: config.headWidth)
+    }
+    if !attentionRotates { rotate(d.qkv, positions: pass.sequences.positions, inverse: true) }
   }
 
   /// The gradient that reaches a branch: that of the stream, through the branch's dropout mask.

@@ -16,7 +16,8 @@ package struct Cost: Sendable {
   /// - Parameter headRows: Rows of the head that are; nil for all.
   private func multiplied(headRows: Int? = nil) -> Double {
     let width = Double(config.width)
-    let layer = 4 * width * width + 3 * width * Double(config.hidden)
+    let attention = Double(config.qkvWidth) + Double(config.attentionWidth)
+    let layer = attention * width + 3 * width * Double(config.hidden)
     return Double(config.layers) * layer + Double(headRows ?? config.vocabularySize) * width
   }
 

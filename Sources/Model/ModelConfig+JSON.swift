@@ -17,6 +17,7 @@ extension ModelConfig: Codable {
     case bigramRows = "bigram_rows"
     case trigramRows = "trigram_rows"
     case slidingWindow = "use_sliding_window"
+    case layerTypes = "layer_types"
     case tiedHead = "tie_word_embeddings"
     case normEpsilon = "rms_norm_eps"
     case rotaryTheta = "rope_theta"
@@ -28,27 +29,34 @@ extension ModelConfig: Codable {
     case zeroInitResidual = "zero_init_residual"
     case bosID = "bos_token_id"
     case eosID = "eos_token_id"
+    case qkvBias = "qkv_bias"
     case attentionBias = "attention_bias"
     case feedForwardBias = "mlp_bias"
     case numberType = "torch_dtype"
   }
 
   private static let ownType = "billion-word-decoder"
-  private static let qwenType = "qwen3"
+  private static let biasedType = "qwen2"
+  private static let normedType = "qwen3"
+
+  /// The class of transformers that computes the same, and its `model_type`; our own where none does.
+  private var architecture: (name: String, type: String) {
+    if isLlama { return ("LlamaForCausalLM", "llama") }
+    if isQwen2 { return ("Qwen2ForCausalLM", Self.biasedType) }
+    if isQwen3 { return ("Qwen3ForCausalLM", Self.normedType) }
+    return ("BillionWordDecoder", Self.ownType)
+  }
 
   package func encode(to encoder: any Encoder) throws {
     var fields = encoder.container(keyedBy: Key.self)
-    let (architecture, type) =
-      isLlama
-      ? ("LlamaForCausalLM", "llama")
-      : isQwen3 ? ("Qwen3ForCausalLM", Self.qwenType) : ("BillionWordDecoder", Self.ownType)
+    let (architecture, type) = architecture
     try fields.encode([architecture], forKey: .architectures)
     try fields.encode(type, forKey: .modelType)
     try fields.encode(vocabularySize, forKey: .vocabularySize)
     try fields.encode(width, forKey: .width)
     try fields.encode(layers, forKey: .layers)
     try fields.encode(heads, forKey: .heads)
-    try fields.encode(heads, forKey: .keyValueHeads)
+    try fields.encode(keyValueHeads, forKey: .keyValueHeads)
     try fields.encode(headWidth, forKey: .headWidth)
     try fields.encode(hidden, forKey: .hidden)
     try fields.encode("silu", forKey: .activation)
@@ -62,6 +70,7 @@ extension ModelConfig: Codable {
     try fields.encode(initialDeviation, forKey: .initialDeviation)
     // Left out where they are as ever: a checkpoint without them has the bytes that it always had.
     if qkNorm { try fields.encode(true, forKey: .qkNorm) }
+    if qkvBias, !outputBias { try fields.encode(true, forKey: .qkvBias) }
     if bigramRows > 0 { try fields.encode(bigramRows, forKey: .bigramRows) }
     if trigramRows > 0 { try fields.encode(trigramRows, forKey: .trigramRows) }
     if zeroInitResidual { try fields.encode(true, forKey: .zeroInitResidual) }
@@ -71,7 +80,7 @@ extension ModelConfig: Codable {
     } else {
       try fields.encode([eosID] + otherEndIDs, forKey: .eosID)
     }
-    try fields.encode(false, forKey: .attentionBias)
+    try fields.encode(outputBias, forKey: .attentionBias)
     try fields.encode(false, forKey: .feedForwardBias)
     try fields.encode("float32", forKey: .numberType)
   }
@@ -93,7 +102,19 @@ extension ModelConfig: Codable {
     relativeBiasLength = try value(.relativeBiasLength, relativeBiasLength)
     bigramRows = try value(.bigramRows, 0)
     trigramRows = try value(.trigramRows, 0)
-    qkNorm = try value(.qkNorm, type == Self.qwenType)
+    qkNorm = try value(.qkNorm, type == Self.normedType)
+    let isQwen = [Self.biasedType, Self.normedType].contains(type)
+    // What transformers takes where a key of theirs is not there at all.
+    fewerKeyValueHeads =
+      isQwen && !fields.contains(.keyValueHeads)
+      ? 32 : try fields.decodeIfPresent(Int.self, forKey: .keyValueHeads)
+    ownHeadWidth =
+      type == Self.normedType && !fields.contains(.headWidth)
+      ? 128 : try fields.decodeIfPresent(Int.self, forKey: .headWidth)
+    normaliseHeads()
+    // A Qwen2 has biases of queries, keys and values whatever it says, and none of the output.
+    outputBias = try type != Self.biasedType && value(.attentionBias, false)
+    qkvBias = try outputBias || value(.qkvBias, type == Self.biasedType)
     // The defaults of the Llama configuration, which its writers leave out.
     tiedHead = try value(.tiedHead, false)
     normEpsilon = try value(.normEpsilon, 1e-6)
@@ -106,7 +127,7 @@ extension ModelConfig: Codable {
       rotaryTheta = try rotary.theta(orElse: rotaryTheta)
       break
     }
-    maximumLength = try value(.maximumLength, maximumLength)
+    maximumLength = try value(.maximumLength, isQwen ? 32_768 : maximumLength)
     initialDeviation = try value(.initialDeviation, initialDeviation)
     zeroInitResidual = try value(.zeroInitResidual, false)
     bosID = try value(.bosID, bosID)
@@ -121,40 +142,33 @@ extension ModelConfig: Codable {
   /// The family of the model; another is refused.
   private static func knownType(_ fields: KeyedDecodingContainer<Key>) throws -> String {
     let type = try fields.decodeIfPresent(String.self, forKey: .modelType) ?? ownType
-    guard ["llama", qwenType, ownType].contains(type) else {
+    guard ["llama", biasedType, normedType, ownType].contains(type) else {
       throw ModelError.invalid(
-        "model_type is \"\(type)\", expected \"llama\", \"\(qwenType)\" or \"\(ownType)\"")
+        "model_type is \"\(type)\", expected \"llama\", \"\(biasedType)\", \"\(normedType)\" or "
+          + "\"\(ownType)\"")
     }
     return type
   }
 
   /// Refuses a Llama variant that this decoder would compute wrongly; dimensions are valid.
   private func rejectForeignFeatures(_ fields: KeyedDecodingContainer<Key>) throws {
-    let keyValueHeads = try fields.decodeIfPresent(Int.self, forKey: .keyValueHeads) ?? heads
-    guard keyValueHeads == heads else {
-      throw ModelError.invalid(
-        "num_key_value_heads is \(keyValueHeads), expected \(heads) as there are heads: grouped-query "
-          + "attention is not supported; repeat the rows of k_proj and v_proj \(heads) / "
-          + "\(keyValueHeads) times to open this model")
-    }
     func refuse(_ found: String, _ expected: String) -> ModelError {
       .invalid("\(found), expected \(expected): a Llama with anything else is not supported")
-    }
-    let width = try fields.decodeIfPresent(Int.self, forKey: .headWidth) ?? headWidth
-    guard width == headWidth else {
-      throw refuse("head_dim is \(width)", "hidden_size / num_attention_heads, \(headWidth)")
     }
     let activation = try fields.decodeIfPresent(String.self, forKey: .activation) ?? "silu"
     // Two names of one function.
     guard ["silu", "swish"].contains(activation) else {
       throw refuse("hidden_act is \"\(activation)\"", "\"silu\"")
     }
-    for key in [Key.attentionBias, .feedForwardBias]
-    where try fields.decodeIfPresent(Bool.self, forKey: key) ?? false {
-      throw refuse("\(key.rawValue) is true", "no biases, false")
+    guard try fields.decodeIfPresent(Bool.self, forKey: .feedForwardBias) != true else {
+      throw refuse("mlp_bias is true", "no biases, false")
     }
     guard try fields.decodeIfPresent(Bool.self, forKey: .slidingWindow) != true else {
       throw refuse("use_sliding_window is true", "false")
+    }
+    let types = try fields.decodeIfPresent([String].self, forKey: .layerTypes) ?? []
+    if let other = types.first(where: { $0 != "full_attention" }) {
+      throw refuse("layer_types has \"\(other)\"", "\"full_attention\" alone")
     }
     let share = try fields.decodeIfPresent(Double.self, forKey: .rotaryShare) ?? 1
     guard share == 1 else { throw refuse("partial_rotary_factor is \(share)", "1") }

@@ -36,8 +36,16 @@ package struct ModelConfig: Sendable, Equatable {
   /// Model width, `C`.
   package var width: Int
   package var layers: Int
-  /// Attention heads, `H`; divides the width.
+  /// Attention heads, `H`; divides the width unless `ownHeadWidth` says how wide they are.
   package var heads: Int
+  /// Heads of keys and values where they are fewer than `heads`; nil for as many.
+  package var fewerKeyValueHeads: Int?
+  /// Width of a head where it is not the width of the model by the heads; nil if it is.
+  package var ownHeadWidth: Int?
+  /// Whether the products that make queries, keys and values have biases, as in Qwen2.
+  package var qkvBias = false
+  /// Whether the output product of the attention has one, as in a Llama with `attention_bias`.
+  package var outputBias = false
   /// Feed-forward width, `F`.
   package var hidden: Int
   package var attention: AttentionConfig = .softmax
@@ -76,7 +84,38 @@ package struct ModelConfig: Sendable, Equatable {
   }
 
   /// Width of one head, `D`.
-  package var headWidth: Int { width / heads }
+  package var headWidth: Int { ownHeadWidth ?? width / heads }
+
+  /// Heads of keys and values, `K`: each serves `heads / keyValueHeads` heads of queries that follow one
+  /// another (grouped-query attention; Ainslie et al., 2023, arXiv 2305.13245).
+  package var keyValueHeads: Int { fewerKeyValueHeads ?? heads }
+
+  /// Whether heads of queries share those of keys and values.
+  package var isGrouped: Bool { keyValueHeads < heads }
+
+  /// Width of all queries, and of what the attention puts out, `H·D`.
+  package var attentionWidth: Int { heads * headWidth }
+
+  /// Width of queries and keys, which stand side by side, `(H + K)·D`.
+  package var queryKeyWidth: Int { (heads + keyValueHeads) * headWidth }
+
+  /// Width of queries, keys and values, `(H + 2K)·D`.
+  package var qkvWidth: Int { (heads + 2 * keyValueHeads) * headWidth }
+
+  /// The same model whose heads have keys and values of their own: what an attention sees in a pass.
+  package var ungrouped: ModelConfig {
+    var config = self
+    config.fewerKeyValueHeads = nil
+    return config
+  }
+
+  /// Says `nil` for what is so without being said, so that equal models are equal.
+  package mutating func normaliseHeads() {
+    if fewerKeyValueHeads == heads { fewerKeyValueHeads = nil }
+    if let own = ownHeadWidth, heads > 0, width % heads == 0, own == width / heads {
+      ownHeadWidth = nil
+    }
+  }
 
   /// Factor of the attention logits.
   package var attentionScale: Float { 1 / Float(headWidth).squareRoot() }
@@ -99,10 +138,13 @@ package struct ModelConfig: Sendable, Equatable {
   }
 
   /// Whether Hugging Face's `LlamaForCausalLM` computes the same function.
-  package var isLlama: Bool { isRotarySoftmax && !qkNorm }
+  package var isLlama: Bool { isRotarySoftmax && !qkNorm && qkvBias == outputBias }
+
+  /// Whether Hugging Face's `Qwen2ForCausalLM` computes the same function.
+  package var isQwen2: Bool { isRotarySoftmax && !qkNorm && qkvBias && !outputBias }
 
   /// Whether Hugging Face's `Qwen3ForCausalLM` computes the same function.
-  package var isQwen3: Bool { isRotarySoftmax && qkNorm }
+  package var isQwen3: Bool { isRotarySoftmax && qkNorm && qkvBias == outputBias }
 
   private var isRotarySoftmax: Bool {
     attention == .softmax && position == .rotary && ngrams.isEmpty
@@ -114,6 +156,7 @@ package struct ModelConfig: Sendable, Equatable {
       ("vocab_size", vocabularySize, 1 << 24), ("hidden_size", width, 1 << 24),
       // Every layer has a dozen names, which a file of a few bytes must not ask for by the million.
       ("num_hidden_layers", layers, 1 << 12), ("num_attention_heads", heads, 1 << 24),
+      ("num_key_value_heads", keyValueHeads, 1 << 24), ("head_dim", ownHeadWidth ?? 1, 1 << 24),
       ("intermediate_size", hidden, 1 << 24), ("max_position_embeddings", maximumLength, 1 << 24),
       ("relative_bias_length", relativeBiasLength, 1 << 24),
     ] where value < 1 || value > most {
@@ -123,9 +166,26 @@ package struct ModelConfig: Sendable, Equatable {
     where rows < 0 || rows > 1 << 28 {
       throw .invalid("\(name) is \(rows), expected 0 to \(1 << 28)")
     }
-    guard width % heads == 0 else {
+    guard ownHeadWidth != nil || width % heads == 0 else {
       throw .invalid(
-        "the width \(width) is not a multiple of the \(heads) heads; choose heads that divide it")
+        "the width \(width) is not a multiple of the \(heads) heads; choose heads that divide it, or say "
+          + "how wide a head is with --head-dim")
+    }
+    guard heads % keyValueHeads == 0 else {
+      throw .invalid(
+        "num_key_value_heads is \(keyValueHeads), expected a divisor of the \(heads) attention heads, each "
+          + "of which reads the keys and values of one")
+    }
+    // Far above any model, and low enough that a product of it with a width does not overflow.
+    guard heads <= (1 << 30) / headWidth else {
+      throw .invalid(
+        "\(heads) heads of \(headWidth) are \(heads) times \(headWidth) numbers, expected at most "
+          + "\(1 << 30); choose fewer or narrower heads")
+    }
+    guard qkvBias || !outputBias else {
+      throw .invalid(
+        "the output of the attention has a bias, but queries, keys and values have none; expected both or "
+          + "that of queries, keys and values alone")
     }
     guard position != .rotary || headWidth % 2 == 0 else {
       throw .invalid("rotary positions need an even head width, found \(headWidth)")
@@ -158,7 +218,9 @@ package struct ModelConfig: Sendable, Equatable {
     let (width, hidden) = (Double(width), Double(hidden))
     let own = mechanism.ownWeights.reduce(0.0) { $0 + Double($1.rows) * Double($1.columns) }
     let bias = Double(heads) * Double(mechanism.biasLength ?? 0)
-    let layer = 4 * width * width + 3 * width * hidden + 2 * width + bias + own
+    let biases = (qkvBias ? Double(qkvWidth) : 0) + (outputBias ? width : 0)
+    let attention = (Double(qkvWidth) + Double(attentionWidth)) * width
+    let layer = attention + 3 * width * hidden + 2 * width + biases + bias + own
     let tables = (tiedHead ? 1 : 2) * Double(vocabularySize) * width
     return tables + Double(layers) * layer + width
   }

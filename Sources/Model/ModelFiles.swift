@@ -43,7 +43,7 @@ package enum ModelFiles {
     }
   }
 
-  /// Writes `config.json`, and the model in Python where transformers has none.
+  /// Writes `config.json`, and the model and the tokenizer's class in Python where transformers has none.
   ///
   /// - Parameters:
   ///   - config: The model.
@@ -57,6 +57,7 @@ package enum ModelFiles {
       StoredConfiguration(config: config, weights: type, classes: python?.classes),
       to: directory + "/" + configName)
     try python?.write(directory: directory)
+    try PythonModel.writeTokenizer(config, directory: directory)
   }
 
   /// Writes one buffer in layout order as a safetensors file.
@@ -177,7 +178,10 @@ package enum ModelFiles {
     into parameters: Parameters, _ config: ModelConfig, directory: String,
     weights name: String = ModelFiles.weightsName
   ) throws {
-    try readTensors([("", parameters)], tied: config.tiedHead, from: directory + "/" + name)
+    let stored = try StoredWeights(directory: directory, name: name)
+    if config.tiedHead { try stored.checkHead() }
+    try stored.check(parameters.layout.slots, tied: config.tiedHead)
+    try stored.copy(into: parameters)
     if let ngrams = parameters.ngrams {
       try NgramFile.read(into: ngrams, on: parameters.device, directory: directory)
     }

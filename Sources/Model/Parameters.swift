@@ -37,7 +37,7 @@ package enum ParameterRole: Sendable, Equatable {
 /// The order of all weights in one buffer.
 ///
 /// Weights that are multiplied by the same input stand side by side: query, key and value are one
-/// matrix `[3C, C]`, gate and up another `[2F, C]`, without a copy and under their usual names.
+/// matrix `[(H + 2K)·D, C]`, gate and up another `[2F, C]`, without a copy and under their usual names.
 package struct ParameterLayout: Sendable {
   package let slots: [ParameterSlot]
   package let count: Int
@@ -72,8 +72,13 @@ package struct ParameterLayout: Sendable {
       let prefix = "model.layers.\(layer)."
       stages.append(offset)
       add(prefix + "input_layernorm.weight", .vector, 1, width, deviation: nil)
-      for name in ["q", "k", "v"] {
-        add(prefix + "self_attn.\(name)_proj.weight", .hidden, width, width, deviation: deviation)
+      let (queries, shared) = (config.attentionWidth, config.keyValueHeads * config.headWidth)
+      let projections = [("q", queries), ("k", shared), ("v", shared)]
+      for (name, rows) in projections {
+        add(prefix + "self_attn.\(name)_proj.weight", .hidden, rows, width, deviation: deviation)
+      }
+      for (name, columns) in config.qkvBias ? projections : [] {
+        add(prefix + "self_attn.\(name)_proj.bias", .vector, 1, columns, deviation: 0)
       }
       if config.qkNorm {
         for name in ["q", "k"] {
@@ -90,7 +95,11 @@ package struct ParameterLayout: Sendable {
           prefix + "self_attn." + weight.name, weight.role, weight.rows, weight.columns,
           deviation: weight.deviation)
       }
-      add(prefix + "self_attn.o_proj.weight", .hidden, width, width, deviation: residualDeviation)
+      add(
+        prefix + "self_attn.o_proj.weight", .hidden, width, queries, deviation: residualDeviation)
+      if config.outputBias {
+        add(prefix + "self_attn.o_proj.bias", .vector, 1, width, deviation: 0)
+      }
       add(prefix + "post_attention_layernorm.weight", .vector, 1, width, deviation: nil)
       add(prefix + "mlp.gate_proj.weight", .hidden, config.hidden, width, deviation: deviation)
       add(prefix + "mlp.up_proj.weight", .hidden, config.hidden, width, deviation: deviation)
@@ -142,9 +151,10 @@ package struct Parameters: Sendable {
     let layout = ParameterLayout(config)
     precondition(buffer.count >= layout.count)
     self.device = device
-    func view(_ name: String, rows: Int? = nil) -> View {
+    func view(_ name: String, rows: Int? = nil, columns: Int? = nil) -> View {
       guard let slot = layout.slot(name) else { preconditionFailure("no parameter \(name)") }
-      return View(buffer, offset: slot.offset, rows: rows ?? slot.rows, columns: slot.columns)
+      return View(
+        buffer, offset: slot.offset, rows: rows ?? slot.rows, columns: columns ?? slot.columns)
     }
     self.layout = layout
     self.buffer = buffer
@@ -154,12 +164,15 @@ package struct Parameters: Sendable {
       let prefix = "model.layers.\(layer)."
       return LayerParameters(
         inputNorm: view(prefix + "input_layernorm.weight"),
-        qkv: view(prefix + "self_attn.q_proj.weight", rows: 3 * config.width),
+        qkv: view(prefix + "self_attn.q_proj.weight", rows: config.qkvWidth),
+        qkvBias: config.qkvBias
+          ? view(prefix + "self_attn.q_proj.bias", columns: config.qkvWidth) : nil,
         queryNorm: layout.slot(prefix + "self_attn.q_norm.weight").map { view($0.name) },
         keyNorm: layout.slot(prefix + "self_attn.k_norm.weight").map { view($0.name) },
         bias: layout.slot(prefix + "self_attn.relative_bias").map { view($0.name) },
         own: ownWeights.map { view(prefix + "self_attn." + $0.name) },
         output: view(prefix + "self_attn.o_proj.weight"),
+        outputBias: config.outputBias ? view(prefix + "self_attn.o_proj.bias") : nil,
         feedForwardNorm: view(prefix + "post_attention_layernorm.weight"),
         gateUp: view(prefix + "mlp.gate_proj.weight", rows: 2 * config.hidden),
         down: view(prefix + "mlp.down_proj.weight"))
@@ -204,12 +217,14 @@ package struct Parameters: Sendable {
 /// The weights of one layer.
 package struct LayerParameters: Sendable {
   package let inputNorm: View  // [1, C]
-  package let qkv: View  // [3C, C]
+  package let qkv: View  // [(H + 2K)·D, C]
+  package let qkvBias: View?  // [1, (H + 2K)·D], where there is one
   package let queryNorm: View?  // [1, D], with a norm of queries and keys
   package let keyNorm: View?  // [1, D]
   package let bias: View?  // [H, B]
   package let own: [View]  // weights that only this attention has
-  package let output: View  // [C, C]
+  package let output: View  // [C, H·D]
+  package let outputBias: View?  // [1, C], where there is one
   package let feedForwardNorm: View  // [1, C]
   package let gateUp: View  // [2F, C]
   package let down: View  // [C, F]
@@ -217,8 +232,9 @@ package struct LayerParameters: Sendable {
   /// The same layer with the matrices of products from another; gains and biases stay.
   func matrices(_ other: LayerParameters) -> LayerParameters {
     LayerParameters(
-      inputNorm: inputNorm, qkv: other.qkv, queryNorm: queryNorm, keyNorm: keyNorm, bias: bias,
-      own: zip(own, other.own).map { $0.rows > 1 ? $1 : $0 }, output: other.output,
-      feedForwardNorm: feedForwardNorm, gateUp: other.gateUp, down: other.down)
+      inputNorm: inputNorm, qkv: other.qkv, qkvBias: qkvBias, queryNorm: queryNorm,
+      keyNorm: keyNorm, bias: bias, own: zip(own, other.own).map { $0.rows > 1 ? $1 : $0 },
+      output: other.output, outputBias: outputBias, feedForwardNorm: feedForwardNorm,
+      gateUp: other.gateUp, down: other.down)
   }
 }

@@ -32,8 +32,8 @@ extension Transformer {
       positions: positions, scored: scored, width: width, vocabulary: config.vocabularySize,
       candidates: candidates,
       products: [
-        WorkPlan.Product(outputs: 3 * width, inputs: width),
-        WorkPlan.Product(outputs: width, inputs: width),
+        WorkPlan.Product(outputs: config.qkvWidth, inputs: width),
+        WorkPlan.Product(outputs: width, inputs: config.attentionWidth),
         WorkPlan.Product(outputs: 2 * config.hidden, inputs: width),
         WorkPlan.Product(outputs: width, inputs: config.hidden),
       ], muon: muon, muonForm: muonForm, attention: attention,

@@ -12,6 +12,7 @@ package final class Transformer {
   package let kernels: any Kernels
   let attention: any AttentionOperator
   private let readsInput: Bool
+  private let streamsAreGrouped: Bool
   /// Names the random numbers of scoring and decoding, for attentions that draw any.
   package var evaluationSeed: UInt64 = 0
   private var activations: Activations?
@@ -48,6 +49,7 @@ package final class Transformer {
     self.kernels = kernels
     let mechanism = config.mechanism
     readsInput = mechanism.readsInput
+    streamsAreGrouped = mechanism.streamsAreGrouped
     rounded =
       kernels.hasTwoTypes
       ? try Parameters(config, on: kernels, for: .compute) : parameters
@@ -235,14 +237,16 @@ package final class Transformer {
   ) -> Block {
     let kept = a.layers[layer].cut(rows)
     let next = layer + 1 < config.layers ? a.layers[layer + 1].input : a.output
+    let repeated = a.repeated.rows(0..<rows)
     return Block(
-      config: config, attention: attention, readsInput: readsInput, kernels: kernels, index: layer,
+      config: config, attention: attention, readsInput: readsInput,
+      streamsAreGrouped: streamsAreGrouped, kernels: kernels, index: layer,
       weights: parameters.layers[layer].matrices(rounded.layers[layer]),
       kept: inBands ? kept : kept.withoutBands,
       output: next.rows(0..<rows),
       scratch: Block.Scratch(
-        product: a.product.rows(0..<rows),
-        branch: a.branch.rows(0..<rows)))
+        product: a.product.rows(0..<rows), branch: a.branch.rows(0..<rows),
+        repeated: inBands ? repeated : repeated.withoutBands))
   }
 
   private func reserve(_ rows: Int) throws(DeviceError) -> Activations {
@@ -347,7 +351,7 @@ extension Activations.Gradients {
     Self(
       residual: residual.rows(0..<rows), normed: normed.rows(0..<rows),
       branch: branch.rows(0..<rows), attended: attended.rows(0..<rows), qkv: qkv.rows(0..<rows),
-      rawQK: rawQK.rows(0..<rows), product: product.rows(0..<rows),
-      gateUp: gateUp?.rows(0..<rows))
+      rawQK: rawQK.rows(0..<rows), repeated: repeated.rows(0..<rows),
+      product: product.rows(0..<rows), gateUp: gateUp?.rows(0..<rows))
   }
 }

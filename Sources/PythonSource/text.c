@@ -22,6 +22,10 @@ static const char window_attention_py[] = {
 #embed "models/window_attention.py"
     , 0};
 
+static const char file_tokenizer_py[] = {
+#embed "models/file_tokenizer.py"
+    , 0};
+
 static const PythonSourceFile files[] = {
     {"decoder.py", decoder_py},
     {"softmax_attention.py", softmax_attention_py},
@@ -29,6 +33,7 @@ static const PythonSourceFile files[] = {
     {"yoso_attention.py", yoso_attention_py},
     {"combiner_attention.py", combiner_attention_py},
     {"window_attention.py", window_attention_py},
+    {"file_tokenizer.py", file_tokenizer_py},
 };
 
 const PythonSourceFile *python_source_files(int *count) {

@@ -54,7 +54,9 @@ package struct ReportPage: Sendable {
     let model = run.config.model
     let text =
       "preset \(run.config.preset): \(model.layers) layers of \(model.width), "
-      + "\(model.heads) heads, \(Numbers.count(model.vocabularySize)) tokens, "
+      + "\(model.heads) heads"
+      + (model.isGrouped ? " that share \(model.keyValueHeads) of keys and values" : "")
+      + ", \(Numbers.count(model.vocabularySize)) tokens, "
       + "\(model.attention) with \(model.position.rawValue) positions"
     let origin = run.config.initialWeights.map {
       "<p>\(HTML.escaped("trained from \($0.sentence)"))</p>"

@@ -37,6 +37,7 @@ struct DecodeCommand: ParsableCommand {
   @Option(help: "Tokens of the vocabulary.") var vocabulary = 32_000
   @Option(help: "Samples in step.") var streams = 32
   @Option(help: "Timed steps; the median counts.") var steps = 24
+  @OptionGroup var headOptions: HeadOptions
   @OptionGroup var timing: TimingOptions
 
   func validate() throws {
@@ -122,6 +123,7 @@ private final class DecodeRun {
     var config = ModelConfig(
       vocabularySize: command.vocabulary, width: command.width, layers: command.layers,
       heads: command.heads, hidden: command.hidden)
+    command.headOptions.apply(to: &config)
     config.use(attention)
     let past = (command.lengths.last ?? 1) + command.lengths.count * command.steps
     config.maximumLength = max(config.maximumLength, past + 1)

@@ -13,8 +13,14 @@ extension LMTrain {
   struct Tokenizer {
     let file: [UInt8]
     let tokens: TokenTable
+    private let model: SentencePieceModel
+
     /// The same tokenizer in files of other programs, by name.
-    let forms: [String: [UInt8]]
+    ///
+    /// - Parameter config: The model that it stands beside.
+    func forms(beside config: ModelConfig) -> [String: [UInt8]] {
+      HuggingFaceTokenizer.files(of: model, pythonClass: PythonModel.tokenizerClass(config))
+    }
 
     init(of dataSet: DataSet) throws {
       file = try Files.contents(of: dataSet.tokenizerPath)
@@ -28,7 +34,7 @@ extension LMTrain {
             + "\(dataSet.tokenizerPath) has; run lm-tokenize again")
       }
       tokens = model.tokenTable()
-      forms = HuggingFaceTokenizer.files(of: model)
+      self.model = model
       if let obstacle = HuggingFaceTokenizer.obstacle(model) {
         Terminal.note(
           "note: AutoTokenizer of transformers cannot open this tokenizer (\(obstacle)); open the "

@@ -35,8 +35,9 @@ extension LMTrain {
     let printer = ProgressPrinter(steps: config.steps)
     let trainer = try Trainer(
       config: config, on: kernels, with: communicator, linkedBy: link, dataSet: dataSet,
-      tokenTable: tokenizer.tokens, tokenizer: tokenizer.file, tokenizerForms: tokenizer.forms,
-      run: run, resume: resume, report: { printer.show($0) })
+      tokenTable: tokenizer.tokens, tokenizer: tokenizer.file,
+      tokenizerForms: tokenizer.forms(beside: config.model), run: run, resume: resume,
+      report: { printer.show($0) })
     trainer.peak = peak
     trainer.measurePeak = {
       (try? MatrixPeak.measure(kernels, in: $0)).map { $0 * Double(communicator.size) }

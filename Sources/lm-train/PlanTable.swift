@@ -47,7 +47,7 @@ enum PlanTable {
       [
         "model",
         "\(Format.count(model.layers, "layer")) of \(model.width), "
-          + "\(Format.count(model.heads, "head")), hidden \(model.hidden), "
+          + "\(heads(model)), hidden \(model.hidden), "
           + "\(Format.count(model.vocabularySize, "token")), head "
           + (model.tiedHead ? "tied" : "untied")
           + (model.zeroInitResidual ? ", outputs of branches begin as zeros" : ""),
@@ -55,7 +55,9 @@ enum PlanTable {
       [
         "attention",
         "\(model.attention), \(model.position.rawValue) positions"
-          + (model.qkNorm ? ", queries and keys normalised" : ""),
+          + (model.qkNorm ? ", queries and keys normalised" : "")
+          + (model.outputBias
+            ? ", with biases" : model.qkvBias ? ", queries, keys and values with biases" : ""),
       ],
       config.initialWeights.map { ["begins with", origin($0, config)] },
       ["parameters", Format.count(plan.parameters) + ngrams(model)],
@@ -130,6 +132,13 @@ enum PlanTable {
       + "clipping at \(number(config.optimizer.clipNorm)), dropout \(number(Double(config.dropout))), "
       + (config.averageDecay.map { "average of the weights with \(number($0)), " } ?? "")
       + (config.precision.map { "products in \($0.rawValue), " } ?? "") + "seed \(config.seed)"
+  }
+
+  /// Heads, and what is particular about them.
+  private static func heads(_ model: ModelConfig) -> String {
+    Format.count(model.heads, "head")
+      + (model.ownHeadWidth.map { " of \($0)" } ?? "")
+      + (model.isGrouped ? " that share \(model.keyValueHeads) of keys and values" : "")
   }
 
   private static func ngrams(_ model: ModelConfig) -> String {

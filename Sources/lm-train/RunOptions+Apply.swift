@@ -69,6 +69,10 @@ extension RunOptions {
     set(&config.model.layers, layers)
     set(&config.model.width, width)
     set(&config.model.heads, heads)
+    if let kvHeads { config.model.fewerKeyValueHeads = kvHeads }
+    if let headDim { config.model.ownHeadWidth = headDim }
+    config.model.normaliseHeads()
+    set(&config.model.qkvBias, qkvBias)
     set(&config.model.hidden, hidden)
     set(&config.model.qkNorm, qkNorm)
     set(&config.model.bigramRows, bigramRows)

@@ -87,6 +87,8 @@ extension RunOptions {
       ("--layers", "\(model.layers)", layers.map { "\($0)" }),
       ("--width", "\(model.width)", width.map { "\($0)" }),
       ("--heads", "\(model.heads)", heads.map { "\($0)" }),
+      ("--kv-heads", "\(model.keyValueHeads)", kvHeads.map { "\($0)" }),
+      ("--head-dim", "\(model.headWidth)", headDim.map { "\($0)" }),
       ("--hidden", "\(model.hidden)", hidden.map { "\($0)" }),
       ("--bigram-rows", "\(model.bigramRows)", bigramRows.map { "\($0)" }),
       ("--trigram-rows", "\(model.trigramRows)", trigramRows.map { "\($0)" }),
@@ -95,6 +97,7 @@ extension RunOptions {
       ?? first(
         of: [
           ("tied-head", model.tiedHead, tiedHead), ("qk-norm", model.qkNorm, qkNorm),
+          ("qkv-bias", model.qkvBias, qkvBias),
           ("zero-init-residual", model.zeroInitResidual, zeroInitResidual),
         ])
   }

@@ -19,8 +19,8 @@ struct RunOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Begin with the weights of a checkpoint, of a run's newest or RUN/best, or of a Llama or Qwen3 "
-        + "from elsewhere. The model is that one; data, schedule and optimizer are new.",
+      "Begin with the weights of a checkpoint, of a run's newest or RUN/best, or of a Llama, Qwen2 or "
+        + "Qwen3 from elsewhere. The model is that one; data, schedule and optimizer are new.",
       valueName: "checkpoint"), completion: .directory)
   var initFrom: String?
 
@@ -52,6 +52,20 @@ struct RunOptions: ParsableArguments {
 
   @Option(help: "Attention heads.")
   var heads: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "Heads of keys and values, each of which serves several heads of queries; a divisor of --heads "
+        + "(as many).", valueName: "heads"))
+  var kvHeads: Int?
+
+  @Option(help: "Width of a head (the model's by the heads).")
+  var headDim: Int?
+
+  @Flag(
+    inversion: .prefixedNo,
+    help: "Whether the products that make queries, keys and values have biases, as in Qwen2.")
+  var qkvBias: Bool?
 
   @Option(help: "Feed-forward width (SwiGLU).")
   var hidden: Int?

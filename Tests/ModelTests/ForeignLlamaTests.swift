@@ -216,6 +216,39 @@ import Testing
     }
   }
 
+  /// Keys and what stands for one that is missing, as the configurations of transformers 5 have them.
+  @Test func headsAndBiasesOfOthers() throws {
+    func expect(
+      _ keys: [String: Any], without: [String] = [], _ change: (inout ModelConfig) -> Void,
+      sourceLocation: SourceLocation = #_sourceLocation
+    ) throws {
+      var expected = Self.tied
+      change(&expected)
+      let found = try Self.read(keys, without: without)
+      #expect(found == expected, sourceLocation: sourceLocation)
+    }
+    try expect(["num_key_value_heads": 1]) { $0.fewerKeyValueHeads = 1 }
+    try expect(["head_dim": 2]) { $0.ownHeadWidth = 2 }
+    try expect(["attention_bias": true]) { ($0.qkvBias, $0.outputBias) = (true, true) }
+    for said: [String: Any] in [[:], ["attention_bias": true], ["attention_bias": false]] {
+      try expect(said.merging(["model_type": "qwen2"]) { $1 }) { $0.qkvBias = true }
+    }
+    try expect(["model_type": "qwen2", "layer_types": ["full_attention"]]) { $0.qkvBias = true }
+    try expect(["model_type": "qwen3", "attention_bias": true]) {
+      ($0.qkNorm, $0.qkvBias, $0.outputBias) = (true, true, true)
+    }
+    try expect(["model_type": "qwen3"], without: ["head_dim"]) {
+      ($0.qkNorm, $0.ownHeadWidth) = (true, 128)
+    }
+    try expect(
+      ["model_type": "qwen2", "num_attention_heads": 64, "hidden_size": 128],
+      without: ["num_key_value_heads", "head_dim", "max_position_embeddings"]
+    ) {
+      ($0.heads, $0.width, $0.fewerKeyValueHeads) = (64, 128, 32)
+      ($0.qkvBias, $0.maximumLength) = (true, 32_768)
+    }
+  }
+
   @Test func whatIsNotSupportedIsRefusedForItsReason() throws {
     let refused: [(keys: [String: Any], reason: String)] = [
       (["rope_scaling": ["type": "linear", "factor": 2.0]], "\"linear\""),
@@ -223,8 +256,10 @@ import Testing
       (["rope_parameters": ["rope_type": "yarn", "factor": 8.0]], "\"yarn\""),
       (["partial_rotary_factor": 0.5], "partial_rotary_factor is 0.5"),
       (["rope_parameters": ["partial_rotary_factor": 0.5]], "partial_rotary_factor is 0.5"),
-      (["hidden_act": "gelu"], "hidden_act is \"gelu\""), (["head_dim": 2], "head_dim is 2"),
-      (["attention_bias": true], "attention_bias"), (["mlp_bias": true], "mlp_bias"),
+      (["hidden_act": "gelu"], "hidden_act is \"gelu\""), (["mlp_bias": true], "mlp_bias"),
+      (["use_sliding_window": true], "use_sliding_window"),
+      (["layer_types": ["full_attention", "sliding_attention"]], "\"sliding_attention\""),
+      (["model_type": "mistral"], "model_type is \"mistral\""),
     ]
     for (keys, reason) in refused {
       let error = #expect(throws: (any Error).self, "\(keys)") { try Self.read(keys) }

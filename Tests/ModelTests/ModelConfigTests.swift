@@ -15,15 +15,18 @@ struct ModelConfigTests {
     for variant in Variant.all {
       let text = String(decoding: try JSONFile.encode(variant.config), as: UTF8.self)
       let name = variant.testDescription
-      #expect(text.contains("LlamaForCausalLM") == (name == "softmax rotary"))
-      #expect(text.contains("Qwen3ForCausalLM") == (name == "softmax rotary, heads normed"))
+      let llamas = ["softmax rotary", "Llama, shared keys", "Llama, biases"]
+      #expect(text.contains("LlamaForCausalLM") == llamas.contains(name))
+      #expect(text.contains("Qwen2ForCausalLM") == (name == "Qwen2"))
+      let normed = ["softmax rotary, heads normed", "Qwen3, shared keys, wide heads"]
+      #expect(text.contains("Qwen3ForCausalLM") == normed.contains(name))
     }
   }
 
   /// Keys of options that are left alone are absent: earlier versions and their sums know none.
   @Test func optionsThatAreOffLeaveNoKeys() throws {
     var config = Variant.all[0].config
-    for key in ["qk_norm", "zero_init_residual"] {
+    for key in ["qk_norm", "zero_init_residual", "qkv_bias"] {
       #expect(!String(decoding: try JSONFile.encode(config), as: UTF8.self).contains(key))
     }
     config.zeroInitResidual = true
@@ -54,7 +57,12 @@ struct ModelConfigTests {
   @Test func refusesWhatItWouldComputeWrongly() throws {
     let text = String(decoding: try JSONFile.encode(Variant.all[0].config), as: UTF8.self)
     for (old, new, word) in [
-      ("\"num_key_value_heads\" : 3", "\"num_key_value_heads\" : 1", "num_key_value_heads"),
+      ("\"num_key_value_heads\" : 3", "\"num_key_value_heads\" : 2", "num_key_value_heads is 2"),
+      ("\"num_key_value_heads\" : 3", "\"num_key_value_heads\" : 0", "num_key_value_heads is 0"),
+      ("\"num_key_value_heads\" : 3", "\"num_key_value_heads\" : 6", "num_key_value_heads is 6"),
+      ("\"head_dim\" : 8", "\"head_dim\" : 0", "head_dim is 0"),
+      ("\"head_dim\" : 8", "\"head_dim\" : \(Int.max)", "head_dim is \(Int.max)"),
+      ("\"head_dim\" : 8", "\"head_dim\" : 5", "even head width, found 5"),
       ("\"hidden_act\" : \"silu\"", "\"hidden_act\" : \"gelu\"", "hidden_act"),
       ("\"model_type\" : \"llama\"", "\"model_type\" : \"gpt2\"", "gpt2"),
       ("\"mlp_bias\" : false", "\"mlp_bias\" : true", "mlp_bias"),
@@ -110,6 +118,23 @@ struct ModelConfigTests {
     try config.validate()
     config.tiedHead = false
     #expect(throws: ModelError.self) { try config.validate() }
+  }
+
+  @Test func headsThatNoModelHasAreRefused() {
+    for (change, reason) in [
+      (
+        {
+          $0.heads = 1 << 24; $0.ownHeadWidth = 1 << 24
+        }, "heads of 16777216"
+      ),
+      ({ $0.outputBias = true }, "output of the attention has a bias"),
+      ({ $0.heads = 5 }, "--head-dim"),
+    ] as [((inout ModelConfig) -> Void, String)] {
+      var config = Variant.all[0].config
+      change(&config)
+      let error = #expect(throws: ModelError.self) { try config.validate() }
+      #expect(error?.description.contains(reason) == true)
+    }
   }
 
   @Test func refusesImpossibleModels() {

@@ -12,10 +12,15 @@ extension Variant {
     return try Transformer(config, parameters: weights(on: kernels, seed: seed), kernels: kernels)
   }
 
-  /// Initial weights, and rows of n-grams that are no zeros, as they are after some steps.
+  /// Initial weights, and biases and rows of n-grams that are no zeros, as they are after some steps.
   func weights(on kernels: any Kernels, seed: UInt64) throws -> Parameters {
     var parameters = try Parameters(config, on: kernels)
     try parameters.initialize(seed: seed)
+    for slot in parameters.layout.slots where slot.name.hasSuffix("_proj.bias") {
+      let random = CounterRandom(seed: seed, UInt64(slot.offset))
+      try kernels.write(
+        random.gaussians(0..<slot.count, deviation: 0.3), to: parameters.view(slot))
+    }
     parameters.ngrams = try NgramTables(config, isTrained: true, on: kernels)
     for table in parameters.ngrams?.tables ?? [] {
       let random = CounterRandom(seed: seed, UInt64(table.ngram.order))

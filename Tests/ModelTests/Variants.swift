@@ -7,37 +7,62 @@ struct Variant: Sendable, CustomTestStringConvertible {
   let testDescription: String
   let config: ModelConfig
 
-  static let all: [Variant] = [
-    make("softmax rotary", .softmax, .rotary),
-    make("softmax relative bias", .softmax, .relativeBias),
-    make("softmax sinusoidal", .softmax, .sinusoidal),
-    make("hierarchical coarse", .hierarchical(blockSize: 4, query: .coarse), .relativeBias),
-    make("hierarchical fine", .hierarchical(blockSize: 4, query: .fine), .relativeBias),
-    make("hierarchical sinusoidal", .hierarchical(blockSize: 4, query: .coarse), .sinusoidal),
-    makeYoso("yoso exact", .expectation, slope: .exact),
-    makeYoso("yoso expectation", .expectation),
-    makeYoso("yoso sampled", .sampled),
-    makeYoso("yoso hybrid", .hybrid, .sinusoidal),
-    make("combiner fixed", .combiner(.fixed, segment: 4), .sinusoidal),
-    make("combiner fixed mean", .combiner(.fixed, segment: 4, pooling: .mean), .sinusoidal),
-    make("combiner logsparse", .combiner(.logsparse, pooling: .mean), .sinusoidal),
-    make("combiner rowmajor", .combiner(.rowmajor, segment: 4), .sinusoidal),
+  static let all: [Variant] =
+    [
+      make("softmax rotary", .softmax, .rotary),
+      make("softmax relative bias", .softmax, .relativeBias),
+      make("softmax sinusoidal", .softmax, .sinusoidal),
+      make("hierarchical coarse", .hierarchical(blockSize: 4, query: .coarse), .relativeBias),
+      make("hierarchical fine", .hierarchical(blockSize: 4, query: .fine), .relativeBias),
+      make("hierarchical sinusoidal", .hierarchical(blockSize: 4, query: .coarse), .sinusoidal),
+      makeYoso("yoso exact", .expectation, slope: .exact),
+      makeYoso("yoso expectation", .expectation),
+      makeYoso("yoso sampled", .sampled),
+      makeYoso("yoso hybrid", .hybrid, .sinusoidal),
+      make("combiner fixed", .combiner(.fixed, segment: 4), .sinusoidal),
+      make("combiner fixed mean", .combiner(.fixed, segment: 4, pooling: .mean), .sinusoidal),
+      make("combiner logsparse", .combiner(.logsparse, pooling: .mean), .sinusoidal),
+      make("combiner rowmajor", .combiner(.rowmajor, segment: 4), .sinusoidal),
+      make(
+        "combiner rowmajor proj", .combiner(.rowmajor, segment: 4, address: .proj), .sinusoidal),
+      make("combiner vertical", .combiner(.vertical, segment: 4, pooling: .mean), .sinusoidal),
+      make("combiner mixture", .combiner(.mixture, segment: 4, pooling: .mean), .sinusoidal),
+      makeWindow("window", .rotary),
+      make("softmax rotary, heads normed", .softmax, .rotary, qkNorm: true),
+      make(
+        "hierarchical coarse, heads normed", .hierarchical(blockSize: 4, query: .coarse),
+        .relativeBias, layers: 1, qkNorm: true),
+      make(
+        "combiner rowmajor proj, heads normed", .combiner(.rowmajor, segment: 4, address: .proj),
+        .sinusoidal, qkNorm: true),
+      make("softmax with n-grams", .softmax, .rotary, ngrams: (40, 70)),
+      make(
+        "hierarchical with pairs", .hierarchical(blockSize: 4, query: .coarse), .relativeBias,
+        ngrams: (500, 0)),
+    ] + headed
+
+  /// Heads that share keys and values, that are wider than the model by their number, and biases.
+  private static let headed: [Variant] = [
+    make("Llama, shared keys", .softmax, .rotary).headed(4, keys: 2),
+    make("Llama, biases", .softmax, .rotary).headed(3, qkvBias: true, outputBias: true),
+    make("Qwen2", .softmax, .rotary).headed(4, keys: 2, qkvBias: true),
+    make("Qwen3, shared keys, wide heads", .softmax, .rotary, qkNorm: true)
+      .headed(3, keys: 1, width: 10),
+    // Without biases: what all keys have in common is nothing to a softmax that rotates none.
+    make("softmax relative bias, shared keys", .softmax, .relativeBias)
+      .headed(4, keys: 2, width: 5),
     make(
-      "combiner rowmajor proj", .combiner(.rowmajor, segment: 4, address: .proj), .sinusoidal),
-    make("combiner vertical", .combiner(.vertical, segment: 4, pooling: .mean), .sinusoidal),
-    make("combiner mixture", .combiner(.mixture, segment: 4, pooling: .mean), .sinusoidal),
-    makeWindow("window", .rotary),
-    make("softmax rotary, heads normed", .softmax, .rotary, qkNorm: true),
+      "hierarchical, shared keys", .hierarchical(blockSize: 4, query: .coarse), .relativeBias
+    ).headed(6, keys: 2, width: 5, qkvBias: true),
+    makeYoso("yoso exact, shared keys", .expectation, slope: .exact).headed(4, keys: 2, width: 8),
+    makeYoso("yoso hybrid, shared keys", .hybrid, .sinusoidal).headed(4, keys: 1),
     make(
-      "hierarchical coarse, heads normed", .hierarchical(blockSize: 4, query: .coarse),
-      .relativeBias, layers: 1, qkNorm: true),
-    make(
-      "combiner rowmajor proj, heads normed", .combiner(.rowmajor, segment: 4, address: .proj),
-      .sinusoidal, qkNorm: true),
-    make("softmax with n-grams", .softmax, .rotary, ngrams: (40, 70)),
-    make(
-      "hierarchical with pairs", .hierarchical(blockSize: 4, query: .coarse), .relativeBias,
-      ngrams: (500, 0)),
+      "combiner rowmajor proj, shared keys",
+      .combiner(.rowmajor, segment: 4, address: .proj), .sinusoidal, qkNorm: true
+    ).headed(4, keys: 2, width: 10, qkvBias: true, outputBias: true),
+    make("combiner logsparse, shared keys", .combiner(.logsparse, pooling: .mean), .sinusoidal)
+      .headed(4, keys: 2),
+    makeWindow("window, shared keys", .rotary).headed(4, keys: 2, width: 8),
   ]
 
   /// Those whose gradient is the slope of the loss: without the kinks of a maximum, and not YOSO's
@@ -67,6 +92,20 @@ struct Variant: Sendable, CustomTestStringConvertible {
     var options = WindowOptions()
     options.window = 6
     return make(name, AttentionConfig(options), position)
+  }
+
+  /// The same with other heads.
+  private func headed(
+    _ heads: Int, keys: Int? = nil, width: Int? = nil, qkvBias: Bool = false,
+    outputBias: Bool = false
+  ) -> Variant {
+    var config = config
+    config.heads = heads
+    config.fewerKeyValueHeads = keys
+    config.ownHeadWidth = width
+    config.qkvBias = qkvBias
+    config.outputBias = outputBias
+    return Variant(testDescription: testDescription, config: config)
   }
 
   static func make(

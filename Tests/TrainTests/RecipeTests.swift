@@ -26,6 +26,11 @@ import Train
   static let changes: [Change] = [
     Change("zeros onto the residual stream") { $0.model.zeroInitResidual = true },
     Change("queries and keys normalised") { $0.model.qkNorm = true },
+    Change("shared keys, wide heads, biases") {
+      $0.model.fewerKeyValueHeads = 1
+      $0.model.ownHeadWidth = 10
+      $0.model.qkvBias = true
+    },
     Change("rows of n-grams") {
       $0.model.bigramRows = 150
       $0.model.trigramRows = 70

@@ -12,6 +12,10 @@ package protocol AttentionMechanism: Sendable {
   /// Whether it reads the layer's input beside queries, keys and values.
   var readsInput: Bool { get }
 
+  /// Whether a stream keeps keys and values once for all heads of queries that share them, so that its
+  /// steps take `[N, K·D]`; else they are repeated for it as for a pass.
+  var streamsAreGrouped: Bool { get }
+
   /// Floats per position that the forward pass keeps for the backward pass.
   var savedRows: Int { get }
 
@@ -32,6 +36,7 @@ extension AttentionMechanism {
   package var biasLength: Int? { nil }
   package var ownWeights: [AttentionWeight] { [] }
   package var readsInput: Bool { false }
+  package var streamsAreGrouped: Bool { false }
   package var savedRows: Int { 0 }
   package var drawnNumbers: Int { 0 }
 }

@@ -11,6 +11,8 @@ package struct AttentionTrial: Sendable {
   private let kernels: any Kernels
   private let sequences: Sequences
   private let widths: HeadWidths
+  /// Columns of keys and of values that a stream takes; a pass has those of all heads.
+  private let streamColumns: Int
 
   /// One sequence.
   ///
@@ -50,7 +52,9 @@ package struct AttentionTrial: Sendable {
     sequences = try Sequences(
       lengths.reduce(into: [0]) { $0.append(($0.last ?? 0) + $1) }, on: kernels)
     widths = HeadWidths(keys: model.headWidth, values: model.headWidth)
-    let (width, heads) = (model.width, model.heads)
+    let (width, heads) = (model.attentionWidth, model.heads)
+    streamColumns =
+      mechanism.streamsAreGrouped ? model.keyValueHeads * model.headWidth : width
     func zeros(_ rows: Int, _ columns: Int, for use: NumberUse = .master) throws -> View {
       try kernels.makeView(rows: rows, columns: columns, for: use)
     }
@@ -81,7 +85,7 @@ package struct AttentionTrial: Sendable {
       q: part(qkv, 0), k: part(qkv, 1), v: part(qkv, 2),
       bias: try mechanism.biasLength.map { try random(heads, $0, 2, deviation: 0.1) },
       o: try layer(width), saved: try zeros(mechanism.savedRows, length),
-      input: mechanism.readsInput ? try random(length, width, 3, for: .compute) : nil,
+      input: mechanism.readsInput ? try random(length, model.width, 3, for: .compute) : nil,
       own: try own.enumerated().map {
         try random(
           $1.rows, $1.columns, 10 + UInt64($0), deviation: $1.deviation ?? 1,
@@ -90,7 +94,7 @@ package struct AttentionTrial: Sendable {
     gradients = AttentionGradients(
       dO: try layer(width, random: 4), dq: part(dQKV, 0), dk: part(dQKV, 1), dv: part(dQKV, 2),
       dBias: try mechanism.biasLength.map { try zeros(heads, $0) },
-      dInput: mechanism.readsInput ? try zeros(length, width, for: .compute) : nil,
+      dInput: mechanism.readsInput ? try zeros(length, model.width, for: .compute) : nil,
       dOwn: try own.map { try zeros($0.rows, $0.columns) })
   }
 
@@ -133,7 +137,8 @@ package struct AttentionTrial: Sendable {
       return copy
     }
     return AttentionTensors(
-      q: try copy(rows.q), k: try copy(rows.k), v: try copy(rows.v), bias: rows.bias,
+      q: try copy(rows.q), k: try copy(rows.k.columns(0..<streamColumns)),
+      v: try copy(rows.v.columns(0..<streamColumns)), bias: rows.bias,
       o: try copy(rows.o), saved: rows.saved, input: rows.input, own: rows.own)
   }
 
@@ -152,7 +157,7 @@ package struct AttentionTrial: Sendable {
     _ model: ModelConfig, on kernels: any Kernels, longest: Int, positions: Int,
     isScoring: Bool = false
   ) throws -> WorkingNeed {
-    var model = model
+    var model = model.ungrouped
     if model.mechanism.ownWeights.isEmpty, kernels.headsAreTasks {
       // A task is a head; only products of the whole width are shared.
       (model.width, model.heads) = (model.headWidth, 1)
@@ -165,7 +170,7 @@ package struct AttentionTrial: Sendable {
         if !isScoring { trial.backward(step: 1) }
       }
     }
-    let length = max(1, min(longest, longestRun, mostNumbers / tried.width))
+    let length = max(1, min(longest, longestRun, mostNumbers / tried.attentionWidth))
     let whole = try need(length)
     guard length > 1, positions > length else { return whole }
     let half = try need(length / 2)

@@ -76,6 +76,7 @@ extension AttentionConfig {
 package struct CombinerAttention: AttentionMechanism {
   let shape: CombinerShape
   let headWidth: Int
+  private let modelWidth: Int
   /// Standard deviation of the initial weights of projected addresses.
   private let initialDeviation: Double
 
@@ -84,6 +85,7 @@ package struct CombinerAttention: AttentionMechanism {
       heads: config.heads, scale: config.attentionScale, pattern: options.pattern,
       segment: options.segment, pooling: options.pooling, address: options.address)
     headWidth = config.headWidth
+    modelWidth = config.width
     initialDeviation = config.initialDeviation
   }
 
@@ -95,13 +97,15 @@ package struct CombinerAttention: AttentionMechanism {
     if !shape.needsProjection { return [] }
     return [
       AttentionWeight(
-        name: "summary_proj.weight", rows: width, columns: width, deviation: initialDeviation),
+        name: "summary_proj.weight", rows: modelWidth, columns: width,
+        deviation: initialDeviation),
       AttentionWeight(
-        name: "address_proj.weight", rows: width, columns: width, deviation: initialDeviation),
+        name: "address_proj.weight", rows: width, columns: modelWidth,
+        deviation: initialDeviation),
       AttentionWeight(
-        name: "address_norm.weight", role: .vector, rows: 1, columns: width, deviation: nil),
+        name: "address_norm.weight", role: .vector, rows: 1, columns: modelWidth, deviation: nil),
       AttentionWeight(
-        name: "address_norm.bias", role: .vector, rows: 1, columns: width, deviation: 0),
+        name: "address_norm.bias", role: .vector, rows: 1, columns: modelWidth, deviation: 0),
     ]
   }
 
@@ -130,7 +134,7 @@ package struct CombinerAttention: AttentionMechanism {
     }
     var work = AttentionWork(forward: width * forward, training: width * training)
     if shape.needsProjection {
-      let product = 4 * width * width * counts.summarised
+      let product = 4 * width * Double(modelWidth) * counts.summarised
       work.forward += product
       work.training += 4 * product
     }

@@ -78,7 +78,7 @@ package struct HierarchicalAttention: AttentionMechanism {
     shape = HierarchicalShape(
       heads: config.heads, scale: config.attentionScale, blockSize: options.blockSize,
       fineQuery: options.query == .fine)
-    width = config.width
+    width = config.attentionWidth
     biasLength = config.position == .relativeBias ? shape.biasLength : nil
   }
 

@@ -22,12 +22,15 @@ package struct SoftmaxAttention: AttentionMechanism {
   package let biasLength: Int?
 
   init(_ config: ModelConfig) {
-    shape = SoftmaxShape(heads: config.heads, scale: config.attentionScale)
-    width = config.width
+    shape = SoftmaxShape(
+      heads: config.heads, keyValueHeads: config.keyValueHeads, scale: config.attentionScale)
+    width = config.attentionWidth
     biasLength = config.position == .relativeBias ? config.relativeBiasLength : nil
   }
 
   package var savedRows: Int { shape.savedRows }
+
+  package var streamsAreGrouped: Bool { true }
 
   package func makeOperator(
     on kernels: any Kernels

@@ -41,7 +41,7 @@ struct WindowAttention: AttentionMechanism {
     // The first positions have fewer before them.
     let first = Double(min(length, window))
     let pairs = first * (first + 1) / 2 + (Double(length) - first) * Double(window)
-    return AttentionWork(pairs: pairs, width: model.width)
+    return AttentionWork(pairs: pairs, width: model.attentionWidth)
   }
 
   func makeOperator(on kernels: any Kernels) -> any AttentionOperator {

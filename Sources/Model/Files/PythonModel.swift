@@ -8,10 +8,10 @@ package struct PythonModel {
   /// Name and text of every file.
   package let files: [(name: String, text: String)]
 
-  /// Nil for a model that transformers has itself, a Llama or a Qwen3, and for an attention that nobody
+  /// Nil for a model that transformers has itself, a Llama, a Qwen2 or a Qwen3, and for an attention that nobody
   /// has written in Python.
   package init?(_ config: ModelConfig) {
-    if config.isLlama || config.isQwen3 { return nil }
+    if config.isLlama || config.isQwen2 || config.isQwen3 { return nil }
     let names = [Self.decoderName, Self.module(config) + ".py"]
     files = names.compactMap { name in Self.all.first { $0.name == name } }
     guard files.count == names.count else { return nil }
@@ -34,6 +34,21 @@ package struct PythonModel {
     for file in files {
       try AtomicFile.write(Array(file.text.utf8), to: directory + "/" + file.name)
     }
+  }
+
+  /// The class that `auto_map` of `tokenizer_config.json` names for `AutoTokenizer`, as `file.Class`.
+  ///
+  /// Nil where it opens the file by itself; of a Qwen2 it would take another tokenizer.
+  package static func tokenizerClass(_ config: ModelConfig) -> String? {
+    config.isQwen2 ? "file_tokenizer.FileTokenizer" : nil
+  }
+
+  /// Writes the file of ``tokenizerClass(_:)``, if there is one.
+  static func writeTokenizer(_ config: ModelConfig, directory: String) throws {
+    guard let name = tokenizerClass(config)?.split(separator: ".").first.map({ $0 + ".py" }),
+      let file = all.first(where: { $0.name == name })
+    else { return }
+    try AtomicFile.write(Array(file.text.utf8), to: directory + "/" + file.name)
   }
 
   /// Names of all files that a checkpoint may have.

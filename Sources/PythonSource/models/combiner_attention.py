@@ -27,8 +27,9 @@ class CombinerAttention(Attention):
         if self.pattern == "rowmajor" and self.address == "proj":
             width = config.hidden_size
             self.remembered = ("key", "query", "input")
-            self.summary_proj = nn.Linear(width, width, bias=False)
-            self.address_proj = nn.Linear(width, width, bias=False)
+            heads_width = self.heads * config.head_dim
+            self.summary_proj = nn.Linear(heads_width, width, bias=False)
+            self.address_proj = nn.Linear(width, heads_width, bias=False)
             self.address_norm = nn.LayerNorm(width, eps=1e-6)
 
     def attend(self, query, past):
@@ -102,6 +103,7 @@ class CombinerAttention(Attention):
             return (inside @ rows["key"]).flatten(2, 3), values
         # A = LN(x + S Wo^T) Wa^T over the heads side by side.
         x, summary = (t.transpose(1, 2).flatten(-2) for t in (rows["input"].flatten(2, 3), values))
+        x = x[..., : self.config.hidden_size]
         return self.by_head(self.address_proj(self.address_norm(x + self.summary_proj(summary)))), values
 
 

@@ -3,12 +3,11 @@
     model = AutoModelForCausalLM.from_pretrained(FOLDER, trust_remote_code=True)
     tokenizer = AutoTokenizer.from_pretrained(FOLDER)
 
-A decoder like Llama's: RMSNorm before each part of a layer, rotary or other positions, SwiGLU and no
-biases. The file beside this one that `auto_map` of config.json names has the attention and says what
+A decoder like Llama's: RMSNorm before each part of a layer, rotary or other positions, SwiGLU. The file beside this one that `auto_map` of config.json names has the attention and says what
 it sees. The tensors of model.safetensors are used under their own names.
 
 Shapes: B sequences, L new positions, P positions in all (those in the cache and the new ones), H heads
-of width D, model width C = H D.
+of width D, model width C.
 """
 import math
 import os
@@ -25,6 +24,8 @@ class DecoderConfig(PretrainedConfig):
     - attention: its kind and options.
     - position: "rotary", "relativeBias" (learned, [H, relative_bias_length]) or "sinusoidal".
     - qk_norm: whether queries and keys are normalised head by head.
+    - qkv_bias, attention_bias: whether the products that make queries, keys and values have biases; with
+      attention_bias that of the output has one as well.
     - bigram_rows, trigram_rows: rows of the tables of hashed n-grams that are added to the embeddings.
     - evaluation_seed: of an attention that is a random estimate (sampled YOSO), the seed of its draw;
       None for its expectation, by which the trainer scores.
@@ -35,7 +36,8 @@ class DecoderConfig(PretrainedConfig):
     def __init__(
         self, vocab_size=2, hidden_size=2, num_hidden_layers=1, num_attention_heads=1,
         intermediate_size=2, attention=None, position="rotary", relative_bias_length=32,
-        qk_norm=False, bigram_rows=0, trigram_rows=0, rms_norm_eps=1e-5, rope_theta=10_000.0,
+        qk_norm=False, qkv_bias=False, attention_bias=False, num_key_value_heads=None, head_dim=None,
+        bigram_rows=0, trigram_rows=0, rms_norm_eps=1e-5, rope_theta=10_000.0,
         initializer_range=0.02, max_position_embeddings=2048, tie_word_embeddings=True,
         evaluation_seed=None, use_cache=True, **others,
     ):
@@ -48,6 +50,10 @@ class DecoderConfig(PretrainedConfig):
         self.position = position
         self.relative_bias_length = relative_bias_length
         self.qk_norm = qk_norm
+        self.qkv_bias = qkv_bias
+        self.attention_bias = attention_bias
+        self.num_key_value_heads = num_key_value_heads or num_attention_heads
+        self.head_dim = head_dim or hidden_size // num_attention_heads
         self.bigram_rows = bigram_rows
         self.trigram_rows = trigram_rows
         self.rms_norm_eps = rms_norm_eps
@@ -135,17 +141,22 @@ class Attention(nn.Module):
 
     def __init__(self, config, index):
         super().__init__()
-        width = config.hidden_size
+        width, head_width = config.hidden_size, config.head_dim
         self.config = config
         self.index = index
         self.options = config.attention
         self.heads = config.num_attention_heads
-        self.scale = 1 / math.sqrt(width // self.heads)
-        for name in ("q_proj", "k_proj", "v_proj", "o_proj"):
-            self.add_module(name, nn.Linear(width, width, bias=False))
+        # Heads of queries for each of keys and values.
+        self.group = self.heads // config.num_key_value_heads
+        self.scale = 1 / math.sqrt(head_width)
+        bias = config.qkv_bias or config.attention_bias
+        for name, heads in (("q", self.heads), ("k", None), ("v", None)):
+            rows = (heads or config.num_key_value_heads) * head_width
+            self.add_module(name + "_proj", nn.Linear(width, rows, bias=bias))
+        self.o_proj = nn.Linear(self.heads * head_width, width, bias=config.attention_bias)
         if config.qk_norm:
-            self.q_norm = RMSNorm(width // self.heads, config.rms_norm_eps)
-            self.k_norm = RMSNorm(width // self.heads, config.rms_norm_eps)
+            self.q_norm = RMSNorm(head_width, config.rms_norm_eps)
+            self.k_norm = RMSNorm(head_width, config.rms_norm_eps)
         if config.position == "relativeBias":
             self.relative_bias = nn.Parameter(torch.zeros(self.heads, config.relative_bias_length))
 
@@ -168,24 +179,39 @@ class Attention(nn.Module):
         everything = torch.arange(length, device=query.device)
         return everything[length - query.shape[-2] :, None], everything
 
-    def by_head(self, x):
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+    def by_head(self, x, width=None):
+        """Columns of every head, [B, heads, L, width]; of H heads unless their width is given."""
+        heads = x.shape[-1] // width if width else self.heads
+        return x.unflatten(-1, (heads, -1)).transpose(1, 2)
+
+    def repeated(self, x):
+        """Heads of keys or values, each as often as heads of queries share it."""
+        return x.repeat_interleave(self.group, 1) if self.group > 1 else x
 
     def forward(self, x, positions, starts, cache):
-        query, key, value = (self.by_head(p(x)) for p in (self.q_proj, self.k_proj, self.v_proj))
+        width = self.config.head_dim
+        query, key, value = (self.by_head(p(x), width) for p in (self.q_proj, self.k_proj, self.v_proj))
         if self.config.qk_norm:
             query, key = self.q_norm(query), self.k_norm(key)
         if self.config.position == "rotary":
             query, key = (rotated(t, positions, self.config.rope_theta) for t in (query, key))
+        # What has as many heads as queries stands beside keys of as many.
+        shares = self.remembered == ("key",)
+        if not shares:
+            key, value = self.repeated(key), self.repeated(value)
         # Side by side in the place of the keys, so that any cache that grows carries them.
-        own = {"key": key, "query": query, "input": self.by_head(x)}
+        whole = nn.functional.pad(x, (0, -x.shape[-1] % self.heads))
+        own = {"key": key, "query": query, "input": self.by_head(whole)}
         kept = torch.cat([own[name] for name in self.remembered], -1)
         if cache is not None:
             seen = cache.get_seq_length(self.index)
             kept, value = cache.update(kept, value, self.index)
             if value.shape[-2] != seen + x.shape[1]:
                 raise ValueError("this model needs a cache that grows by what it is given, a DynamicCache")
-        past = dict(zip(self.remembered, kept.chunk(len(self.remembered), -1)), value=value)
+        if shares:
+            kept, value = self.repeated(kept), self.repeated(value)
+        widths = [own[name].shape[-1] for name in self.remembered]
+        past = dict(zip(self.remembered, kept.split(widths, -1)), value=value)
         out = self.attended(query, past, starts)
         return self.o_proj(out.transpose(1, 2).flatten(-2).to(x.dtype))
 

@@ -17,7 +17,14 @@ extension HuggingFaceTokenizer {
           + "that this model came from into it")
     }
     guard Files.exists(path) else { throw fail("no \(tokenizerName) either") }
-    guard let model = rebuilt(from: try Files.contents(of: path), end: endName(folder)) else {
+    let json = try Files.contents(of: path)
+    guard let model = rebuilt(from: json, end: endName(folder)) else {
+      if object(json).map(isByteLevel) == true {
+        throw TokenizerError.options(
+          "\(path) is a byte-level BPE, expected a SentencePiece tokenizer.model beside it: such text is "
+            + "spelled by no program here; score the model with lm-evaluation-harness, or give it the tokens of "
+            + "a tokenizer.model with resize_token_embeddings of transformers and train it on")
+      }
       throw fail("its \(tokenizerName) is not of the form that lm-train writes")
     }
     return model
@@ -39,6 +46,16 @@ extension HuggingFaceTokenizer {
       let theirs = StoredTokenizer.withoutSettings(found), isSame(ours, theirs)
     else { return nil }
     return bytes
+  }
+
+  /// Whether text is cut and spelled as in GPT-2: a step named so, alone or in a list of steps.
+  private static func isByteLevel(_ object: [String: Any]) -> Bool {
+    ["pre_tokenizer", "decoder"].contains { key in
+      guard let step = object[key] as? [String: Any] else { return false }
+      let parts =
+        [step] + ["pretokenizers", "decoders"].flatMap { step[$0] as? [[String: Any]] ?? [] }
+      return parts.contains { $0["type"] as? String == "ByteLevel" }
+    }
   }
 
   private static func object(_ bytes: [UInt8]) -> [String: Any]? {

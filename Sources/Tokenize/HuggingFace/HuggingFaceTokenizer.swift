@@ -15,18 +15,26 @@ package enum HuggingFaceTokenizer {
   ///
   /// Of a model that they cannot express (``obstacle(_:)``) they are such that `AutoTokenizer` refuses
   /// the folder and says why: left alone, it would take `tokenizer.model` for another tokenizer.
-  package static func files(of model: SentencePieceModel) -> [String: [UInt8]] {
+  ///
+  /// - Parameters:
+  ///   - model: The tokenizer.
+  ///   - pythonClass: What `AutoTokenizer` opens them with, as `file.Class` of a file beside them; nil for
+  ///     `PreTrainedTokenizerFast`.
+  package static func files(
+    of model: SentencePieceModel, pythonClass: String? = nil
+  ) -> [String: [UInt8]] {
+    let map = pythonClass.map { "\n  \"auto_map\": {\"AutoTokenizer\": [null, \"\($0)\"]}," } ?? ""
     if obstacle(model) != nil {
       let advice =
         "AutoTokenizer cannot open this tokenizer: open tokenizer.model with sentencepiece"
       return [
         tokenizerName: Array("{\"version\": \"\(advice)\", \"added_tokens\": []}\n".utf8),
-        configName: Array("{\"tokenizer_class\": \"PreTrainedTokenizerFast\"}\n".utf8),
+        configName: Array("{\(map)\"tokenizer_class\": \"PreTrainedTokenizerFast\"}\n".utf8),
       ]
     }
     return [
       tokenizerName: Array(tokenizer(model).utf8) + [0x0A],
-      configName: Array(config(model).utf8) + [0x0A],
+      configName: Array(config(model, map: map).utf8) + [0x0A],
     ]
   }
 
@@ -76,9 +84,9 @@ package enum HuggingFaceTokenizer {
     quoted(tokenName(model, id))
   }
 
-  private static func config(_ model: SentencePieceModel) -> String {
+  private static func config(_ model: SentencePieceModel, map: String) -> String {
     """
-    {
+    {\(map)
       "tokenizer_class": "PreTrainedTokenizerFast",
       "bos_token": \(name(model, model.special.bos)),
       "eos_token": \(name(model, model.special.eos)),

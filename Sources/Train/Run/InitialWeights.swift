@@ -23,8 +23,8 @@ package struct InitialWeights: Codable, Sendable, Equatable {
   /// A checkpoint with the model that it holds, its sums compared.
   ///
   /// - Parameters:
-  ///   - given: A checkpoint, a run whose newest or `best` is taken, or a Llama or Qwen3 from elsewhere;
-  ///     with `/ema.safetensors` behind it, the running average.
+  ///   - given: A checkpoint, a run whose newest or `best` is taken, or a Llama, Qwen2 or Qwen3 from
+  ///     elsewhere; with `/ema.safetensors` behind it, the running average.
   ///   - tokenizer: Makes the tokenizer of a folder that has no `tokenizer.model`.
   ///   - note: Told, a sentence each, of what was passed over.
   package static func find(
@@ -53,7 +53,8 @@ package struct InitialWeights: Codable, Sendable, Equatable {
     let state = try state(of: path)
     let origin = InitialWeights(
       path: RunData.absolute(path), file: weights == ModelFiles.weightsName ? nil : weights,
-      step: state?.step, weightsSHA256: try SHA256.hexDigest(ofFile: path + "/" + weights),
+      step: state?.step,
+      weightsSHA256: try ModelFiles.weightsDigest(directory: path, name: weights),
       ngramsSHA256: model.ngrams.isEmpty
         ? nil : try SHA256.hexDigest(ofFile: path + "/" + NgramFile.name),
       tokenizerSHA256: SHA256.hexDigest(of: tokenizer), dataSHA256: state?.dataSHA256,
@@ -114,7 +115,10 @@ package struct InitialWeights: Codable, Sendable, Equatable {
   private func check(_ name: String, _ sum: String) throws {
     let found: String
     do {
-      found = try SHA256.hexDigest(ofFile: path + "/" + name)
+      found =
+        name == NgramFile.name
+        ? try SHA256.hexDigest(ofFile: path + "/" + name)
+        : try ModelFiles.weightsDigest(directory: path, name: name)
     } catch {
       throw TrainingError.invalid(
         "the run begins with \(self), which cannot be read: \(error); put it back, or begin another run "

@@ -20,6 +20,7 @@ final class TimedModel {
     var config = ModelConfig(
       vocabularySize: command.vocabulary, width: command.width, layers: command.layers,
       heads: command.heads, hidden: command.hidden)
+    command.headOptions.apply(to: &config)
     config.use(attention)
     try config.validate()
     self.config = config

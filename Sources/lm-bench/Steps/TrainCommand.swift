@@ -39,6 +39,7 @@ struct TrainCommand: ParsableCommand {
   var attention = [AttentionConfig.softmax]
   @Option(help: "adamW, or muon for the hidden matrices.") var optimizer = OptimizerKind.adamW
   @Flag(help: "Score only: forward, no gradients, no update.") var forward = false
+  @OptionGroup var headOptions: HeadOptions
   @OptionGroup var timing: TimingOptions
 
   func validate() throws {

@@ -134,6 +134,12 @@ check combiner:pattern=rowmajor,segment=4,address=none
 check combiner:pattern=rowmajor,segment=4,address=proj
 check combiner:pattern=rowmajor,segment=4,address=proj --qk-norm
 check window:window=5 --qk-norm
+# Heads that share keys, of another width, with biases.
+check softmax --kv-heads 1 --head-dim 10 --qkv-bias
+check softmax --heads 4 --kv-heads 2 --qk-norm
+check hierarchical:blockSize=4 --heads 4 --kv-heads 2 --qkv-bias
+check yoso:estimate=hybrid,bits=4,hashes=8,chunk=8 --kv-heads 1 --head-dim 6
+check combiner:pattern=rowmajor,segment=4,address=proj --heads 4 --kv-heads 2 --head-dim 6
 for kind in $known; do
   case $kind in
     softmax | hierarchical | yoso | combiner | window) ;;

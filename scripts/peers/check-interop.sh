@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Checks with the real thing what other programs are promised: softmax runs opened by transformers
-# as Llama and as Qwen3, and those of every other attention by the Python files beside their weights (scores,
-# generate, lm-evaluation-harness); exports by transformers and llama.cpp; a Llama folder of transformers
-# opened here, shards read by numpy, weights by safetensors, the tokenizer by sentencepiece.
+# as Llama, Qwen2 and Qwen3, and those of every other attention by the Python files beside their weights (scores,
+# generate, lm-evaluation-harness); exports by transformers and llama.cpp; Llama, Qwen2 and Qwen3 folders of
+# transformers opened and trained on here, shards read by numpy, weights by safetensors, the tokenizer by sentencepiece.
 #
 #   scripts/peers/check-interop.sh
 #
@@ -108,6 +108,23 @@ score "$step" --tokenizer
 greedy "$step"
 llama_cpp "$step"
 
+# Heads that share keys, heads of another width, biases: Llama, Qwen2 and Qwen3.
+headed() { # headed NAME OPTIONS...
+  quietly "$bin/lm-train" --data "$work/unigram" --output "$work/run-$1" --layers 2 --width 64 \
+    --heads 4 --hidden 128 --steps 150 --batch-tokens 512 --rate 0.01 --warmup 10 "${@:2}"
+  step=$work/run-$1/step-00000150
+  score "$step" --tokenizer
+  greedy "$step"
+  llama_cpp "$step"
+}
+headed shared --kv-heads 2
+narrow "$step"
+headed shared-wide --kv-heads 1 --head-dim 24 --no-tied-head
+headed qwen2 --kv-heads 2 --qkv-bias
+narrow "$step"
+headed qwen2-wide --kv-heads 2 --qkv-bias --head-dim 24
+headed qwen3-wide --kv-heads 2 --qk-norm --head-dim 24
+
 # ---- every other attention, by the Python files beside the weights
 other() { # other NAME OPTIONS...: a run, its scores, its text
   quietly "$bin/lm-train" --data "$work/unigram" --output "$work/run-$1" --layers 2 --width 64 \
@@ -150,6 +167,16 @@ for pattern in fixed rowmajor rowmajor,address=none rowmajor,address=proj logspa
 done
 harness "$step"
 other window --attention window:window=16 --qk-norm
+greedy "$step"
+other normed-biases --kv-heads 2 --qk-norm --qkv-bias
+greedy "$step"
+other hierarchical-shared --attention hierarchical:blockSize=4 --kv-heads 2 --qkv-bias
+greedy "$step"
+other hybrid-shared --attention yoso:estimate=hybrid,hashes=8,bits=4,chunk=8 --kv-heads 1
+greedy "$step" --seed 0
+other proj-shared --attention combiner:pattern=rowmajor,address=proj,segment=8 --kv-heads 2 --head-dim 24
+greedy "$step"
+other window-shared --attention window:window=16 --kv-heads 2 --head-dim 20
 greedy "$step"
 mv "$work/short" "$work/sentences"
 prompt="The model"
@@ -245,12 +272,33 @@ for kind in tied-other-head tied-equal-head tied-head-only buffers padded rope-s
   score "$work/llama-$kind" --narrow
   greedy "$work/llama-$kind"
 done
-folder llama-grouped --grouped
-if "$bin/lm-eval" --checkpoint "$work/llama-grouped" --text "$work/sentences" >"$work/log" 2>&1; then
-  fail "grouped-query attention was not refused"
-fi
-grep -q 'num_key_value_heads is 2, expected 4' "$work/log" || fail "$(<"$work/log")"
-echo "interop: llama-grouped: refused: $(tail -n 1 "$work/log" | sed "s|$work/||")"
+# Heads that share keys, heads of another width, biases; then trained on, and opened there again.
+on() { # on NAME OPTIONS...
+  folder "$@"
+  score "$work/$1" --narrow
+  greedy "$work/$1"
+  quietly "$bin/lm-train" --data "$work/unigram" --output "$work/on-$1" --init-from "$work/$1" \
+    --steps 3 --batch-tokens 512 --warmup 1
+  step=$work/on-$1/step-00000003
+  score "$step" --tokenizer
+  interop same-class "$work/$1" "$step"
+}
+on llama-grouped --grouped
+on llama-biases --grouped --biases --shards
+on llama-wide --grouped --head-dim 20 --tied
+on qwen2 --family Qwen2 --grouped
+on qwen2-tied --family Qwen2 --grouped --tied --shards
+on qwen3 --family Qwen3 --grouped --head-dim 16
+on qwen3-tied --family Qwen3 --grouped --head-dim 8 --tied --shards
+on qwen3-biases --family Qwen3 --grouped --head-dim 12 --biases --type bfloat16
+interop bytes "$work/qwen2" "$work/qwen2-bytes" "$work/text"
+for command in "$bin/lm-eval perplexity --text $work/sentences --checkpoint" \
+  "$bin/lm-sample --checkpoint" \
+  "$bin/lm-train --data $work/unigram --output $work/x --steps 1 --init-from"; do
+  if $command "$work/qwen2-bytes" >"$work/log" 2>&1; then fail "a byte-level tokenizer was not refused"; fi
+  grep -q 'byte-level BPE' "$work/log" || fail "$(<"$work/log")"
+done
+echo "interop: qwen2-bytes: refused: $(tail -n 1 "$work/log" | sed "s|$work/||g")"
 
 # ---- shards, read by the lines in the documents
 mkdir "$work/reader"

@@ -1,8 +1,14 @@
 """The checks of scripts/peers/check-interop.sh that need Python packages.
 
-    interop.py make DIR TOKENIZER_MODEL [--tied] [--type bfloat16|float16] [--grouped] [--shards]
-        a tiny Llama with random weights, written by transformers' save_pretrained, with --shards in
-        several files
+    interop.py make DIR TOKENIZER_MODEL [--family Llama|Qwen2|Qwen3] [--tied] [--type bfloat16|float16]
+            [--grouped] [--head-dim WIDTH] [--biases] [--shards]
+        a tiny model with random weights, written by transformers' save_pretrained, with --shards in
+        several files; --grouped has half as many heads of keys, --biases is attention_bias of a Llama
+    interop.py bytes FOLDER DIR TEXT
+        such a folder with a byte-level tokenizer.json, trained on a text by the package tokenizers, in
+        place of tokenizer.model
+    interop.py same-class FOLDER CHECKPOINT
+        that both are opened as one class of transformers
     interop.py scores CHECKPOINT SCORES [--tokenizer]
         log-probabilities of `lm-eval score --per-token` against AutoModelForCausalLM; with
         --tokenizer also the ids of AutoTokenizer against those of the sentencepiece package
@@ -53,18 +59,22 @@ def make(arguments):
 
     import sentencepiece
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
+    import transformers
 
     quiet()
     torch.manual_seed(1)
     pieces = sentencepiece.SentencePieceProcessor(model_file=arguments.tokenizer)
-    config = LlamaConfig(
+    family = arguments.family
+    more = {"attention_bias": True} if arguments.biases else {}
+    if arguments.head_dim:
+        more["head_dim"] = arguments.head_dim
+    config = getattr(transformers, family + "Config")(
         vocab_size=len(pieces), hidden_size=48, intermediate_size=100, num_hidden_layers=3,
         num_attention_heads=4, num_key_value_heads=2 if arguments.grouped else 4,
         max_position_embeddings=512, rms_norm_eps=3e-6, tie_word_embeddings=arguments.tied,
         initializer_range=0.3, bos_token_id=pieces.bos_id(), eos_token_id=pieces.eos_id(),
-        rope_parameters={"rope_type": "default", "rope_theta": 5000.0})
-    model = LlamaForCausalLM(config)
+        rope_parameters={"rope_type": "default", "rope_theta": 5000.0}, **more)
+    model = getattr(transformers, family + "ForCausalLM")(config)
     with torch.no_grad():
         # Greedy text is to be readable: bytes and markers have a logit of 0, far from the best.
         for index in range(len(pieces)):
@@ -73,6 +83,8 @@ def make(arguments):
         for name, weight in model.named_parameters():
             if name.endswith("norm.weight"):
                 weight.uniform_(0.5, 1.5)
+            elif name.endswith("bias"):
+                weight.normal_(0, 0.3)
     if arguments.type:
         model = model.to(getattr(torch, arguments.type))
     size = {"max_shard_size": "40KB"} if arguments.shards else {}
@@ -126,6 +138,25 @@ def vary(arguments):
         config["hidden_act"] = "swish"
     json.dump(config, open(arguments.directory + "/config.json", "w"))
     save_file(weights, arguments.directory + "/model.safetensors", metadata={"format": "pt"})
+
+
+def byte_level(arguments):
+    import os
+    import shutil
+
+    import tokenizers
+
+    shutil.copytree(arguments.folder, arguments.directory)
+    os.remove(arguments.directory + "/tokenizer.model")
+    tokenizer = tokenizers.ByteLevelBPETokenizer()
+    tokenizer.train(arguments.text, vocab_size=500, show_progress=False)
+    tokenizer.save(arguments.directory + "/tokenizer.json")
+
+
+def same_class(arguments):
+    found = [type(open_model(path)).__name__ for path in (arguments.folder, arguments.checkpoint)]
+    check(found[0] == found[1], f"{arguments.folder} is a {found[0]}, the run from it a {found[1]}")
+    print(f"interop: {arguments.folder.split('/')[-1]}: trained on, it is a {found[1]} still")
 
 
 def resave(arguments):
@@ -295,7 +326,7 @@ def scores(arguments):
     check(bool(count) and any(abs(value) > 1 for _, row, _ in rows for value in row), "nothing scored")
     print(f"interop: {path.split('/')[-2 if 'step-' in path else -1]}: {len(rows)} sentences, "
           f"{count} log-probabilities within {worst:.1e} nats, sums within {worst_sum:.1e}"
-          f"{', the same ids' if tokenizer else ''}; head "
+          f"{', the same ids' if tokenizer else ''}; {type(model).__name__}, head "
           f"{'tied' if config['tie_word_embeddings'] else 'untied'}")
 
 
@@ -350,7 +381,10 @@ def main():
     command.add_argument("directory")
     command.add_argument("tokenizer")
     command.add_argument("--tied", action="store_true")
+    command.add_argument("--family", default="Llama", choices=["Llama", "Qwen2", "Qwen3"])
     command.add_argument("--grouped", action="store_true")
+    command.add_argument("--head-dim", type=int)
+    command.add_argument("--biases", action="store_true")
     command.add_argument("--type")
     command.add_argument("--shards", action="store_true")
     command = commands.add_parser("scores")
@@ -364,6 +398,15 @@ def main():
     command.add_argument("folder")
     command.add_argument("directory")
     command.add_argument("kind", choices=KINDS)
+    command = commands.add_parser("bytes")
+    command.set_defaults(run=byte_level)
+    command.add_argument("folder")
+    command.add_argument("directory")
+    command.add_argument("text")
+    command = commands.add_parser("same-class")
+    command.set_defaults(run=same_class)
+    command.add_argument("folder")
+    command.add_argument("checkpoint")
     command = commands.add_parser("resave")
     command.set_defaults(run=resave)
     command.add_argument("checkpoint")

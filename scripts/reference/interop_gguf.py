@@ -33,13 +33,19 @@ def theirs(name):
     }
     if name in plain:
         return plain[name]
-    _, _, layer, *parts, _ = name.split(".")
-    return f"blk.{layer}.{NAMES['.'.join(parts)]}.weight"
+    _, _, layer, *parts, last = name.split(".")
+    return f"blk.{layer}.{NAMES['.'.join(parts)]}.{last}"
+
+
+def architecture(config):
+    """A Qwen2 whose heads are not as wide as the model is a llama with biases there."""
+    is_wide = config["head_dim"] * config["num_attention_heads"] != config["hidden_size"]
+    return "llama" if config["model_type"] == "qwen2" and is_wide else config["model_type"]
 
 
 def expected_fields(config, pieces):
-    kind = config["model_type"]
-    width = config["hidden_size"] // config["num_attention_heads"]
+    kind = architecture(config)
+    width = config["head_dim"]
     types = [
         2 if pieces.is_unknown(i) else 3 if pieces.is_control(i) else 6 if pieces.is_byte(i) else 1
         for i in range(len(pieces))
@@ -92,13 +98,11 @@ def fields(arguments):
     weights = load_file(arguments.checkpoint + "/model.safetensors")
     tensors = {tensor.name: tensor for tensor in reader.tensors}
     check(tensors.keys() == {theirs(name) for name in weights}, f"tensors {sorted(tensors)}")
-    heads = config["num_attention_heads"]
     for name, weight in weights.items():
-        if config["model_type"] == "llama" and ("q_proj" in name or "k_proj" in name):
+        if architecture(config) == "llama" and ("q_proj" in name or "k_proj" in name):
             # As convert_hf_to_gguf.py of llama.cpp has it.
-            rows, columns = weight.shape
-            parts = weight.reshape(heads, 2, rows // heads // 2, columns)
-            weight = parts.swapaxes(1, 2).reshape(rows, columns)
+            parts = weight.reshape(-1, 2, config["head_dim"] // 2, *weight.shape[1:])
+            weight = parts.swapaxes(1, 2).reshape(weight.shape)
         data = tensors[theirs(name)].data
         check(data.dtype == numpy.float32 and data.shape == weight.shape, f"{name} is {data.shape}")
         check(numpy.array_equal(data, weight), f"{name} has other numbers")

@@ -364,11 +364,16 @@ class Model:
     def attended(self, index, normed):
         prefix = f"model.layers.{index}.self_attn."
         heads = self.config["num_attention_heads"]
-        length, width = normed.shape
+        length = len(normed)
+
+        def projected(x, name):
+            rows = x @ self.weights[prefix + name + "_proj.weight"].T
+            return rows + self.weights.get(prefix + name + "_proj.bias", np.zeros(1)).reshape(-1)
+
+        head_width = len(self.weights[prefix + "q_proj.weight"]) // heads
 
         def by_head(name):
-            rows = normed @ self.weights[prefix + name + "_proj.weight"].T
-            return rows.reshape(length, heads, width // heads).transpose(1, 0, 2)
+            return projected(normed, name).reshape(length, -1, head_width).transpose(1, 0, 2)
 
         q, k, v = by_head("q"), by_head("k"), by_head("v")
         if self.config.get("qk_norm", self.config.get("model_type") == "qwen3"):
@@ -376,10 +381,11 @@ class Model:
             k = np.array([self.norm(head, prefix + "k_norm.weight") for head in k])
         if self.config.get("position", "rotary") == "rotary":
             q, k = (np.array([self.rotated(head) for head in x]) for x in (q, k))
+        # Heads of keys and values, each as often as heads of queries share it.
+        k, v = (np.repeat(x, heads // len(x), axis=0) for x in (k, v))
         layer = Layer(self, index, normed)
         out = ATTENTIONS[layer.options["kind"]](layer, q, k, v)
-        merged = out.transpose(1, 0, 2).reshape(length, width)
-        return merged @ self.weights[prefix + "o_proj.weight"].T
+        return projected(out.transpose(1, 0, 2).reshape(length, -1), "o")
 
     def ngrams(self, order, name, ids):
         """For every position the row that its last tokens are hashed to."""

@@ -3,7 +3,7 @@
     python torch_twin.py CHECKPOINT TWIN_FILE [SCORE_FILE]
 
 A softmax run with rotary positions is opened by Hugging Face `transformers` as it is
-(`LlamaForCausalLM.from_pretrained`); every other model by the dense decoder below, whose attention
+(a Llama, a Qwen2 or a Qwen3, by `AutoModelForCausalLM.from_pretrained`); every other model by the dense decoder below, whose attention
 is written from the definition (an L x L matrix per head) and differentiated by autograd. Compared:
 logits (largest absolute difference), gradients (largest difference over the largest entry, per
 weight), the losses of AdamW steps (relative), and, with SCORE_FILE (`lm-eval score --per-token`
@@ -39,14 +39,21 @@ class DenseDecoder(torch.nn.Module):
         c = self.c
         L, H = x.shape[0], c["num_attention_heads"]
         name = f"model.layers.{layer}.self_attn."
-        q, k, v = (F.linear(x, p[name + f"{s}_proj.weight"]).view(L, H, -1).transpose(0, 1)
-                   for s in "qkv")
+
+        def project(y, s):
+            return F.linear(y, p[name + f"{s}_proj.weight"], p.get(name + f"{s}_proj.bias"))
+
+        q, k, v = (project(x, s).view(L, -1, c["head_dim"]).transpose(0, 1) for s in "qkv")
+        if c.get("qk_norm"):
+            q, k = norm(q, p[name + "q_norm.weight"], c), norm(k, p[name + "k_norm.weight"], c)
         if c["position"] == "rotary":
             q, k = rotate(q, c["rope_theta"]), rotate(k, c["rope_theta"])
+        # Heads of keys and values, each as often as heads of queries share it.
+        k, v = (t.repeat_interleave(H // len(t), 0) for t in (k, v))
         bias = p.get(name + "relative_bias")
         scores = dense_scores(q, k, bias, c["attention"])
         o = torch.softmax(scores, -1) @ v
-        return F.linear(o.transpose(0, 1).reshape(L, -1), p[name + "o_proj.weight"])
+        return project(o.transpose(0, 1).reshape(L, -1), "o")
 
     def forward(self, ids):
         c, p = self.c, self.named()
@@ -122,11 +129,11 @@ def dense_scores(q, k, bias, attention):
 def open_model(path):
     with open(f"{path}/config.json") as fh:
         config = json.load(fh)
-    if config["model_type"] == "llama":
-        from transformers import LlamaForCausalLM
-        hf = LlamaForCausalLM.from_pretrained(path, dtype=torch.float32,
-                                              attn_implementation="eager")
-        return "transformers LlamaForCausalLM", hf, lambda ids: hf(ids[None]).logits[0], {
+    if config["model_type"] in ("llama", "qwen2", "qwen3"):
+        from transformers import AutoModelForCausalLM
+        hf = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32,
+                                                  attn_implementation="eager")
+        return f"transformers {type(hf).__name__}", hf, lambda ids: hf(ids[None]).logits[0], {
             n: p for n, p in hf.named_parameters()}
     own = DenseDecoder(path)
     return "dense decoder", own, own, own.named()

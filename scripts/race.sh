@@ -3,11 +3,14 @@
 # validation sentences; processor time (user and system) of the trainer without validation counts, not the
 # clock. Results are rows of docs/race.md.
 #
-#   scripts/race.sh --corpus FOLDER [--track A|B] [--seeds "1 2 3"] [ENTRY...]
+#   scripts/race.sh --corpus FOLDER [--track A|B|cost] [--seeds "1 2 3"] [ENTRY...]
 #
 #   FOLDER    text in the layout of the benchmark (training-monolingual.tokenized.shuffled/ and so on)
 #   track A   processor time until validation has 250.0 a word
 #   track B   best validation after 30 minutes of two threads, 3,600 s of processor time
+#   track cost  processor time of a step beside the first entry's: short runs in turn, for an idle machine.
+#             Losses do not depend on the load of a machine, times do: where others compute as well,
+#             multiply the steps that an entry takes by these
 #   ENTRY     names of scripts/race-entries.tsv; none: all of them
 #
 # From the environment:
@@ -15,6 +18,7 @@
 #             processor time and validation at the end
 #   LINES     trains on so many lines only, for screening
 #   THREADS   of the trainer (2)
+#   ROUNDS    of track cost (5)
 #   WORK      folder for data and runs (checkpoints/race); data that is there is used again
 #   TABLE     entries in place of scripts/race-entries.tsv
 #   BIN       folder of the programs (the release build)
@@ -38,7 +42,10 @@ done
   echo "race: give the text with --corpus FOLDER, in the layout of the benchmark" >&2
   exit 2
 }
-[[ $track == A || $track == B ]] || { echo "race: --track is $track, expected A or B" >&2 && exit 2; }
+[[ $track == A || $track == B || $track == cost ]] || {
+  echo "race: --track is $track, expected A, B or cost" >&2
+  exit 2
+}
 table=${TABLE:-scripts/race-entries.tsv}
 known=$(grep -v '^#' "$table" | cut -f1)
 ((${#entries[@]})) || mapfile -t entries <<<"$known"
@@ -104,6 +111,37 @@ row() { # row ENTRY SEED OPTIONS STEPS SECONDS PERPLEXITY
   printf '| %s | %s | %s | %s | %s | %s | %s | %s |\n' \
     "$1" "$what" "$2" "$4" "$5" "$6" "$commit" "\`${3# }\`" | tee -a docs/race.md
 }
+
+# A table of costs: middle of the rounds, each beside the first entry of its round.
+if [[ $track == cost ]]; then
+  steps=${STEPS:-100} rounds=${ROUNDS:-5}
+  : >"$work/costs"
+  for ((round = 1; round <= rounds; round++)); do
+    first=""
+    for entry in "${entries[@]}"; do
+      IFS=$'\t' read -r _ vocabulary _ _ options < <(grep -P "^$entry\t" "$table")
+      data=$(prepare "$vocabulary")
+      rm -rf "$work/run-cost"
+      # Candidates cost less than all tokens, which the last steps have: their share is the run's.
+      # shellcheck disable=SC2086
+      seconds=$(timed "$bin/lm-train" --data "$data" --output "$work/run-cost" --preset news \
+        --validate-every 0 --validation-sequences 1 --checkpoint-every 0 $options --steps "$steps" \
+        --seed 1 --threads "$threads")
+      first=${first:-$seconds}
+      echo "$entry $seconds $(awk "BEGIN { print $seconds / $first }")" | tee -a "$work/costs" >&2
+    done
+  done
+  printf '\n| entry | steps | processor s | beside %s, middle of %s rounds (least, most) | commit |\n' \
+    "${entries[0]}" "$rounds" | tee -a docs/race.md
+  echo "|---|---|---|---|---|" | tee -a docs/race.md
+  for entry in "${entries[@]}"; do
+    middle() { awk -v e="$entry" -v f="$1" '$1 == e { print $f }' "$work/costs" | sort -g; }
+    pick() { sed -n "$(((rounds + 1) / 2))p"; }
+    printf '| %s | %s | %s | %.3f (%.3f, %.3f) | %s |\n' "$entry" "$steps" "$(middle 2 | pick)" \
+      "$(middle 3 | pick)" "$(middle 3 | head -n 1)" "$(middle 3 | tail -n 1)" "$commit" | tee -a docs/race.md
+  done
+  exit 0
+fi
 
 for seed in $seeds; do
   # Entries take turns, so that a machine that grows slower is slower for all.

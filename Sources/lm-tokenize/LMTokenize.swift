@@ -7,7 +7,14 @@ import Provenance
 import Tokenize
 
 extension LineEnds: ExpressibleByArgument {}
-extension ModelType: ExpressibleByArgument {}
+extension ModelType: ExpressibleByArgument {
+  public init?(argument: String) {
+    guard let type = ModelType.allCases.first(where: { $0.rawValue == argument }) else {
+      return nil
+    }
+    self = type
+  }
+}
 
 @main
 struct LMTokenize: ParsableCommand, RankedCommand {
@@ -41,6 +48,10 @@ struct LMTokenize: ParsableCommand, RankedCommand {
           lm-tokenize --corpus DIR --write-vocabulary words.txt --min-count 3
           lm-tokenize --corpus DIR --vocabulary words.txt --vocab-size 32000 \\
             --output data/unk
+
+        Whole words as tokens, for models with --cutoffs (docs/word-level.md): the list's words,
+        <UNK> and </s>, the most frequent first:
+          lm-tokenize --corpus DIR --vocabulary words.txt --word-level --output data/words
 
         A large corpus on sixteen machines, each its part of the files, then one data set:
           lm-tokenize --corpus DIR --tokenizer tokenizer.model --part 3/16 \
@@ -103,6 +114,10 @@ struct LMTokenize: ParsableCommand, RankedCommand {
       "Replace words outside this list by <UNK> before tokenizing, in all splits; one word a line, "
         + "on demand with a count.", valueName: "file"), completion: .file())
   var vocabulary: String?
+
+  @Flag(
+    help: "Make every word of --vocabulary a token of its own in place of training a tokenizer.")
+  var wordLevel = false
 
   @Option(
     help: ArgumentHelp(
@@ -194,6 +209,18 @@ struct LMTokenize: ParsableCommand, RankedCommand {
         "--tokenizer uses a tokenizer as it is; leave out --model-type, --vocab-size and "
           + "--sample-sentences, which are for training one.")
     }
+    if wordLevel {
+      guard vocabulary != nil else {
+        throw ValidationError(
+          "--word-level makes the words of a list the tokens; give the list with --vocabulary FILE "
+            + "(--write-vocabulary makes one).")
+      }
+      guard tokenizer == nil, modelType == nil, vocabSize == nil, sampleSentences == nil else {
+        throw ValidationError(
+          "--word-level trains no tokenizer; leave out --tokenizer, --model-type, --vocab-size and "
+            + "--sample-sentences.")
+      }
+    }
     if let sampleSentences, sampleSentences < 1 {
       throw ValidationError("--sample-sentences must be at least 1.")
     }
@@ -273,6 +300,7 @@ struct LMTokenize: ParsableCommand, RankedCommand {
 
   private var tokenizerSource: DataSetBuilder.Tokenizer {
     if let tokenizer { return .file(tokenizer) }
+    if wordLevel { return .words }
     return .train(
       TokenizerRecipe(modelType: modelType ?? .unigram, vocabularySize: vocabSize ?? 16_000),
       SampleLimits(sentences: sampleSentences ?? 500_000))

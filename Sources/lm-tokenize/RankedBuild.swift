@@ -19,7 +19,7 @@ struct RankedBuild {
     if communicator.size == 1 { return try build(builder) }
     var part = builder
     try communicator.onRoot { try builder.checkOutput() }
-    if case .train = builder.tokenizer {
+    if builder.makesTokenizer {
       var bytes: [UInt8] = []
       try communicator.onRoot {
         bytes = try StoppableWork.run { [display] in

@@ -35,6 +35,8 @@ final class TokenizeDisplay: Sendable {
     switch phase {
     case .sampling(let progress):
       enter("sampling lines", total: progress.totalDiskBytes).update(progress)
+    case .counting(let progress):
+      enter("counting the words of the list", total: progress.totalDiskBytes).update(progress)
     case .encoding(let progress):
       enter("encoding", total: progress.totalDiskBytes).update(progress)
     case .training(let sentences, let total):

@@ -23,6 +23,11 @@ import Testing
       ["--output", "x", "--train", "a", "--model-type", "word"],
       ["--output", "x", "--train", "a", "--threads", "0"],
       ["--output", "x", "--train", "a", "--tokenizer", "t", "--vocab-size", "300"],
+      ["--output", "x", "--train", "a", "--word-level"],
+      ["--output", "x", "--train", "a", "--word-level", "--vocabulary", "w", "--tokenizer", "t"],
+      [
+        "--output", "x", "--train", "a", "--word-level", "--vocabulary", "w", "--vocab-size", "300",
+      ],
     ] {
       let outcome = try run(arguments)
       #expect(outcome.status == 2, "\(arguments)")

@@ -19,7 +19,7 @@ package struct TokenizerInfo: Codable, Equatable, Sendable {
   package var file: String
   package var sha256: String
 
-  /// `unigram` or `bpe`.
+  /// `unigram`, `bpe` or, where every token is a word of the list, `word`.
   package var modelType: String
 
   /// Number of tokens; every id is below it.

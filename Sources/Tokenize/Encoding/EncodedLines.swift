@@ -53,6 +53,12 @@ final class EncodedLines {
     idCount += newIDs.count
   }
 
+  func append(_ id: Int32) {
+    reserve(1)
+    ids[idCount] = id
+    idCount += 1
+  }
+
   /// Takes all ids since the last line as a line.
   func endLine(words: Int, bytes: Int) {
     if lineCount == lineCapacity {

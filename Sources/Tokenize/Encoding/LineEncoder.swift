@@ -11,7 +11,7 @@ package final class LineEncoder {
   /// A block may be read this many bytes past its end.
   package static let padding = 16
 
-  private let model: SentencePieceModel
+  let model: SentencePieceModel
   private let table: WordTable
   private let words: WordEncoder
 
@@ -91,6 +91,9 @@ package final class LineEncoder {
   ) throws(TokenizerError) -> Bool {
     result.removeAll()
     guard let base = block.baseAddress else { return true }
+    if let numbers = model.wholeWords {
+      return Self.encodeWholeWords(block, numbers: numbers, into: result)
+    }
     if !model.wordsAreIndependent { return try encodeWithLibrary(block, into: result) }
     words.beginBlock()
     var next = 0

@@ -35,7 +35,7 @@ final class WordEncoder {
     unigram = model.modelType == .unigram ? UnigramWords(model: model) : nil
     merges = model.modelType == .bpe ? MergeWords(model: model) : nil
     var byteOf = [Int16](repeating: -1, count: model.vocabularySize)
-    for (byte, id) in model.byteIDs.enumerated() { byteOf[Int(id)] = Int16(byte) }
+    for (byte, id) in model.byteIDs.enumerated() where id >= 0 { byteOf[Int(id)] = Int16(byte) }
     self.byteOf = byteOf
     unknownWordID = model.unknownWordID ?? -1
   }

@@ -24,6 +24,12 @@ package enum HuggingFaceTokenizer {
     of model: SentencePieceModel, pythonClass: String? = nil
   ) -> [String: [UInt8]] {
     let map = pythonClass.map { "\n  \"auto_map\": {\"AutoTokenizer\": [null, \"\($0)\"]}," } ?? ""
+    if model.modelType == .word {
+      return [
+        tokenizerName: wordLevelTokenizer(model) + [0x0A],
+        configName: Array(config(model, map: map, unknown: quoted(Words.unknown)).utf8) + [0x0A],
+      ]
+    }
     if obstacle(model) != nil {
       let advice =
         "AutoTokenizer cannot open this tokenizer: open tokenizer.model with sentencepiece"
@@ -40,6 +46,7 @@ package enum HuggingFaceTokenizer {
 
   /// What keeps the files from having the ids of the model, or nil.
   package static func obstacle(_ model: SentencePieceModel) -> String? {
+    if model.modelType == .word { return nil }
     if model.hasUnusedPieces { return "it has pieces out of use" }
     let symbols = model.ids { $0 == .userSymbol }
     var names: Set<[UInt8]> = []
@@ -84,13 +91,13 @@ package enum HuggingFaceTokenizer {
     quoted(tokenName(model, id))
   }
 
-  private static func config(_ model: SentencePieceModel, map: String) -> String {
+  private static func config(_ model: SentencePieceModel, map: String, unknown: String? = nil) -> String {
     """
     {\(map)
       "tokenizer_class": "PreTrainedTokenizerFast",
       "bos_token": \(name(model, model.special.bos)),
       "eos_token": \(name(model, model.special.eos)),
-      "unk_token": \(name(model, model.special.unk)),\(padding(model))
+      "unk_token": \(unknown ?? name(model, model.special.unk)),\(padding(model))
       "add_bos_token": true,
       "add_eos_token": false,
       "clean_up_tokenization_spaces": false,
@@ -219,7 +226,7 @@ package enum HuggingFaceTokenizer {
   }
 
   /// A piece as JSON; pieces are UTF-8.
-  private static func quoted(_ piece: [UInt8]) -> String {
+  static func quoted(_ piece: [UInt8]) -> String {
     quoted(String(decoding: piece, as: UTF8.self))
   }
 

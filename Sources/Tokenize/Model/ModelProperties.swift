@@ -106,7 +106,9 @@ struct ModelProperties {
   var lossReason: String? {
     if normalizes { return "it normalises text" }
     if removesExtraWhitespace { return "it removes extra white space" }
-    if !byteFallback { return "it has no byte pieces for unknown characters" }
+    if !byteFallback && modelType != WordLevelModel.typeNumber {
+      return "it has no byte pieces for unknown characters"
+    }
     return nil
   }
 
@@ -126,7 +128,9 @@ struct ModelProperties {
       return "it puts the space behind a word (treat_whitespace_as_suffix=true), and words are "
         + "looked up with the space before them"
     }
-    if modelType != 1 && modelType != 2 { return "it is neither a unigram nor a BPE model" }
+    if !(1...WordLevelModel.typeNumber).contains(modelType) {
+      return "it is neither a unigram, a BPE nor a word model"
+    }
     return nil
   }
 }

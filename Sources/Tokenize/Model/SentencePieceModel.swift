@@ -3,15 +3,20 @@ import Foundation
 package import LMData
 import Storage
 
-/// The two kinds of model that this project trains.
+/// What the tokens of a model are.
 package enum ModelType: String, CaseIterable, Sendable {
   case unigram
   case bpe
+  /// The words of a list; see ``WordLevelModel``.
+  case word
+
+  /// The kinds that are trained on text.
+  package static let allCases = [unigram, bpe]
 }
 
-/// A SentencePiece model that spells every line of UTF-8 exactly.
+/// A SentencePiece model that spells every line of UTF-8 exactly, or one of whole words.
 ///
-/// Models that cannot (those that normalise, drop white space or lack byte pieces) are refused.
+/// Other models that cannot (those that normalise, drop white space or lack byte pieces) are refused.
 package final class SentencePieceModel: Sendable {
   /// The model as it is stored.
   package let serialized: [UInt8]
@@ -29,7 +34,7 @@ package final class SentencePieceModel: Sendable {
   /// The piece of the word `<UNK>`, if the model keeps it whole.
   package let unknownWordID: Int32?
 
-  /// Piece of the byte with this number.
+  /// Piece of the byte with this number; -1 where the tokens are whole words.
   package let byteIDs: [Int32]
   private let pieces: [ModelPiece]
   private let path: String
@@ -38,6 +43,10 @@ package final class SentencePieceModel: Sendable {
   /// What encoders of words share.
   let unigramPieces = Once<UnigramPieces>()
   let mergePieces = Once<MergePieces?>()
+  private let wordNumbers = Once<WordNumbers>()
+
+  /// The ids of words, where the tokens are whole words.
+  var wholeWords: WordNumbers? { modelType == .word ? wordNumbers { WordNumbers(self) } : nil }
 
   /// Loads a model file.
   ///
@@ -66,7 +75,12 @@ package final class SentencePieceModel: Sendable {
     self.serialized = serialized
     self.path = path
     pieces = properties.pieces
-    modelType = properties.modelType == 2 ? .bpe : .unigram
+    modelType =
+      switch properties.modelType {
+      case 2: .bpe
+      case WordLevelModel.typeNumber: .word
+      default: .unigram
+      }
     vocabularySize = pieces.count
     special = SpecialIDs(
       bos: properties.controlID(properties.beginPiece),
@@ -78,7 +92,7 @@ package final class SentencePieceModel: Sendable {
       && !pieces.contains { $0.isSpelled && $0.bytes.holdsMarkerBehindFront }
     unknownWordID =
       symbols.isEmpty
-      ? nil
+      ? modelType == .word ? properties.unknownID : nil
       : pieces.lastIndex { $0.isSpelled && $0.bytes == WordMarker.unknownWord }.map(Int32.init)
     byteIDs = Self.byteIDs(pieces)
     // Sums of a line's scores must stay numbers; what trainers write is below the vocabulary's size.
@@ -89,7 +103,20 @@ package final class SentencePieceModel: Sendable {
     if let reason = properties.unsupportedReason {
       throw .unsupportedModel(path: path, reason: reason)
     }
-    if byteIDs.contains(-1) {
+    if modelType == .word {
+      let words = pieces.filter { $0.kind == .text }
+      guard words.count + WordLevelModel.markers == pieces.count,
+        Set(words.map(\.bytes)).count == words.count,
+        words.allSatisfy({
+          $0.bytes.count > WordMarker.bytes.count && $0.bytes.starts(with: WordMarker.bytes)
+            && !$0.bytes.contains(where: Words.isSpace)
+        })
+      else {
+        throw .unsupportedModel(
+          path: path,
+          reason: "a piece of a word model is neither <unk>, <s>, </s> nor a word of its own")
+      }
+    } else if byteIDs.contains(-1) {
       throw .lossyModel(path: path, reason: "it lacks pieces for some bytes")
     }
     if special.bos < 0 || special.eos < 0 {
@@ -102,7 +129,9 @@ package final class SentencePieceModel: Sendable {
   /// takes; whoever needs it meanwhile waits.
   ///
   /// - Throws: If the library refuses the model, or finds other pieces in it.
-  package func loadLibrary() throws(TokenizerError) { _ = try handle() }
+  package func loadLibrary() throws(TokenizerError) {
+    if modelType != .word { _ = try handle() }
+  }
 
   private func handle() throws(TokenizerError) -> OpaquePointer {
     try library {
@@ -149,8 +178,10 @@ package final class SentencePieceModel: Sendable {
       pieces.enumerated().map { id, piece in
         switch piece.kind {
         case .control: []
-        case .unknown: Array(" \u{2047} ".utf8)
+        case .unknown:
+          modelType == .word ? [0x20] + Words.unknown : Array(" \u{2047} ".utf8)
         case .byte: [UInt8(byteIDs.firstIndex(of: Int32(id)) ?? 0)]
+        case .text where modelType == .word: [0x20] + piece.bytes.dropFirst(WordMarker.bytes.count)
         case .text, .userSymbol, .unused:
           Self.replacing(WordMarker.bytes, by: [0x20], in: piece.bytes)
         }
@@ -162,6 +193,11 @@ package final class SentencePieceModel: Sendable {
   /// A `▁` in the text is the one exception: the library would decode it as a space, so it is
   /// spelled by its bytes.
   package func encode(_ line: UnsafeBufferPointer<UInt8>) throws(TokenizerError) -> [Int32] {
+    if let wholeWords {
+      return line.split(whereSeparator: Words.isSpace).map {
+        wholeWords.id(of: UnsafeBufferPointer(rebasing: $0))
+      }
+    }
     guard line.count >= 3, holds(WordMarker.bytes, in: line) else {
       return try encodeWithLibrary(line)
     }

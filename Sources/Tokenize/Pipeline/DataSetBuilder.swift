@@ -15,11 +15,16 @@ package struct DataSetBuilder: Sendable {
 
     /// The bytes of a model file.
     case serialized([UInt8])
+
+    /// The words of the builder's list are the tokens, the most frequent of the training text first.
+    case words
   }
 
   /// What is being done.
   package enum Phase: Equatable, Sendable {
     case sampling(CorpusProgress)
+    /// The words of a list are counted in the training text.
+    case counting(CorpusProgress)
     /// - Parameter total: Of how many the sentences were drawn.
     case training(sentences: Int, total: Int)
     case encoding(CorpusProgress)
@@ -87,6 +92,13 @@ package struct DataSetBuilder: Sendable {
     if rule != nil && corpus.files.contains(where: { $0.split != "train" }) {
       throw .options("lines can be dealt out to splits only where all the text is for training")
     }
+    if case .file(let path) = tokenizer, vocabulary == nil,
+      try SentencePieceModel(path: path, loadsLibrary: false).modelType == .word
+    {
+      throw .options(
+        "the tokens of \(path) are the words of a list; give that list with --vocabulary, so that the "
+          + "data set says which words it knows")
+    }
     do {
       // The folder comes after the training, which nobody but the end of the process can interrupt.
       let model = try makeModel(isCancelled, report)
@@ -129,6 +141,14 @@ package struct DataSetBuilder: Sendable {
       throw error
     } catch {
       throw .shard("\(error)")
+    }
+  }
+
+  /// Whether the tokenizer follows from the text, so that only one of several processes makes it.
+  package var makesTokenizer: Bool {
+    switch tokenizer {
+    case .train, .words: true
+    case .file, .serialized: false
     }
   }
 
@@ -177,6 +197,15 @@ package struct DataSetBuilder: Sendable {
     switch tokenizer {
     case .file(let path):
       return try SentencePieceModel(path: path, loadsLibrary: threads == 1)
+    case .words:
+      guard let vocabulary else {
+        throw .options(
+          "tokens that are whole words need the list of these words; give --vocabulary")
+      }
+      let bytes = try WordLevelModel.make(
+        vocabulary, orderedBy: corpus, rule: rule, threads: threads, lineEnds: lineEnds,
+        isCancelled: isCancelled, report: { report(.counting($0)) })
+      return try SentencePieceModel(serialized: bytes, path: "the word-level tokenizer")
     case .serialized(let bytes):
       return try SentencePieceModel(serialized: bytes, path: "the tokenizer")
     case .train(var recipe, let limits):

@@ -7,7 +7,8 @@ package struct TextLine: Sendable {
   package let number: Int
   /// As it is in the file, without its newline.
   package let original: [UInt8]
-  /// What the ids spell: the line, or the line with its unknown words replaced.
+  /// What the ids spell: the line, or the line with its unknown words replaced; of whole words, with one
+  /// space between them.
   package let text: [UInt8]
   package let ids: [Int32]
 }
@@ -63,9 +64,11 @@ package final class TextLines {
     }
     defer { next += 1 }
     let line = original.next(block.bytes)
+    let ids = Array(encoded[next])
+    let replaced = vocabulary == nil ? line : text.next(mapped.bytes)
     return TextLine(
       number: block.firstLine + next + 1, original: line,
-      text: vocabulary == nil ? line : text.next(mapped.bytes), ids: Array(encoded[next]))
+      text: encoder.spelledWords(ids) ?? replaced, ids: ids)
   }
 
   private func encode() throws(TokenizerError) {

@@ -76,9 +76,27 @@ package final class WordList: @unchecked Sendable {
   deinit { slots.deallocate() }
 
   /// Whether a word is in the list.
-  package func contains(_ word: UnsafeBufferPointer<UInt8>) -> Bool {
-    guard let base = word.baseAddress else { return false }
-    return contents.withUnsafeBufferPointer { slots[place(of: word, at: base, in: $0)].length > 0 }
+  package func contains(_ word: UnsafeBufferPointer<UInt8>) -> Bool { place(of: word) != nil }
+
+  /// Places of the table, more than there are words.
+  var places: Int { mask + 1 }
+
+  /// Where a word is in the table; nil if it is not in the list.
+  func place(of word: UnsafeBufferPointer<UInt8>) -> Int? {
+    guard let base = word.baseAddress else { return nil }
+    return contents.withUnsafeBufferPointer {
+      let place = place(of: word, at: base, in: $0)
+      return slots[place].length > 0 ? place : nil
+    }
+  }
+
+  /// Every word and its place, in the order of the table.
+  func entries() -> [(word: [UInt8], place: Int)] {
+    (0..<places).compactMap { place in
+      let slot = slots[place]
+      guard slot.length > 0 else { return nil }
+      return (Array(contents[slot.start..<slot.start + slot.length]), place)
+    }
   }
 
   /// Whether a word is in the list.

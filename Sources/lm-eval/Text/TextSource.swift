@@ -58,10 +58,18 @@ struct TextSource {
     trained: TrainedModel,
     tokenizer: SentencePieceModel
   ) throws {
-    let list = try vocabulary.map { try WordList(path: $0) }
+    let trainedList = try trained.trainingVocabulary()
+    var list = try vocabulary.map { try WordList(path: $0) }
+    // A model of whole words knows its list: what is outside it is <UNK> without being told.
+    let knownWords = list == nil && options.data == nil ? tokenizer.wordList() : nil
+    list = list ?? knownWords
     let findings = Findings()
     self.findings = findings
-    var rule = list.map { UnknownWordRule(words: $0.count, sha256: $0.sha256) }
+    var rule = list.map {
+      UnknownWordRule(
+        words: $0.count,
+        sha256: knownWords == nil ? $0.sha256 : trainedList?.sha256 ?? $0.sha256)
+    }
     var isMapped = false
     if let data = options.data {
       let dataSet = try DataSet(directory: data)
@@ -127,7 +135,6 @@ struct TextSource {
     }
     self.rule = rule
     self.isMapped = isMapped
-    let trainedList = try trained.trainingVocabulary()
     otherList = trainedList.flatMap { $0.sha256 == rule?.sha256 ?? $0.sha256 ? nil : $0 }
     notes = try Self.notes(rule, tokenizer, otherList: otherList, trained: trainedList)
   }

@@ -34,6 +34,7 @@ package struct GGUFModel {
     if config.attention != .softmax { return "\(config.attention.kind.rawValue) attention" }
     if config.position != .rotary { return "\(config.position.rawValue) positions" }
     if !config.ngrams.isEmpty { return "rows of n-grams" }
+    if !config.cutoffs.isEmpty { return "clusters of the vocabulary" }
     if config.qkNorm, config.qkvBias { return "normalised queries and keys with biases" }
     return nil
   }

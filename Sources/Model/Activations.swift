@@ -40,6 +40,7 @@ package struct Activations: Sendable {
   /// Scratch: keys and values, each head repeated for its group, `[N, 2H·D]`; nothing without groups.
   package let repeated: View
   package let nllNats: View  // [1, N]
+  package let clusters: ClusterScratch
   package let gradients: Gradients?
 
   /// Scratch of the backward pass, shared by all layers.
@@ -86,6 +87,7 @@ package struct Activations: Sendable {
     branch = parts.branch
     repeated = parts.repeated
     nllNats = parts.nllNats
+    clusters = parts.clusters
     gradients = parts.gradients
     capacity = positions
   }
@@ -100,6 +102,7 @@ package struct Activations: Sendable {
     let branch: View
     let repeated: View
     let nllNats: View
+    let clusters: ClusterScratch
     let gradients: Gradients?
   }
 
@@ -146,16 +149,23 @@ package struct Activations: Sendable {
     let outputRstd = arena.carve(1, rows, for: .master)
     let nllNats = arena.carve(1, rows, for: .master)
     let repeated = carveRepeated(config, rows: rows, &arena)
+    let tail = config.clusters?.widestTail ?? 0
+    let clusters = ClusterScratch(
+      projected: arena.carve(rows, tail, for: .compute),
+      gradient: arena.carve(rows, training ? tail : 0, for: .compute),
+      nllNats: arena.carve(tail > 0 ? 1 : 0, rows, for: .master))
     if keepsNorms {
       let (gradients, product) = carveSharing(config, rows: rows, &arena)
       return Parts(
         layers: layers, output: output, outputRstd: outputRstd, normed: normed, product: product,
-        branch: gradients.branch, repeated: repeated, nllNats: nllNats, gradients: gradients)
+        branch: gradients.branch, repeated: repeated, nllNats: nllNats,
+        clusters: clusters, gradients: gradients)
     }
     return Parts(
       layers: layers, output: output, outputRstd: outputRstd, normed: normed,
       product: arena.carve(rows, config.hidden, for: .compute),
       branch: arena.carve(rows, width, for: .compute), repeated: repeated, nllNats: nllNats,
+      clusters: clusters,
       gradients: training ? carveGradients(config, rows: rows, &arena) : nil)
   }
 

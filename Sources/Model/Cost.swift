@@ -13,11 +13,18 @@ package struct Cost: Sendable {
 
   /// Weights that multiply every position: all matrices but the embedding lookup.
   ///
-  /// - Parameter headRows: Rows of the head that are; nil for all.
-  private func multiplied(headRows: Int? = nil) -> Double {
+  /// - Parameters:
+  ///   - headRows: Rows of the head that are; nil for all.
+  ///   - shares: Of positions whose token is in each tail of a vocabulary with clusters; nil for those that
+  ///     are assumed.
+  private func multiplied(headRows: Int? = nil, shares: [Double]? = nil) -> Double {
     let width = Double(config.width)
     let attention = Double(config.qkvWidth) + Double(config.attentionWidth)
     let layer = attention * width + 3 * width * Double(config.hidden)
+    if let clusters = config.clusters {
+      return Double(config.layers) * layer
+        + clusters.multiplied(shares: shares ?? clusters.assumedShares)
+    }
     return Double(config.layers) * layer + Double(headRows ?? config.vocabularySize) * width
   }
 
@@ -31,8 +38,11 @@ package struct Cost: Sendable {
   /// - Parameters:
   ///   - lengths: Of the sequences.
   ///   - headRows: Tokens that the loss normalises over; nil for all.
-  package func training(lengths: [Int], headRows: Int? = nil) -> Double {
-    6 * multiplied(headRows: headRows) * Double(lengths.reduce(0, +))
+  ///   - shares: Of positions whose token is in each tail of a vocabulary with clusters.
+  package func training(
+    lengths: [Int], headRows: Int? = nil, shares: [Double]? = nil
+  ) -> Double {
+    6 * multiplied(headRows: headRows, shares: shares) * Double(lengths.reduce(0, +))
       + attention(lengths, \.training)
   }
 
@@ -41,13 +51,15 @@ package struct Cost: Sendable {
   /// - Parameters:
   ///   - sequences: How many there are of each length.
   ///   - headRows: Tokens that the loss of training normalises over; nil for all.
+  ///   - shares: Of positions whose token is in each tail of a vocabulary with clusters.
   package func work(
-    _ sequences: [Int: Double], headRows: Int? = nil
+    _ sequences: [Int: Double], headRows: Int? = nil, shares: [Double]? = nil
   ) -> (forward: Double, training: Double) {
     let tokens = sequences.sorted { $0.key < $1.key }.reduce(0.0) { $0 + Double($1.key) * $1.value }
     return (
-      2 * multiplied() * tokens + attention(sequences, \.forward),
-      3 * (2 * multiplied(headRows: headRows) * tokens) + attention(sequences, \.training)
+      2 * multiplied(shares: shares) * tokens + attention(sequences, \.forward),
+      3 * (2 * multiplied(headRows: headRows, shares: shares) * tokens)
+        + attention(sequences, \.training)
     )
   }
 

@@ -129,7 +129,7 @@ package final class DecodeSession {
       logits = memory
     }
     let rows = memory.rows(0..<hidden.rows)
-    model.project(hidden, into: rows)
+    try model.project(hidden, into: rows)
     return rows
   }
 

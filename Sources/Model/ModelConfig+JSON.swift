@@ -16,6 +16,8 @@ extension ModelConfig: Codable {
     case qkNorm = "qk_norm"
     case bigramRows = "bigram_rows"
     case trigramRows = "trigram_rows"
+    case cutoffs = "adaptive_cutoffs"
+    case clusterFactor = "adaptive_factor"
     case slidingWindow = "use_sliding_window"
     case layerTypes = "layer_types"
     case tiedHead = "tie_word_embeddings"
@@ -73,6 +75,10 @@ extension ModelConfig: Codable {
     if qkvBias, !outputBias { try fields.encode(true, forKey: .qkvBias) }
     if bigramRows > 0 { try fields.encode(bigramRows, forKey: .bigramRows) }
     if trigramRows > 0 { try fields.encode(trigramRows, forKey: .trigramRows) }
+    if !cutoffs.isEmpty {
+      try fields.encode(cutoffs, forKey: .cutoffs)
+      try fields.encode(clusterFactor, forKey: .clusterFactor)
+    }
     if zeroInitResidual { try fields.encode(true, forKey: .zeroInitResidual) }
     try fields.encode(bosID, forKey: .bosID)
     if otherEndIDs.isEmpty {
@@ -102,6 +108,8 @@ extension ModelConfig: Codable {
     relativeBiasLength = try value(.relativeBiasLength, relativeBiasLength)
     bigramRows = try value(.bigramRows, 0)
     trigramRows = try value(.trigramRows, 0)
+    cutoffs = try value(.cutoffs, [])
+    clusterFactor = try value(.clusterFactor, clusterFactor)
     qkNorm = try value(.qkNorm, type == Self.normedType)
     let isQwen = [Self.biasedType, Self.normedType].contains(type)
     // What transformers takes where a key of theirs is not there at all.

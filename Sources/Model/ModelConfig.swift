@@ -59,6 +59,11 @@ package struct ModelConfig: Sendable, Equatable {
   package var bigramRows = 0
   /// Rows of the table of hashed triples of tokens; 0 for none.
   package var trigramRows = 0
+  /// First ids of the clusters of the vocabulary but the first, ascending; empty for one softmax over all
+  /// tokens.
+  package var cutoffs: [Int] = []
+  /// How much narrower the embeddings of a cluster are than those of the one before.
+  package var clusterFactor = 4
   /// Whether the head is the embedding table.
   package var tiedHead = true
   package var normEpsilon: Float = 1e-5
@@ -147,7 +152,7 @@ package struct ModelConfig: Sendable, Equatable {
   package var isQwen3: Bool { isRotarySoftmax && qkNorm && qkvBias == outputBias }
 
   private var isRotarySoftmax: Bool {
-    attention == .softmax && position == .rotary && ngrams.isEmpty
+    attention == .softmax && position == .rotary && ngrams.isEmpty && cutoffs.isEmpty
   }
 
   /// Throws the first thing that is wrong, in one sentence.
@@ -166,6 +171,7 @@ package struct ModelConfig: Sendable, Equatable {
     where rows < 0 || rows > 1 << 28 {
       throw .invalid("\(name) is \(rows), expected 0 to \(1 << 28)")
     }
+    try validateClusters()
     guard ownHeadWidth != nil || width % heads == 0 else {
       throw .invalid(
         "the width \(width) is not a multiple of the \(heads) heads; choose heads that divide it, or say "
@@ -210,6 +216,18 @@ package struct ModelConfig: Sendable, Equatable {
     }
   }
 
+  private func validateClusters() throws(ModelError) {
+    guard !cutoffs.isEmpty else { return }
+    guard cutoffs.count <= 8, zip([0] + cutoffs, cutoffs + [vocabularySize]).allSatisfy(<) else {
+      throw .invalid(
+        "adaptive_cutoffs is \(cutoffs), expected up to 8 ids between 0 and vocab_size, "
+          + "\(vocabularySize), each larger than the one before")
+    }
+    guard (1...64).contains(clusterFactor) else {
+      throw .invalid("adaptive_factor is \(clusterFactor), expected 1 to 64")
+    }
+  }
+
   /// Far above any machine this runs on, and low enough that no product of shapes overflows.
   private static let mostParameters = 1 << 40
 
@@ -221,7 +239,9 @@ package struct ModelConfig: Sendable, Equatable {
     let biases = (qkvBias ? Double(qkvWidth) : 0) + (outputBias ? width : 0)
     let attention = (Double(qkvWidth) + Double(attentionWidth)) * width
     let layer = attention + 3 * width * hidden + 2 * width + biases + bias + own
-    let tables = (tiedHead ? 1 : 2) * Double(vocabularySize) * width
+    let tables =
+      clusters.map { Double($0.parameters(tied: tiedHead)) }
+      ?? (tiedHead ? 1 : 2) * Double(vocabularySize) * width
     return tables + Double(layers) * layer + width
   }
 }

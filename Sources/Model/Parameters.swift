@@ -21,7 +21,7 @@ package struct ParameterSlot: Sendable, Equatable {
 
 /// What a weight does, which decides how the optimizer moves it.
 package enum ParameterRole: Sendable, Equatable {
-  /// A row for every token of the vocabulary: embeddings and head.
+  /// A row for every token of the vocabulary: embeddings and head, and what projects narrow rows.
   case table
   /// A matrix that maps one hidden state to another.
   case hidden
@@ -66,7 +66,24 @@ package struct ParameterLayout: Sendable {
     // 2019), so that its variance does not grow with depth; or as zeros.
     let residualDeviation =
       config.zeroInitResidual ? 0 : deviation / (2 * Double(config.layers)).squareRoot()
-    add("model.embed_tokens.weight", .table, config.vocabularySize, width, deviation: deviation)
+    let clusters = config.clusters
+    let firstRows = clusters?.ranges[0].count ?? config.vocabularySize
+    /// Entries behind the rows of the head, with which they are one matrix.
+    func addEntries() {
+      guard let clusters else { return }
+      add("lm_head.clusters.weight", .table, clusters.tails, width, deviation: deviation)
+    }
+    add("model.embed_tokens.weight", .table, firstRows, width, deviation: deviation)
+    if config.tiedHead { addEntries() }
+    for (tail, range, narrow) in clusters?.eachTail ?? [] {
+      add(
+        "model.embed_tokens.tables.\(tail).weight", .table, range.count, narrow,
+        deviation: deviation)
+      // The width follows the frequency of tokens, the size of their embeddings does not.
+      add(
+        "model.embed_tokens.projections.\(tail).weight", .table, width, narrow,
+        deviation: 1 / Double(narrow).squareRoot())
+    }
     let mechanism = config.mechanism
     for layer in 0..<config.layers {
       let prefix = "model.layers.\(layer)."
@@ -110,7 +127,16 @@ package struct ParameterLayout: Sendable {
     stages.append(offset)
     add("model.norm.weight", .vector, 1, width, deviation: nil)
     if !config.tiedHead {
-      add("lm_head.weight", .table, config.vocabularySize, width, deviation: deviation)
+      add("lm_head.weight", .table, firstRows, width, deviation: deviation)
+      addEntries()
+    }
+    for (tail, range, narrow) in clusters?.eachTail ?? [] {
+      if !config.tiedHead {
+        add("lm_head.tables.\(tail).weight", .table, range.count, narrow, deviation: deviation)
+      }
+      add(
+        "lm_head.projections.\(tail).weight", .table, narrow, width,
+        deviation: 1 / Double(width).squareRoot())
     }
     self.slots = slots
     self.stages = stages
@@ -128,10 +154,12 @@ package struct Parameters: Sendable {
   /// Where the buffer lies.
   package let device: any Device
   package let buffer: Buffer
-  package let embedding: View  // [V, C]
+  package let embedding: View  // [V, C]; tokens of the first cluster where there are clusters
   package let layers: [LayerParameters]
   package let finalNorm: View  // [1, C]
-  package let head: View  // [V, C]; the embedding itself if tied
+  /// `[V, C]`, the embedding itself if tied; with clusters those of the first, and an entry for each other.
+  package let head: View
+  package let tails: [TailParameters]
   /// Rows of n-grams, which are not among `all`; nil for gradients and moments, and where there are none.
   package var ngrams: NgramTables?
 
@@ -178,7 +206,17 @@ package struct Parameters: Sendable {
         down: view(prefix + "mlp.down_proj.weight"))
     }
     finalNorm = view("model.norm.weight")
-    head = config.tiedHead ? embedding : view("lm_head.weight")
+    let headName = config.tiedHead ? "model.embed_tokens.weight" : "lm_head.weight"
+    let clusters = config.clusters
+    head = clusters.map { view(headName, rows: $0.headRows) } ?? view(headName)
+    tails = (clusters?.eachTail ?? []).map { tail, _, _ in
+      let inputTable = view("model.embed_tokens.tables.\(tail).weight")
+      return TailParameters(
+        inputTable: inputTable,
+        inputProjection: view("model.embed_tokens.projections.\(tail).weight"),
+        outputTable: config.tiedHead ? inputTable : view("lm_head.tables.\(tail).weight"),
+        outputProjection: view("lm_head.projections.\(tail).weight"))
+    }
   }
 
   /// The view of one slot.
@@ -212,6 +250,14 @@ package struct Parameters: Sendable {
       }
     }
   }
+}
+
+/// The weights of the tokens of one tail, `w` wide.
+package struct TailParameters: Sendable {
+  package let inputTable: View  // [tokens, w]
+  package let inputProjection: View  // [C, w]
+  package let outputTable: View  // [tokens, w]; the input's table if tied
+  package let outputProjection: View  // [w, C]
 }
 
 /// The weights of one layer.

@@ -29,7 +29,8 @@ extension Transformer {
   ) -> WorkPlan {
     let width = config.width
     return WorkPlan(
-      positions: positions, scored: scored, width: width, vocabulary: config.vocabularySize,
+      positions: positions, scored: scored, width: width,
+      vocabulary: config.clusters?.mostRows ?? config.vocabularySize,
       candidates: candidates,
       products: [
         WorkPlan.Product(outputs: config.qkvWidth, inputs: width),

@@ -27,7 +27,7 @@ extension Transformer {
         let wanted = next.prefix { $0 < end }
         let last = wanted[wanted.endIndex - 1] + 1
         let view = memory.rows(0..<last - first)
-        project(hidden.rows(first..<last), into: view)
+        try project(hidden.rows(first..<last), into: view)
         try kernels.read(view, into: &logits)
         body(wanted, first, logits)
         next = next[wanted.endIndex...]

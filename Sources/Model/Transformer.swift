@@ -13,6 +13,9 @@ package final class Transformer {
   let attention: any AttentionOperator
   private let readsInput: Bool
   private let streamsAreGrouped: Bool
+  /// Embeddings and head where the vocabulary has clusters.
+  private let adaptiveInput: AdaptiveInput?
+  private let adaptiveHead: AdaptiveHead?
   /// Names the random numbers of scoring and decoding, for attentions that draw any.
   package var evaluationSeed: UInt64 = 0
   private var activations: Activations?
@@ -53,6 +56,12 @@ package final class Transformer {
     rounded =
       kernels.hasTwoTypes
       ? try Parameters(config, on: kernels, for: .compute) : parameters
+    adaptiveInput = config.clusters.map { [rounded] in
+      AdaptiveInput(clusters: $0, kernels: kernels, parameters: parameters, rounded: rounded)
+    }
+    adaptiveHead = config.clusters.map { [rounded] in
+      AdaptiveHead(clusters: $0, kernels: kernels, weights: rounded)
+    }
     self.attention = attention(try mechanism.makeOperator(on: kernels))
     weightsChanged()
   }
@@ -79,10 +88,18 @@ package final class Transformer {
     reading: (View) throws(DeviceError) -> Void = { (_) throws(DeviceError) in }
   ) throws(DeviceError) -> [Float] {
     let hidden = try hiddenStates(ids: ids, starts: starts)
-    let nll = try reserve(ids.count).nllNats.columns(0..<ids.count)
-    kernels.crossEntropyForward(
-      nllNats: nll, hidden: hidden, w: rounded.head, targets: try kernels.place(targets))
-    let numbers = try kernels.numbers(of: nll)
+    let a = try reserve(ids.count)
+    let nll = a.nllNats.columns(0..<ids.count)
+    let numbers: [Float]
+    if let adaptiveHead {
+      numbers = try adaptiveHead.crossEntropy(
+        nllNats: nll, hidden: hidden, targets: targets, gathered: a.branch, scratch: a.clusters
+      ).numbers(on: kernels)
+    } else {
+      kernels.crossEntropyForward(
+        nllNats: nll, hidden: hidden, w: rounded.head, targets: try kernels.place(targets))
+      numbers = try kernels.numbers(of: nll)
+    }
     try reading(hidden)
     return numbers
   }
@@ -90,12 +107,13 @@ package final class Transformer {
   /// The logits of the next token at every position, `[N, V]` in memory of their own.
   package func logits(ids: [Int32], starts: [Int]) throws(DeviceError) -> View {
     let logits = try kernels.makeView(rows: ids.count, columns: config.vocabularySize)
-    project(try hiddenStates(ids: ids, starts: starts), into: logits)
+    try project(try hiddenStates(ids: ids, starts: starts), into: logits)
     return logits
   }
 
   /// Head of hidden states `[N, C]` → logits `[N, V]`.
-  func project(_ hidden: View, into logits: View) {
+  func project(_ hidden: View, into logits: View) throws(DeviceError) {
+    if let adaptiveHead { return try adaptiveHead.project(hidden, into: logits) }
     kernels.linearForward(y: logits, x: hidden, w: rounded.head, accumulate: false)
   }
 
@@ -104,7 +122,7 @@ package final class Transformer {
     let sequences = try Sequences(starts, on: kernels)
     let rows = try placedRows(config.ngrams.map { $0.rows(ids: ids, starts: starts) })
     let ids = try kernels.place(ids)
-    run(a, ids: ids, rows: rows, positions: sequences.positions, dropout: nil) { block in
+    try run(a, ids: ids, rows: rows, positions: sequences.positions, dropout: nil) { block in
       block.forward(
         AttentionPass(sequences, layer: block.index, draw: .evaluation(seed: evaluationSeed)),
         dropout: nil)
@@ -126,7 +144,7 @@ package final class Transformer {
     let a = try reserve(ids.count)
     let rows = try placedRows(rows)
     let (ids, positions) = (try kernels.place(ids), try kernels.place(positions))
-    run(a, ids: ids, rows: rows, positions: positions, dropout: nil, inBands: false) { block in
+    try run(a, ids: ids, rows: rows, positions: positions, dropout: nil, inBands: false) { block in
       block.projectQKV(positions: positions)
       block.attend(states[block.index])
       block.finish(dropout: nil)
@@ -163,7 +181,7 @@ package final class Transformer {
     let sequences = try Sequences(starts, on: kernels)
     let ngramRows = try placedRows(config.ngrams.map { $0.rows(ids: ids, starts: starts) })
     let ids = try kernels.place(ids)
-    run(
+    try run(
       a, ids: ids, rows: ngramRows, positions: sequences.positions, dropout: dropout
     ) { block in
       block.forward(
@@ -172,7 +190,13 @@ package final class Transformer {
     let hidden = normalised(a, rows: rows)
     let d = all.cut(rows)
     let nll = a.nllNats.columns(0..<rows)
-    if let candidates {
+    var nats: AdaptiveHead.Nats?
+    if let adaptiveHead {
+      nats = try adaptiveHead.crossEntropy(
+        nllNats: nll, hidden: hidden, targets: targets, gathered: a.branch, scratch: a.clusters,
+        backward: AdaptiveHead.Backward(
+          dHidden: d.normed, gradients: gradients, scale: gradientScale))
+    } else if let candidates {
       try candidates.crossEntropy(
         nllNats: nll, dHidden: d.normed, dHead: gradients.head, hidden: hidden, targets: targets,
         gradientScale: gradientScale)
@@ -192,10 +216,18 @@ package final class Transformer {
       finished(layer + 1)
     }
     dropout?.apply(to: d.residual, layer: 0, site: DropoutSite.embedding, kernels: kernels)
-    kernels.embeddingBackward(dTable: gradients.embedding, dy: d.residual, ids: ids)
+    if let adaptiveInput {
+      try adaptiveInput.backward(
+        dx: d.residual, ids: ids.numbers, into: gradients, sorted: a.branch.rows(0..<rows),
+        scratch: a.clusters)
+    } else {
+      kernels.embeddingBackward(dTable: gradients.embedding, dy: d.residual, ids: ids)
+    }
     try ngrams?.add(d.residual, rows: ngramRows, on: kernels)
     finished(0)
-    return try kernels.numbers(of: nll).reduce(0) { $0 + Double($1) }
+    let numbers =
+      if let nats { try nats.numbers(on: kernels) } else { try kernels.numbers(of: nll) }
+    return numbers.reduce(0) { $0 + Double($1) }
   }
 
   // MARK: Shared
@@ -209,10 +241,15 @@ package final class Transformer {
   private func run(
     _ a: Activations, ids: Indices, rows ngramRows: [Indices], positions: Indices,
     dropout: Dropout?, inBands: Bool = true, _ body: (Block) -> Void
-  ) {
+  ) throws(DeviceError) {
     let rows = ids.count
     let input = a.layers[0].input.rows(0..<rows)
-    kernels.embeddingForward(y: input, ids: ids, table: parameters.embedding)
+    if let adaptiveInput {
+      try adaptiveInput.forward(
+        x: input, ids: ids.numbers, sorted: a.branch.rows(0..<rows), scratch: a.clusters)
+    } else {
+      kernels.embeddingForward(y: input, ids: ids, table: parameters.embedding)
+    }
     parameters.ngrams?.add(
       to: input, rows: ngramRows, scratch: a.branch.rows(0..<rows), on: kernels)
     if config.position == .sinusoidal {

@@ -39,6 +39,10 @@ struct Variant: Sendable, CustomTestStringConvertible {
       make(
         "hierarchical with pairs", .hierarchical(blockSize: 4, query: .coarse), .relativeBias,
         ngrams: (500, 0)),
+      make("softmax, tied clusters", .softmax, .rotary, cutoffs: [20, 41]),
+      make(
+        "hierarchical, untied clusters and pairs", .hierarchical(blockSize: 4, query: .coarse),
+        .sinusoidal, layers: 1, ngrams: (40, 0), cutoffs: [9, 10, 30]),
     ] + headed
 
   /// Heads that share keys and values, that are wider than the model by their number, and biases.
@@ -110,7 +114,7 @@ struct Variant: Sendable, CustomTestStringConvertible {
 
   static func make(
     _ name: String, _ attention: AttentionConfig, _ position: Position, layers: Int = 2,
-    qkNorm: Bool = false, ngrams: (pairs: Int, triples: Int) = (0, 0)
+    qkNorm: Bool = false, ngrams: (pairs: Int, triples: Int) = (0, 0), cutoffs: [Int] = []
   ) -> Variant {
     var config = ModelConfig(
       vocabularySize: 61, width: 24, layers: layers, heads: 3, hidden: 40)
@@ -120,6 +124,8 @@ struct Variant: Sendable, CustomTestStringConvertible {
     config.tiedHead = layers == 2
     config.qkNorm = qkNorm
     (config.bigramRows, config.trigramRows) = ngrams
+    config.cutoffs = cutoffs
+    if !cutoffs.isEmpty { config.clusterFactor = 2 }
     config.initialDeviation = 0.15
     return Variant(testDescription: name, config: config)
   }

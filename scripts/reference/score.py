@@ -400,9 +400,44 @@ class Model:
             rows.append(key * len(table) >> 64)
         return table[rows]
 
+    def clusters(self):
+        """First id of every cluster of the vocabulary, and its end; of one where there are none."""
+        borders = [0, *self.config.get("adaptive_cutoffs", []), self.config["vocab_size"]]
+        return list(zip(borders, borders[1:]))
+
+    def embeddings(self, ids):
+        """Rows of the table; of a rare token, a narrow row times a projection."""
+        rows = []
+        for index in ids:
+            for cluster, (start, end) in enumerate(self.clusters()):
+                if not start <= index < end:
+                    continue
+                if cluster == 0:
+                    rows.append(self.weights["model.embed_tokens.weight"][index])
+                    continue
+                table = self.weights[f"model.embed_tokens.tables.{cluster}.weight"]
+                projection = self.weights[f"model.embed_tokens.projections.{cluster}.weight"]
+                rows.append(projection @ table[index - start])
+        return np.array(rows)
+
+    def head(self, hidden):
+        """Logits [L, V], whose softmax is the distribution; of a rare token in a cluster, the logit of the
+        cluster and the logarithm of the token's probability in it."""
+        first = hidden @ self.weights["lm_head.weight"].T
+        parts = [first]
+        for cluster, _ in list(enumerate(self.clusters()))[1:]:
+            entry = hidden @ self.weights["lm_head.clusters.weight"][cluster - 1]
+            narrow = hidden @ self.weights[f"lm_head.projections.{cluster}.weight"].T
+            side = "model.embed_tokens" if self.config["tie_word_embeddings"] else "lm_head"
+            inside = narrow @ self.weights[f"{side}.tables.{cluster}.weight"].T
+            top = np.max(inside, axis=1, keepdims=True)
+            inside = inside - top - np.log(np.sum(np.exp(inside - top), axis=1, keepdims=True))
+            parts.append(entry[:, None] + inside)
+        return np.concatenate(parts, axis=1)
+
     def logits(self, ids):
         """Of the token that follows each of ids, [L, V]."""
-        x = self.weights["model.embed_tokens.weight"][ids]
+        x = self.embeddings(ids)
         x = x + self.ngrams(2, "bigram", ids) + self.ngrams(3, "trigram", ids)
         if self.config.get("position") == "sinusoidal":
             x = x + self.sinusoidal(*x.shape)
@@ -415,7 +450,7 @@ class Model:
             x = x + (gate / (1 + np.exp(-gate)) * up) @ self.weights[
                 prefix + "mlp.down_proj.weight"
             ].T
-        return self.norm(x, "model.norm.weight") @ self.weights["lm_head.weight"].T
+        return self.head(self.norm(x, "model.norm.weight"))
 
     def nats(self, ids, targets):
         """-ln p of the targets given <s> and the tokens before them."""
@@ -477,7 +512,9 @@ class Tokenizer:
         self.pieces = sentencepiece.SentencePieceProcessor()
         self.pieces.Load(path)
         self.bos, self.eos = self.pieces.bos_id(), self.pieces.eos_id()
-        self.by_bytes = {}
+        # The tokens may be the words of a list, of which the unknown ones are one token.
+        self.has_bytes = any(map(self.pieces.is_byte, range(len(self.pieces))))
+        self.by_bytes = {} if self.has_bytes else {b" <UNK>": self.pieces.unk_id()}
         for index in range(len(self.pieces)):
             if self.pieces.is_control(index) or self.pieces.is_unknown(index):
                 continue
@@ -485,11 +522,18 @@ class Tokenizer:
             if self.pieces.is_byte(index):
                 # Where a token has the same byte as text, that one is meant.
                 self.by_bytes.setdefault(bytes([int(text[3:5], 16)]), index)
-            else:
+            elif self.has_bytes:
                 self.by_bytes[text.replace("\u2581", " ").encode()] = index
+            else:
+                self.by_bytes[b" " + text[1:].encode()] = index
 
     def ids(self, text):
         """The package's ids, but U+2581 by its bytes: the package takes it for a space."""
+        if not self.has_bytes:
+            # White space only separates words, and U+2581 is a letter.
+            unknown = self.pieces.unk_id()
+            words = re.findall(r"[^ \t\n\v\f\r]+", text)
+            return [self.by_bytes.get(b" " + word.encode(), unknown) for word in words]
         if "\u2581" not in text:
             return self.pieces.EncodeAsIds(text)
         stand = next(
@@ -522,7 +566,9 @@ class Tokenizer:
             index, raw = self.spelled(item.rsplit(":", 1)[0])
             ids.append(index)
             spelled += raw
-        return ids, spelled == b" " + text.encode() or not (ids or text)
+        # Whole words are spelled with one space between them, whatever stands there.
+        is_spelled = spelled == b" " + text.encode() if self.has_bytes else ids == self.ids(text)
+        return ids, is_spelled or not (ids or text)
 
 
 def sentence_ids(tokenizer, line, number, path, other):

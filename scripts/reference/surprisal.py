@@ -114,6 +114,9 @@ def main():
             index, raw = tokenizer.spelled(token)
             ids.append(index)
             spelled += raw
+        if not tokenizer.has_bytes:
+            # Whole words are spelled with one space between them, whatever stands there.
+            text = " ".join(expected[:-1])
         if spelled != b" " + text.encode() and (ids or text):
             sys.exit(f"{place}: its tokens do not spell it: {text!r}")
         cuts, found = surprisals(model, tokenizer, ids, starts)

@@ -27,6 +27,8 @@ class DecoderConfig(PretrainedConfig):
     - qkv_bias, attention_bias: whether the products that make queries, keys and values have biases; with
       attention_bias that of the output has one as well.
     - bigram_rows, trigram_rows: rows of the tables of hashed n-grams that are added to the embeddings.
+    - adaptive_cutoffs, adaptive_factor: first ids of the clusters of the vocabulary but the first, and how
+      much narrower the embeddings of each are than those of the one before.
     - evaluation_seed: of an attention that is a random estimate (sampled YOSO), the seed of its draw;
       None for its expectation, by which the trainer scores.
     """
@@ -37,7 +39,8 @@ class DecoderConfig(PretrainedConfig):
         self, vocab_size=2, hidden_size=2, num_hidden_layers=1, num_attention_heads=1,
         intermediate_size=2, attention=None, position="rotary", relative_bias_length=32,
         qk_norm=False, qkv_bias=False, attention_bias=False, num_key_value_heads=None, head_dim=None,
-        bigram_rows=0, trigram_rows=0, rms_norm_eps=1e-5, rope_theta=10_000.0,
+        bigram_rows=0, trigram_rows=0, adaptive_cutoffs=(), adaptive_factor=4, rms_norm_eps=1e-5,
+        rope_theta=10_000.0,
         initializer_range=0.02, max_position_embeddings=2048, tie_word_embeddings=True,
         evaluation_seed=None, use_cache=True, **others,
     ):
@@ -56,6 +59,8 @@ class DecoderConfig(PretrainedConfig):
         self.head_dim = head_dim or hidden_size // num_attention_heads
         self.bigram_rows = bigram_rows
         self.trigram_rows = trigram_rows
+        self.adaptive_cutoffs = list(adaptive_cutoffs)
+        self.adaptive_factor = adaptive_factor
         self.rms_norm_eps = rms_norm_eps
         self.rope_theta = rope_theta
         self.initializer_range = initializer_range
@@ -63,6 +68,68 @@ class DecoderConfig(PretrainedConfig):
         self.evaluation_seed = evaluation_seed
         self.use_cache = use_cache
         super().__init__(tie_word_embeddings=tie_word_embeddings, **others)
+
+
+def tails(config):
+    """Name, first id, end and width of every cluster of the vocabulary but the first."""
+    borders = [*config.adaptive_cutoffs, config.vocab_size]
+    width, found = config.hidden_size, []
+    for number, (start, end) in enumerate(zip(borders, borders[1:]), 1):
+        width = max(1, width // config.adaptive_factor)
+        found.append((str(number), start, end, width))
+    return found
+
+
+class AdaptiveEmbedding(nn.Module):
+    """Embeddings whose width follows the frequency of a token (Baevski and Auli, 2018)."""
+
+    def __init__(self, config):
+        super().__init__()
+        self.first = config.adaptive_cutoffs[0]
+        self.tails = tails(config)
+        self.weight = nn.Parameter(torch.zeros(self.first, config.hidden_size))
+        self.tables = nn.ModuleDict(
+            {name: nn.Embedding(end - start, width) for name, start, end, width in self.tails}
+        )
+        self.projections = nn.ModuleDict(
+            {name: nn.Linear(width, config.hidden_size, bias=False) for name, _, _, width in self.tails}
+        )
+
+    def forward(self, ids):
+        x = nn.functional.embedding(ids.clamp(max=self.first - 1), self.weight)
+        for name, start, end, _ in self.tails:
+            inside = (ids >= start) & (ids < end)
+            if inside.any():
+                x[inside] = self.projections[name](self.tables[name](ids[inside] - start))
+        return x
+
+
+class AdaptiveHead(nn.Module):
+    """Logits whose softmax is that over clusters (Grave et al., 2017); `embedding` has the tables if tied."""
+
+    def __init__(self, config, embedding=None):
+        super().__init__()
+        width, self.tails = config.hidden_size, tails(config)
+        self.tied = [embedding] if embedding is not None else []  # in a list it is no part of this
+        self.clusters = nn.Linear(width, len(self.tails), bias=False)
+        self.projections = nn.ModuleDict(
+            {name: nn.Linear(width, narrow, bias=False) for name, _, _, narrow in self.tails}
+        )
+        if embedding is None:
+            self.weight = nn.Parameter(torch.zeros(config.adaptive_cutoffs[0], width))
+            self.tables = nn.ModuleDict(
+                {name: nn.Linear(narrow, end - start, bias=False) for name, start, end, narrow in self.tails}
+            )
+
+    def forward(self, x):
+        tables = self.tied[0] if self.tied else self
+        entries = self.clusters(x)
+        parts = [nn.functional.linear(x, tables.weight)]
+        for index, (name, *_) in enumerate(self.tails):
+            inside = nn.functional.linear(self.projections[name](x), tables.tables[name].weight)
+            inside = inside.float().log_softmax(-1).to(x.dtype)
+            parts.append(entries[..., index : index + 1] + inside)
+        return torch.cat(parts, -1)
 
 
 class RMSNorm(nn.Module):
@@ -266,7 +333,10 @@ class Decoder(nn.Module):
     def __init__(self, config, attention):
         super().__init__()
         self.config = config
-        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        if config.adaptive_cutoffs:
+            self.embed_tokens = AdaptiveEmbedding(config)
+        else:
+            self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
         if config.bigram_rows:
             self.bigram_rows = NgramRows(config.bigram_rows, config.hidden_size, 2)
         if config.trigram_rows:
@@ -310,7 +380,13 @@ class DecoderForCausalLM(PreTrainedModel, GenerationMixin):
     def __init__(self, config):
         super().__init__(config)
         self.model = Decoder(config, self.attention)
-        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        if config.adaptive_cutoffs:
+            # Nothing is stored twice: a tied head looks at the tables of the embeddings.
+            self._tied_weights_keys = {}
+            table = self.model.embed_tokens if config.tie_word_embeddings else None
+            self.lm_head = AdaptiveHead(config, table)
+        else:
+            self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         self.post_init()
 
     @classmethod

@@ -91,7 +91,9 @@ package enum HuggingFaceTokenizer {
     quoted(tokenName(model, id))
   }
 
-  private static func config(_ model: SentencePieceModel, map: String, unknown: String? = nil) -> String {
+  private static func config(_ model: SentencePieceModel, map: String, unknown: String? = nil)
+    -> String
+  {
     """
     {\(map)
       "tokenizer_class": "PreTrainedTokenizerFast",

@@ -80,6 +80,14 @@ quietly "$bin/lm-train" --data "$work/data" --output "$work/base" --layers 2 --w
   --hidden 24 --steps 12 --batch-tokens 400 --rate 0.01 --warmup 2 --threads 1
 sed -E 's/("initializer_range" *: *)[0-9.]+/\10.4/' "$work/base/config.json" >"$work/config.json"
 
+# The same words as tokens of their own, one of them unknown.
+quietly "$bin/lm-tokenize" --train "$work/text" --write-vocabulary "$work/all-words" --min-count 1
+grep -v '^of\b' "$work/all-words" >"$work/words.txt"
+quietly "$bin/lm-tokenize" --train "$work/text" --vocabulary "$work/words.txt" --word-level \
+  --output "$work/word-data"
+sed -E 's/("vocab_size" *: *)[0-9]+/\116/' "$work/config.json" >"$work/word-config.json"
+data=$work/data config=$work/config.json
+
 known=$("$bin/lm-train" --list-attentions | grep -v '^ ')
 checked=0
 check() { # check ATTENTION [OPTION...]
@@ -88,7 +96,7 @@ check() { # check ATTENTION [OPTION...]
   grep -qx "${attention%%:*}" <<<"$known" || return 0
   checked=$((checked + 1))
   local run=$work/run-$checked
-  quietly "$bin/lm-train" --data "$work/data" --output "$run" --config "$work/config.json" \
+  quietly "$bin/lm-train" --data "$data" --output "$run" --config "$config" \
     --attention "$attention" "$@" --threads 1
   # The tokens are taken from the file: releases of sentencepiece cut some lines otherwise.
   "$bin/lm-eval" --checkpoint "$run" --text "$work/sentences" --score "$work/scores" --per-token --json \
@@ -121,6 +129,14 @@ check hierarchical:blockSize=4
 check hierarchical:blockSize=4,query=fine
 check hierarchical:blockSize=4 --position sinusoidal
 check hierarchical:blockSize=4 --qk-norm
+check softmax --cutoffs 40,120
+check hierarchical:blockSize=4 --cutoffs 30,31,200 --cluster-factor 2 --no-tied-head --bigram-rows 300
+data=$work/word-data config=$work/word-config.json
+check softmax
+check softmax --cutoffs 6,10
+words
+check softmax --cutoffs 6,10 --no-tied-head
+data=$work/data config=$work/config.json
 check softmax --bigram-rows 300 --trigram-rows 500 --ngram-rate 0.2
 check hierarchical:blockSize=4 --trigram-rows 500
 check yoso:estimate=expectation,bits=4

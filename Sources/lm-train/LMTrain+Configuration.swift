@@ -103,6 +103,10 @@ extension LMTrain {
     } else {
       config = try Preset.named(options.preset ?? PlanTable.defaultPreset)
         .config(vocabularySize: manifest.tokenizer.vocabularySize)
+      if manifest.tokenizer.modelType == ModelType.word.rawValue {
+        config.model.cutoffs = ModelConfig.defaultCutoffs(
+          words: manifest.tokenizer.vocabularySize)
+      }
     }
     if options.config == nil, backend.trainingPrecision == .bfloat16 {
       config.precision = .bfloat16

@@ -49,7 +49,7 @@ enum PlanTable {
         "\(Format.count(model.layers, "layer")) of \(model.width), "
           + "\(heads(model)), hidden \(model.hidden), "
           + "\(Format.count(model.vocabularySize, "token")), head "
-          + (model.tiedHead ? "tied" : "untied")
+          + (model.tiedHead ? "tied" : "untied") + clusters(model)
           + (model.zeroInitResidual ? ", outputs of branches begin as zeros" : ""),
       ],
       [
@@ -139,6 +139,15 @@ enum PlanTable {
     Format.count(model.heads, "head")
       + (model.ownHeadWidth.map { " of \($0)" } ?? "")
       + (model.isGrouped ? " that share \(model.keyValueHeads) of keys and values" : "")
+  }
+
+  /// Ids and width of every cluster of the vocabulary.
+  private static func clusters(_ model: ModelConfig) -> String {
+    guard let clusters = model.clusters else { return "" }
+    let parts = zip(clusters.ranges, clusters.widths).map {
+      "\(Format.count($0.count)) of \($1)"
+    }
+    return " in clusters of " + parts.joined(separator: ", ")
   }
 
   private static func ngrams(_ model: ModelConfig) -> String {

@@ -77,6 +77,14 @@ extension RunOptions {
     set(&config.model.qkNorm, qkNorm)
     set(&config.model.bigramRows, bigramRows)
     set(&config.model.trigramRows, trigramRows)
+    set(&config.model.cutoffs, cutoffs?.ids)
+    if let clusterFactor {
+      guard !config.model.cutoffs.isEmpty else {
+        throw TrainingError.invalid(
+          "--cluster-factor goes with --cutoffs: without them all embeddings are equally wide")
+      }
+      config.model.clusterFactor = clusterFactor
+    }
     set(&config.model.tiedHead, tiedHead)
     set(&config.model.zeroInitResidual, zeroInitResidual)
     if let attention { config.model.use(attention) }

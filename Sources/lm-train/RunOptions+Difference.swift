@@ -92,6 +92,8 @@ extension RunOptions {
       ("--hidden", "\(model.hidden)", hidden.map { "\($0)" }),
       ("--bigram-rows", "\(model.bigramRows)", bigramRows.map { "\($0)" }),
       ("--trigram-rows", "\(model.trigramRows)", trigramRows.map { "\($0)" }),
+      ("--cutoffs", "\(Cutoffs(ids: model.cutoffs))", cutoffs.map { "\($0)" }),
+      ("--cluster-factor", "\(model.clusterFactor)", clusterFactor.map { "\($0)" }),
     ]
     return first(of: pairs)
       ?? first(

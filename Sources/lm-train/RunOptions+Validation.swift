@@ -20,6 +20,7 @@ extension RunOptions {
       ("--validation-sequences", validationSequences, 0, 1 << 40),
       ("--softmax-candidates", softmaxCandidates, 0, 1 << 24),
       ("--bigram-rows", bigramRows, 0, 1 << 28), ("--trigram-rows", trigramRows, 0, 1 << 28),
+      ("--cluster-factor", clusterFactor, 1, 64),
       ("--checkpoint-every", checkpointEvery, 0, 1 << 32), ("--keep-last", keepLast, 1, 1 << 32),
       ("--keep-every", keepEvery, 0, 1 << 32), ("--sample-every", sampleEvery, 0, 1 << 32),
       ("--patience", patience, 0, 1 << 32),

@@ -85,6 +85,19 @@ struct RunOptions: ParsableArguments {
     help: ArgumentHelp("The same of triples; 0 for none (0).", valueName: "rows"))
   var trigramRows: Int?
 
+  @Option(
+    help: ArgumentHelp(
+      "First ids of the clusters of the vocabulary but the first, for embeddings and a softmax that adapt to "
+        + "the frequency of tokens, such as 8000,40000; none for one softmax over all (by the vocabulary "
+        + "of word-level data; none otherwise).", valueName: "ids"))
+  var cutoffs: Cutoffs?
+
+  @Option(
+    help: ArgumentHelp(
+      "How much narrower the embeddings of a cluster are than those of the one before (4).",
+      valueName: "factor"))
+  var clusterFactor: Int?
+
   @Flag(inversion: .prefixedNo, help: "Whether the head shares the embedding table.")
   var tiedHead: Bool?
 
@@ -229,6 +242,31 @@ struct RunOptions: ParsableArguments {
 
   @Option(help: "Steps between samples of the model's own sentences in samples.jsonl; 0 for none.")
   var sampleEvery: Int?
+}
+
+/// First ids of clusters, written `8000,40000`, or `none`.
+struct Cutoffs: ExpressibleByArgument, Equatable, CustomStringConvertible {
+  let ids: [Int]
+
+  init(ids: [Int]) { self.ids = ids }
+
+  /// Nil for anything but `none` and whole numbers above 0, each larger than the one before.
+  init?(argument: String) {
+    if argument == "none" {
+      ids = []
+      return
+    }
+    let parts = argument.split(separator: ",", omittingEmptySubsequences: false)
+    let numbers = parts.compactMap { Int($0.drop { $0 == " " }) }
+    guard numbers.count == parts.count, zip([0] + numbers, numbers).allSatisfy(<) else {
+      return nil
+    }
+    ids = numbers
+  }
+
+  var description: String {
+    ids.isEmpty ? "none" : ids.map { "\($0)" }.joined(separator: ",")
+  }
 }
 
 /// Both decay rates of AdamW's moments, written `0.9,0.95`.

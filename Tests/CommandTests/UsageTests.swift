@@ -57,7 +57,8 @@ import Testing
       ("--attention", "none"), ("--optimizer", "none"), ("--seed", "x"),
       ("--softmax-candidates", "-1"), ("--full-softmax-share", "1.5"), ("--embedding-rate", "0.0"),
       ("--matrix-rate", "-1.0"), ("--ngram-rate", "0.0"), ("--bigram-rows", "-1"),
-      ("--trigram-rows", "1000000000"), ("--muon-form", "none"),
+      ("--trigram-rows", "1000000000"), ("--muon-form", "none"), ("--cutoffs", "9,8"),
+      ("--cutoffs", "0"), ("--cluster-factor", "0"),
     ] {
       let outcome = try runProgram("lm-train", ["--data", "x", "--output", "y", option, value])
       #expect(outcome.status == 2, "\(option) \(value): \(outcome)")
@@ -74,6 +75,8 @@ import Testing
       (["--softmax-candidates", "4000"], "fewer than the 4000 tokens"),
       (["--muon-form", "gram"], "optimizer muon"), (["--ngram-rate", "0.1"], "bigram_rows"),
       (["--qk-norm", "--attention", "yoso"], "leave out --qk-norm"),
+      (["--cluster-factor", "2"], "--cutoffs"), (["--cutoffs", "4000"], "adaptive_cutoffs"),
+      (["--cutoffs", "500", "--softmax-candidates", "100"], "leave out --softmax-candidates"),
     ] {
       let outcome = try runProgram("lm-train", plan + options)
       #expect(outcome.status == 1, "\(options): \(outcome)")
@@ -98,6 +101,9 @@ import Testing
     ] {
       #expect(all.contains(word) && !plain.contains(word), "\(word): \(all)")
     }
+    #expect(
+      try work(["--cutoffs", "500,2000"]).contains(
+        "head tied in clusters of 500 of 192, 1,500 of 48, 2,000 of 12"))
   }
 
   @Test func aBatchIsOfOneKind() throws {

@@ -47,7 +47,15 @@ import Train
       $0.sampledSoftmax = SampledSoftmaxConfig(candidates: 34)
       $0.sampledSoftmax?.fullShare = 0.3
     },
-    Change("all of them") { config in for change in changes.dropLast() { change.apply(&config) } },
+    Change("all of them") { config in for change in changes.prefix(6) { change.apply(&config) } },
+    // In place of sampled softmax.
+    Change("clusters") { $0.model.cutoffs = [12, 25] },
+    Change("untied clusters, and the others") { config in
+      for change in changes.prefix(5) { change.apply(&config) }
+      config.model.cutoffs = [7, 8, 30]
+      config.model.clusterFactor = 2
+      config.model.tiedHead = false
+    },
   ]
 
   static func config(_ change: Change? = nil) -> RunConfig {

@@ -144,6 +144,11 @@ greedy "$step"
 other grams --bigram-rows 500 --trigram-rows 3000
 greedy "$step"
 narrow "$step"
+other clusters --cutoffs 200,600
+greedy "$step"
+narrow "$step"
+other clusters-untied --cutoffs 100,101,500 --cluster-factor 2 --no-tied-head --bigram-rows 500
+greedy "$step"
 other hierarchical --attention hierarchical:blockSize=4
 greedy "$step"
 harness "$step"

@@ -209,7 +209,8 @@ package final class Trainer {
       state.trainedSeconds += seconds
       state.window.seconds += seconds
       state.window.flops += cost.training(
-        lengths: lengths, headRows: config.candidates(step: state.step))
+        lengths: lengths, headRows: config.candidates(step: state.step),
+        shares: config.model.clusters?.shares(of: next.batch.targets))
       let isDue = try afterStep()
       let isStopped = shouldStop() && state.step < config.steps
       // The clock of rank 0 decides, for all.

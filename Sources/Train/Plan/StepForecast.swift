@@ -1,4 +1,5 @@
 package import LMData
+import Model
 
 /// What the steps of a run will hold: lengths of sequences, put into steps as training puts them.
 ///
@@ -14,6 +15,8 @@ package struct StepForecast: Sendable, Equatable {
   package private(set) var sequences: [Int: Double] = [:]
   /// Tokens of the fullest step that was foreseen.
   package private(set) var largestStep = 0
+  /// Of targets, by tail of a vocabulary with clusters, in the first shard; nil where nothing was read.
+  package private(set) var tailShares: [Double]?
   /// Whether every step was foreseen, in the order of the run.
   package private(set) var isExact = true
 
@@ -34,6 +37,9 @@ package struct StepForecast: Sendable, Equatable {
     let (split, mode, budget) = (config.data.trainSplit, config.data.mode, config.batchTokens)
     let source = try TrainingSource(
       dataSet: dataSet, split: split, seed: config.seed, mode: mode, budget: budget)
+    if let clusters = config.model.clusters {
+      tailShares = clusters.shares(counts: try dataSet.tokenCounts(of: split, shards: 1))
+    }
     // Every shard of every epoch is opened anew.
     let mostEpochs = 2_000 / max(1, dataSet.manifest.totals(of: split).shards)
     while steps < config.steps, tokens < Double(idsReadInOrder), source.cursor.epoch <= mostEpochs {

@@ -78,7 +78,7 @@ package struct TrainingPlan: Sendable, Encodable {
     epochs = forecast.tokens / Double(max(1, tokensPerEpoch))
     (sequencesBeyondStep, longestBeyondStep) = forecast.beyond(config.batchTokens)
     isExact = forecast.isExact
-    let work = Cost(config.model).work(forecast.sequences)
+    let work = Cost(config.model).work(forecast.sequences, shares: forecast.tailShares)
     let sampled = config.sampledSoftmax.map {
       Cost(config.model).work(forecast.sequences, headRows: $0.candidates).training
     }

@@ -123,6 +123,16 @@ package struct RunConfig: Codable, Sendable, Equatable {
     try require(
       optimizer.ngramRate == nil || !model.ngrams.isEmpty,
       "ngramRate goes with bigram_rows or trigram_rows, which are 0")
+    if !model.cutoffs.isEmpty {
+      try require(
+        sampledSoftmax == nil,
+        "sampledSoftmax is set, but the head has clusters (adaptive_cutoffs), of which a step computes what "
+          + "its tokens need already; leave out --softmax-candidates, or give --cutoffs none")
+      try require(
+        optimizer.freezesEmbedding != true,
+        "freezesEmbedding is true, but the embeddings are in clusters (adaptive_cutoffs), which are not "
+          + "frozen; leave out --freeze-embedding")
+    }
     if let sampledSoftmax {
       try require(
         (2..<model.vocabularySize).contains(sampledSoftmax.candidates),

@@ -10,7 +10,8 @@ package struct WordStarts: Sendable {
 
   /// - Parameters:
   ///   - tokens: Spells the ids.
-  ///   - special: The markers; `<unk>`, which no text is spelled with, begins no word.
+  ///   - special: The markers; `<unk>` begins no word unless it spells the word `<UNK>`: no text is spelled
+  ///     with another.
   ///   - ends: Other tokens that end a text, as `</s>` does.
   ///   - rows: Rows of the model, perhaps more than the tokens.
   /// - Throws: `EvaluationError.invalid` if a token holds the end of a word and a space behind it: then
@@ -20,8 +21,10 @@ package struct WordStarts: Sendable {
   ) throws(EvaluationError) {
     let rows = rows ?? tokens.count
     var isStart = [Bool](repeating: false, count: rows)
-    for id in 0..<Int32(min(rows, tokens.count)) where id != special.unk {
+    let unknownWord = [0x20] + Words.unknown
+    for id in 0..<Int32(min(rows, tokens.count)) {
       let token = tokens[id]
+      if id == special.unk, !token.elementsEqual(unknownWord) { continue }
       guard let first = token.first else { continue }
       isStart[Int(id)] = Words.isSpace(first)
       if zip(token, token.dropFirst()).contains(where: { !Words.isSpace($0) && Words.isSpace($1) })

@@ -38,8 +38,9 @@ fail() {
   exit 1
 }
 quietly() { "$@" >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }; }
-interop() { "$PYTHON" scripts/reference/interop.py "$@"; }
-attentions() { "$PYTHON" scripts/reference/interop_attentions.py "$@"; }
+interop() { "$PYTHON" scripts/reference/interop/checks.py "$@"; }
+folders() { "$PYTHON" scripts/reference/interop/folders.py "$@"; }
+attentions() { "$PYTHON" scripts/reference/interop/attentions.py "$@"; }
 attentions versions
 
 # This repository's own prose: thousands of words, and characters no tokenizer was shown.
@@ -72,8 +73,8 @@ harness() { # harness CHECKPOINT: after its score
 
 llama_cpp() { # llama_cpp CHECKPOINT: after its score
   quietly "$bin/lm-eval" export gguf --checkpoint "$1" --output "$work/model.gguf"
-  "$PYTHON" scripts/reference/interop_gguf.py fields "$1" "$work/model.gguf"
-  "$PYTHON" scripts/reference/interop_gguf.py scores "$1" "$work/model.gguf" "$work/scores" \
+  "$PYTHON" scripts/reference/interop/gguf_files.py fields "$1" "$work/model.gguf"
+  "$PYTHON" scripts/reference/interop/gguf_files.py scores "$1" "$work/model.gguf" "$work/scores" \
     2>"$work/log" || { cat "$work/log" >&2; exit 1; }
 }
 narrow() { # narrow CHECKPOINT: what is written in 16 bits has the same scores there
@@ -226,7 +227,7 @@ done
 # ---- our runs, there and back: no tokenizer.model is left
 for name in hierarchical hybrid rowmajor-address=proj; do
   step=$work/run-$name/step-00000150
-  interop resave "$step" "$work/again-$name"
+  folders resave "$step" "$work/again-$name"
   for folder in "$step" "$work/again-$name"; do
     quietly "$bin/lm-eval" --checkpoint "$folder" --text "$work/sentences" --per-token \
       --score "$work/scores-$(basename "$folder" | cut -c 1-5)"
@@ -239,7 +240,7 @@ done
 for kind in unigram bpe; do
   for name in $kind words-$kind pad-$kind; do
     step=$work/run-$name/$(<"$work/run-$name/latest")
-    interop resave "$step" "$work/again-$name"
+    folders resave "$step" "$work/again-$name"
     if [[ -e $work/again-$name/tokenizer.model ]]; then fail "tokenizer.model is still there"; fi
     for folder in "$step" "$work/again-$name"; do
       quietly "$bin/lm-eval" --checkpoint "$folder" --text "$work/sentences" --per-token \
@@ -252,7 +253,7 @@ done
 
 # ---- their folders, opened here
 folder() { # folder NAME OPTIONS...
-  interop make "$work/$1" "$work/unigram/tokenizer.model" "${@:2}"
+  folders make "$work/$1" "$work/unigram/tokenizer.model" "${@:2}"
 }
 folder llama-untied
 score "$work/llama-untied"
@@ -273,7 +274,7 @@ for type in bfloat16 float16; do
 done
 for kind in tied-other-head tied-equal-head tied-head-only buffers padded rope-scaling several-ends \
   swish; do
-  interop vary "$work/llama-untied" "$work/llama-$kind" "$kind"
+  folders vary "$work/llama-untied" "$work/llama-$kind" "$kind"
   score "$work/llama-$kind" --narrow
   greedy "$work/llama-$kind"
 done
@@ -296,7 +297,7 @@ on qwen2-tied --family Qwen2 --grouped --tied --shards
 on qwen3 --family Qwen3 --grouped --head-dim 16
 on qwen3-tied --family Qwen3 --grouped --head-dim 8 --tied --shards
 on qwen3-biases --family Qwen3 --grouped --head-dim 12 --biases --type bfloat16
-interop bytes "$work/qwen2" "$work/qwen2-bytes" "$work/text"
+folders bytes "$work/qwen2" "$work/qwen2-bytes" "$work/text"
 for command in "$bin/lm-eval perplexity --text $work/sentences --checkpoint" \
   "$bin/lm-sample --checkpoint" \
   "$bin/lm-train --data $work/unigram --output $work/x --steps 1 --init-from"; do
@@ -309,6 +310,6 @@ echo "interop: qwen2-bytes: refused: $(tail -n 1 "$work/log" | sed "s|$work/||g"
 mkdir "$work/reader"
 ln -s "$work/unigram" "$work/reader/data"
 for document in README.md docs/formats.md; do
-  (cd "$work/reader" && "$PYTHON" "$root/scripts/reference/interop.py" snippet "$root/$document")
+  (cd "$work/reader" && "$PYTHON" "$root/scripts/reference/interop/checks.py" snippet "$root/$document")
 done
 echo "check-interop: all of it holds"

@@ -1,13 +1,13 @@
 """Checks of scripts/peers/check-interop.sh for models that transformers has no class for.
 
-    interop_attentions.py versions
+    attentions.py versions
         of the packages that are used
-    interop_attentions.py batch CHECKPOINT TEXT
+    attentions.py batch CHECKPOINT TEXT
         generate() without a cache, with one, and for two prompts of a batch, of which one is padded
-    interop_attentions.py draw CHECKPOINT SCORES REPORT
+    attentions.py draw CHECKPOINT SCORES REPORT
         the perplexity of every draw that `lm-eval perplexity --json` printed, over the sentences of
         `lm-eval score --per-token`
-    interop_attentions.py harness CHECKPOINT SCORES
+    attentions.py harness CHECKPOINT SCORES
         word perplexity of EleutherAI's lm-evaluation-harness on the same sentences
 """
 import argparse
@@ -17,7 +17,7 @@ import math
 import os
 import tempfile
 
-from interop import check, open_model, open_tokenizer, quiet, read_scores
+from common import check, open_model, open_tokenizer, quiet, read_scores
 
 
 def label(path):

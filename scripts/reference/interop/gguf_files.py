@@ -1,9 +1,9 @@
 """Checks of scripts/peers/check-interop.sh for files of `lm-eval export gguf`.
 
-    interop_gguf.py fields CHECKPOINT FILE
+    gguf_files.py fields CHECKPOINT FILE
         every field and tensor, as the package gguf reads them, against config.json, the sentencepiece
         model and the weights
-    interop_gguf.py scores CHECKPOINT FILE SCORES
+    gguf_files.py scores CHECKPOINT FILE SCORES
         log-probabilities and ids of llama.cpp against `lm-eval score --per-token`, for the first sentences
 """
 import argparse
@@ -11,8 +11,8 @@ import json
 import os
 import urllib.request
 
-from interop import TOKEN_BAR, check
-from interop_attentions import label, stored_ids
+from common import TOKEN_BAR, check
+from attentions import label, stored_ids
 
 SENTENCES = 10
 

@@ -1,30 +1,19 @@
-"""The checks of scripts/peers/check-interop.sh that need Python packages.
+"""Checks of scripts/peers/check-interop.sh against transformers, tokenizers and sentencepiece.
 
-    interop.py make DIR TOKENIZER_MODEL [--family Llama|Qwen2|Qwen3] [--tied] [--type bfloat16|float16]
-            [--grouped] [--head-dim WIDTH] [--biases] [--shards]
-        a tiny model with random weights, written by transformers' save_pretrained, with --shards in
-        several files; --grouped has half as many heads of keys, --biases is attention_bias of a Llama
-    interop.py bytes FOLDER DIR TEXT
-        such a folder with a byte-level tokenizer.json, trained on a text by the package tokenizers, in
-        place of tokenizer.model
-    interop.py same-class FOLDER CHECKPOINT
+    checks.py same-class FOLDER CHECKPOINT
         that both are opened as one class of transformers
-    interop.py scores CHECKPOINT SCORES [--tokenizer]
+    checks.py scores CHECKPOINT SCORES [--tokenizer]
         log-probabilities of `lm-eval score --per-token` against AutoModelForCausalLM; with
         --tokenizer also the ids of AutoTokenizer against those of the sentencepiece package
-    interop.py vary FOLDER DIR KIND
-        such a folder as others write it (KINDS below)
-    interop.py resave CHECKPOINT DIR
-        model and tokenizer through from_pretrained and save_pretrained
-    interop.py ids CHECKPOINT TEXT [--data DATA]
+    checks.py ids CHECKPOINT TEXT [--data DATA]
         ids of AutoTokenizer against those of the sentencepiece package for every line of a file, and for
         lines that break tokenizers; with --data also against those of the test split, made from that
         file. Lines may differ only where two segmentations are equally probable; they are counted
-    interop.py refused CHECKPOINT
+    checks.py refused CHECKPOINT
         that AutoTokenizer does not open the folder
-    interop.py greedy CHECKPOINT PROMPT TEXT TOKENS [--seed SEED]
+    checks.py greedy CHECKPOINT PROMPT TEXT TOKENS [--seed SEED]
         the text of `lm-sample --temperature 0 --max-tokens TOKENS` against generate()
-    interop.py snippet MARKDOWN
+    checks.py snippet MARKDOWN
         runs the Python blocks of a document that mention numpy, in the current folder
 """
 
@@ -33,140 +22,7 @@ import json
 import re
 import sys
 
-TOKEN_BAR = 1e-4  # nats, absolute
-
-
-def read_scores(path):
-    """[(text, [log-probability of every token and </s>], the column they stand in)]."""
-    rows = []
-    for line in open(path, encoding="utf-8", newline="\n").read().rstrip("\n").split("\n")[1:]:
-        *_, text, tokens = line.split("\t")
-        escapes = {"t": "\t", "r": "\r", "n": "\n", "\\": "\\"}
-        text = re.sub(r"\\(.)", lambda match: escapes[match[1]], text)
-        rows.append((text, [float(item.rsplit(":", 1)[1]) for item in tokens.split(" ")], tokens))
-    return rows
-
-
-def quiet():
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
-
-
-def make(arguments):
-    import os
-    import shutil
-
-    import sentencepiece
-    import torch
-    import transformers
-
-    quiet()
-    torch.manual_seed(1)
-    pieces = sentencepiece.SentencePieceProcessor(model_file=arguments.tokenizer)
-    family = arguments.family
-    more = {"attention_bias": True} if arguments.biases else {}
-    if arguments.head_dim:
-        more["head_dim"] = arguments.head_dim
-    config = getattr(transformers, family + "Config")(
-        vocab_size=len(pieces), hidden_size=48, intermediate_size=100, num_hidden_layers=3,
-        num_attention_heads=4, num_key_value_heads=2 if arguments.grouped else 4,
-        max_position_embeddings=512, rms_norm_eps=3e-6, tie_word_embeddings=arguments.tied,
-        initializer_range=0.3, bos_token_id=pieces.bos_id(), eos_token_id=pieces.eos_id(),
-        rope_parameters={"rope_type": "default", "rope_theta": 5000.0}, **more)
-    model = getattr(transformers, family + "ForCausalLM")(config)
-    with torch.no_grad():
-        # Greedy text is to be readable: bytes and markers have a logit of 0, far from the best.
-        for index in range(len(pieces)):
-            if pieces.is_byte(index) or pieces.is_control(index) or pieces.is_unknown(index):
-                model.get_output_embeddings().weight[index] = 0
-        for name, weight in model.named_parameters():
-            if name.endswith("norm.weight"):
-                weight.uniform_(0.5, 1.5)
-            elif name.endswith("bias"):
-                weight.normal_(0, 0.3)
-    if arguments.type:
-        model = model.to(getattr(torch, arguments.type))
-    size = {"max_shard_size": "40KB"} if arguments.shards else {}
-    model.save_pretrained(arguments.directory, **size)
-    shutil.copy(arguments.tokenizer, os.path.join(arguments.directory, "tokenizer.model"))
-
-
-KINDS = (
-    "tied-other-head", "tied-equal-head", "tied-head-only", "buffers", "padded", "rope-scaling",
-    "several-ends", "swish",
-)
-
-
-def vary(arguments):
-    import os
-    import shutil
-
-    import torch
-    from safetensors.torch import load_file, save_file
-
-    os.makedirs(arguments.directory)
-    shutil.copy(arguments.folder + "/tokenizer.model", arguments.directory)
-    config = json.load(open(arguments.folder + "/config.json"))
-    weights = load_file(arguments.folder + "/model.safetensors")
-    table, head = "model.embed_tokens.weight", "lm_head.weight"
-    torch.manual_seed(2)
-    kind = arguments.kind
-    if kind.startswith("tied"):
-        config["tie_word_embeddings"] = True
-    if kind == "tied-equal-head":
-        weights[head] = weights[table].clone()
-    elif kind == "tied-head-only":
-        weights[head] = weights.pop(table)
-    elif kind == "buffers":
-        for layer in range(config["num_hidden_layers"]):
-            weights[f"model.layers.{layer}.self_attn.rotary_emb.inv_freq"] = torch.rand(6)
-    elif kind == "padded":
-        config["vocab_size"] += 24
-        for name in (table, head):
-            # As large as the others are, and the same every time.
-            draw = torch.Generator().manual_seed(24)
-            spare = torch.randn(24, weights[name].shape[1], generator=draw) * weights[name].std()
-            weights[name] = torch.cat([weights[name], spare])
-    elif kind == "rope-scaling":
-        del config["rope_parameters"]
-        config["rope_theta"] = 10_000
-        config["rope_scaling"] = {"type": "default", "rope_theta": 700.0}
-    elif kind == "several-ends":
-        config["eos_token_id"] = [500, config["eos_token_id"], 600]
-    elif kind == "swish":
-        config["hidden_act"] = "swish"
-    json.dump(config, open(arguments.directory + "/config.json", "w"))
-    save_file(weights, arguments.directory + "/model.safetensors", metadata={"format": "pt"})
-
-
-def byte_level(arguments):
-    import os
-    import shutil
-
-    import tokenizers
-
-    shutil.copytree(arguments.folder, arguments.directory)
-    os.remove(arguments.directory + "/tokenizer.model")
-    tokenizer = tokenizers.ByteLevelBPETokenizer()
-    tokenizer.train(arguments.text, vocab_size=500, show_progress=False)
-    tokenizer.save(arguments.directory + "/tokenizer.json")
-
-
-def same_class(arguments):
-    found = [type(open_model(path)).__name__ for path in (arguments.folder, arguments.checkpoint)]
-    check(found[0] == found[1], f"{arguments.folder} is a {found[0]}, the run from it a {found[1]}")
-    print(f"interop: {arguments.folder.split('/')[-1]}: trained on, it is a {found[1]} still")
-
-
-def resave(arguments):
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    quiet()
-    for kind in AutoModelForCausalLM, AutoTokenizer:
-        opened = kind.from_pretrained(arguments.checkpoint, trust_remote_code=True)
-        opened.save_pretrained(arguments.directory)
-
+from common import TOKEN_BAR, check, open_model, open_tokenizer, read_scores
 
 AWKWARD = """
 | a|a | a |  a  b  |a   b|\t|a\tb|\ta|\r|a\r|\0|a\0b|\x01\x02\x7f|</s>|<s>|<unk>|<0xE2>|a </s> b|x<s>y|<<s>>|<pad>|a <pad>b
@@ -251,6 +107,12 @@ def ids(arguments):
              if arguments.data else ""))
 
 
+def same_class(arguments):
+    found = [type(open_model(path)).__name__ for path in (arguments.folder, arguments.checkpoint)]
+    check(found[0] == found[1], f"{arguments.folder} is a {found[0]}, the run from it a {found[1]}")
+    print(f"interop: {arguments.folder.split('/')[-1]}: trained on, it is a {found[1]} still")
+
+
 def refused(arguments):
     from transformers import AutoTokenizer
 
@@ -261,27 +123,6 @@ def refused(arguments):
         print(f"interop: AutoTokenizer refuses: {error}")
     else:
         sys.exit("interop: FAILED: AutoTokenizer opens what has other ids there")
-
-
-def open_model(path, **options):
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    quiet()
-    model = AutoModelForCausalLM.from_pretrained(
-        path, dtype=torch.float32, trust_remote_code=True, **options)
-    return model.eval()
-
-
-def open_tokenizer(path):
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(path, trust_remote_code=True)
-
-
-def check(condition, problem):
-    if not condition:
-        sys.exit("interop: FAILED: " + problem)
 
 
 def scores(arguments):
@@ -376,41 +217,16 @@ def snippet(arguments):
 def main():
     parser = argparse.ArgumentParser()
     commands = parser.add_subparsers(required=True)
-    command = commands.add_parser("make")
-    command.set_defaults(run=make)
-    command.add_argument("directory")
-    command.add_argument("tokenizer")
-    command.add_argument("--tied", action="store_true")
-    command.add_argument("--family", default="Llama", choices=["Llama", "Qwen2", "Qwen3"])
-    command.add_argument("--grouped", action="store_true")
-    command.add_argument("--head-dim", type=int)
-    command.add_argument("--biases", action="store_true")
-    command.add_argument("--type")
-    command.add_argument("--shards", action="store_true")
     command = commands.add_parser("scores")
     command.set_defaults(run=scores)
     command.add_argument("checkpoint")
     command.add_argument("scores")
     command.add_argument("--tokenizer", action="store_true")
     command.add_argument("--narrow", action="store_true", help="weights numpy has no type for")
-    command = commands.add_parser("vary")
-    command.set_defaults(run=vary)
-    command.add_argument("folder")
-    command.add_argument("directory")
-    command.add_argument("kind", choices=KINDS)
-    command = commands.add_parser("bytes")
-    command.set_defaults(run=byte_level)
-    command.add_argument("folder")
-    command.add_argument("directory")
-    command.add_argument("text")
     command = commands.add_parser("same-class")
     command.set_defaults(run=same_class)
     command.add_argument("folder")
     command.add_argument("checkpoint")
-    command = commands.add_parser("resave")
-    command.set_defaults(run=resave)
-    command.add_argument("checkpoint")
-    command.add_argument("directory")
     command = commands.add_parser("ids")
     command.set_defaults(run=ids)
     command.add_argument("checkpoint")

@@ -278,7 +278,9 @@ let package = Package(
       ]),
     .target(
       name: "FuzzTargets",
-      dependencies: ["Train", "Eval", "Model", "Backends", "LMData", "Tokenize", "Storage"],
+      dependencies: [
+        "Train", "Eval", "Model", "Backends", "LMData", "Ngrams", "Tokenize", "Storage",
+      ],
       path: "Tests/FuzzTargets", swiftSettings: strict),
     tests("FuzzTests", ["Deterministic", "FuzzTargets"]),
     tests(

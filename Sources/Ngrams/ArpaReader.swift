@@ -75,6 +75,7 @@ package struct ArpaReader: ~Copyable {
       line = try nextFilled("\\1-grams:")
     }
     guard !counts.isEmpty else { throw wrong(line, "ngram 1= and a number") }
+    try requireRoom(for: counts)
     do {
       try MemoryLimit.require(
         NgramModel.bytes(counts: counts), for: "the n-grams of \(path)",
@@ -95,6 +96,20 @@ package struct ArpaReader: ~Copyable {
     return NgramModel(tables: tables)
   }
 
+  /// Refuses numbers of n-grams that a file of this size cannot hold, before memory is asked for them.
+  private func requireRoom(for counts: [Int]) throws {
+    guard let size = Files.sizeIfRegular(path) else { return }
+    let isCompressed = path.hasSuffix(".gz") || path.hasSuffix(".zst")
+    // A line has a number, a tab, a word and an end; no n-gram stands there twice, so text shrinks little.
+    let most = size / 4 * (isCompressed ? 1_000 : 1)
+    let all = counts.reduce(0, +)
+    guard all <= most else {
+      throw ArpaError.line(
+        path: path, number: 1 + counts.count, expected: "numbers of n-grams that the file has",
+        found: "\(all) in a file of \(size) bytes")
+    }
+  }
+
   /// Reads one line of a section.
   private mutating func readEntry(of order: Int, into table: NgramTable) throws {
     guard let line = try next() else {
@@ -111,7 +126,8 @@ package struct ArpaReader: ~Copyable {
     }
     var backoff: Float = 0
     if let field = fields.next() {
-      guard let weight = FieldScanner.number(field), fields.next() == nil else {
+      // Infinity would make nothing of a probability of 0.
+      guard let weight = FieldScanner.number(field), weight < .infinity, fields.next() == nil else {
         throw wrong(line, expected)
       }
       backoff = weight

@@ -13,6 +13,13 @@ package enum Files {
     try Descriptor(reading: path).regularFileSize()
   }
 
+  /// Size in bytes of what the path leads to, without opening it; nil unless that is a regular file.
+  package static func sizeIfRegular(_ path: String) -> Int? {
+    var status = stat()
+    return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
+      ? Int(status.st_size) : nil
+  }
+
   /// Whether anything has this name, a dangling link included.
   package static func exists(_ path: String) -> Bool {
     var status = stat()

@@ -25,6 +25,7 @@ final class FuzzFile: Sendable {
   static let manifest = FuzzFile("manifest.json")
   static let text = FuzzFile("text.txt")
   static let zstText = FuzzFile("text.zst")
+  static let arpa = FuzzFile("model.arpa")
 
   private init(_ name: String) {
     path = Self.folder + "/" + name

@@ -27,6 +27,12 @@ package enum FuzzSeeds {
     case .tokenizer: return [tokenizer]
     case .vocabulary:
       return ["the\nking\n<UNK>\n", "the 12\nking\t3\n\né 4"].map { Array($0.utf8) }
+    case .arpa:
+      return [
+        "\\data\\\nngram 1=4\nngram 2=2\n\n\\1-grams:\n-1\t<unk>\t0\n0\t<s>\t-0.5\n-0.5 </s>\n"
+          + "-0.4\tthe\t-0.3\n\n\\2-grams:\n-0.2\t<s> the\n-1e-1\tthe </s>\n\n\\end\\\n",
+        "made by hand\n\\data\\\nngram 1=3\n\n\\1-grams:\n-inf\t<s>\n-0.5\t</s>\n-0.3\tking\n\\end\\\n",
+      ].map { Array($0.utf8) }
     case .log:
       let lines = (1...3).map {
         Array(

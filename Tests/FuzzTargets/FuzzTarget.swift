@@ -3,6 +3,7 @@ import Eval
 import Foundation
 import LMData
 import Model
+import Ngrams
 import Storage
 import Tokenize
 import Train
@@ -14,7 +15,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
   case shard, safetensors, manifest, config, sums, attention, prompt, text, zstText = "zst-text"
   case tokenizer, vocabulary, events, log
   case huggingFace = "hugging-face"
-  case index
+  case index, arpa
 
   /// Reads the bytes as one of those files.
   package func run(_ bytes: UnsafeRawBufferPointer) throws {
@@ -45,6 +46,10 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     case .index:
       let index = try ShardIndex(path: FuzzFile.index.write(bytes))
       precondition(!index.names.isEmpty && !index.names.contains { $0.contains("/") })
+    case .arpa:
+      let model = try ArpaReader.read(FuzzFile.arpa.write(bytes))
+      let scores = model.scores(["the", "<unk>", "king", "</s>"].map { Array($0.utf8) })
+      precondition(scores.count == 5 && !scores.contains { $0.log10.isNaN }, "\(scores)")
     case .huggingFace:
       guard let model = HuggingFaceTokenizer.rebuilt(from: [UInt8](bytes), end: "</s>") else {
         throw Refused()

@@ -136,7 +136,10 @@ import Tokenize
       (Self.arpa.replacing("-0.2\tthe king", with: "-0.2\t<s> the"), "expected every n-gram once"),
       (String(Self.arpa.prefix(200)), "ends before"),
       (Self.arpa.replacing("\\end\\", with: ""), "ends before \\end\\"),
-      (Self.arpa.replacing("ngram 3=1", with: "ngram 3=1000000000000"), "the n-grams of"),
+      (
+        Self.arpa.replacing("ngram 3=1", with: "ngram 3=1000000000000"),
+        "expected numbers of n-grams that the file has"
+      ),
     ] {
       do {
         _ = try model(text)

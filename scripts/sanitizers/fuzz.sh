@@ -19,7 +19,7 @@ shift || true
 targets=("$@")
 if ((${#targets[@]} == 0)); then
   targets=(shard safetensors index manifest config sums attention prompt text zst-text tokenizer
-    vocabulary events log hugging-face)
+    vocabulary events log hugging-face arpa)
 fi
 sanitizers=${FUZZ_SANITIZERS:-fuzzer,address}
 flags=()

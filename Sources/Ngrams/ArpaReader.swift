@@ -18,6 +18,8 @@ package struct ArpaReader: ~Copyable {
   private let path: String
   private let lines: LineScanner
   private var number = 0
+  /// Whether `<unk>` and `<UNK>` have both been there.
+  private var hasBothMarks = false
 
   /// Reads a model.
   ///
@@ -132,8 +134,13 @@ package struct ArpaReader: ~Copyable {
       }
       backoff = weight
     }
-    guard table.insert(key, probability: probability, backoff: backoff) else {
+    if table.insert(key, probability: probability, backoff: backoff) { return }
+    // lmplz writes <unk>, for words that it never saw, beside a <UNK> that stands in its text. KenLM takes both for
+    // one word, with the figures of the later line, and so does this.
+    guard order == 1, key == NgramModel.key(NgramModel.empty, .unknown), !hasBothMarks else {
       throw wrong(line, "every n-gram once")
     }
+    hasBothMarks = true
+    table.replace(key, probability: probability, backoff: backoff)
   }
 }

@@ -47,6 +47,17 @@ final class NgramTable {
     return true
   }
 
+  /// Gives an n-gram that is there other figures.
+  func replace(_ key: UInt64, probability: Float, backoff: Float) {
+    var place = start(of: key)
+    while entries[place].key != key {
+      precondition(entries[place].key != 0, "an n-gram that is not there")
+      place = place + 1 == capacity ? 0 : place + 1
+    }
+    entries[place].probability = probability
+    entries[place].backoff = backoff
+  }
+
   /// Log10 of probability and backoff weight; nil if the n-gram is not there.
   func find(_ key: UInt64) -> (probability: Float, backoff: Float)? {
     var place = start(of: key)

@@ -115,6 +115,24 @@ import Tokenize
     }
   }
 
+  /// As lmplz writes a text in which words outside a list are `<UNK>`.
+  @Test func bothMarksOfUnknownWordsAreOneWordWithTheLaterFigures() throws {
+    let both = try model(
+      Self.arpa.replacing("ngram 1=5", with: "ngram 1=6")
+        .replacing("-0.5\tthe", with: "-0.625\t<UNK>\t-0.125\n-0.5\tthe")
+        .replacing("-0.3\tking </s>", with: "-0.3\t<UNK> </s>"))
+    let scores = both.scores([Array("<UNK>".utf8)])
+    // Backing off from <s>, then the bigram.
+    #expect(scores.map(\.log10) == [-0.625 - 0.25, -0.3])
+    #expect(both.scores([Array("nowhere".utf8)])[0].log10 == -0.625 - 0.25)
+    #expect(both.scores([Array("nowhere".utf8)])[0].isKnown == false && scores[0].isKnown)
+    #expect(throws: ArpaError.self) {
+      try model(
+        Self.arpa.replacing("ngram 1=5", with: "ngram 1=7")
+          .replacing("-0.5\tthe", with: "-1\t<UNK>\n-1\t<UNK>\n-0.5\tthe"))
+    }
+  }
+
   @Test func whatIsNoModelIsOneSentence() throws {
     for (text, part) in [
       ("", "ends before \\data\\"), ("hello\n", "ends before \\data\\"),

@@ -90,19 +90,22 @@ LM_LIBC=own timeout 120 python3 scripts/reference/terminal.py "$work/bundle/bin/
   "$work/own/run" >"$work/log" 2>&1 || fail "prompts at a terminal: $(tail -n 3 "$work/log")"
 
 if [[ -z $quick ]]; then
-  root() { # root NAME SUITE MIRROR: one system, unpacked, in $work/NAME
-    mmdebstrap --quiet --mode=root --variant=extract \
+  root() { # root NAME SUITE OPTIONS...: one system, unpacked, in $work/NAME; the mirror is mmdebstrap's own
+    mmdebstrap "${@:3}" --quiet --mode=root --variant=extract \
       --include=dash,bash,coreutils,libc-bin,grep,sed,gzip,diffutils,libstdc++6,libgcc-s1,openmpi-bin \
-      "$2" "$work/$1" "$3" >&2
+      "$2" "$work/$1" >&2
     # Unpacked alone: what its maintainer scripts would have done.
     chroot "$work/$1" /sbin/ldconfig
     for name in mpirun orterun; do
       [[ -e $work/$1/usr/bin/$name ]] || ln -s "$name.openmpi" "$work/$1/usr/bin/$name" || true
     done
   }
-  root debian-11 bullseye http://deb.debian.org/debian
-  root debian-12 bookworm http://deb.debian.org/debian
-  root ubuntu-24.04 noble "deb [trusted=yes] http://archive.ubuntu.com/ubuntu noble main universe"
+  root debian-11 bullseye
+  root debian-12 bookworm
+  # Debian has no keys of Ubuntu; nothing of this root is kept.
+  root ubuntu-24.04 noble --components=main,universe \
+    --aptopt='Acquire::AllowInsecureRepositories "true"' \
+    --aptopt='APT::Get::AllowUnauthenticated "true"'
   for name in debian-11 debian-12 ubuntu-24.04; do
     mkdir -p "$work/$name"/{opt,tmp/try,dev,proc,root,etc}
     cp -R "$work/bundle" "$work/$name/opt/bundle"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 set -euo pipefail
-# lm_eval 0.4.13 (lm-evaluation-harness): word_perplexity counts words as len(re.split(r"\s+", document)), so a
+# lm_eval 0.4.13 (the evaluation harness of EleutherAI): word_perplexity counts words as len(re.split(r"\s+", document)), so a
 # space or newline at an end of a document is a word more, with no probability to it. The same sentence scored
 # with the same total has another word perplexity with its newline, and a third one as WikiText writes lines,
 # with a space before and one after: here 2.718, 2.399 and 2.177 for a model that gives every word one nat.

@@ -7,7 +7,7 @@
 #
 #   FOLDER    text in the layout of the benchmark (training-monolingual.tokenized.shuffled/ and so on)
 #   track A   processor time until validation has 250.0 a word
-#   track B   best validation after 30 minutes of two threads, 3,600 s of processor time
+#   track B   validation after 30 minutes of two threads, 3,600 s of processor time
 #   track cost  processor time of a step beside the first entry's: short runs in turn, for an idle machine.
 #             Losses do not depend on the load of a machine, times do: where others compute as well,
 #             multiply the steps that an entry takes by these
@@ -17,14 +17,15 @@
 #   STEPS     screens at so many steps, with their own whole decay, and none of the bars above: the row has
 #             processor time and validation at the end
 #   LINES     trains on so many lines only, for screening
+#   EVERY     steps between the checkpoints that are validated (200)
 #   THREADS   of the trainer (2)
 #   ROUNDS    of track cost (5)
 #   WORK      folder for data and runs (checkpoints/race); data that is there is used again
 #   TABLE     entries in place of scripts/race-entries.tsv
 #   BIN       folder of the programs (the release build)
 #
-# A run is not interrupted: checkpoints on the way are validated when it has ended. The time until one of them is
-# the run's, by the share of the steps' seconds that metrics.jsonl has.
+# A run is not interrupted: checkpoints on the way are validated when it has ended, the last one first. The time
+# until one of them is the run's, by the share of the steps' seconds that metrics.jsonl has.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 corpus="" track=A seeds="1 2 3" entries=()
@@ -151,25 +152,24 @@ for seed in $seeds; do
     run=$work/run-$entry-$seed-$track${STEPS:+-$STEPS}
     rm -rf "$run"
     steps=${STEPS:-$([[ $track == A ]] && echo "$stepsA" || echo "$stepsB")}
-    every=$([[ -n ${STEPS:-} ]] && echo 0 || echo 200)
+    every=$([[ -n ${STEPS:-} ]] && echo 0 || echo "${EVERY:-200}")
     # shellcheck disable=SC2086
     seconds=$(timed "$bin/lm-train" --data "$data" --output "$run" --preset news --log-every 10 \
       --validate-every 0 --validation-sequences 1 --checkpoint-every "$every" --keep-every "$every" \
       $options --steps "$steps" --seed "$seed" --threads "$threads")
+    # Validation falls with the rate: from the last checkpoint back, until one does not hold the bar.
     best="" last=""
-    for folder in "$run"/step-*; do
+    for folder in $(printf '%s\n' "$run"/step-* | sort -r); do
       step=$((10#${folder##*step-}))
-      perplexity=$(validate "$folder" "$data")
       reached=$(until_step "$run" "$step" "$seconds")
-      last="$step $reached $perplexity"
+      if [[ $track == B && -z ${STEPS:-} ]] && awk "BEGIN { exit !($reached > 3600) }"; then continue; fi
+      perplexity=$(validate "$folder" "$data")
       echo "race: $entry, seed $seed, step $step: $perplexity a word after $reached s" >&2
-      [[ -z ${STEPS:-} ]] || continue
-      if [[ $track == A ]] && awk "BEGIN { exit !($perplexity <= 250.0) }"; then
-        best=$last && break
-      fi
-      if [[ $track == B ]] && awk "BEGIN { exit !($reached <= 3600) }"; then best=$last; fi
+      last=${last:-$step $reached $perplexity}
+      [[ $track == A && -z ${STEPS:-} ]] || break
+      if awk "BEGIN { exit !($perplexity <= 250.0) }"; then best="$step $reached $perplexity"; else break; fi
     done
-    [[ -z ${STEPS:-} ]] || best=$last
+    [[ $track == A && -z ${STEPS:-} ]] || best=$last
     # shellcheck disable=SC2086
     set -- ${best:-$last (not reached)}
     row "$entry" "$seed" "$options" "$1" "$2" "${*:3}"

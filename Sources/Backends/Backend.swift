@@ -23,11 +23,20 @@ package enum Backend: Hashable, Sendable {
   package static var ofThisProcessor: any Kernels { kernels(of: .current) }
 
   /// Kernels of this processor over vectors of one width, which it must have.
-  package static func kernels(of units: VectorUnits) -> any Kernels {
+  ///
+  /// - Parameters:
+  ///   - units: The width.
+  ///   - precision: Of products.
+  ///   - usesPairs: Whether products in bfloat16 may use instructions on pairs; no bit depends on it.
+  package static func kernels(
+    of units: VectorUnits, _ precision: Precision = .float32, usesPairs: Bool = true
+  ) -> any Kernels {
     #if arch(x86_64)
-      if units == .avx512 { return WideCPUBackend.CPUKernels() }
+      if units == .avx512 {
+        return WideCPUBackend.CPUKernels(precision, usesPairs: usesPairs)
+      }
     #endif
-    return CPUBackend.CPUKernels()
+    return CPUBackend.CPUKernels(precision, usesPairs: usesPairs)
   }
 
   /// Kernels of the back end; the libraries of a card are opened for a card alone.
@@ -40,8 +49,13 @@ package enum Backend: Hashable, Sendable {
     _ precision: Precision = .float32, note: (String) -> Void = { _ in }
   ) throws(DeviceError) -> any Kernels {
     switch self {
-    case .cpu: return try Self.whole(Self.ofThisProcessor, precision)
-    case .oracle: return try Self.whole(OracleKernels(), precision)
+    case .cpu: return Self.kernels(of: .current, precision)
+    case .oracle:
+      guard precision == .float32 else {
+        throw .unsupported(
+          device: OracleKernels().name, what: "products in \(precision.rawValue)")
+      }
+      return OracleKernels()
     case .cuda(let number):
       return GPUKernels(try CUDADriver(card: number), precision: precision)
     case .automatic: return try chosen(note: note).makeKernels(precision)
@@ -73,16 +87,6 @@ package enum Backend: Hashable, Sendable {
     case .cpu, .oracle, .automatic: .float32
     case .cuda: .bfloat16
     }
-  }
-
-  /// Kernels of a device that knows one precision.
-  private static func whole(
-    _ kernels: any Kernels, _ precision: Precision
-  ) throws(DeviceError) -> any Kernels {
-    guard precision == .float32 else {
-      throw .unsupported(device: kernels.name, what: "products in \(precision.rawValue)")
-    }
-    return kernels
   }
 
   /// The back end of a device's name.

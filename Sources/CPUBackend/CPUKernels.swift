@@ -4,13 +4,28 @@ package import Tensor
 ///
 /// One op per file in this module, forward and backward side by side.
 package struct CPUKernels: Kernels {
-  package init() {}
+  /// Of the products of linear layers and of the head.
+  let form: ProductForm
+
+  /// - Parameters:
+  ///   - precision: What products of linear layers and of the head read. Their sums, and everything else,
+  ///     Muon's matrices and attention too, have single precision.
+  ///   - usesPairs: Whether products in bfloat16 may use the instruction on pairs; no bit depends on it.
+  package init(_ precision: Precision = .float32, usesPairs: Bool = true) {
+    form =
+      switch precision {
+      case .float32: .float32
+      case .bfloat16: usesPairs ? .bfloat16 : .rounded
+      }
+  }
 
   package var name: String { "cpu" }
 
   /// Work is cut by shape alone, and every row's sums have an order of their own.
   package var promises: Promises {
-    Promises(isRepeatable: true, rowsAreIndependent: true, relativeError: 1e-5)
+    Promises(
+      isRepeatable: true, rowsAreIndependent: true,
+      relativeError: form == .float32 ? 1e-5 : 1e-2)
   }
 
   package var headLayout: HeadLayout { .bands }

@@ -6,7 +6,7 @@ import Tensor
 struct PlaceOptions: ParsableArguments {
   @Option(help: "cpu, cuda (the first card), cuda:N, or auto: a card if there is one that works.")
   var device = "cpu"
-  @Option(help: "What products read and write: float32, or bfloat16 on a card.")
+  @Option(help: "What products read and write: float32, or bfloat16.")
   var precision = Precision.float32
 
   /// Kernels of the device.

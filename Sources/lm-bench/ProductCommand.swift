@@ -1,4 +1,5 @@
 import ArgumentParser
+import Backends
 import CommandSupport
 import Deterministic
 import Machine
@@ -18,6 +19,7 @@ struct ProductCommand: ParsableCommand {
       EXAMPLES
 
         lm-bench product
+        lm-bench product --precision bfloat16
         lm-bench product --width 256 --hidden 704 --vocab-size 16000 --threads 1
       """)
 
@@ -29,6 +31,7 @@ struct ProductCommand: ParsableCommand {
   var vocabulary = 32_000
   @Option(help: "Positions of the batch.") var positions = 2_048
   @Option(help: "Timed rounds; the median counts.") var rounds = 3
+  @Option(help: "What products read: float32, or bfloat16.") var precision = Precision.float32
   @OptionGroup var timing: TimingOptions
 
   func validate() throws {
@@ -41,17 +44,19 @@ struct ProductCommand: ParsableCommand {
 
   func run() throws {
     timing.apply()
-    let rates = try MatrixPeak.rates(benchKernels, now: timing.clock.now)
+    let kernels = try Backend.cpu.makeKernels(precision)
+    let rates = try MatrixPeak.rates(kernels, now: timing.clock.now)
     let peak = rates.map(\.flopsPerSecond).max() ?? 0
     var stages: [ProductStage] = []
     for (name, inputs, outputs) in [
       ("QKV", width, 3 * width), ("gate and up", width, 2 * hidden), ("down", hidden, width),
     ] {
       stages += try ProductStage.linear(
-        name, positions: positions, inputs: inputs, outputs: outputs)
+        name, positions: positions, inputs: inputs, outputs: outputs, on: kernels)
     }
     if vocabulary > 0 {
-      stages += try ProductStage.head(positions: positions, width: width, vocabulary: vocabulary)
+      stages += try ProductStage.head(
+        positions: positions, width: width, vocabulary: vocabulary, on: kernels)
     }
     var seconds = stages.map { _ in [Double]() }
     for round in 0...rounds {
@@ -65,7 +70,7 @@ struct ProductCommand: ParsableCommand {
       ProductFigures(
         stage: stage.name, shape: stage.shape, milliseconds: median(seconds) * 1e3,
         flopsPerSecond: stage.flops / median(seconds), peakFlopsPerSecond: peak,
-        vectors: VectorUnits.current.name,
+        precision: precision, vectors: VectorUnits.current.name,
         ruler: Dictionary(uniqueKeysWithValues: rates.map { ($0.name, $0.flopsPerSecond) }))
     }
     if timing.json {
@@ -82,7 +87,7 @@ struct ProductCommand: ParsableCommand {
               ]
             }))
       print("peak            \(Format.short(peak))FLOP/s of the matrix product, the best of")
-      let ours = "  ours, " + VectorUnits.current.name
+      let ours = "  ours, " + VectorUnits.current.name + ", " + precision.rawValue
       print(
         Format.table(
           rates.map {
@@ -99,6 +104,7 @@ private struct ProductFigures: Encodable {
   let milliseconds: Double
   let flopsPerSecond: Double
   let peakFlopsPerSecond: Double
+  let precision: Precision
   /// Vector units that our kernels are compiled for.
   let vectors: String
   /// What the peak is the best of: floating-point operations per second of each product.
@@ -120,9 +126,8 @@ private struct ProductStage {
 
   /// `y = x wᵀ` and both gradients.
   static func linear(
-    _ name: String, positions: Int, inputs: Int, outputs: Int
+    _ name: String, positions: Int, inputs: Int, outputs: Int, on kernels: any Kernels
   ) throws(DeviceError) -> [ProductStage] {
-    let kernels = benchKernels
     let x = try random(positions, inputs, 1)
     let w = try random(outputs, inputs, 2)
     let y = try random(positions, outputs, 3)
@@ -145,9 +150,8 @@ private struct ProductStage {
 
   /// Logits, softmax and cross-entropy; then with both gradients.
   static func head(
-    positions: Int, width: Int, vocabulary: Int
+    positions: Int, width: Int, vocabulary: Int, on kernels: any Kernels
   ) throws(DeviceError) -> [ProductStage] {
-    let kernels = benchKernels
     let hidden = try random(positions, width, 1)
     let w = try random(vocabulary, width, 2)
     let nll = try kernels.makeView(rows: 1, columns: positions)

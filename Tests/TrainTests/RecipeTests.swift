@@ -24,6 +24,7 @@ import Train
   }
 
   static let changes: [Change] = [
+    Change("products in bfloat16") { $0.precision = .bfloat16 },
     Change("zeros onto the residual stream") { $0.model.zeroInitResidual = true },
     Change("queries and keys normalised") { $0.model.qkNorm = true },
     Change("shared keys, wide heads, biases") {
@@ -47,11 +48,11 @@ import Train
       $0.sampledSoftmax = SampledSoftmaxConfig(candidates: 34)
       $0.sampledSoftmax?.fullShare = 0.3
     },
-    Change("all of them") { config in for change in changes.prefix(6) { change.apply(&config) } },
+    Change("all of them") { config in for change in changes.prefix(7) { change.apply(&config) } },
     // In place of sampled softmax.
     Change("clusters") { $0.model.cutoffs = [12, 25] },
     Change("untied clusters, and the others") { config in
-      for change in changes.prefix(5) { change.apply(&config) }
+      for change in changes.prefix(6) { change.apply(&config) }
       config.model.cutoffs = [7, 8, 30]
       config.model.clusterFactor = 2
       config.model.tiedHead = false
@@ -92,7 +93,8 @@ import Train
   ) throws {
     _ = try ThreadRanks.run(ranks) { communicator in
       let trainer = try Trainer(
-        config: config, on: Backend.ofThisProcessor, with: communicator,
+        config: config, on: Backend.cpu.makeKernels(config.precision ?? .float32),
+        with: communicator,
         dataSet: DataSet(directory: data), tokenTable: TinyDataSet.tokenTable,
         tokenizer: TinyDataSet.tokenizer, run: run, resume: resume)
       trainer.shouldStop = { trainer.step == stopAt }

@@ -27,7 +27,7 @@ extension CPUKernels {
       "dHidden [\(dHidden.rows), \(dHidden.columns)], dw [\(dw.rows), \(dw.columns)]")
     crossEntropy(
       nllNats: nllNats, hidden: hidden, w: w, targets: targets.numbers,
-      gradient: HeadGradient(dHidden: dHidden, dw: dw, scale: gradientScale))
+      gradient: HeadGradient(dHidden: dHidden, dw: dw, scale: gradientScale, form: form))
   }
 
   private func crossEntropy(
@@ -214,6 +214,7 @@ private struct HeadGradient: Sendable {
   let dHidden: View
   let dw: View
   let scale: Float
+  let form: ProductForm
 
   /// `dHidden[positions] = dLogits w`, `dw += dLogitsᵀ hidden[positions]`; blocks and chunks follow
   /// one another.
@@ -227,10 +228,10 @@ private struct HeadGradient: Sendable {
       }
       gemm(
         c: dHidden, a: .kContiguous(dLogits), b: .mnContiguous(block.w.rows(tokens)),
-        accumulate: chunk > 0)
+        accumulate: chunk > 0, form: form)
       gemm(
         c: dw.rows(tokens), a: .mnContiguous(dLogits), b: .mnContiguous(block.hidden),
-        accumulate: true)
+        accumulate: true, form: form)
     }
   }
 }

@@ -1,3 +1,4 @@
+import CProcessor
 import Deterministic
 import Host
 import Tensor
@@ -22,7 +23,7 @@ private struct GEMMPlan {
   init(n: Int, k: Int) {
     kBlocks = MicroKernel.kBlocks(k)
     nBlocks = Partition(n, near: max(512, mostPanelFloats / max(k, 1)), multipleOf: 64)
-    panelFloats = (nBlocks.longest + 15) / 16 * 16 * kBlocks.longest
+    panelFloats = (nBlocks.longest + 15) / 16 * 16 * (kBlocks.longest + 1) / 2 * 2
     kBlocksAtOnce = max(1, min(kBlocks.count, mostPanelFloats / max(panelFloats, 1)))
   }
 
@@ -44,10 +45,12 @@ private struct GEMMPlan {
 ///   - a: A.
 ///   - b: B.
 ///   - accumulate: Whether the product is added to C or replaces it.
+///   - form: How it is computed.
 ///   - isSymmetric: Whether C is known to be symmetric, which then is half of the work: tiles above the
 ///     diagonal are left out, and what is below it is copied there.
 func gemm(
-  c: View, a: GEMMOperand, b: GEMMOperand, accumulate: Bool, isSymmetric: Bool = false
+  c: View, a: GEMMOperand, b: GEMMOperand, accumulate: Bool, form: ProductForm = .float32,
+  isSymmetric: Bool = false
 ) {
   precondition(
     a.mn == c.rows && b.mn == c.columns && b.k == a.k,
@@ -62,7 +65,7 @@ func gemm(
         GEMMPass(
           c: c, a: a, b: b, columns: columns, kBlocks: kBlocks,
           kBlockRange: first..<min(kBlocks.count, first + plan.kBlocksAtOnce), panels: panels,
-          isSymmetric: isSymmetric
+          form: form, isSymmetric: isSymmetric
         ).run(accumulate: accumulate || first > 0)
       }
     }
@@ -113,8 +116,9 @@ private struct GEMMPass: Sendable {
   let columns: Range<Int>
   let kBlocks: Partition
   let kBlockRange: Range<Int>
-  /// k-block after k-block, `[columns / 16, k, 16]` each.
+  /// k-block after k-block, `[columns / 16, steps, 16]` each.
   let panels: View
+  let form: ProductForm
   /// Whether tiles above the diagonal of C are left out.
   let isSymmetric: Bool
 
@@ -133,8 +137,8 @@ private struct GEMMPass: Sendable {
       let group = groups[index % groups.count]
       let first = columns.lowerBound + group.lowerBound
       b.packB(
-        n: first..<first + group.count, k: kBlocks[kBlock],
-        into: panels(of: kBlock) + group.lowerBound * kBlocks[kBlock].count)
+        n: first..<first + group.count, k: kBlocks[kBlock], form: form,
+        into: panels(of: kBlock) + group.lowerBound * form.steps(kBlocks[kBlock].count))
     }
     // Eight tasks a thread keep all of them busy to the end, but tasks of fewer rows read B more often
     // and those of fewer columns pack A more often. An element's bits are the same in any task, so this
@@ -161,10 +165,13 @@ private struct GEMMPass: Sendable {
     let tileColumns = MicroKernel.tileColumns
     let height = (rows.count + MicroKernel.rows - 1) / MicroKernel.rows * MicroKernel.rows
     let stride = c.stride
-    Scratch.lend(carving: { $0.take(height * kBlocks.longest + 2) }) { packedA in
+    // Instructions on pairs of bfloat16 know no subnormal numbers.
+    let before = form == .float32 ? 0 : cp_flush_subnormals()
+    defer { if form != .float32 { cp_keep_subnormals(before) } }
+    Scratch.lend(carving: { $0.take(height * (kBlocks.longest + 1) + 2) }) { packedA in
       for kBlock in kBlockRange {
-        let k = kBlocks[kBlock].count
-        a.packA(m: rows, k: kBlocks[kBlock], into: packedA)
+        let k = form.steps(kBlocks[kBlock].count)
+        a.packA(m: rows, k: kBlocks[kBlock], form: form, into: packedA)
         let adds = accumulate || kBlock > kBlockRange.lowerBound
         let packedB = panels(of: kBlock)
         for column in Swift.stride(
@@ -184,7 +191,8 @@ private struct GEMMPass: Sendable {
           for row in Swift.stride(from: top, to: rows.count, by: tileRows) {
             MicroKernel.multiply(
               to + row * stride, stride: stride, a: packedA + row * k, b: packedB + column * k,
-              k: k, rows: min(tileRows, rows.count - row), columns: width, accumulate: adds)
+              k: k, rows: min(tileRows, rows.count - row), columns: width, accumulate: adds,
+              form: form)
           }
         }
       }
@@ -192,7 +200,7 @@ private struct GEMMPass: Sendable {
   }
 
   /// The tiles whose columns lie in two bands; `a [rows / 6, k, 6]` and `b [columns / 16, k, 16]`,
-  /// packed.
+  /// packed, with k steps.
   private func multiplyAcross(
     rows: Range<Int>, firstColumn: Int, columns: Int, a: UnsafePointer<Float>,
     b: UnsafePointer<Float>, k: Int, accumulate: Bool
@@ -205,7 +213,7 @@ private struct GEMMPass: Sendable {
         // Whole panels: what is past the last row or column is never read.
         MicroKernel.multiply(
           tile, stride: tileColumns, a: a + row * k, b: b, k: k, rows: (left + 5) / 6 * 6,
-          columns: (columns + 15) / 16 * 16, accumulate: false)
+          columns: (columns + 15) / 16 * 16, accumulate: false, form: form)
         for column in 0..<columns {
           let to = c.start(ofColumn: firstColumn + column) + (rows.lowerBound + row) * c.stride
           for index in 0..<left {

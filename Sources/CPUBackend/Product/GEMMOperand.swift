@@ -25,16 +25,20 @@ struct GEMMOperand: Sendable {
     GEMMOperand(view: view, isKContiguous: false)
   }
 
-  /// Packs rows of A into panels of six, `[m / 6, k, 6]`.
+  /// Packs rows of A into panels of six, `[m / 6, steps, 6]`.
   ///
   /// Up to two floats behind the last panel are overwritten.
-  func packA(m: Range<Int>, k: Range<Int>, into panels: UnsafeMutablePointer<Float>) {
-    pack(mn: m, k: k, width: MicroKernel.rows, into: panels)
+  func packA(
+    m: Range<Int>, k: Range<Int>, form: ProductForm, into panels: UnsafeMutablePointer<Float>
+  ) {
+    pack(mn: m, k: k, width: MicroKernel.rows, form: form, into: panels)
   }
 
-  /// Packs columns of B into panels of sixteen, `[n / 16, k, 16]`.
-  func packB(n: Range<Int>, k: Range<Int>, into panels: UnsafeMutablePointer<Float>) {
-    pack(mn: n, k: k, width: MicroKernel.columns, into: panels)
+  /// Packs columns of B into panels of sixteen, `[n / 16, steps, 16]`.
+  func packB(
+    n: Range<Int>, k: Range<Int>, form: ProductForm, into panels: UnsafeMutablePointer<Float>
+  ) {
+    pack(mn: n, k: k, width: MicroKernel.columns, form: form, into: panels)
   }
 
   /// The rows or columns missing in the last panel hold something: their products are dropped.
@@ -42,13 +46,15 @@ struct GEMMOperand: Sendable {
   /// Always inlined, so that the width is a constant.
   @inline(__always)
   private func pack(
-    mn: Range<Int>, k: Range<Int>, width: Int, into panels: UnsafeMutablePointer<Float>
+    mn: Range<Int>, k: Range<Int>, width: Int, form: ProductForm,
+    into panels: UnsafeMutablePointer<Float>
   ) {
+    let steps = form.steps(k.count)
     if isKContiguous {
       for index in Swift.stride(from: 0, to: mn.count, by: width) {
         packTransposed(
           from: mn.lowerBound + index, count: min(width, mn.count - index), k: k, width: width,
-          into: panels + index * k.count)
+          form: form, into: panels + index * steps)
       }
     } else {
       // Sixteen rows of all panels, then the next: whole rows are read and whole lines written.
@@ -58,8 +64,9 @@ struct GEMMOperand: Sendable {
         prefetchRows(mn, next..<min(k.upperBound, next + 16))
         for index in Swift.stride(from: 0, to: mn.count, by: width) {
           packRows(
-            from: mn.lowerBound + index, count: min(width, mn.count - index), firstK: k.lowerBound,
-            range, width: width, into: panels + index * k.count)
+            from: mn.lowerBound + index, count: min(width, mn.count - index),
+            k.lowerBound + range.lowerBound..<k.lowerBound + range.upperBound, width: width,
+            form: form, into: panels + index * steps + form.steps(first) * width)
         }
       }
     }
@@ -78,39 +85,74 @@ struct GEMMOperand: Sendable {
     }
   }
 
-  /// One panel `[k, width]` of an operand `[mn, K]`, band by band.
+  /// One panel of an operand `[mn, K]`, band by band.
   @inline(__always)
   private func packTransposed(
-    from first: Int, count: Int, k: Range<Int>, width: Int,
+    from first: Int, count: Int, k: Range<Int>, width: Int, form: ProductForm,
     into panel: UnsafeMutablePointer<Float>
   ) {
+    guard form != .pairs || view.hasOneBand || view.bandWidth % 2 == 0 else {
+      // A pair may have a half in each of two bands.
+      return throughFloats(count: k.count, width: width, into: panel) {
+        packTransposed(from: first, count: count, k: k, width: width, form: .float32, into: $0)
+      }
+    }
     var start = k.lowerBound
     while start < k.upperBound {
       let end = min(k.upperBound, (start / view.bandWidth + 1) * view.bandWidth)
-      transposePanel(
-        view.start(ofColumn: start) + first * view.stride, stride: view.stride, last: count - 1,
-        k: end - start, width: width, into: panel + (start - k.lowerBound) * width)
+      let from = view.start(ofColumn: start) + first * view.stride
+      let to = panel + form.steps(start - k.lowerBound) * width
+      if form == .pairs {
+        packPairsAcross(
+          from, stride: view.stride, last: count - 1, k: end - start, width: width, into: to)
+      } else {
+        transposePanel(
+          from, stride: view.stride, last: count - 1, k: end - start, width: width,
+          into: panel + (start - k.lowerBound) * width)
+      }
       start = end
     }
+    if form == .rounded { roundPairs(panel, count: k.count, width: width) }
   }
 
-  /// Rows `range`, counted from `firstK`, of one panel `[k, width]` of an operand `[K, mn]`.
+  /// Rows `range` of one panel of an operand `[K, mn]`; the panel begins with them.
   @inline(__always)
   private func packRows(
-    from first: Int, count: Int, firstK: Int, _ range: Range<Int>, width: Int,
+    from first: Int, count: Int, _ range: Range<Int>, width: Int, form: ProductForm,
     into panel: UnsafeMutablePointer<Float>
   ) {
     let stride = view.stride
     if view.isInOneBand(first..<first + count) {
-      let from = view.start(ofColumn: first) + firstK * stride
-      for row in range {
+      let from = view.start(ofColumn: first) + range.lowerBound * stride
+      if form == .pairs {
+        return packPairsDown(
+          from, stride: stride, rows: range.count, count: count, width: width, into: panel)
+      }
+      for row in 0..<range.count {
         copyPanelRow(from + row * stride, panel + row * width, count: count, width: width)
       }
-      return
+    } else if form == .pairs {
+      return throughFloats(count: range.count, width: width, into: panel) {
+        packRows(from: first, count: count, range, width: width, form: .float32, into: $0)
+      }
+    } else {
+      for column in 0..<width {
+        let from = view.start(ofColumn: first + min(column, count - 1)) + range.lowerBound * stride
+        for row in 0..<range.count { panel[row * width + column] = from[row * stride] }
+      }
     }
-    for column in 0..<width {
-      let from = view.start(ofColumn: first + min(column, count - 1)) + firstK * stride
-      for row in range { panel[row * width + column] = from[row * stride] }
+    if form == .rounded { roundPairs(panel, count: range.count, width: width) }
+  }
+
+  /// A panel of pairs by way of one of floats.
+  private func throughFloats(
+    count: Int, width: Int, into panel: UnsafeMutablePointer<Float>,
+    _ pack: (UnsafeMutablePointer<Float>) -> Void
+  ) {
+    withUnsafeTemporaryAllocation(of: Float.self, capacity: count * width + 2) { floats in
+      guard let base = floats.baseAddress else { return }
+      pack(base)
+      packPairsDown(base, stride: width, rows: count, count: width, width: width, into: panel)
     }
   }
 }

@@ -11,10 +11,10 @@ extension CPUKernels {
     precondition(
       y.rows == x.rows && x.columns == w.columns && y.columns == w.rows,
       "y [\(y.rows), \(y.columns)], x [\(x.rows), \(x.columns)], w [\(w.rows), \(w.columns)]")
-    if y.rows < fewRows {
+    if form == .float32 && y.rows < fewRows {
       fewRowsForward(y: y, x: x, w: w, accumulate: accumulate)
     } else {
-      gemm(c: y, a: .kContiguous(x), b: .kContiguous(w), accumulate: accumulate)
+      gemm(c: y, a: .kContiguous(x), b: .kContiguous(w), accumulate: accumulate, form: form)
     }
   }
 
@@ -38,11 +38,11 @@ extension CPUKernels {
 
   /// `dx (+)= dy w`; `accumulate` chooses `+=`.
   package func linearBackwardInput(dx: View, dy: View, w: View, accumulate: Bool) {
-    gemm(c: dx, a: .kContiguous(dy), b: .mnContiguous(w), accumulate: accumulate)
+    gemm(c: dx, a: .kContiguous(dy), b: .mnContiguous(w), accumulate: accumulate, form: form)
   }
 
   /// `dw += dyᵀ x`; every element is summed over all positions by one thread.
   package func linearBackwardWeight(dw: View, dy: View, x: View) {
-    gemm(c: dw, a: .mnContiguous(dy), b: .mnContiguous(x), accumulate: true)
+    gemm(c: dw, a: .mnContiguous(dy), b: .mnContiguous(x), accumulate: true, form: form)
   }
 }

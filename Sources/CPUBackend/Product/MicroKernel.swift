@@ -24,23 +24,29 @@ enum MicroKernel {
   /// with the same K round alike.
   static func kBlocks(_ k: Int) -> Partition { Partition(k, near: 256, multipleOf: 8) }
 
-  /// `C (+)= A B` for one tile; every element is a sum of fused multiply-adds in the order of k.
+  /// `C (+)= A B` for one tile; every element is a sum of fused multiply-adds in the order of the panels.
   ///
   /// - Parameters:
   ///   - c: First element of the tile.
   ///   - stride: Floats from a row of C to the next.
   ///   - a: Packed panels `[k, 6]`.
   ///   - b: Packed panels `[k, 16]`.
-  ///   - k: Terms of the sums.
+  ///   - k: Terms of the sums, or pairs of them.
   ///   - rows: Rows of the tile that exist, at most `tileRows`.
   ///   - columns: Columns of the tile that exist, at most `tileColumns`.
   ///   - accumulate: Whether the sums are added to C or replace it.
+  ///   - form: What the panels hold.
   static func multiply(
     _ c: UnsafeMutablePointer<Float>, stride: Int, a: UnsafePointer<Float>,
-    b: UnsafePointer<Float>, k: Int, rows: Int, columns: Int, accumulate: Bool
+    b: UnsafePointer<Float>, k: Int, rows: Int, columns: Int, accumulate: Bool, form: ProductForm
   ) {
     prefetch(c, stride: stride)
     #if AVX512
+      if form == .pairs {
+        return multiplyPairs(
+          c, stride: stride, a: a, b: b, pairs: k, rows: rows, columns: columns,
+          accumulate: accumulate)
+      }
       if rows > Self.rows {
         prefetch(c + Self.rows * stride, stride: stride)
         if columns > Self.columns {
@@ -69,6 +75,33 @@ enum MicroKernel {
       tile, c, stride: stride, rows: rows, columns: columns, accumulate: accumulate,
       isTall: false, isBroad: false)
   }
+
+  #if AVX512
+    /// The same of panels of pairs.
+    private static func multiplyPairs(
+      _ c: UnsafeMutablePointer<Float>, stride: Int, a: UnsafePointer<Float>,
+      b: UnsafePointer<Float>, pairs: Int, rows: Int, columns: Int, accumulate: Bool
+    ) {
+      let a = UnsafeRawPointer(a).assumingMemoryBound(to: UInt32.self)
+      let b = UnsafeRawPointer(b).assumingMemoryBound(to: UInt32.self)
+      let (isTall, isBroad) = (rows > Self.rows, columns > Self.columns)
+      let height = isTall ? 2 * Self.rows : Self.rows
+      let width = isBroad ? 2 * Self.columns : Self.columns
+      if isTall { prefetch(c + Self.rows * stride, stride: stride) }
+      if rows == height && columns == width {
+        cp_multiply_pairs(
+          c, stride, a, b, pairs, isTall ? 1 : 0, isBroad ? 1 : 0, accumulate ? 1 : 0)
+        return
+      }
+      withUnsafeTemporaryAllocation(of: Float.self, capacity: height * width) { block in
+        guard let whole = block.baseAddress else { return }
+        cp_multiply_pairs(whole, width, a, b, pairs, isTall ? 1 : 0, isBroad ? 1 : 0, 0)
+        copyPart(
+          of: whole, width: width, to: c, stride: stride, rows: rows, columns: columns,
+          accumulate: accumulate)
+      }
+    }
+  #endif
 
   /// The sums of up to two panels of A and two of B.
   fileprivate struct Tile {
@@ -128,14 +161,25 @@ enum MicroKernel {
     withUnsafeTemporaryAllocation(of: Float.self, capacity: height * width) { block in
       guard let whole = block.baseAddress else { return }
       tile.write(whole, stride: width, isTall: isTall, isBroad: isBroad)
-      for row in 0..<rows {
-        let from = whole + row * width
-        let to = c + row * stride
-        if accumulate {
-          for column in 0..<columns { to[column] += from[column] }
-        } else {
-          for column in 0..<columns { to[column] = from[column] }
-        }
+      copyPart(
+        of: whole, width: width, to: c, stride: stride, rows: rows, columns: columns,
+        accumulate: accumulate)
+    }
+  }
+
+  /// Writes what exists of a tile or adds it to C.
+  @inline(__always)
+  private static func copyPart(
+    of tile: UnsafePointer<Float>, width: Int, to c: UnsafeMutablePointer<Float>, stride: Int,
+    rows: Int, columns: Int, accumulate: Bool
+  ) {
+    for row in 0..<rows {
+      let from = tile + row * width
+      let to = c + row * stride
+      if accumulate {
+        for column in 0..<columns { to[column] += from[column] }
+      } else {
+        for column in 0..<columns { to[column] = from[column] }
       }
     }
   }

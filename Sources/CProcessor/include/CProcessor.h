@@ -11,6 +11,45 @@ unsigned cp_missing_features(void);
 /// kernels is compiled for (AVX-512 F, BW, CD, DQ and VL), and the system keeps their registers.
 int cp_has_avx512(void);
 
+/// Whether it has those on pairs of bfloat16 as well (AVX512-BF16).
+int cp_has_bfloat16_pairs(void);
+
+/// Packs rows of a matrix into a panel of pairs `[(rows + 1) / 2, width]`: a pair is two rows of a column,
+/// rounded to bfloat16, the first one below. A missing last row is zero.
+///
+/// Only where `cp_has_bfloat16_pairs`, as what follows.
+///
+/// - `stride`: Floats from a row to the next.
+/// - `count`: Columns there are; those of the panel behind them become zero.
+/// - `width`: Of the panel, at most 16.
+void cp_pack_pairs_down(
+    const float *from, long stride, long rows, int count, int width, unsigned *panel);
+
+/// The same from rows that lie across: a pair is two neighbours of one row, and row `i` becomes column `i`.
+///
+/// - `last`: The last row there is; the columns of the panel behind it repeat it.
+/// - `count`: Floats of a row.
+/// - `width`: Of the panel, 6 or 16. With 6, two pairs behind it are overwritten.
+void cp_pack_pairs_across(
+    const float *from, long stride, long last, long count, int width, unsigned *panel);
+
+/// `C (+)= A B` for a tile of one or two panels of six rows of A and one or two panels of sixteen columns
+/// of B, all of pairs. A sum takes of each pair the second product, then the first, each with one rounding.
+///
+/// - `stride`: Floats from a row of C to the next.
+/// - `a`: Panels `[pairs, 6]`.
+/// - `b`: Panels `[pairs, 16]`.
+void cp_multiply_pairs(
+    float *c, long stride, const unsigned *a, const unsigned *b, long pairs, int is_tall,
+    int is_broad, int accumulate);
+
+/// From now on this thread takes floats below 2^-126 for zero, as instructions on pairs of bfloat16 always
+/// do.
+///
+/// - Returns: What `cp_keep_subnormals` needs to go back.
+unsigned cp_flush_subnormals(void);
+void cp_keep_subnormals(unsigned before);
+
 /// Processors that the calling thread may run on, by its affinity; 0 if the system does not say.
 int cp_allowed_processors(void);
 

@@ -41,6 +41,9 @@ struct ThreadsCommand: ParsableCommand {
     guard options.attention.count == 1 else {
       throw ValidationError("--attention has \(options.attention.count), expected one kind")
     }
+    guard options.place.device == "cpu" else {
+      throw ValidationError("--device is \(options.place.device); threads are the processor's")
+    }
     guard options.timing.threads == nil, options.timing.clock == .wall else {
       throw ValidationError("--threads and --clock are for timing; give --counts")
     }
@@ -86,7 +89,8 @@ struct ThreadsCommand: ParsableCommand {
   }
 
   func run() throws {
-    let model = try TimedModel(options, attention: options.attention[0])
+    let model = try TimedModel(
+      options, attention: options.attention[0], on: options.place.kernels())
     for step in 1...2 { try model.runStep(step) }
     let record = { (threads: Int) in
       try LoopTrace.record(threads: threads, times: options.steps) { try model.runStep(3) }

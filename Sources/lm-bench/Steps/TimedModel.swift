@@ -8,6 +8,7 @@ import Train
 final class TimedModel {
   private let command: TrainCommand
   private let config: ModelConfig
+  private let kernels: any Kernels
   private let model: Transformer
   private let gradients: Parameters
   private let optimizer: Optimizer
@@ -15,8 +16,9 @@ final class TimedModel {
   private let starts: [Int]
   private var seconds: [Double] = []
 
-  init(_ command: TrainCommand, attention: AttentionConfig) throws {
+  init(_ command: TrainCommand, attention: AttentionConfig, on kernels: any Kernels) throws {
     self.command = command
+    self.kernels = kernels
     var config = ModelConfig(
       vocabularySize: command.vocabulary, width: command.width, layers: command.layers,
       heads: command.heads, hidden: command.hidden)
@@ -24,13 +26,13 @@ final class TimedModel {
     config.use(attention)
     try config.validate()
     self.config = config
-    let parameters = try Parameters(config, on: benchKernels)
+    let parameters = try Parameters(config, on: kernels)
     try parameters.initialize(seed: 1)
-    model = try Transformer(config, parameters: parameters, kernels: benchKernels)
-    gradients = try Parameters(config, on: benchKernels)
+    model = try Transformer(config, parameters: parameters, kernels: kernels)
+    gradients = try Parameters(config, on: kernels)
     var optimizerConfig = OptimizerConfig()
     optimizerConfig.kind = command.optimizer
-    optimizer = try Optimizer(optimizerConfig, model: config, on: benchKernels)
+    optimizer = try Optimizer(optimizerConfig, model: config, on: kernels)
     let random = CounterRandom(seed: 2)
     ids = (0..<command.batch * command.length + 1).map {
       Int32(random.bits(UInt64($0)) % UInt64(command.vocabulary))
@@ -54,13 +56,13 @@ final class TimedModel {
     if command.forward {
       _ = try model.nllNats(ids: inputs, targets: targets, starts: starts)
     } else {
-      benchKernels.fill(gradients.all, with: 0)
+      kernels.fill(gradients.all, with: 0)
       _ = try model.accumulateGradients(
         ids: inputs, targets: targets, starts: starts, gradientScale: 1 / Float(inputs.count),
         dropout: nil, draw: .training(seed: 1, step: step), into: gradients)
       optimizer.update(
         model.parameters, gradients: gradients, step: step, rate: 1e-4,
-        gradientNorm: try Optimizer.norm(gradients, kernels: model.kernels), kernels: model.kernels)
+        gradientNorm: try Optimizer.norm(gradients, kernels: kernels), kernels: kernels)
       model.weightsChanged()
     }
   }
@@ -72,8 +74,8 @@ final class TimedModel {
     let flops = command.forward ? cost.forward(lengths: lengths) : cost.training(lengths: lengths)
     let tokens = ids.count - 1
     let bytes = Activations.size(
-      config, positions: tokens, training: !command.forward, on: benchKernels
-    ).bytes(on: benchKernels)
+      config, positions: tokens, training: !command.forward, on: kernels
+    ).bytes(on: kernels)
     return TrainFigures(
       attention: "\(config.attention)", length: command.length,
       parameters: ParameterLayout(config).count, milliseconds: typical * 1e3,

@@ -19,6 +19,7 @@ struct TrainCommand: ParsableCommand {
 
         lm-bench train
         lm-bench train --forward
+        lm-bench train --precision bfloat16
         lm-bench train --attention softmax hierarchical --length 1024 --batch 2
       """)
 
@@ -40,6 +41,7 @@ struct TrainCommand: ParsableCommand {
   @Option(help: "adamW, or muon for the hidden matrices.") var optimizer = OptimizerKind.adamW
   @Flag(help: "Score only: forward, no gradients, no update.") var forward = false
   @OptionGroup var headOptions: HeadOptions
+  @OptionGroup var place: PlaceOptions
   @OptionGroup var timing: TimingOptions
 
   func validate() throws {
@@ -50,8 +52,9 @@ struct TrainCommand: ParsableCommand {
 
   func run() throws {
     timing.apply()
-    let runs = try attention.map { try TimedModel(self, attention: $0) }
-    let peak = try MatrixPeak.measure(benchKernels, now: timing.clock.now)
+    let kernels = try place.kernels()
+    let runs = try attention.map { try TimedModel(self, attention: $0, on: kernels) }
+    let peak = try MatrixPeak.measure(kernels, now: timing.clock.now)
     for step in 1...steps + 2 {
       // Two steps touch memory for the first time and are not counted.
       for run in runs { try run.runStep(step, isCounted: step > 2) }

@@ -247,8 +247,8 @@ let package = Package(
     tests(
       "BackendTests",
       [
-        "Backends", "DeviceCheck", "GPUBackend", "Machine", "OracleBackend", "Deterministic",
-        "Tensor",
+        "Backends", "CProcessor", "DeviceCheck", "GPUBackend", "Machine", "OracleBackend",
+        "Deterministic", "Tensor",
       ]),
     tests(
       "GPUBackendTests",

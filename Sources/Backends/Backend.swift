@@ -39,17 +39,34 @@ package enum Backend: Hashable, Sendable {
     return CPUBackend.CPUKernels(precision, usesPairs: usesPairs)
   }
 
+  /// Whether the kernels of this process multiply pairs of bfloat16 with one instruction; without it products
+  /// in bfloat16 take as long as those in float32.
+  package static var multipliesPairs: Bool {
+    #if arch(x86_64)
+      VectorUnits.current == .avx512 && WideCPUBackend.CPUKernels.multipliesPairs
+    #else
+      false
+    #endif
+  }
+
   /// Kernels of the back end; the libraries of a card are opened for a card alone.
   ///
   /// - Parameters:
   ///   - precision: Of products.
-  ///   - note: Told why a card that is there is not taken, where the choice is free.
+  ///   - note: Told why a card that is there is not taken, where the choice is free, and that a precision
+  ///     that rounds saves no time here.
   /// - Throws: `DeviceError` if this machine has no such device, or the device no such products.
   package func makeKernels(
     _ precision: Precision = .float32, note: (String) -> Void = { _ in }
   ) throws(DeviceError) -> any Kernels {
     switch self {
-    case .cpu: return Self.kernels(of: .current, precision)
+    case .cpu:
+      if precision == .bfloat16 && !Self.multipliesPairs {
+        note(
+          "this processor has no instructions for products in bfloat16: they take as long as in float32"
+        )
+      }
+      return Self.kernels(of: .current, precision)
     case .oracle:
       guard precision == .float32 else {
         throw .unsupported(
@@ -119,7 +136,13 @@ package enum Backend: Hashable, Sendable {
   /// A line for each device that this machine has, and why there is no more.
   package static var listing: String {
     let units = VectorUnits.current
-    var lines = [("cpu", "this processor, \(units.lanes) lanes of \(units.name)")]
+    var lines = [
+      (
+        "cpu",
+        "this processor, \(units.lanes) lanes of \(units.name)"
+          + (multipliesPairs ? ", products in bfloat16 by AVX512-BF16" : "")
+      )
+    ]
     do throws(DeviceError) {
       let libraries = try CUDALibraries()
       let cards = try CUDACard.all(libraries)

@@ -119,6 +119,13 @@ package final class CountingKernels: SoftmaxAttentionKernels {
     kernels.muon(parameters: parameters, gradients: gradients, momentum: momentum, step)
   }
 
+  package func moveRows(
+    table: View, squares: View, gradients: View, rows: Indices, rate: Float
+  ) {
+    kernels.moveRows(
+      table: table, squares: squares, gradients: gradients, rows: rows, rate: rate)
+  }
+
   package func moveAverage(_ average: View, towards x: View, share: Float) {
     kernels.moveAverage(average, towards: x, share: share)
   }

@@ -19,6 +19,10 @@ package struct CPUKernels: Kernels {
       }
   }
 
+  /// Whether products in bfloat16 have instructions of their own on this processor, and not just their
+  /// bits.
+  package static var multipliesPairs: Bool { ProductForm.bfloat16 == .pairs }
+
   package var name: String { "cpu" }
 
   /// Work is cut by shape alone, and every row's sums have an order of their own.

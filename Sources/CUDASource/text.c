@@ -27,6 +27,9 @@ static const char memory_cu[] = {
 static const char move_average_cu[] = {
 #embed "kernels/move_average.cu"
     , 0};
+static const char move_rows_cu[] = {
+#embed "kernels/move_rows.cu"
+    , 0};
 static const char muon_cu[] = {
 #embed "kernels/muon.cu"
     , 0};
@@ -66,6 +69,7 @@ static const CUDASourceFile files[] = {
     {"embedding.cu", embedding_cu},
     {"memory.cu", memory_cu},
     {"move_average.cu", move_average_cu},
+    {"move_rows.cu", move_rows_cu},
     {"muon.cu", muon_cu},
     {"position.cu", position_cu},
     {"repeat_heads.cu", repeat_heads_cu},

@@ -141,6 +141,20 @@ package protocol Kernels: Device {
   ///   - x: What it is moved towards, as long.
   ///   - share: How far, 0 to 1.
   func moveAverage(_ average: View, towards x: View, share: Float)
+  /// One step on some rows of a table: AdaGrad (Duchi et al., 2011) with one number a row.
+  ///
+  ///     s[r] += mean(g[r]²)
+  ///     p[r] -= rate · g[r] / sqrt(s[r])
+  ///
+  /// A row whose gradients have all been zero stays.
+  ///
+  /// - Parameters:
+  ///   - table: The weights p, `[R, C]`.
+  ///   - squares: The sums s, `[1, R]`.
+  ///   - gradients: Those of the rows that are moved, `[U, C]`.
+  ///   - rows: Which these are, each once, `[U]`.
+  ///   - rate: Size of a first step.
+  func moveRows(table: View, squares: View, gradients: View, rows: Indices, rate: Float)
   /// Sum of squares of contiguous elements, in Double, in the order of ``Squares``; waits for the
   /// device.
   func sumOfSquares(_ x: View) throws(DeviceError) -> Double

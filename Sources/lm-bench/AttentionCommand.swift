@@ -63,6 +63,11 @@ struct AttentionCommand: ParsableCommand {
       try attention.isEmpty
       ? AttentionKind.allCases.map { try AttentionConfig(parsing: $0.rawValue) } : attention
     let kernels = try place.kernels()
+    guard kernels.freeBytes != nil || place.precision == .float32 else {
+      throw CommandError(
+        "attention on the processor is computed in float32: leave out --precision "
+          + place.precision.rawValue)
+    }
     let peak = try MatrixPeak.measure(kernels, now: timing.clock.now)
     let layers = try lengths.flatMap { length in
       try chosen.map {

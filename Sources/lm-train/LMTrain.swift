@@ -231,7 +231,9 @@ struct LMTrain: ParsableCommand, RankedCommand {
     let work = try communicator.together {
       try prepare(processes: ranks ?? communicator.size, on: backend)
     }
-    let kernels = try backend.makeKernels(work.config.precision ?? .float32)
+    let kernels = try backend.makeKernels(work.config.precision ?? .float32) { note in
+      if communicator.isRoot { Terminal.note("lm-train: note: \(note)") }
+    }
     try RankFingerprint(work.config, work.dataSet, kernels).requireSame(communicator)
     try Self.leaveIfAsked()
     // All of them use their processors at once.

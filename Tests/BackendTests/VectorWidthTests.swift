@@ -1,4 +1,5 @@
 import Backends
+import CProcessor
 import DeviceCheck
 import Deterministic
 import Machine
@@ -21,6 +22,12 @@ import Testing
     for (a, b) in zip(actual, expected) {
       #expect(haveSameBits(a.numbers, b.numbers), "\(a.name) of \(check)")
     }
+  }
+
+  /// A processor with the instructions uses them: the check of their bits at the start passes.
+  @Test func pairsAreMultipliedWhereTheyCanBe() {
+    #expect(
+      Backend.multipliesPairs == (VectorUnits.current == .avx512 && cp_has_bfloat16_pairs() != 0))
   }
 
   /// Rows, terms and columns: tiles that are whole, that lack rows or columns, and that lack a whole

@@ -37,6 +37,12 @@ namespace move_average {
 }
 #undef EMULATED_MODULE
 
+#define EMULATED_MODULE "move_rows"
+namespace move_rows {
+#include "move_rows.cu"
+}
+#undef EMULATED_MODULE
+
 #define EMULATED_MODULE "muon"
 namespace muon {
 #include "muon.cu"

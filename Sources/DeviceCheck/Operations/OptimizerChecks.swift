@@ -9,6 +9,7 @@ extension DeviceCheck {
     }
     + [0, 1, 33, 513, 70_003].map(sumOfSquares)
     + [1, 7, 8, 1_001].map(moveAverage)
+    + [1, 8, 33, 192, 300].map(moveRows)
 
   private static func adamW(_ count: Int) -> DeviceCheck {
     DeviceCheck("AdamW of \(count)", relative: { min($0, 1e-5) }) { stage in
@@ -55,6 +56,25 @@ extension DeviceCheck {
         stage.kernels.moveAverage(average, towards: x, share: share)
       }
       return [("average", average)]
+    }
+  }
+
+  private static func moveRows(_ columns: Int) -> DeviceCheck {
+    DeviceCheck("rows of \(columns) moved", relative: { min($0, 1e-5) }) { stage in
+      let table = try stage.random(50, columns, seed: 1, for: .master)
+      let squares = try stage.zeros(1, 50, for: .master)
+      for step in 1...3 {
+        let gradients = try stage.random(
+          20, columns, seed: 10 + UInt64(step), deviation: 0.1, for: .master)
+        // The last has never been pulled at, and stays.
+        stage.kernels.fill(gradients.rows(19..<20), with: 0)
+        let rows = (0..<19).map { Int32($0 * step) % 49 } + [49]
+        let unique = Set(rows).sorted()
+        stage.kernels.moveRows(
+          table: table, squares: squares, gradients: gradients.rows(20 - unique.count..<20),
+          rows: try stage.kernels.place(unique), rate: 0.02)
+      }
+      return [("table", table), ("squares", squares)]
     }
   }
 

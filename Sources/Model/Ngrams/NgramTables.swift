@@ -63,21 +63,55 @@ package final class NgramTables: Sendable {
 package struct TouchedRows: Sendable {
   /// Of every table, ascending.
   package let rows: [[Int32]]
-  private let places: [[Int32: Int32]]
+  private let sets: [RowSet]
 
   /// - Parameters:
   ///   - config: The model.
   ///   - ids: Inputs of the whole step.
   ///   - starts: First position of every sequence and, last, N.
   package init(_ config: ModelConfig, ids: [Int32], starts: [Int]) {
-    rows = config.ngrams.map { Set($0.rows(ids: ids, starts: starts)).sorted() }
-    places = rows.map { rows in
-      Dictionary(uniqueKeysWithValues: rows.enumerated().map { ($1, Int32($0)) })
-    }
+    sets = config.ngrams.map { RowSet($0.rows(ids: ids, starts: starts), of: $0.count) }
+    rows = sets.map(\.rows)
   }
 
   /// Places of rows of a table among those that are touched.
-  func places(of rows: [Int32], table: Int) -> [Int32] { rows.map { places[table][$0] ?? -1 } }
+  func places(of rows: [Int32], table: Int) -> [Int32] { rows.map(sets[table].place) }
+}
+
+/// Some rows of a table, a bit for every row there is: a step of a card touches some hundred thousand, for which
+/// a dictionary takes longer than the step.
+private struct RowSet: Sendable {
+  /// Ascending.
+  let rows: [Int32]
+  private let bits: [UInt64]
+  /// Rows before those of a word of bits.
+  private let before: [Int32]
+
+  init(_ touched: [Int32], of count: Int) {
+    var bits = [UInt64](repeating: 0, count: (count + 63) / 64)
+    for row in touched { bits[Int(row) >> 6] |= 1 << UInt64(row & 63) }
+    var before: [Int32] = []
+    before.reserveCapacity(bits.count)
+    var rows: [Int32] = []
+    rows.reserveCapacity(touched.count)
+    for (index, word) in bits.enumerated() {
+      before.append(Int32(rows.count))
+      var left = word
+      while left != 0 {
+        rows.append(Int32(index << 6 + left.trailingZeroBitCount))
+        left &= left - 1
+      }
+    }
+    (self.bits, self.before, self.rows) = (bits, before, rows)
+  }
+
+  /// Place of a row among those of the set; -1 if it is none of them.
+  func place(_ row: Int32) -> Int32 {
+    let word = bits[Int(row) >> 6]
+    let bit: UInt64 = 1 << UInt64(row & 63)
+    guard word & bit != 0 else { return -1 }
+    return before[Int(row) >> 6] + Int32((word & (bit - 1)).nonzeroBitCount)
+  }
 }
 
 /// The gradient of the rows that a step touches: for every table a part of one matrix.

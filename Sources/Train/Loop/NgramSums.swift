@@ -12,7 +12,7 @@ final class NgramSums {
   /// For the right halves of nodes, by depth.
   let halves: [View]
   private let config: RunConfig
-  private let kernels: any RowKernels
+  private let kernels: any Kernels
   /// Adds the sums of all ranks; nil for one.
   private let sum: GradientSum?
   private var touched: TouchedRows?
@@ -25,17 +25,14 @@ final class NgramSums {
   ///   - depth: Levels of the rank's largest node.
   ///   - positions: Of a step at most.
   /// - Returns: Nil if the model has no n-grams.
-  /// - Throws: `DeviceError.unsupported` if the device cannot move single rows, or has no memory.
+  /// - Throws: `DeviceError.outOfMemory` if the device has no memory for them.
   init?(
     _ config: RunConfig, kernels: any Kernels, _ communicator: any Communicator, _ tree: ShareTree,
     depth: Int, positions: Int
   ) throws(DeviceError) {
     if config.model.ngrams.isEmpty { return nil }
-    guard let rowKernels = kernels as? any RowKernels else {
-      throw .unsupported(device: kernels.name, what: "training of rows of n-grams")
-    }
     self.config = config
-    self.kernels = rowKernels
+    self.kernels = kernels
     let rows = NgramGradients.rows(config.model, positions: positions)
     func make(_ count: Int) throws(DeviceError) -> [View] {
       var made: [View] = []

@@ -1,7 +1,7 @@
 import Host
 package import Tensor
 
-extension OracleKernels: RowKernels {
+extension OracleKernels {
   package func moveRows(
     table: View, squares: View, gradients: View, rows: Indices, rate: Float
   ) {

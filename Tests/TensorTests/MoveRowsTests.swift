@@ -7,12 +7,12 @@ import TestSupport
 import Testing
 
 /// Single rows of a table moved by AdaGrad with one number a row.
-@Suite struct RowKernelsTests {
+@Suite struct MoveRowsTests {
   @Test(arguments: [1, 7, 8, 33, 64]) func stepsMatchTwin(columns: Int) throws {
     let rows = 21
     var results: [[[Float]]] = []
     let start = CounterRandom(seed: 1).gaussians(0..<rows * columns, deviation: 1)
-    for kernels in [CPUKernels(), OracleKernels()] as [any RowKernels] {
+    for kernels in [CPUKernels(), OracleKernels()] as [any Kernels] {
       let table = try kernels.makeView(rows: rows, columns: columns)
       try kernels.write(start, to: table)
       let squares = try kernels.makeView(rows: 1, columns: rows)

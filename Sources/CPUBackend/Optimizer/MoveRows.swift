@@ -2,7 +2,7 @@ import Deterministic
 import Host
 package import Tensor
 
-extension CPUKernels: RowKernels {
+extension CPUKernels {
   package func moveRows(
     table: View, squares: View, gradients: View, rows: Indices, rate: Float
   ) {

@@ -187,13 +187,7 @@ private struct StoredTokenizer {
   var serialized: [UInt8] {
     typealias Writer = ProtocolBufferWriter
     var model = Writer()
-    for piece in pieces {
-      var message = Writer()
-      message.append(1, piece.bytes)
-      message.append(2, piece.score)
-      message.append(3, Int(piece.kind.rawValue))
-      model.append(1, message.bytes)
-    }
+    for piece in pieces { model.append(piece) }
     var trainer = Writer()
     trainer.append(3, type)
     trainer.append(4, pieces.count)
@@ -202,12 +196,7 @@ private struct StoredTokenizer {
     trainer.append(46, Array(begin.utf8))
     trainer.append(47, Array(end.utf8))
     model.append(2, trainer.bytes)
-    var normalizer = Writer()
-    normalizer.append(1, Array("identity".utf8))
-    normalizer.append(3, 1)
-    normalizer.append(4, 0)
-    normalizer.append(5, 1)
-    model.append(3, normalizer.bytes)
+    model.appendIdentityNormalizer()
     return model.bytes
   }
 }

@@ -42,31 +42,10 @@ final class ListCounting: BlockTask {
   func process(
     _ block: TextBlock, ofFile file: Int, with tally: Tally
   ) throws(TokenizerError) {
-    let bytes = block.bytes
-    guard let text = bytes.baseAddress else { return }
-    var line = block.firstLine
-    var isTraining = rule.map { $0.split(file: file, line: line) == 0 } ?? true
-    var index = 0
-    while index < bytes.count {
-      if Words.isSpace(text[index]) {
-        if text[index] == 0x0A {
-          line += 1
-          isTraining = rule.map { $0.split(file: file, line: line) == 0 } ?? true
-        }
-        index += 1
-        continue
-      }
-      var end = index + 1
-      while end < bytes.count && !Words.isSpace(text[end]) { end += 1 }
-      let word = UnsafeBufferPointer(start: text + index, count: end - index)
-      if isTraining {
-        if let place = list.place(of: word) {
-          tally.counts[place] += 1
-        } else if !isValidUTF8(word) {
-          throw .invalidUTF8(path: paths[file], line: line + 1)
-        }
-      }
-      index = end
+    try block.forEachTrainingWord(ofFile: file, path: paths[file], rule: rule) { word in
+      guard let place = list.place(of: word) else { return isValidUTF8(word) }
+      tally.counts[place] += 1
+      return true
     }
   }
 

@@ -18,18 +18,12 @@ package enum WordLevelModel {
   ///   rare is a range of ids.
   package static func serialized(_ words: [[UInt8]]) -> [UInt8] {
     var model = ProtocolBufferWriter()
-    func append(_ piece: [UInt8], _ kind: ModelPiece.Kind, score: Float) {
-      var message = ProtocolBufferWriter()
-      message.append(1, piece)
-      message.append(2, score)
-      message.append(3, Int(kind.rawValue))
-      model.append(1, message.bytes)
-    }
-    append(Array("<unk>".utf8), .unknown, score: 0)
-    append(Array("<s>".utf8), .control, score: 0)
-    append(Array("</s>".utf8), .control, score: 0)
+    model.append(ModelPiece(bytes: Array("<unk>".utf8), score: 0, kind: .unknown))
+    model.append(ModelPiece(bytes: Array("<s>".utf8), score: 0, kind: .control))
+    model.append(ModelPiece(bytes: Array("</s>".utf8), score: 0, kind: .control))
     for (rank, word) in words.enumerated() {
-      append(WordMarker.bytes + word, .text, score: -Float(rank))
+      model.append(
+        ModelPiece(bytes: WordMarker.bytes + word, score: -Float(rank), kind: .text))
     }
     var trainer = ProtocolBufferWriter()
     trainer.append(3, typeNumber)
@@ -37,12 +31,7 @@ package enum WordLevelModel {
     // What the library writes for a word that it does not know.
     trainer.append(44, [0x20] + Words.unknown)
     model.append(2, trainer.bytes)
-    var normalizer = ProtocolBufferWriter()
-    normalizer.append(1, Array("identity".utf8))
-    normalizer.append(3, 1)
-    normalizer.append(4, 0)
-    normalizer.append(5, 1)
-    model.append(3, normalizer.bytes)
+    model.appendIdentityNormalizer()
     return model.bytes
   }
 

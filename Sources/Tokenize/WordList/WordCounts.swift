@@ -86,26 +86,8 @@ private final class WordCounting: BlockTask {
   func process(
     _ block: TextBlock, ofFile file: Int, with table: WordTally
   ) throws(TokenizerError) {
-    let bytes = block.bytes
-    guard let text = bytes.baseAddress else { return }
-    var line = block.firstLine
-    var isTraining = rule.map { $0.split(file: file, line: line) == 0 } ?? true
-    var index = 0
-    while index < bytes.count {
-      if Words.isSpace(text[index]) {
-        if text[index] == 0x0A {
-          line += 1
-          isTraining = rule.map { $0.split(file: file, line: line) == 0 } ?? true
-        }
-        index += 1
-        continue
-      }
-      var end = index + 1
-      while end < bytes.count && !Words.isSpace(text[end]) { end += 1 }
-      if isTraining, !table.add(text + index, end - index, times: 1) {
-        throw .invalidUTF8(path: paths[file], line: line + 1)
-      }
-      index = end
+    try block.forEachTrainingWord(ofFile: file, path: paths[file], rule: rule) { word in
+      table.add(word, times: 1)
     }
   }
 
@@ -144,7 +126,9 @@ private final class WordTally: @unchecked Sendable {
   }
 
   /// - Returns: Whether the word is UTF-8.
-  func add(_ word: UnsafePointer<UInt8>, _ length: Int, times: Int) -> Bool {
+  func add(_ text: UnsafeBufferPointer<UInt8>, times: Int) -> Bool {
+    guard let word = text.baseAddress else { return true }
+    let length = text.count
     let hash = WordHash.hash(word, length)
     var place = Int(truncatingIfNeeded: hash) & (slots.count - 1)
     while slots[place].count > 0 {
@@ -159,7 +143,6 @@ private final class WordTally: @unchecked Sendable {
       }
       place = (place + 1) & (slots.count - 1)
     }
-    let text = UnsafeBufferPointer(start: word, count: length)
     if !isValidUTF8(text) { return false }
     slots[place] = Slot(hash: hash, start: bytes.count, length: length, count: times)
     bytes += text
@@ -172,7 +155,8 @@ private final class WordTally: @unchecked Sendable {
     other.bytes.withUnsafeBufferPointer { text in
       guard let text = text.baseAddress else { return }
       for slot in other.slots where slot.count > 0 {
-        _ = add(text + slot.start, slot.length, times: slot.count)
+        _ = add(
+          UnsafeBufferPointer(start: text + slot.start, count: slot.length), times: slot.count)
       }
     }
   }

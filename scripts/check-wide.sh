@@ -50,13 +50,16 @@ giga() { awk -v p="$1" 'BEGIN { printf "%.0f GFLOP/s", p / 1e9 }'; }
 ratio() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", a / b }'; }
 
 # ---- the same bits as on the machine that built it, for any number of threads
-variants=(softmax softmax:relativeBias hierarchical yoso yoso:estimate=sampled combiner)
+variants=(softmax softmax:relativeBias softmax:bfloat16 hierarchical yoso yoso:estimate=sampled combiner)
 trained() { # trained VARIANT THREADS: the sum of the weights after 8 steps
-  local attention=${1%:relativeBias} position=()
-  if [[ $1 == *:relativeBias ]]; then position=(--position relativeBias); fi
+  local attention=${1%:relativeBias} options=()
+  attention=${attention%:bfloat16}
+  if [[ $1 == *:relativeBias ]]; then options=(--position relativeBias); fi
+  # Its bits are those of instructions that many processors lack.
+  if [[ $1 == *:bfloat16 ]]; then options=(--precision bfloat16); fi
   rm -rf "$work/run"
   "$here/bin/lm-train" --data "$here/data" --output "$work/run" --preset quickstart --layers 2 \
-    --attention "$attention" "${position[@]}" --steps 8 --batch-tokens 2048 --dropout 0.1 \
+    --attention "$attention" "${options[@]}" --steps 8 --batch-tokens 2048 --dropout 0.1 \
     --log-every 1 --validate-every 0 --checkpoint-every 0 --threads "$2" >/dev/null 2>"$work/log" || {
     cat "$work/log" >&2
     return 1
@@ -141,6 +144,17 @@ if has vectors; then
       done
       unset LM_SIMD
     done
+    # Products in bfloat16 on the widest vectors: faster where the processor has instructions for them.
+    "$here/bin/lm-bench" product --precision bfloat16 --rounds 1 --vocab-size 0 --threads "$threads" --json \
+      >"$work/rounded"
+    ours=$(field ours <"$work/rounded")
+    note "product" "bfloat16" "$ours" "$(giga "$ours")"
+    for shape in "${shapes[@]}"; do
+      read -r -a words <<<"${shape#*:}"
+      speed=$("$here/bin/lm-bench" train "${words[@]}" --precision bfloat16 --steps 2 --threads "$threads" --json |
+        field tokensPerSecond)
+      note "training ${shape%%:*}" "bfloat16" "$speed" "$(printf '%.0f' "$speed") tokens/s"
+    done
     library=$(sed -n 's/.*"\(OpenBLAS [^"]*\)" *: *\([-0-9.e+]*\).*/\2 \1/p' "$work/product" | head -n 1)
     if [[ -n $library ]]; then row "product, ${library#* }, $threads threads" "$(giga "${library%% *}")"; fi
   done
@@ -185,7 +199,7 @@ if has peers; then
       if ((threads > all)); then continue; fi
       (cd "$work" && CUDA_VISIBLE_DEVICES="" OMP_NUM_THREADS=$threads "$PYTHON" "$here/reference/against_peers.py" \
         --bench "$here/bin/lm-bench" --data "$here/data" --bpe "$here/data" --text "$here/text.txt" \
-        --only train,compiled,small,forward --rounds 1 --steps $((threads > 1 ? 4 : 1)) \
+        --only train,compiled,small,bfloat16,forward --rounds 1 --steps $((threads > 1 ? 4 : 1)) \
         --threads "$threads" 2>/dev/null) | tee -a "$output"
     done
   else

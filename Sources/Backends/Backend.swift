@@ -49,6 +49,16 @@ package enum Backend: Hashable, Sendable {
     #endif
   }
 
+  /// Whether kernels over sixteen lanes are compiled for registers of sixteen; with `-march` on the command line
+  /// of a build they are not, and are as slow as those over eight.
+  package static var isCompiledForAVX512: Bool {
+    #if arch(x86_64)
+      WideCPUBackend.CPUKernels.isCompiledForAVX512
+    #else
+      false
+    #endif
+  }
+
   /// Kernels of the back end; the libraries of a card are opened for a card alone.
   ///
   /// - Parameters:
@@ -140,6 +150,7 @@ package enum Backend: Hashable, Sendable {
       (
         "cpu",
         "this processor, \(units.lanes) lanes of \(units.name)"
+          + (units == .avx512 && !isCompiledForAVX512 ? " (compiled for AVX2)" : "")
           + (multipliesPairs ? ", products in bfloat16 by AVX512-BF16" : "")
       )
     ]

@@ -1,3 +1,4 @@
+import CProcessor
 package import Tensor
 
 /// The kernels of this processor, all of `SIMD8<Float>`.
@@ -22,6 +23,9 @@ package struct CPUKernels: Kernels {
   /// Whether products in bfloat16 have instructions of their own on this processor, and not just their
   /// bits.
   package static var multipliesPairs: Bool { ProductForm.bfloat16 == .pairs }
+
+  /// Whether these are compiled for AVX-512.
+  package static var isCompiledForAVX512: Bool { CP_COMPILED_FOR_AVX512 != 0 }
 
   package var name: String { "cpu" }
 

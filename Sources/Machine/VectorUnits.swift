@@ -24,14 +24,17 @@ package enum VectorUnits: String, CaseIterable, Sendable {
     }
   }
 
-  /// Whether this processor and its system have AVX-512, or the build emulates it.
-  package static var hasAVX512: Bool {
+  /// Whether the build runs kernels over sixteen lanes on narrower registers, on purpose.
+  package static var isEmulated: Bool {
     #if EMULATE_AVX512
       true
     #else
-      cp_has_avx512() != 0
+      false
     #endif
   }
+
+  /// Whether this processor and its system have AVX-512, or the build emulates it.
+  package static var hasAVX512: Bool { isEmulated || cp_has_avx512() != 0 }
 
   /// Names the unit that kernels are to use: for measurements and tests.
   package static let variable = "LM_SIMD"

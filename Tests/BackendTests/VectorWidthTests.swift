@@ -30,6 +30,12 @@ import Testing
       Backend.multipliesPairs == (VectorUnits.current == .avx512 && cp_has_bfloat16_pairs() != 0))
   }
 
+  /// A build that is not to emulate wide registers has them, whatever flags it was given.
+  @Test(.enabled(if: cp_has_avx512() != 0 && !VectorUnits.isEmulated))
+  func wideKernelsAreCompiledForWideRegisters() {
+    #expect(Backend.isCompiledForAVX512, "build without -Xcc -march")
+  }
+
   /// Rows, terms and columns: tiles that are whole, that lack rows or columns, and that lack a whole
   /// panel; several blocks of terms, several passes over columns.
   private static let shapes: [(rows: Int, steps: Int, columns: Int)] = [

@@ -9,7 +9,7 @@
 # --data DIR    shards with a unigram tokenizer for the sentences (made from the text)
 # --rounds N    runs of each side, of which the median counts (3)
 # --steps N     timed training steps of a run (4)
-# --only ROWS   of train,compiled,small,forward,sentences,attention,encode,pipeline,decode,start,memory
+# --only ROWS   of train,compiled,small,bfloat16,forward,sentences,attention,encode,pipeline,decode,start,memory
 # --folder DIR  keeps tokenizers and shards there for the next time
 #
 # PYTHON names an interpreter that has torch; without it PyTorch is installed into a throw-away
@@ -40,7 +40,7 @@ mkdir -p "$folder"
 packages=(sentencepiece zstd)
 if [[ -z $text ]]; then packages+=(bible-kjv); fi
 scripts/setup.sh "${packages[@]}" >&2
-if has train || has compiled || has small || has forward || has sentences || has attention; then
+if has train || has compiled || has small || has bfloat16 || has forward || has sentences || has attention; then
   if [[ -z ${PYTHON:-} ]]; then
     python3 -m venv "$work/venv"
     "$work/venv/bin/pip" install -q torch numpy >&2

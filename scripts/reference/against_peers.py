@@ -13,7 +13,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 BIG = dict(layers=6, width=512, heads=8, hidden=1408)
 SMALL = dict(layers=4, width=256, heads=4, hidden=704)
-KINDS = "train compiled small forward sentences attention encode pipeline decode start memory".split()
+KINDS = "train compiled small bfloat16 forward sentences attention encode pipeline decode start memory".split()
 
 
 def arguments():
@@ -94,12 +94,12 @@ def speed(answer):
     return (answer[0] if isinstance(answer, list) else answer)["tokensPerSecond"]
 
 
-def train_rows(name, stage, words, peers, forward=False):
-    """Training or scoring of one shape against variants of the peer."""
+def train_rows(name, stage, words, peers, forward=False, options=()):
+    """Training or scoring of one shape, here with options, against variants of the peer."""
     command = "forward" if forward else "train"
     shape = [*words, "--steps", A.steps]
     mine, theirs = in_turn(
-        lambda: bench(command, *shape, *TIMING)[0],
+        lambda: bench(command, *shape, *options, *TIMING)[0],
         [
             lambda extra=extra: torch("torch_decoder.py", *shape, *extra, *(["--forward"] * forward))
             for _, extra, _ in peers
@@ -260,6 +260,15 @@ def main():
         note("training step of the small model")
         shape = [*flags(SMALL), "--vocabulary", 8000, "--batch", 16]
         train_rows("small", "training step, 4 layers of 256, 8k tokens, 16 × 256", shape, [eager])
+    if "bfloat16" in chosen:
+        note("training steps in bfloat16")
+        peers = [("PyTorch autocast", ["--bfloat16"], 1.0)]
+        options = ["--precision", "bfloat16"]
+        train_rows("bfloat16", "training step in bfloat16, 6 layers of 512", [], peers, options=options)
+        shape = [*flags(SMALL), "--vocabulary", 8000, "--batch", 16]
+        train_rows(
+            "bfloat16", "training step in bfloat16, 4 layers of 256", shape, peers, options=options
+        )
     if "forward" in chosen:
         note("scoring")
         train_rows(

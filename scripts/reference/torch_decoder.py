@@ -1,10 +1,12 @@
 """The decoder of `lm-bench train` in PyTorch, timed the same way; prints one JSON object.
 
-    python torch_decoder.py [--forward] [--compile] [--threads N] [--clock wall|processor]
+    python torch_decoder.py [--forward] [--compile] [--bfloat16] [--threads N] [--clock wall|processor]
                             [--lengths FILE [--sorted]]
 
 A Llama block as a PyTorch user writes it: fused QKV and gate/up products,
 scaled_dot_product_attention, tied head, fused AdamW, gradient clipping.
+
+With --bfloat16 under torch.autocast: products in bfloat16, weights in float32.
 
 With --lengths FILE of `lm-bench sentences`, every line is a batch of sentences with these lengths,
 padded to the longest of the batch; targets of the padding are ignored, and only real positions count.
@@ -33,6 +35,7 @@ def arguments():
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--forward", action="store_true")
+    parser.add_argument("--bfloat16", action="store_true")
     parser.add_argument("--lengths")
     parser.add_argument("--sorted", action="store_true")
     parser.add_argument("--clock", choices=["wall", "processor"], default="wall")
@@ -127,15 +130,19 @@ def main():
             return time.perf_counter()
         return time.process_time() / torch.get_num_threads()
 
+    def loss_of(x, y):
+        with torch.autocast("cpu", torch.bfloat16, enabled=a.bfloat16):
+            return step_model(x, y)
+
     seconds = []
     for step, lengths in enumerate(batches):
         x, y = padded(lengths, a.vocabulary)
         began = now()
         if a.forward:
             with torch.no_grad():
-                loss = step_model(x, y)
+                loss = loss_of(x, y)
         else:
-            loss = step_model(x, y)
+            loss = loss_of(x, y)
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()

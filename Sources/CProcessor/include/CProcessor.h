@@ -11,7 +11,15 @@ unsigned cp_missing_features(void);
 /// kernels is compiled for (AVX-512 F, BW, CD, DQ and VL), and the system keeps their registers.
 int cp_has_avx512(void);
 
-/// Whether it has those on pairs of bfloat16 as well (AVX512-BF16).
+/// Whether the module that imports this is compiled for AVX-512: flags on the command line of a build come
+/// after those of a module and win.
+#ifdef __AVX512F__
+enum { CP_COMPILED_FOR_AVX512 = 1 };
+#else
+enum { CP_COMPILED_FOR_AVX512 = 0 };
+#endif
+
+/// Whether this processor has AVX512-BF16, instructions on pairs of bfloat16, as well.
 int cp_has_bfloat16_pairs(void);
 
 /// Packs rows of a matrix into a panel of pairs `[(rows + 1) / 2, width]`: a pair is two rows of a column,

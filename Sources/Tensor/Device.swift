@@ -212,6 +212,15 @@ package enum Precision: String, Codable, Sendable, CaseIterable {
   case float32
   /// Eight significant bits, the exponents of float32.
   case bfloat16
+
+  /// The precision of a name, as it is spelled here or elsewhere.
+  package init?(named name: String) {
+    switch name.lowercased() {
+    case "float32", "fp32": self = .float32
+    case "bfloat16", "bf16": self = .bfloat16
+    default: return nil
+    }
+  }
 }
 
 /// How activations lay out the heads of an attention.

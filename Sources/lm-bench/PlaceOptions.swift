@@ -17,4 +17,6 @@ struct PlaceOptions: ParsableArguments {
   }
 }
 
-extension Precision: ExpressibleByArgument {}
+extension Precision: ExpressibleByArgument {
+  package init?(argument: String) { self.init(named: argument) }
+}

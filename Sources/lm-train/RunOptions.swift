@@ -295,4 +295,6 @@ struct Betas: ExpressibleByArgument, Equatable, CustomStringConvertible {
 extension Position: ExpressibleByArgument {}
 extension OptimizerKind: ExpressibleByArgument {}
 extension MuonForm: ExpressibleByArgument {}
-extension Precision: ExpressibleByArgument {}
+extension Precision: ExpressibleByArgument {
+  package init?(argument: String) { self.init(named: argument) }
+}

@@ -119,6 +119,18 @@ import Testing
     #expect(none.status == 1 && none.errors.contains("bfloat16"), "\(none)")
   }
 
+  /// Precisions are known by the names that others have for them; a processor that gains nothing says so.
+  @Test func precisionsHaveSeveralNames() throws {
+    let plan = "lm-train --assume-1bw --preset quickstart --threads 1 --dry-run"
+    let shown = try runProgram("", [], shell: "LM_SIMD=avx2 \(plan) --precision bf16")
+    #expect(shown.status == 0 && shown.output.contains("products in bfloat16"), "\(shown)")
+    #expect(shown.errors.contains("note: this processor has no instructions"), "\(shown.errors)")
+    let plain = try runProgram("", [], shell: "\(plan) --precision fp32")
+    #expect(plain.status == 0 && !plain.output.contains("products in"), "\(plain)")
+    let none = try runProgram("", [], shell: "\(plan) --precision fp16")
+    #expect(none.status == 2 && none.errors.contains("'float32' and 'bfloat16'"), "\(none)")
+  }
+
   @Test func threadsAreTheSameEverywhere() throws {
     for (name, arguments) in [
       ("lm-train", ["--data", "x", "--output", "y"]), ("lm-eval", ["--verify", "x"]),

@@ -136,6 +136,9 @@ import Testing
     #expect(ParameterLayout(config).count == Self.expected(config))
     config.tiedHead = false
     #expect(ParameterLayout(config).count == Self.expected(config))
+    // However often it is divided, something of a width is left.
+    config.cutoffs = [10, 20, 30, 40]
+    #expect(try #require(config.clusters).widths == [24, 6, 1, 1, 1])
   }
 
   /// Weights by hand: tables, entries, projections, one layer and the last gain.

@@ -56,4 +56,6 @@ struct WorkOptions: ParsableArguments {
   }
 }
 
-extension Precision: ExpressibleByArgument {}
+extension Precision: ExpressibleByArgument {
+  package init?(argument: String) { self.init(named: argument) }
+}

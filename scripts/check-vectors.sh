@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Reads the machine code of the commands: instructions of AVX-512 may stand in the back end that is
-# compiled for them and nowhere else, or a processor without them would end a run by an illegal
-# instruction. Functions that several modules have in common are where that could happen: the linker
+# compiled for them and in what that alone calls (Pairs.c), or a processor without them would end a run by an
+# illegal instruction. Functions that several modules have in common are where that could happen: the linker
 # keeps one of them for all.
 #
 #   scripts/check-vectors.sh [PROGRAM]...     those of the release build
@@ -27,23 +27,26 @@ for program in "${programs[@]}"; do
   found=$("$objdump" -d "$program" | awk -F'\t' '
     /^[0-9a-f]+ <.*>:$/ { name = $0; sub(/^[0-9a-f]+ </, "", name); sub(/>:$/, "", name) }
     $3 != "" && $2 ~ /^62 / || $3 ~ /^k(mov|add|and|not|or|shift|test|unpck|xnor|xor)/ {
-      if (name ~ /14WideCPUBackend/) wide++; else others[name]++
+      if (name ~ /14WideCPUBackend/) wide++
+      else if (name ~ /^cp_(multiply|pack)_pairs/) pairs++
+      else others[name]++
     }
+    $3 ~ /^(call|j|lea).*<cp_(multiply|pack)_pairs[a-z_]*>/ && name !~ /14WideCPUBackend/ { others[name]++ }
     END {
-      print wide + 0
+      print wide + 0, pairs + 0
       for (name in others) print "  " others[name] " in " name
     }')
   name=$(basename "$program")
-  wide=$(head -n 1 <<<"$found")
+  read -r wide pairs < <(head -n 1 <<<"$found")
   others=$(tail -n +2 <<<"$found")
   if [[ -n $others ]]; then
     printf 'check-vectors: FAILED: %s has AVX-512 outside of WideCPUBackend:\n%s\n' "$name" "$others" >&2
     failed=1
-  elif ((wide < 1000)); then
-    echo "check-vectors: FAILED: $name has $wide instructions of AVX-512, so it is not what runs there" >&2
+  elif ((wide < 1000 || pairs < 100)); then
+    echo "check-vectors: FAILED: $name has $wide instructions of AVX-512 and $pairs in Pairs.c, so it is not what runs there" >&2
     failed=1
   else
-    echo "check-vectors: $name: $wide instructions of AVX-512, all in WideCPUBackend"
+    echo "check-vectors: $name: $wide instructions of AVX-512, all in WideCPUBackend, and $pairs in what it calls"
   fi
 done
 exit "$failed"

@@ -153,8 +153,12 @@ func packPairsDown(
   _ from: UnsafePointer<Float>, stride: Int, rows: Int, count: Int, width: Int,
   into panel: UnsafeMutablePointer<Float>
 ) {
-  let words = UnsafeMutableRawPointer(panel).assumingMemoryBound(to: UInt32.self)
-  cp_pack_pairs_down(from, stride, rows, Int32(count), Int32(width), words)
+  #if AVX512
+    let words = UnsafeMutableRawPointer(panel).assumingMemoryBound(to: UInt32.self)
+    cp_pack_pairs_down(from, stride, rows, Int32(count), Int32(width), words)
+  #else
+    preconditionFailure("kernels over eight lanes have no pairs")
+  #endif
 }
 
 /// Rows that lie across as a panel of pairs; see `cp_pack_pairs_across`.
@@ -163,6 +167,10 @@ func packPairsAcross(
   _ from: UnsafePointer<Float>, stride: Int, last: Int, k: Int, width: Int,
   into panel: UnsafeMutablePointer<Float>
 ) {
-  let words = UnsafeMutableRawPointer(panel).assumingMemoryBound(to: UInt32.self)
-  cp_pack_pairs_across(from, stride, last, k, Int32(width), words)
+  #if AVX512
+    let words = UnsafeMutableRawPointer(panel).assumingMemoryBound(to: UInt32.self)
+    cp_pack_pairs_across(from, stride, last, k, Int32(width), words)
+  #else
+    preconditionFailure("kernels over eight lanes have no pairs")
+  #endif
 }

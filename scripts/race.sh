@@ -77,7 +77,9 @@ prepare() { # prepare VOCABULARY
       held=$(find "$corpus/heldout-monolingual.tokenized.shuffled" -name '*heldout-00001-of*')
       text=(--train "$work/train-$LINES.txt" --valid "$held")
     fi
-    "$bin/lm-tokenize" "${text[@]}" --vocabulary "$words" --vocab-size "$1" --output "$data" \
+    local kind=(--vocab-size "$1")
+    if [[ $1 == words ]]; then kind=(--word-level); fi
+    "$bin/lm-tokenize" "${text[@]}" --vocabulary "$words" "${kind[@]}" --output "$data" \
       >"$work/log" 2>&1 || { cat "$work/log" >&2 && exit 1; }
   }
   echo "$data"

@@ -119,7 +119,7 @@ do_link() {
 train() { # train OPTIONS...: the command
   rm -rf "$work/run"
   # shellcheck disable=SC2206
-  train=("$bin/lm-train" --data "$data" --output "$work/run" ${RUN_OPTIONS:---preset news} --steps "$steps"
+  train=("$bin/lm-train" --data "$data" --output "$work/run" ${RUN_OPTIONS:---preset news-plain} --steps "$steps"
     --warmup 5 --validate-every 0 --validation-sequences 10 --checkpoint-every 0 --log-every "$steps" "$@")
 }
 

@@ -127,7 +127,7 @@ if [[ $track == cost ]]; then
       rm -rf "$work/run-cost"
       # Candidates cost less than all tokens, which the last steps have: their share is the run's.
       # shellcheck disable=SC2086
-      seconds=$(timed "$bin/lm-train" --data "$data" --output "$work/run-cost" --preset news \
+      seconds=$(timed "$bin/lm-train" --data "$data" --output "$work/run-cost" --preset news-plain \
         --validate-every 0 --validation-sequences 1 --checkpoint-every 0 $options --steps "$steps" \
         --seed 1 --threads "$threads")
       first=${first:-$seconds}
@@ -156,7 +156,7 @@ for seed in $seeds; do
     steps=${STEPS:-$([[ $track == A ]] && echo "$stepsA" || echo "$stepsB")}
     every=$([[ -n ${STEPS:-} ]] && echo 0 || echo "${EVERY:-200}")
     # shellcheck disable=SC2086
-    seconds=$(timed "$bin/lm-train" --data "$data" --output "$run" --preset news --log-every 10 \
+    seconds=$(timed "$bin/lm-train" --data "$data" --output "$run" --preset news-plain --log-every 10 \
       --validate-every 0 --validation-sequences 1 --checkpoint-every "$every" --keep-every "$every" \
       $options --steps "$steps" --seed "$seed" --threads "$threads")
     # Validation falls with the rate: from the last checkpoint back, until one does not hold the bar.

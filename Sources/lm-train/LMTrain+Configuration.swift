@@ -119,6 +119,11 @@ extension LMTrain {
     try options.apply(to: &config, manifest: manifest)
     // Options that agree with it may stand for more than they say, as --attention does for positions.
     if let model { config.model = model }
+    if options.config == nil {
+      for part in config.takeOutWhatDoesNotFit(asked: options.askedParts) {
+        Terminal.note("lm-train: note: of preset \(config.preset), \(part)")
+      }
+    }
     try applyEpochs(to: &config, manifest, dataSet)
     return config
   }

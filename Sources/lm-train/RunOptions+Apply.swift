@@ -50,6 +50,15 @@ extension RunOptions {
     config.model.eosID = manifest.special.eos
   }
 
+  /// Parts of a preset's recipe that were asked for by name.
+  var askedParts: Set<RunConfig.RecipePart> {
+    var parts: Set<RunConfig.RecipePart> = []
+    if qkNorm != nil { parts.insert(.queryKeyNorm) }
+    if softmaxCandidates != nil || fullSoftmaxShare != nil { parts.insert(.sampledSoftmax) }
+    if muonForm != nil { parts.insert(.muonForm) }
+    return parts
+  }
+
   private func applySoftmax(to config: inout RunConfig) throws {
     if let softmaxCandidates {
       var sampled = config.sampledSoftmax ?? SampledSoftmaxConfig(candidates: softmaxCandidates)

@@ -156,6 +156,57 @@ import Testing
     #expect(bound.output.contains("on 1 thread;"), "\(bound)")
   }
 
+  /// `news` is what won the race: the entry of the table and the preset are one run.
+  @Test func theWinnerOfTheRaceIsThePreset() throws {
+    let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+      .deletingLastPathComponent().deletingLastPathComponent()
+    let table = try String(
+      contentsOf: root.appendingPathComponent("scripts/race-entries.tsv"), encoding: .utf8)
+    let line = try #require(table.split(separator: "\n").first { $0.hasPrefix("stack-ngrams\t") })
+    let options = line.split(separator: "\t")[4].split(separator: " ").map(String.init)
+    func plan(_ arguments: [String]) throws -> [Substring] {
+      let outcome = try runProgram(
+        "lm-train",
+        ["--assume-1bw", "--dry-run", "--vocab-size", "8000", "--threads", "1"] + arguments)
+      try #require(outcome.status == 0 && outcome.errors == "", "\(outcome.errors)")
+      // What is measured differs from one run to the next.
+      return outcome.output.split(separator: "\n").filter {
+        line in !["preset", "memory", "machine"].contains { line.hasPrefix($0) }
+      }
+    }
+    let preset = try plan(["--preset", "news", "--steps", "100"])
+    #expect(preset == (try plan(["--preset", "news-plain", "--steps", "100"] + options)))
+    #expect(preset.contains { $0.contains("softmax over 2,048 tokens") }, "\(preset)")
+  }
+
+  /// A preset gives way to what it cannot have, and says so; what was asked for by name is refused.
+  @Test func aPresetGivesWayToWhatIsChosen() throws {
+    let plan = ["--assume-1bw", "--dry-run", "--preset", "news", "--threads", "1"]
+    for (options, words) in [
+      (["--attention", "hierarchical"], []), (["--attention", "combiner"], []),
+      (["--attention", "yoso"], ["YOSO looks at their directions alone"]),
+      (["--cutoffs", "2000"], ["clusters save that work"]),
+      (["--attention", "yoso", "--cutoffs", "2000"], ["YOSO", "clusters"]),
+      (["--optimizer", "adamW"], []), (["--vocab-size", "4096"], []),
+    ] {
+      let outcome = try runProgram("lm-train", plan + options)
+      #expect(outcome.status == 0, "\(options): \(outcome.errors)")
+      let lines = outcome.errors.split(separator: "\n")
+      #expect(lines.count == words.count, "\(options): \(lines)")
+      for (line, word) in zip(lines, words) {
+        #expect(line.hasPrefix("lm-train: note: of preset news, ") && line.contains(word))
+      }
+    }
+    for options in [
+      ["--attention", "yoso", "--qk-norm"], ["--cutoffs", "2000", "--softmax-candidates", "500"],
+      ["--optimizer", "adamW", "--muon-form", "gram"], ["--ema", "0.99"],
+    ] {
+      let outcome = try runProgram("lm-train", plan + options)
+      #expect(outcome.status == 1, "\(options): \(outcome)")
+      #expect(outcome.errors.contains("leave out") || outcome.errors.contains("goes with"))
+    }
+  }
+
   /// Copies the hint of a run into a shell.
   private static func follow(_ outcome: ProgramOutcome, _ start: String) throws -> ProgramOutcome {
     let line = try #require(

@@ -53,6 +53,32 @@ struct PresetTests {
     #expect(AssumedData.manifest(vocabularySize: 9).totals(of: "train").words == 768_648_884)
   }
 
+  /// The rule of `h1d-53m-fast`, from the numbers of `news`.
+  @Test func theRecipeIsScaledByItsRule() throws {
+    let small = try Preset.named("news").config(vocabularySize: 8_000)
+    let large = try Preset.named("h1d-53m-fast").config(vocabularySize: 33_300)
+    let paper = try Preset.named("h1d-53m").config(vocabularySize: 33_300)
+    #expect(large.model.attention == paper.model.attention)
+    #expect(large.model.width == paper.model.width && large.batchTokens == paper.batchTokens)
+    let rate =
+      small.optimizer.rate * (Double(large.batchTokens) / Double(small.batchTokens)).squareRoot()
+      * (Double(small.model.width) / Double(large.model.width)).squareRoot()
+    #expect(abs(large.optimizer.rate / rate - 1) < 1e-3, "\(rate)")
+    let share = { (run: RunConfig) in
+      Double(try #require(run.sampledSoftmax).candidates) / Double(run.model.vocabularySize)
+    }
+    #expect(abs(try share(large) / share(small) - 1) < 0.05)
+    // The text is 30 times as long.
+    #expect(large.model.bigramRows == 4 * small.model.bigramRows)
+    #expect(large.model.trigramRows == 4 * small.model.trigramRows)
+    let epoch = Double(AssumedData.words + AssumedData.sentences) * AssumedData.tokensPerWord
+    #expect(Double(large.steps * large.batchTokens) <= epoch)
+    #expect(Double(large.steps * large.batchTokens) > 0.99 * epoch)
+    #expect(large.schedule.warmup * 100 == large.steps)
+    // A vocabulary with little to leave out is not sampled.
+    #expect(try Preset.named("news").config(vocabularySize: 4_096).sampledSoftmax == nil)
+  }
+
   @Test func unknownNamesListTheKnown() {
     let error = #expect(throws: TrainingError.self) { try Preset.named("huge") }
     let text = error?.description ?? ""

@@ -156,7 +156,7 @@ package struct RunConfig: Codable, Sendable, Equatable {
       try require(
         model.ngrams.isEmpty,
         "a running average of the weights (--ema) has no rows of pairs and triples; leave out --ema, or "
-          + "bigram_rows and trigram_rows")
+          + "give --bigram-rows 0 --trigram-rows 0")
     }
     try require(
       report.patience ?? 1 >= 1, "patience is \(report.patience ?? 0), expected 1 or more")

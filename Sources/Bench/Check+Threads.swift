@@ -15,7 +15,38 @@ extension Check {
       return Outcome(
         ratio: trace.seconds / trace.seconds(threads: 64, wakeup: 5e-6), atLeast: 12)
     },
+    Check("gain of a step of Muon by 64 threads, from its pieces") { withFault in
+      let trace = try tracedMuon(inTurns: withFault)
+      return Outcome(
+        ratio: trace.seconds / trace.seconds(threads: 64, wakeup: 5e-6), atLeast: 16)
+    },
   ]
+
+  /// Muon on the matrices of four layers of 192, cut for 64 threads.
+  private static func tracedMuon(inTurns: Bool) throws -> LoopTrace {
+    let config = ModelConfig(
+      vocabularySize: 100, width: 192, layers: 4, heads: 3, hidden: 512)
+    let parameters = try Parameters(config, on: kernels)
+    let gradients = try Parameters(config, on: kernels)
+    let momentum = try Parameters(config, on: kernels)
+    try parameters.initialize(seed: 1)
+    try gradients.initialize(seed: 2)
+    let matrices = parameters.layout.slots.filter { $0.role == .hidden }.map {
+      MuonMatrix(
+        parameters: parameters.view($0), gradients: gradients.view($0),
+        momentum: momentum.view($0))
+    }
+    let step = MuonStep(rate: 1e-3, beta: 0.95, decay: 0.1, gradientScale: 1, form: .gram)
+    func run() {
+      if inTurns {
+        for matrix in matrices { kernels.muon([matrix], step) }
+      } else {
+        kernels.muon(matrices, step)
+      }
+    }
+    run()
+    return LoopTrace.record(threads: 64, times: 4) { run() }
+  }
 
   /// A step of two layers of 256 over 1,024 tokens, cut for 64 threads.
   private static func tracedStep(withFault: Bool) throws -> LoopTrace {

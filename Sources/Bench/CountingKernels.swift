@@ -115,8 +115,8 @@ package final class CountingKernels: SoftmaxAttentionKernels {
       secondMoment: secondMoment, step)
   }
 
-  package func muon(parameters: View, gradients: View, momentum: View, _ step: MuonStep) {
-    kernels.muon(parameters: parameters, gradients: gradients, momentum: momentum, step)
+  package func muon(_ matrices: [MuonMatrix], _ step: MuonStep) {
+    kernels.muon(matrices, step)
   }
 
   package func moveRows(

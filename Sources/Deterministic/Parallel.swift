@@ -67,6 +67,26 @@ package func parallelFor(
   }
 }
 
+/// Runs the pieces of several jobs as one loop: all of the first job, then all of the next.
+///
+/// - Parameters:
+///   - counts: Pieces of each job.
+///   - file: Where the loop stands, for whoever traces it.
+///   - line: And in which line.
+///   - body: Called with the job and one of its pieces; must write only what belongs to them.
+package func parallelFor(
+  jobs counts: [Int], file: StaticString = #fileID, line: Int = #line,
+  _ body: @Sendable (_ job: Int, _ piece: Int) -> Void
+) {
+  var ends: [Int] = []
+  for count in counts { ends.append((ends.last ?? 0) + count) }
+  parallelFor(ends.last ?? 0, file: file, line: line) { [ends] index in
+    var job = 0
+    while index >= ends[job] { job += 1 }
+    body(job, index - (job == 0 ? 0 : ends[job - 1]))
+  }
+}
+
 /// Runs `body(range)` over `0..<count` cut into pieces of `grain`, the last one shorter.
 package func parallelFor(
   _ count: Int, grain: Int, file: StaticString = #fileID, line: Int = #line,

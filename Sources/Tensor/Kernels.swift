@@ -127,13 +127,14 @@ package protocol Kernels: Device {
   ///   - step: Rates and the number of the step.
   func adamW(
     parameters: View, gradients: View, firstMoment: View, secondMoment: View, _ step: AdamWStep)
-  /// One step of Muon (Jordan et al., 2024) on one contiguous matrix `[R, C]`.
+  /// One step of Muon (Jordan et al., 2024) on contiguous matrices `[R, C]`.
   ///
   ///     m = b m + (1-b) g,  u = b m + (1-b) g
   ///     p = p · (1 - rate · decay) - rate · 0.2 · sqrt(max(R, C)) · orthogonal(u)
   ///
-  /// Both forms of the step have one result but for rounding.
-  func muon(parameters: View, gradients: View, momentum: View, _ step: MuonStep)
+  /// Both forms of the step have one result but for rounding. A matrix has the same bits alone and among
+  /// others.
+  func muon(_ matrices: [MuonMatrix], _ step: MuonStep)
   /// Moves a running average over contiguous memory: `average += share · (x - average)`.
   ///
   /// - Parameters:
@@ -223,6 +224,30 @@ package struct AdamWStep: Sendable {
     self.step = step
     self.gradientScale = gradientScale
   }
+}
+
+/// A matrix that Muon moves, `[R, C]`.
+package struct MuonMatrix: Sendable {
+  package let parameters: View
+  package let gradients: View
+  package let momentum: View
+
+  /// - Parameters:
+  ///   - parameters: The weights p.
+  ///   - gradients: Their gradients g.
+  ///   - momentum: Their running mean m.
+  package init(parameters: View, gradients: View, momentum: View) {
+    let shapes = [parameters, gradients, momentum].map { [$0.rows, $0.columns] }
+    precondition(
+      shapes.allSatisfy { $0 == shapes[0] } && parameters.isContiguous && gradients.isContiguous
+        && momentum.isContiguous, "Muon over weights, gradients and momentum of \(shapes)")
+    self.parameters = parameters
+    self.gradients = gradients
+    self.momentum = momentum
+  }
+
+  package var rows: Int { parameters.rows }
+  package var columns: Int { parameters.columns }
 }
 
 /// The numbers of one step of Muon.

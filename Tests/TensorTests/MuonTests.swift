@@ -111,6 +111,31 @@ private let kernels = CPUKernels()
     }
   }
 
+  /// Threads decide how many matrices are moved at a time, and no bit: each has those that it has alone.
+  @Test(arguments: MuonForm.allCases) func companyDoesNotMatter(form: MuonForm) {
+    let shapes = [(40, 40), (130, 24), (24, 130), (192, 192), (1, 9), (192, 300), (0, 5), (64, 64)]
+    func matrices() -> [MuonMatrix] {
+      shapes.enumerated().map { index, shape in
+        let views = (0..<3).map {
+          contiguous(randomView(rows: shape.0, columns: shape.1, seed: UInt64(10 * index + $0)))
+        }
+        return MuonMatrix(parameters: views[0], gradients: views[1], momentum: views[2])
+      }
+    }
+    let step = MuonStep(rate: 0.1, beta: 0.9, decay: 0.1, gradientScale: 0.5, form: form)
+    let alone = matrices()
+    withThreads(1) { for matrix in alone { kernels.muon([matrix], step) } }
+    for threads in [1, 2, 5, 64] {
+      let together = matrices()
+      withThreads(threads) { kernels.muon(together, step) }
+      for (a, b) in zip(alone, together) {
+        #expect(a.parameters.elements == b.parameters.elements, "\(a.rows) x \(a.columns)")
+        #expect(a.momentum.elements == b.momentum.elements, "\(a.rows) x \(a.columns)")
+      }
+    }
+    #expect(alone[0].parameters.elements != matrices()[0].parameters.elements)
+  }
+
   private func contiguous(_ view: View) -> View {
     View(rows: view.rows, columns: view.columns, elements: view.elements)
   }

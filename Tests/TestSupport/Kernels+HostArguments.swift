@@ -52,7 +52,7 @@ extension Kernels {
     gradientScale: Float, form: MuonForm = .standard
   ) {
     muon(
-      parameters: parameters, gradients: gradients, momentum: momentum,
+      [MuonMatrix(parameters: parameters, gradients: gradients, momentum: momentum)],
       MuonStep(
         rate: rate, beta: beta, decay: decay, gradientScale: gradientScale, form: form))
   }

@@ -59,12 +59,11 @@ enum WorkingMemory {
     let attention =
       Array(repeating: plan.attention.task, count: tasks) + [plan.attention.shared]
       + Array(repeating: 0, count: threads - tasks + 1)
-    let optimizer = plan.muon.map {
-      muonScratchFloats(rows: $0.rows, columns: $0.columns, form: plan.muonForm)
-    }
+    let muon = muonScratchFloats(plan.muon, form: plan.muonForm)
     let logits = heads(plan).map { crossEntropyScratchFloats(vocabulary: $0) }.max() ?? 0
     let head =
-      [optimizer.reduce(logits, max), panels(plan)] + Array(repeating: 0, count: threads)
+      [max(muon.matrices, logits), max(muon.panels, panels(plan))]
+      + Array(repeating: 0, count: threads)
     return zip(attention.sorted(by: >), head.sorted(by: >)).map { max($0, $1) }
   }
 

@@ -8,24 +8,27 @@ extension CPUKernels {
   ///
   /// Runs of 512 elements are summed in Float by 32 accumulators of 16 terms each, everything above
   /// in Double: the relative error stays near 1e-7 whatever the count.
-  package func sumOfSquares(_ x: View) -> Double {
-    precondition(x.isContiguous, "sum of squares of a strided view")
+  package func sumOfSquares(_ x: View) -> Double { sumsOfSquares([x])[0] }
+
+  /// The same of several views, by one loop.
+  func sumsOfSquares(_ views: [View]) -> [Double] {
+    precondition(views.allSatisfy(\.isContiguous), "sum of squares of a strided view")
     let grain = Squares.run
     let run = 512
-    let chunks = (x.count + grain - 1) / grain
-    let partial = ChunkSums(count: chunks)
-    parallelFor(x.count, grain: grain) { range in
-      let base = x.base
+    let partial = views.map { ChunkSums(count: ($0.count + grain - 1) / grain) }
+    parallelFor(jobs: partial.map(\.count)) { job, chunk in
+      let base = views[job].base
       var sum = 0.0
-      var index = range.lowerBound
-      while index < range.upperBound {
-        let count = min(run, range.upperBound - index)
+      var index = chunk * grain
+      let end = min(views[job].count, index + grain)
+      while index < end {
+        let count = min(run, end - index)
         sum += Double(dot(base + index, base + index, count: count))
         index += count
       }
-      partial.base[range.lowerBound / grain] = sum
+      partial[job].base[chunk] = sum
     }
-    return partial.total
+    return partial.map(\.total)
   }
 }
 
@@ -34,7 +37,7 @@ extension CPUKernels {
 /// `@unchecked Sendable`: each chunk writes its own element, and the sum is taken after the last.
 private final class ChunkSums: @unchecked Sendable {
   let base: UnsafeMutablePointer<Double>
-  private let count: Int
+  let count: Int
 
   init(count: Int) {
     self.count = count

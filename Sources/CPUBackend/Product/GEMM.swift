@@ -27,6 +27,9 @@ private struct GEMMPlan {
     kBlocksAtOnce = max(1, min(kBlocks.count, mostPanelFloats / max(panelFloats, 1)))
   }
 
+  /// Whether the panels of all of B can be held at once.
+  var isOnePass: Bool { nBlocks.count == 1 && kBlocks.count <= kBlocksAtOnce }
+
   /// Memory of the packed panels, `[·, 16]`.
   func takePanels(_ scratch: inout Scratch) -> View {
     scratch.takeView(rows: panelFloats / 16 * kBlocksAtOnce, columns: 16)
@@ -70,41 +73,93 @@ func gemm(
       }
     }
   }
-  if isSymmetric { mirror(c) }
+  if isSymmetric { parallelFor(mirrorPieces(c)) { mirror(c, piece: $0) } }
 }
 
-/// Copies what is below the diagonal to the other side of it.
-private func mirror(_ c: View) {
+/// One of several products that do not depend on each other.
+struct GEMMProduct: Sendable {
+  let c: View
+  let a: GEMMOperand
+  let b: GEMMOperand
+  /// Whether C is known to be symmetric.
+  let isSymmetric: Bool
+}
+
+/// Products that do not depend on each other, `C = A B` each, with the bits of each by itself.
+///
+/// A loop over the pieces of all of them keeps many threads busy where one small product would not.
+func gemm(sideBySide products: [GEMMProduct]) {
+  let plans = products.map { GEMMPlan(n: $0.c.columns, k: $0.a.k) }
+  guard products.count > 1, plans.allSatisfy(\.isOnePass) else {
+    for product in products {
+      gemm(
+        c: product.c, a: product.a, b: product.b, accumulate: false,
+        isSymmetric: product.isSymmetric)
+    }
+    return
+  }
+  let carve = { (scratch: inout Scratch) in plans.map { $0.takePanels(&scratch) } }
+  Scratch.lend(carving: carve) { panels in
+    let passes = products.indices.map { index in
+      GEMMPass(
+        c: products[index].c, a: products[index].a, b: products[index].b,
+        columns: 0..<products[index].c.columns, kBlocks: plans[index].kBlocks,
+        kBlockRange: 0..<plans[index].kBlocks.count, panels: panels[index], form: .float32,
+        isSymmetric: products[index].isSymmetric)
+    }
+    parallelFor(jobs: passes.map(\.packPieces)) { passes[$0].pack($1) }
+    // As many threads as a product has for itself.
+    let threads = (Parallel.threads + products.count - 1) / products.count
+    let cuts = passes.map { $0.cut(threads: threads) }
+    parallelFor(jobs: cuts.map(\.count)) { job, piece in
+      passes[job].multiply(cuts[job], piece, accumulate: false)
+    }
+  }
+  let pieces = products.map { $0.isSymmetric ? mirrorPieces($0.c) : 0 }
+  parallelFor(jobs: pieces) { mirror(products[$0].c, piece: $1) }
+}
+
+/// Floats of packed panels that products hold side by side, `[N, K]` the shapes of B.
+func sideBySidePanelFloats(_ shapes: [(columns: Int, steps: Int)]) -> Int {
+  Scratch.floats { scratch in
+    for shape in shapes { _ = GEMMPlan(n: shape.columns, k: shape.steps).takePanels(&scratch) }
+  }
+}
+
+/// Pieces of eight rows.
+private func mirrorPieces(_ c: View) -> Int { (c.rows + 7) / 8 }
+
+/// Copies what is below the diagonal in eight rows to the other side of it.
+private func mirror(_ c: View, piece: Int) {
   precondition(c.rows == c.columns && c.hasOneBand)
-  parallelFor(c.rows, grain: 8) { rows in
-    let (base, stride) = (c.base, c.stride)
-    var column = 0
-    if rows.count == 8 {
-      // Eight by eight in registers, up to the square on the diagonal.
-      while column < rows.lowerBound {
-        let from = base + rows.lowerBound * stride + column
-        let to = base + column * stride + rows.lowerBound
-        let t = transposeEight(
-          load(from), load(from + stride), load(from + 2 * stride), load(from + 3 * stride),
-          load(from + 4 * stride), load(from + 5 * stride), load(from + 6 * stride),
-          load(from + 7 * stride))
-        store(t.0, to)
-        store(t.1, to + stride)
-        store(t.2, to + 2 * stride)
-        store(t.3, to + 3 * stride)
-        store(t.4, to + 4 * stride)
-        store(t.5, to + 5 * stride)
-        store(t.6, to + 6 * stride)
-        store(t.7, to + 7 * stride)
-        column += 8
-      }
+  let rows = 8 * piece..<min(c.rows, 8 * piece + 8)
+  let (base, stride) = (c.base, c.stride)
+  var column = 0
+  if rows.count == 8 {
+    // Eight by eight in registers, up to the square on the diagonal.
+    while column < rows.lowerBound {
+      let from = base + rows.lowerBound * stride + column
+      let to = base + column * stride + rows.lowerBound
+      let t = transposeEight(
+        load(from), load(from + stride), load(from + 2 * stride), load(from + 3 * stride),
+        load(from + 4 * stride), load(from + 5 * stride), load(from + 6 * stride),
+        load(from + 7 * stride))
+      store(t.0, to)
+      store(t.1, to + stride)
+      store(t.2, to + 2 * stride)
+      store(t.3, to + 3 * stride)
+      store(t.4, to + 4 * stride)
+      store(t.5, to + 5 * stride)
+      store(t.6, to + 6 * stride)
+      store(t.7, to + 7 * stride)
+      column += 8
     }
-    while column < rows.upperBound {
-      for row in max(rows.lowerBound, column + 1)..<max(rows.upperBound, column + 1) {
-        base[column * stride + row] = base[row * stride + column]
-      }
-      column += 1
+  }
+  while column < rows.upperBound {
+    for row in max(rows.lowerBound, column + 1)..<max(rows.upperBound, column + 1) {
+      base[column * stride + row] = base[row * stride + column]
     }
+    column += 1
   }
 }
 
@@ -131,19 +186,40 @@ private struct GEMMPass: Sendable {
   }
 
   func run(accumulate: Bool) {
-    let groups = Partition(columns.count, near: 128, multipleOf: 16)
-    parallelFor(kBlockRange.count * groups.count) { index in
-      let kBlock = kBlockRange.lowerBound + index / groups.count
-      let group = groups[index % groups.count]
-      let first = columns.lowerBound + group.lowerBound
-      b.packB(
-        n: first..<first + group.count, k: kBlocks[kBlock], form: form,
-        into: panels(of: kBlock) + group.lowerBound * form.steps(kBlocks[kBlock].count))
-    }
-    // Eight tasks a thread keep all of them busy to the end, but tasks of fewer rows read B more often
-    // and those of fewer columns pack A more often. An element's bits are the same in any task, so this
-    // may follow the number of threads.
-    let threads = Parallel.threads
+    parallelFor(packPieces) { pack($0) }
+    let cut = cut(threads: Parallel.threads)
+    parallelFor(cut.count) { multiply(cut, $0, accumulate: accumulate) }
+  }
+
+  /// Columns of B that are packed by one task.
+  private var packGroups: Partition { Partition(columns.count, near: 128, multipleOf: 16) }
+  /// Tasks that pack B.
+  var packPieces: Int { kBlockRange.count * packGroups.count }
+
+  /// One task of packing B.
+  func pack(_ piece: Int) {
+    let groups = packGroups
+    let kBlock = kBlockRange.lowerBound + piece / groups.count
+    let group = groups[piece % groups.count]
+    let first = columns.lowerBound + group.lowerBound
+    b.packB(
+      n: first..<first + group.count, k: kBlocks[kBlock], form: form,
+      into: panels(of: kBlock) + group.lowerBound * form.steps(kBlocks[kBlock].count))
+  }
+
+  /// Tasks of a product.
+  struct Cut: Sendable {
+    let rows: Partition
+    let columns: Partition
+    var count: Int { rows.count * columns.count }
+  }
+
+  /// Some eight tasks a thread.
+  ///
+  /// They keep all threads busy to the end, but tasks of fewer rows read B more often and those of fewer
+  /// columns pack A more often. An element's bits are the same in any task, so this may follow the
+  /// number of threads.
+  func cut(threads: Int) -> Cut {
     var columnsOfTask = 512
     while columnsOfTask > 128 && c.rows * columns.count < 4 * threads * 24 * columnsOfTask {
       columnsOfTask /= 2
@@ -151,12 +227,15 @@ private struct GEMMPass: Sendable {
     let columnBlocks = Partition(
       columns.count, near: columnsOfTask, multipleOf: MicroKernel.tileColumns)
     let rowsOfTask = min(96, max(24, c.rows * columnBlocks.count / (8 * threads)))
-    let rowBlocks = Partition(c.rows, near: rowsOfTask, multipleOf: MicroKernel.tileRows)
-    parallelFor(rowBlocks.count * columnBlocks.count) { index in
-      multiply(
-        rows: rowBlocks[index % rowBlocks.count], columns: columnBlocks[index / rowBlocks.count],
-        accumulate: accumulate)
-    }
+    return Cut(
+      rows: Partition(c.rows, near: rowsOfTask, multipleOf: MicroKernel.tileRows),
+      columns: columnBlocks)
+  }
+
+  func multiply(_ cut: Cut, _ piece: Int, accumulate: Bool) {
+    multiply(
+      rows: cut.rows[piece % cut.rows.count], columns: cut.columns[piece / cut.rows.count],
+      accumulate: accumulate)
   }
 
   /// One task: some rows and, counted from the first of this pass, some columns.

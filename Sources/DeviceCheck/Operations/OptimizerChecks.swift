@@ -41,7 +41,7 @@ extension DeviceCheck {
         let gradients = try stage.random(
           rows, columns, seed: 10 + UInt64(step), deviation: 0.1, for: .master)
         stage.kernels.muon(
-          parameters: parameters, gradients: gradients, momentum: momentum,
+          [MuonMatrix(parameters: parameters, gradients: gradients, momentum: momentum)],
           MuonStep(rate: 0.02, beta: 0.9, decay: 0.1, gradientScale: 0.5, form: form))
       }
       return [("parameters", parameters), ("momentum", momentum)]

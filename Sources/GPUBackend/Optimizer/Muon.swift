@@ -1,16 +1,15 @@
 package import Tensor
 
-/// Muon (Jordan et al., 2024); the mathematics is with ``Kernels/muon(parameters:gradients:momentum:_:)``
+/// Muon (Jordan et al., 2024); the mathematics is with ``Kernels/muon(_:_:)``
 /// of the contract and with the processor's.
 extension GPUKernels {
-  package func muon(parameters: View, gradients: View, momentum: View, _ step: MuonStep) {
-    let (rows, columns) = (parameters.rows, parameters.columns)
-    precondition(
-      gradients.rows == rows && gradients.columns == columns && momentum.rows == rows
-        && momentum.columns == columns,
-      "Muon over [\(rows), \(columns)], gradients [\(gradients.rows), \(gradients.columns)],"
-        + " momentum [\(momentum.rows), \(momentum.columns)]")
-    guard parameters.count > 0 else { return }
+  package func muon(_ matrices: [MuonMatrix], _ step: MuonStep) {
+    for matrix in matrices where matrix.parameters.count > 0 { muon(matrix, step) }
+  }
+
+  private func muon(_ matrix: MuonMatrix, _ step: MuonStep) {
+    let (parameters, gradients, momentum) = (matrix.parameters, matrix.gradients, matrix.momentum)
+    let (rows, columns) = (matrix.rows, matrix.columns)
     scratch.lendViews(Self.muonShapes(rows: rows, columns: columns, form: step.form)) { parts in
       driver.launch(
         GPUKernel("muon", "muon_momentum"), grid: .eights(of: momentum), parts[0].matrix,

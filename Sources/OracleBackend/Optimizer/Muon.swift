@@ -72,14 +72,17 @@ package struct ReferenceMuon {
 }
 
 extension OracleKernels {
-  package func muon(parameters: View, gradients: View, momentum: View, _ step: MuonStep) {
-    var state = ReferenceMuon(parameters: Matrix(of: parameters), momentum: Matrix(of: momentum))
-    var scaled = Matrix(of: gradients)
-    for index in scaled.values.indices { scaled.values[index] *= Double(step.gradientScale) }
-    state.update(
-      gradients: scaled, rate: Double(step.rate), beta: Double(step.beta),
-      decay: Double(step.decay), form: step.form)
-    state.parameters.write(to: parameters)
-    state.momentum.write(to: momentum)
+  package func muon(_ matrices: [MuonMatrix], _ step: MuonStep) {
+    for matrix in matrices {
+      var state = ReferenceMuon(
+        parameters: Matrix(of: matrix.parameters), momentum: Matrix(of: matrix.momentum))
+      var scaled = Matrix(of: matrix.gradients)
+      for index in scaled.values.indices { scaled.values[index] *= Double(step.gradientScale) }
+      state.update(
+        gradients: scaled, rate: Double(step.rate), beta: Double(step.beta),
+        decay: Double(step.decay), form: step.form)
+      state.parameters.write(to: matrix.parameters)
+      state.momentum.write(to: matrix.momentum)
+    }
   }
 }

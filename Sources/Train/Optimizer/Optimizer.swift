@@ -60,6 +60,9 @@ package struct Optimizer {
     gradientNorm: Double, kernels: any Kernels
   ) {
     let clip = config.clipNorm > 0 ? min(1, config.clipNorm / max(gradientNorm, 1e-30)) : 1
+    // Muon's matrices, all of one rate, are moved together: they need not wait for each other.
+    var matrices: [MuonMatrix] = []
+    var matrixRate: Float = 0
     for slot in parameters.layout.slots where !config.freezes(slot) {
       let range = slot.offset..<slot.offset + slot.count
       let rate = Float(config.rate(of: slot, where: rate))
@@ -69,13 +72,12 @@ package struct Optimizer {
         switch config.kind(of: slot) {
         case .muon:
           precondition(part == range, "a part of \(slot.name)")
-          kernels.muon(
-            parameters: parameters.view(slot), gradients: gradients.view(slot),
-            momentum: View(
-              first.buffer, offset: first.offset, rows: slot.rows, columns: slot.columns),
-            MuonStep(
-              rate: rate, beta: Float(config.momentum), decay: Float(config.weightDecay),
-              gradientScale: Float(clip), form: config.muonForm ?? .standard))
+          matrixRate = rate
+          matrices.append(
+            MuonMatrix(
+              parameters: parameters.view(slot), gradients: gradients.view(slot),
+              momentum: View(
+                first.buffer, offset: first.offset, rows: slot.rows, columns: slot.columns)))
         case .adamW:
           kernels.adamW(
             parameters: parameters.all.part(part.lowerBound, count: part.count),
@@ -89,6 +91,12 @@ package struct Optimizer {
         }
       }
     }
+    guard !matrices.isEmpty else { return }
+    kernels.muon(
+      matrices,
+      MuonStep(
+        rate: matrixRate, beta: Float(config.momentum), decay: Float(config.weightDecay),
+        gradientScale: Float(clip), form: config.muonForm ?? .standard))
   }
 }
 

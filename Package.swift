@@ -183,8 +183,8 @@ let package = Package(
     .target(
       name: "Bench",
       dependencies: [
-        "Train", "Model", "Backends", "Deterministic", "Machine", "Tensor", "LMData", "Tokenize",
-        "Storage",
+        "Train", "Model", "Backends", "Communication", "Deterministic", "Machine", "Tensor",
+        "LMData", "Tokenize", "Storage",
       ],
       swiftSettings: strict),
     .target(name: "CProcessor"),

@@ -1,4 +1,6 @@
+import Communication
 import Deterministic
+import LMData
 import Model
 import Tensor
 import Train
@@ -15,12 +17,46 @@ extension Check {
       return Outcome(
         ratio: trace.seconds / trace.seconds(threads: 64, wakeup: 5e-6), atLeast: 12)
     },
+    Check("gain of a step of the preset news by 64 threads, from its pieces") { withFault in
+      let trace = try tracedRecipe(inTurns: withFault)
+      return Outcome(
+        ratio: trace.seconds / trace.seconds(threads: 64, wakeup: 5e-6), atLeast: 12)
+    },
     Check("gain of a step of Muon by 64 threads, from its pieces") { withFault in
       let trace = try tracedMuon(inTurns: withFault)
       return Outcome(
         ratio: trace.seconds / trace.seconds(threads: 64, wakeup: 5e-6), atLeast: 16)
     },
   ]
+
+  /// A step of the preset, from reading its sentences to moving its rows, with fewer of these.
+  private static func tracedRecipe(inTurns: Bool) throws -> LoopTrace {
+    var config = try Preset.named("news").config(vocabularySize: 8_000)
+    (config.model.bigramRows, config.model.trigramRows) = (1 << 14, 1 << 14)
+    let random = RandomBatch(
+      lengths: (0..<96).map { 16 + $0 % 33 }, vocabulary: config.model.vocabularySize)
+    let batch = Batch(ids: random.ids, targets: random.targets, starts: random.starts)
+    var parameters = try Parameters(config.model, on: kernels)
+    parameters.ngrams = try NgramTables(config.model, isTrained: true, on: kernels)
+    try parameters.initialize(seed: 1)
+    let model = try Transformer(config.model, parameters: parameters, kernels: kernels)
+    let gradient = try StepGradient(
+      config, model: model, communicator: SingleProcess(), linkedBy: nil,
+      largestStep: batch.positions)
+    let optimizer = try Optimizer(config.optimizer, model: config.model, on: kernels)
+    func runStep() throws {
+      _ = try gradient.compute(batch, step: 1)
+      optimizer.update(
+        parameters, gradients: gradient.gradients, step: 1, rate: 1e-4,
+        gradientNorm: try gradient.norm(), kernels: kernels)
+      try gradient.moveNgrams(of: parameters)
+      model.weightsChanged()
+    }
+    try runStep()
+    return try LoopTrace.record(threads: 64, times: 3) {
+      if inTurns { try Parallel.serially { try runStep() } } else { try runStep() }
+    }
+  }
 
   /// Muon on the matrices of four layers of 192, cut for 64 threads.
   private static func tracedMuon(inTurns: Bool) throws -> LoopTrace {

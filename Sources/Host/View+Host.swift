@@ -41,7 +41,7 @@ extension View {
     Swift.stride(from: 0, to: columns, by: max(1, bandWidth))
   }
 
-  /// Sets every element to `value`; long contiguous memory by all threads.
+  /// Sets every element to `value`; many by all threads.
   package func fill(_ value: Float) {
     let grain = 1 << 18
     if isContiguous && count > grain {
@@ -50,9 +50,11 @@ extension View {
       }
       return
     }
-    for first in bandStarts {
-      let band = start(ofColumn: first)
-      for row in 0..<rows { (band + row * stride).update(repeating: value, count: bandWidth) }
+    parallelFor(rows, grain: max(1, (1 << 16) / max(1, columns))) { rows in
+      for first in bandStarts {
+        let band = start(ofColumn: first)
+        for row in rows { (band + row * stride).update(repeating: value, count: bandWidth) }
+      }
     }
   }
 

@@ -1,16 +1,16 @@
-import Communication
-import LMData
-import Model
-import Tensor
+package import Communication
+package import LMData
+package import Model
+package import Tensor
 
 /// The gradient of a step's mean loss, over all micro-batches, shares and ranks.
 ///
 /// Every rank reads the same batch, computes the shares that are its own, and ends with its part of the
 /// same sum: see `ShareTree` and `Partition`. One share on one rank is accumulated where it is, without a
 /// copy.
-struct StepGradient {
+package struct StepGradient {
   /// The gradient, once it is computed; of several ranks each has its part.
-  let gradients: Parameters
+  package let gradients: Parameters
   /// Adds the sums of all ranks; nil for one.
   let sum: GradientSum?
   let exchange: GradientExchange?
@@ -34,7 +34,7 @@ struct StepGradient {
   ///   - link: Carries the sums between them; nil if the communicator does.
   ///   - largestStep: Targets of a step at most.
   /// - Throws: `DeviceError.outOfMemory` if the device has no memory for the sums.
-  init(
+  package init(
     _ config: RunConfig, model: Transformer, communicator: any Communicator,
     linkedBy link: (any DeviceLink)?, largestStep: Int
   ) throws(DeviceError) {
@@ -102,7 +102,7 @@ struct StepGradient {
   ///   - batch: The whole step.
   ///   - step: Its number, from 1.
   /// - Returns: Sum of the targets' negative log-probabilities in nats, dropout included.
-  func compute(_ batch: Batch, step: Int) throws -> Double {
+  package func compute(_ batch: Batch, step: Int) throws -> Double {
     let pass = makePass(batch, step: step)
     let own = tree.nodes(of: communicator.rank)
     let finished = Finished(stages: gradients.layout.stages.count, exchange: exchange)
@@ -145,8 +145,13 @@ struct StepGradient {
   var kernels: any Kernels { model.kernels }
   var ranks: Range<Int> { 0..<communicator.size }
 
+  /// Moves the rows of n-grams that the step has touched.
+  package func moveNgrams(of parameters: Parameters) throws {
+    if let tables = parameters.ngrams { try ngrams?.move(tables) }
+  }
+
   /// The Euclidean norm of the whole gradient.
-  func norm() throws -> Double {
+  package func norm() throws -> Double {
     guard let sum else { return try Optimizer.norm(gradients, kernels: model.kernels) }
     let own = try communicator.together { try sum.squares(gradients.all) }
     return sum.norm(

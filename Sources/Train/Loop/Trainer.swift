@@ -272,7 +272,7 @@ package final class Trainer {
     optimizer.update(
       parameters, gradients: gradients, step: step - safety.skipped, rate: rate,
       gradientNorm: norm, kernels: kernels)
-    if let ngrams = parameters.ngrams { try gradient.ngrams?.move(ngrams) }
+    try gradient.moveNgrams(of: parameters)
     average?.follow(parameters, taken: step - safety.skipped, kernels: kernels)
     // Every rank has moved its part.
     try gradient.sum?.gather(parameters.all)

@@ -2,12 +2,13 @@
 # Checks with the real thing what other programs are promised: softmax runs opened by transformers
 # as Llama, Qwen2 and Qwen3, and those of every other attention by the Python files beside their weights (scores,
 # generate, lm-evaluation-harness); exports by transformers and llama.cpp; Llama, Qwen2 and Qwen3 folders of
-# transformers opened and trained on here, shards read by numpy, weights by safetensors, the tokenizer by sentencepiece.
+# transformers opened and trained on here, n-gram models read as KenLM reads them, shards read by numpy, weights by
+# safetensors, the tokenizer by sentencepiece.
 #
 #   scripts/peers/check-interop.sh
 #
 # Needs release builds of lm-tokenize, lm-train, lm-eval and lm-sample, the program zstd, and Python
-# with torch, transformers, sentencepiece, safetensors, numpy, lm_eval[hf], gguf and xllamacpp (which
+# with torch, transformers, sentencepiece, safetensors, numpy, lm_eval[hf], gguf, kenlm and xllamacpp (which
 # brings llama.cpp): those of PYTHON if it is set, else they are installed into
 # .build/interop-python (several GB).
 set -euo pipefail
@@ -15,9 +16,9 @@ cd "$(dirname "$0")/../.."
 root=$PWD
 bin=${BIN:-$(swift build -c release --show-bin-path)}
 environment=$root/.build/interop-python
-packages=(torch transformers sentencepiece safetensors numpy 'lm_eval[hf]' gguf xllamacpp)
+packages=(torch transformers sentencepiece safetensors numpy 'lm_eval[hf]' gguf kenlm xllamacpp)
 
-usable() { "$1" -c 'import accelerate, gguf, lm_eval, numpy, safetensors, sentencepiece, torch, transformers, xllamacpp' 2>/dev/null; }
+usable() { "$1" -c 'import accelerate, gguf, kenlm, lm_eval, numpy, safetensors, sentencepiece, torch, transformers, xllamacpp' 2>/dev/null; }
 if [[ -z ${PYTHON:-} ]]; then
   PYTHON=$environment/bin/python
   if ! usable "$PYTHON"; then
@@ -100,6 +101,15 @@ for kind in unigram bpe; do
   llama_cpp "$step"
   narrow "$step"
 done
+# An n-gram model beside the last of them.
+ngrams() { "$PYTHON" scripts/reference/interop/ngrams.py "$@"; }
+ngrams make "$work/text" "$work/grams.arpa"
+# Words that look like markers are markers to KenLM, and words to us.
+grep -v '<s>' "$work/sentences" >"$work/unmarked"
+"$bin/lm-eval" perplexity --checkpoint "$step" --text "$work/unmarked" --mix "$work/grams.arpa" --mix-weight 0.5 \
+  --json >"$work/figures" 2>"$work/log" || { cat "$work/log" >&2; exit 1; }
+ngrams compare "$work/grams.arpa" "$work/unmarked" "$work/figures"
+
 # Queries and keys normalised: a Qwen3.
 quietly "$bin/lm-train" --data "$work/unigram" --output "$work/run-qwen3" --layers 2 --width 64 \
   --heads 4 --hidden 128 --steps 150 --batch-tokens 512 --rate 0.01 --warmup 10 --qk-norm \

@@ -25,7 +25,7 @@ def label(path):
 
 
 def versions(arguments):
-    names = ("torch", "transformers", "tokenizers", "sentencepiece", "lm_eval", "gguf", "xllamacpp")
+    names = ("torch", "transformers", "tokenizers", "sentencepiece", "lm_eval", "gguf", "kenlm", "xllamacpp")
     found = []
     for name in names:
         try:

@@ -161,6 +161,32 @@ import TestSupport
     #expect((0..<8).map { starts[$0] } == [false, false, true, true, true, false, true, false])
   }
 
+  /// Where all tokens but a marker begin a word their probability together is what the marker leaves, in clusters
+  /// of the vocabulary as well.
+  @Test(arguments: [[], [6, 20]]) func wholeWordsAreWhatTheMarkerLeaves(cutoffs: [Int]) throws {
+    let table = TokenTable(
+      (0..<TinyDataSet.vocabulary).map { id in
+        id == 0
+          ? [0x20] + Words.unknown : [1, 2].contains(id) ? [] : [0x20, UInt8(0x41 + id % 26)]
+      })
+    let starts = try WordStarts(table, special: Self.special)
+    #expect(starts.fewOthers == [1])
+    #expect(try WordStarts(Self.table, special: Self.special).fewOthers == nil)
+    var config = SmallModel.config()
+    config.cutoffs = cutoffs
+    let model = try SmallModel.make(config)
+    let (ids, targets): ([Int32], [Int32]) = ([1, 9, 1, 30, 0, 4], [9, 2, 30, 0, 4, 2])
+    let batch = Batch(ids: ids, targets: targets, starts: [0, 2, 6])
+    let scores = try Evaluator(model, wordStarts: starts).score(batch)
+    let plain = try Evaluator(model).score(batch)
+    #expect(scores.map(\.nllNats) == plain.map(\.nllNats))
+    let logits = try model.logits(ids: ids, starts: batch.starts)
+    for (place, found) in scores.flatMap(\.startNats).enumerated() {
+      let expected = starts.nats(logits.rows(place..<place + 1).elements.span)
+      #expect(expected > 1e-4 && abs(found - expected) < 1e-6, "\(found), \(expected)")
+    }
+  }
+
   @Test func aStartThatIsHardlyPossibleHasAFigure() throws {
     let starts = try WordStarts(
       TokenTable([[], [], [], [0x20], [0x61]]), special: Self.special)

@@ -1,5 +1,6 @@
 import Communication
 import Deterministic
+import Foundation
 package import LMData
 package import Model
 
@@ -75,6 +76,7 @@ package struct Evaluator {
   }
 
   private func score(_ batch: Batch, _ wordStarts: WordStarts) throws -> [SequenceScore] {
+    if let others = wordStarts.fewOthers { return try score(batch, wordStarts, others: others) }
     let places = batch.targets.indices.filter { wordStarts[batch.targets[$0]] }
     let width = model.config.vocabularySize
     var startNats = [Double](repeating: 0, count: batch.positions)
@@ -89,6 +91,32 @@ package struct Evaluator {
           startNats[place] = wordStarts.nats(logits.span.extracting(row..<row + width))
         }
       }
+    }
+    return (0..<batch.sequences).map { sequence in
+      let range = batch.scored(of: sequence)
+      return SequenceScore(
+        targets: Array(batch.targets[range]), nllNats: Array(nll[range]),
+        startNats: Array(startNats[range]))
+    }
+  }
+
+  /// The same where nearly every token begins a word: their probability is that no other comes next.
+  ///
+  /// What is asked for is the probability of a token or two, for which a head in clusters needs no softmax over
+  /// rare words.
+  private func score(
+    _ batch: Batch, _ wordStarts: WordStarts, others: [Int32]
+  ) throws -> [SequenceScore] {
+    let nll = try model.nllNats(ids: batch.ids, targets: batch.targets, starts: batch.starts)
+    var taken = [Double](repeating: 0, count: batch.positions)
+    for id in others {
+      let nats = try model.nllNats(
+        ids: batch.ids, targets: Array(repeating: id, count: batch.positions), starts: batch.starts)
+      for place in taken.indices { taken[place] += exp(-Double(nats[place])) }
+    }
+    let startNats = taken.indices.map { place in
+      // At most what is next to 1: the logarithm stays finite.
+      wordStarts[batch.targets[place]] ? -log1p(-min(taken[place], 1 - 0x1p-53)) : 0
     }
     return (0..<batch.sequences).map { sequence in
       let range = batch.scored(of: sequence)

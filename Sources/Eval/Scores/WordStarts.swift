@@ -7,6 +7,8 @@ package import LMData
 /// may go on with `dom`. It ends if one of these tokens comes next.
 package struct WordStarts: Sendable {
   private let isStart: [Bool]
+  /// The tokens that are none of these, where there are two at most: of whole words all but `<s>` begin one.
+  package let fewOthers: [Int32]?
 
   /// - Parameters:
   ///   - tokens: Spells the ids.
@@ -39,6 +41,8 @@ package struct WordStarts: Sendable {
       isStart[Int(id)] = true
     }
     self.isStart = isStart
+    let others = isStart.indices.filter { !isStart[$0] }.map { Int32($0) }
+    fewOthers = others.count <= 2 ? others : nil
   }
 
   /// Whether a token begins a word or ends the text.

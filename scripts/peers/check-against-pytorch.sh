@@ -30,6 +30,6 @@ swift build -c release --product lm-eval
 bin=$(swift build -c release --show-bin-path)
 "$bin/lm-bench" twin --checkpoint "$checkpoint" --data "$data" --output "$work/twin.safetensors"
 "$bin/lm-eval" score --checkpoint "$checkpoint" --data "$data" --split test \
-  --output "$work/scores.tsv"
+  --per-token --output "$work/scores.tsv"
 head -n 201 "$work/scores.tsv" >"$work/first.tsv"
 "$PYTHON" scripts/reference/torch_twin.py "$checkpoint" "$work/twin.safetensors" "$work/first.tsv"

@@ -201,20 +201,27 @@ def unescaped(text):
 
 
 def compare_scores(path, score_file, bar):
-    """Nats of the sentences of `lm-eval score`: nats, tokens, words, text, tab separated."""
+    """Nats of the sentences of `lm-eval score --per-token`: nats, tokens, words, text, tokens, tab separated.
+
+    Releases of sentencepiece cut ties otherwise: the tokens that were scored, which must spell the text, are compared.
+    """
     import sentencepiece
+
+    from score import Tokenizer
+
     _, _, logits_of, _ = open_model(path)
     tokenizer = sentencepiece.SentencePieceProcessor(model_file=f"{path}/tokenizer.model")
+    own = Tokenizer(f"{path}/tokenizer.model")
     ours = theirs = 0.0
     count = 0
     with open(score_file, encoding="utf-8", newline="\n") as fh, torch.no_grad():
         for line in fh:
             if line.startswith("#"):
                 continue
-            nats, tokens, _, text = line.rstrip("\n").split("\t")[:4]
+            nats, tokens, _, text, column = line.rstrip("\n").split("\t")
             text = unescaped(text)
-            tokens_here = tokenizer.encode(text)
-            assert len(tokens_here) == int(tokens), (text, tokens)
+            tokens_here, is_spelled = own.stored(column, text)
+            assert is_spelled and len(tokens_here) == int(tokens), (text, column)
             ids = torch.tensor([tokenizer.bos_id()] + tokens_here)
             targets = torch.tensor(tokens_here + [tokenizer.eos_id()])
             theirs += float(F.cross_entropy(logits_of(ids), targets, reduction="sum"))

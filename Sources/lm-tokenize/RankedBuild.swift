@@ -37,6 +37,7 @@ struct RankedBuild {
     try communicator.onRoot {
       var join = DataSetJoin(parts: places, output: builder.output)
       join.overwrite = builder.overwrite
+      join.comparesSums = false
       manifest = try join.run()
       for place in places { try Files.remove(place) }
     }

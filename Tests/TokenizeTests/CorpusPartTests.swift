@@ -73,4 +73,29 @@ import Tokenize
     #expect(throws: TokenizerError.self) { try CorpusPart(3, of: 2) }
     #expect(throws: TokenizerError.self) { try CorpusPart(0, of: 2) }
   }
+
+  /// A part that changed since it was made is not joined; a job that has just made it need not look.
+  @Test func aDamagedPartIsFound() throws {
+    let folder = try TemporaryFolder()
+    try write(folder)
+    for number in 1...2 {
+      var part = try builder(folder, "part\(number)")
+      part.part = try CorpusPart(number, of: 2)
+      _ = try part.build()
+    }
+    let shard = try #require(
+      try DataSet(directory: folder.path + "/part2").manifest.splits["train"]?.first?.file)
+    let path = folder.path + "/part2/" + shard
+    var bytes = try Files.contents(of: path)
+    bytes[bytes.count / 2] ^= 1
+    try AtomicFile.write(bytes, to: path)
+    var join = DataSetJoin(
+      parts: [1, 2].map { folder.path + "/part\($0)" }, output: folder.path + "/joined")
+    let error = #expect(throws: TokenizerError.self) { try join.run() }
+    #expect(error?.description.contains("\(path) is damaged") == true)
+    #expect(!Files.exists(folder.path + "/joined"))
+    join.comparesSums = false
+    _ = try join.run()
+    #expect(throws: (any Error).self) { try DataSet(directory: folder.path + "/joined").verify() }
+  }
 }

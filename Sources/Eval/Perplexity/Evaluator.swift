@@ -92,12 +92,7 @@ package struct Evaluator {
         }
       }
     }
-    return (0..<batch.sequences).map { sequence in
-      let range = batch.scored(of: sequence)
-      return SequenceScore(
-        targets: Array(batch.targets[range]), nllNats: Array(nll[range]),
-        startNats: Array(startNats[range]))
-    }
+    return Self.scores(of: batch, nll, startNats)
   }
 
   /// The same where nearly every token begins a word: their probability is that no other comes next.
@@ -118,7 +113,14 @@ package struct Evaluator {
       // At most what is next to 1: the logarithm stays finite.
       wordStarts[batch.targets[place]] ? -log1p(-min(taken[place], 1 - 0x1p-53)) : 0
     }
-    return (0..<batch.sequences).map { sequence in
+    return Self.scores(of: batch, nll, startNats)
+  }
+
+  /// Figures of all positions of a batch, cut into its sequences.
+  private static func scores(
+    of batch: Batch, _ nll: [Float], _ startNats: [Double]
+  ) -> [SequenceScore] {
+    (0..<batch.sequences).map { sequence in
       let range = batch.scored(of: sequence)
       return SequenceScore(
         targets: Array(batch.targets[range]), nllNats: Array(nll[range]),

@@ -28,6 +28,17 @@ import Testing
       ])
   }
 
+  /// A step has a gradient for a row of every position, and never for more rows than there are.
+  @Test func gradientsAreNoMoreThanRows() {
+    var config = ModelConfig(vocabularySize: 61, width: 8, layers: 1, heads: 1, hidden: 8)
+    (config.bigramRows, config.trigramRows) = (1 << 18, 1 << 19)
+    #expect(NgramGradients.rows(config, positions: 3_072) == 6_144)
+    #expect(NgramGradients.rows(config, positions: 300_000) == (1 << 18) + 300_000)
+    #expect(NgramGradients.rows(config, positions: 1 << 26) == 3 << 18)
+    config.bigramRows = 0
+    #expect(NgramGradients.rows(config, positions: 1 << 26) == 1 << 19)
+  }
+
   /// What stands before a sentence, or after a token, changes no row.
   @Test(arguments: [2, 3]) func rowsKnowTheirSentenceUpToATokenAlone(order: Int) {
     let ngram = Self.ngram(order: order, count: 1 << 20)

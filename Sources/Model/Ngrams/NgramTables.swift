@@ -114,10 +114,10 @@ private struct RowSet: Sendable {
   }
 }
 
-/// The gradient of the rows that a step touches: for every table a part of one matrix.
+/// The gradient of the rows that a step touches: those of every table follow one another in one matrix.
 package struct NgramGradients: Sendable {
   package let touched: TouchedRows
-  /// `[tables · capacity, C]`.
+  /// `[capacity, C]`.
   private let sums: View
 
   /// - Parameters:
@@ -128,15 +128,15 @@ package struct NgramGradients: Sendable {
     self.sums = sums
   }
 
-  /// Rows of the gradients of steps of so many positions.
+  /// Rows of the gradients of steps of so many positions: one each, or all that a table has.
   package static func rows(_ config: ModelConfig, positions: Int) -> Int {
-    config.ngrams.count * positions
+    config.ngrams.reduce(0) { $0 + min($1.count, positions) }
   }
 
   /// The gradient of one table's touched rows, in their order.
   package func part(_ table: Int) -> View {
-    let capacity = sums.rows / max(1, touched.rows.count)
-    return sums.rows(table * capacity..<table * capacity + touched.rows[table].count)
+    let start = touched.rows[..<table].reduce(0) { $0 + $1.count }
+    return sums.rows(start..<start + touched.rows[table].count)
   }
 
   /// Adds the gradient of positions.

@@ -7,7 +7,7 @@ import Tensor
 ///
 /// All ranks know which rows the whole step touches, exchange the sums of these alone, and move them alike.
 final class NgramSums {
-  /// The sums of the rank's own nodes, `[tables · capacity, C]`; the first of them is the step's.
+  /// The sums of the rank's own nodes, `[capacity, C]`; the first of them is the step's.
   let nodes: [View]
   /// For the right halves of nodes, by depth.
   let halves: [View]

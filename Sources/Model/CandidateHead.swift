@@ -33,6 +33,9 @@ package final class CandidateHead {
     rows = Array(repeating: -1, count: config.vocabularySize)
   }
 
+  /// Candidates of the step.
+  package var count: Int { ids.numbers.count }
+
   /// Bytes that it takes.
   package static func bytes(
     _ config: ModelConfig, capacity: Int, on device: any Device

@@ -90,4 +90,56 @@ import Train
       #expect(!incidents.contains(61), "\(incidents)")
     }
   }
+
+  /// No line is a mean over losses of both kinds, and what is not finished when a run stops goes on.
+  @Test func linesAreOfOneKind() throws {
+    try withTemporaryDirectory { directory in
+      let data = try TinyDataSet.write(to: directory + "/data")
+      var config = RecipeTests.config()
+      config.steps = 20
+      config.report.logEvery = 5
+      config.report.checkpointEvery = 0
+      config.sampledSoftmax = SampledSoftmaxConfig(candidates: 48)
+      func lines(_ run: String, stops: [Int]) throws -> [Metrics] {
+        for (index, stop) in (stops + [0]).enumerated() {
+          let trainer = try tinyTrainer(config, data, run: run, resume: index > 0)
+          trainer.shouldStop = { trainer.step == stop }
+          _ = try trainer.train()
+        }
+        return try MetricsLog.read(run: run).filter { $0.kind == "train" }.map { line in
+          var line = line
+          (line.trainedSeconds, line.tokensPerSecond) = (0, nil)
+          return line
+        }
+      }
+      let whole = try lines(directory + "/whole", stops: [])
+      #expect(whole.map(\.step) == [5, 10, 15, 17, 20])
+      #expect(whole.map { $0.softmaxCandidates != nil } == [true, true, true, true, false])
+      #expect(whole.map(\.wordPerplexity.isFinite) == [false, false, false, false, true])
+      // Nothing is lost.
+      #expect(whole.reduce(0) { $0 + ($1.tokensCounted ?? 0) } == whole.last?.tokens)
+      #expect(try lines(directory + "/parts", stops: [16, 17, 18]) == whole)
+    }
+  }
+
+  /// A step with more targets than were asked for says how many it had.
+  @Test func linesHaveTheCandidatesThatThereWere() throws {
+    try withTemporaryDirectory { directory in
+      let data = try TinyDataSet.write(to: directory + "/data")
+      var config = RecipeTests.config()
+      config.steps = 4
+      config.batchTokens = 200
+      config.report.logEvery = 1
+      config.sampledSoftmax = SampledSoftmaxConfig(candidates: 20)
+      config.sampledSoftmax?.fullShare = 0
+      _ = try tinyTrainer(config, data, run: directory + "/run").train()
+      let source = try TrainingSource(
+        dataSet: data, split: "train", seed: config.seed, mode: .sentences, budget: 200,
+        cursor: Cursor())
+      for line in try MetricsLog.read(run: directory + "/run") where line.kind == "train" {
+        let targets = Set(try source.next().batch.targets).count
+        #expect(targets > 20 && line.softmaxCandidates == targets, "\(line)")
+      }
+    }
+  }
 }

@@ -13,7 +13,8 @@ package struct Metrics: StepEntry, Equatable {
   /// Targets seen since the start of the run.
   package var tokens: Int
   package var natsPerToken: Double
-  /// Tokens that the loss of steps normalised over, where it was not the whole vocabulary.
+  /// Tokens that the loss of steps normalised over, where it was not the whole vocabulary: those of the
+  /// step that had most.
   package var softmaxCandidates: Int?
   /// Targets that the loss is a mean over.
   package var tokensCounted: Int?

@@ -9,7 +9,11 @@ struct Cadence {
   }
 
   /// A line of metrics that stays.
-  func logs(after step: Int) -> Bool { isDue(config.report.logEvery, after: step) }
+  ///
+  /// One is due after the last step of a sampled loss as well: no line is a mean over both kinds.
+  func logs(after step: Int) -> Bool {
+    isDue(config.report.logEvery, after: step) || config.isFirstFullStep(step + 1)
+  }
 
   func validates(after step: Int) -> Bool { isDue(config.report.validateEvery, after: step) }
 

@@ -143,6 +143,9 @@ package struct StepGradient {
   }
 
   var kernels: any Kernels { model.kernels }
+  /// Tokens that the last sampled loss normalised over: more than were asked for where the step had more
+  /// targets.
+  var candidates: Int { sampled?.head.count ?? 0 }
   var ranks: Range<Int> { 0..<communicator.size }
 
   /// Moves the rows of n-grams that the step has touched.

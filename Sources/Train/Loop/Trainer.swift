@@ -282,8 +282,9 @@ package final class Trainer {
     state.window.tokens += batch.positions
     state.window.gradientNorm = norm
     state.window.rate = rate
-    if let candidates = config.candidates(step: step) {
-      state.window.softmaxCandidates = candidates
+    if config.candidates(step: step) != nil {
+      state.window.softmaxCandidates = max(
+        state.window.softmaxCandidates ?? 0, gradient.candidates)
     }
     return true
   }

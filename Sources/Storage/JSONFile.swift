@@ -34,7 +34,8 @@ package enum JSONFile {
     do {
       return try EarlierKeys.decoder().decode(type, from: Foundation.Data(json))
     } catch {
-      throw .json(path: path, reason: reason(for: error))
+      throw .json(
+        path: path, reason: numberProblem(type, json, error) ?? reason(for: error))
     }
   }
 

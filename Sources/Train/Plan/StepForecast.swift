@@ -169,7 +169,8 @@ extension StepForecast {
     let needed = (wanted * Double(steps) / max(1, tokens)).rounded(.up)
     guard needed <= Double(1 << 32) else {
       throw TrainingError.invalid(
-        "--epochs \(epochs) are \(needed) steps, expected at most \(1 << 32)")
+        "--epochs \(epochs) are more steps than the 4,294,967,296 that a run may have; give fewer epochs, or "
+          + "more --batch-tokens")
     }
     return max(1, Int(needed))
   }

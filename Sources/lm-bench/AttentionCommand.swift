@@ -11,17 +11,18 @@ struct AttentionCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "attention", abstract: "Time attentions alone, against the length of the text.",
     discussion: """
-      One layer on random queries, keys and values. Rounds alternate between attentions and lengths,
-      and medians are printed, so that a slow moment of the machine meets all of them. All are in
-      memory at once. On a card several passes are asked for before it is waited for.
+      One layer on random queries, keys and values. Rounds alternate between
+      attentions and lengths, and medians are printed, so that a slow moment of the
+      machine meets all of them. All are in memory at once. On a card several passes
+      are asked for before it is waited for.
 
       EXAMPLES
 
         lm-bench attention --attention softmax hierarchical --lengths 1024 8192
         lm-bench attention --attention softmax yoso:estimate=sampled \\
           --lengths 4096 --decode --json
-        lm-bench attention --device cuda --precision bfloat16 --attention hierarchical \\
-          --lengths 16384 --batch 4
+        lm-bench attention --device cuda --precision bfloat16 \\
+          --attention hierarchical --lengths 16384 --batch 4
       """)
 
   @Option(

@@ -10,9 +10,9 @@ struct CheckCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "check", abstract: "Check what must hold on any machine, however busy it is.",
     discussion: """
-      Counts of operations, bytes and allocations, and ratios of times with a margin of several
-      times. The exit code is 1 if one does not hold. --faults puts a fault where each check looks:
-      then none of them may hold.
+      Counts of operations, bytes and allocations, and ratios of times with a margin
+      of several times. The exit code is 1 if one does not hold. --faults puts a
+      fault where each check looks: then none of them may hold.
       """)
 
   @Flag(help: "Put a fault where each check looks; the exit code is 1 if one holds all the same.")

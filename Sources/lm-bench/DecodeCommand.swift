@@ -13,10 +13,11 @@ struct DecodeCommand: ParsableCommand {
     commandName: "decode",
     abstract: "Time decoding token by token, against the length of the text.",
     discussion: """
-      layer is one attention's step through its cache, model a step of the whole decoder, head and
-      all; of the memory says how near a step comes to reading all weights and the cache once.
-      forward is what the token would cost without a cache: a full pass over its past. streams is
-      one step of so many samples together, for each of them; draw chooses a token from the logits.
+      layer is one attention's step through its cache, model a step of the whole
+      decoder, head and all; of the memory says how near a step comes to reading all
+      weights and the cache once. forward is what the token would cost without a
+      cache: a full pass over its past. streams is one step of so many samples
+      together, for each of them; draw chooses a token from the logits.
 
       EXAMPLE
 

@@ -11,9 +11,10 @@ struct DeviceCommand: ParsableCommand {
     commandName: "device",
     abstract: "Check every operation of a device against its definition, and what it promises.",
     discussion: """
-      Errors are relative to the largest element of a result. Decoding, causality and independence of \
-      the batch are compared bit for bit where the device promises them. Nothing but this program and \
-      the device is needed. The exit code is 1 if something does not hold.
+      Errors are relative to the largest element of a result. Decoding, causality
+      and independence of the batch are compared bit for bit where the device
+      promises them. Nothing but this program and the device is needed. The exit
+      code is 1 if something does not hold.
       """)
 
   @Option(help: "Only checks whose name contains this.") var filter: String?

@@ -14,11 +14,12 @@ struct ExchangeCommand: ParsableCommand, RankedCommand {
   static let configuration = CommandConfiguration(
     commandName: "exchange", abstract: "Time the sum of gradients over processes.",
     discussion: """
-      Every process has so many numbers for each of its shares; all end with the same sum, and
-      the digest over all calls does not depend on how many they are.
+      Every process has so many numbers for each of its shares; all end with the
+      same sum, and the digest over all calls does not depend on how many they are.
 
-      On cards the numbers go by NCCL where every process has a card to itself (LM_NCCL), else through
-      MPI. One process on a card with LM_NCCL=on sends itself what it would send to others.
+      On cards the numbers go by NCCL where every process has a card to itself
+      (LM_NCCL), else through MPI. One process on a card with LM_NCCL=on sends
+      itself what it would send to others.
 
       EXAMPLES
 

@@ -10,9 +10,9 @@ struct MemoryCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "memory", abstract: "Compare a training run's peak memory with its plan.",
     discussion: """
-      Runs lm-train beside this program for a few steps and one validation, for every attention, and
-      compares its largest resident memory with the plan of --dry-run. What follows -- goes to
-      lm-train as it is.
+      Runs lm-train beside this program for a few steps and one validation, for
+      every attention, and compares its largest resident memory with the plan of
+      --dry-run. What follows -- goes to lm-train as it is.
 
       EXAMPLE
 

@@ -13,8 +13,8 @@ struct ProductCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "product", abstract: "Time the matrix products of a layer and of the head.",
     discussion: """
-      Every linear layer forward, and both products of its backward pass; the head with its softmax
-      and cross-entropy in one.
+      Every linear layer forward, and both products of its backward pass; the head
+      with its softmax and cross-entropy in one.
 
       EXAMPLES
 

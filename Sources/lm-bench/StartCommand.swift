@@ -16,10 +16,11 @@ struct StartCommand: ParsableCommand {
     commandName: "start",
     abstract: "Time lm-sample to its first token and lm-eval to its first score.",
     discussion: """
-      Runs the programs that stand beside this one, from their start: lm-sample --stream until it
-      prints, and lm-eval on one sentence until it ends. The limit is to read all weights once, as
-      the first token needs every one of them. Without --checkpoint a model of --preset is made for
-      the time of the measurement, with random weights and the tokenizer of --tokenizer.
+      Runs the programs that stand beside this one, from their start: lm-sample
+      --stream until it prints, and lm-eval on one sentence until it ends. The limit
+      is to read all weights once, as the first token needs every one of them.
+      Without --checkpoint a model of --preset is made for the time of the
+      measurement, with random weights and the tokenizer of --tokenizer.
 
       EXAMPLE
 

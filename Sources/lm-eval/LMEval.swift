@@ -52,8 +52,8 @@ struct LMEval: ParsableCommand {
         lm-eval --audit --checkpoint RUN          lm-eval audit --checkpoint RUN
         lm-eval --verify RUN                      lm-eval verify RUN
         lm-eval --report RUN                      lm-eval report RUN
-        lm-eval --export FORMAT --checkpoint RUN  lm-eval export FORMAT --checkpoint RUN
-                --output PATH                       --output PATH
+        lm-eval --export FORMAT --checkpoint RUN  lm-eval export FORMAT
+                --output PATH                       --checkpoint RUN --output PATH
 
       In the older spelling --score-format is --format of score, --audit-sentences
       is --sentences of audit, and --report paper is --paper-line of perplexity.

@@ -43,18 +43,20 @@ struct LMTokenize: ParsableCommand, RankedCommand {
           lm-tokenize --train more/ --tokenizer data/own/tokenizer.model \\
             --output data/more
 
-        Words seen at least 3 times in the training text, and a data set in which every other
-        word is <UNK>, as the n-gram models of the literature are trained:
+        Words seen at least 3 times in the training text, and a data set in which
+        every other word is <UNK>, as the n-gram models of the literature are trained:
           lm-tokenize --corpus DIR --write-vocabulary words.txt --min-count 3
           lm-tokenize --corpus DIR --vocabulary words.txt --vocab-size 32000 \\
             --output data/unk
 
-        Whole words as tokens, for models with --cutoffs (docs/word-level.md): the list's words,
-        <UNK> and </s>, the most frequent first:
-          lm-tokenize --corpus DIR --vocabulary words.txt --word-level --output data/words
+        Whole words as tokens, for models with --cutoffs (docs/word-level.md): the
+        list's words, <UNK> and </s>, the most frequent first:
+          lm-tokenize --corpus DIR --vocabulary words.txt --word-level \\
+            --output data/words
 
-        A large corpus on sixteen machines, each its part of the files, then one data set:
-          lm-tokenize --corpus DIR --tokenizer tokenizer.model --part 3/16 \
+        A large corpus on sixteen machines, each its part of the files, then one
+        data set:
+          lm-tokenize --corpus DIR --tokenizer tokenizer.model --part 3/16 \\
             --output parts/3
           lm-tokenize --join parts/* --output data/large
 

@@ -76,9 +76,10 @@ struct LMTrain: ParsableCommand, RankedCommand {
       on with another number. Rank 0 writes and prints. SIGUSR1 to the launcher
       saves and stops all; SIGTERM and SIGINT do where the launcher leaves time.
       LM_MPI_LIBRARY names the MPI library if the launcher's own is not found.
-      With --device cuda each process of a host takes the next card. Cards exchange by
-      NCCL where every process has one to itself, else through MPI; LM_NCCL=off leaves
-      NCCL alone, LM_NCCL=on refuses to go without. docs/many-machines.md has recipes.
+      With --device cuda each process of a host takes the next card. Cards exchange
+      by NCCL where every process has one to itself, else through MPI; LM_NCCL=off
+      leaves NCCL alone, LM_NCCL=on refuses to go without. docs/many-machines.md has
+      recipes.
 
       ONE AT A TIME
 

@@ -183,8 +183,8 @@ enum PlanTable {
   /// `0.002`, `2`: no more digits than a person would write.
   static func number(_ value: Double) -> String { String(format: "%.6g", value) }
 
-  private static func padded(_ text: String) -> String {
-    text + String(repeating: " ", count: max(0, 12 - text.count))
+  private static func padded(_ text: String, to width: Int = 12) -> String {
+    text + String(repeating: " ", count: max(0, width - text.count))
   }
 
   // MARK: Presets
@@ -194,17 +194,19 @@ enum PlanTable {
 
   /// All presets with what they are made of.
   static func presets() -> String {
-    Preset.all.map { preset in
+    let column = (Preset.all.map(\.name.count).max() ?? 0) + 2
+    let margin = String(repeating: " ", count: column)
+    return Preset.all.map { preset in
       let config = preset.config(vocabularySize: preset.vocabularySize)
       let model = config.model
       let isDefault = preset.name == defaultPreset ? " (the default)" : ""
       return """
-        \(padded(preset.name))\(preset.summary)\(isDefault)
-                    \(Format.count(model.layers, "layer")) of \(model.width), \
+        \(padded(preset.name, to: column))\(preset.summary)\(isDefault)
+        \(margin)\(Format.count(model.layers, "layer")) of \(model.width), \
         \(Format.count(model.heads, "head")), hidden \(model.hidden), \
         \(model.attention) attention; \(Format.count(config.steps, "step")) of \
         \(Format.count(config.batchTokens, "token"))
-                    \(recipe(config))
+        \(margin)\(recipe(config))
         """
     }.joined(separator: "\n")
   }

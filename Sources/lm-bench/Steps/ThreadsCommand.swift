@@ -11,15 +11,17 @@ struct ThreadsCommand: ParsableCommand {
     commandName: "threads",
     abstract: "Reckon what a training step would gain from many threads, on one.",
     discussion: """
-      A step is cut as for so many threads, every piece of every loop is timed on one thread, and the
-      pieces are dealt out as threads would take them. What is serial, uneven or too small to be
-      cut shows on any machine; what only a real one shows does not: memory that all threads share,
-      caches, the clock of a busy processor. So this is a bound from above.
+      A step is cut as for so many threads, every piece of every loop is timed on
+      one thread, and the pieces are dealt out as threads would take them. What is
+      serial, uneven or too small to be cut shows on any machine; what only a real
+      one shows does not: memory that all threads share, caches, the clock of a busy
+      processor. So this is a bound from above.
 
       EXAMPLES
 
         lm-bench threads
-        lm-bench threads --counts 1 16 64 --layers 4 --width 256 --heads 4 --hidden 704 --batch 16
+        lm-bench threads --counts 1 16 64 --layers 4 --width 256 --heads 4 \\
+          --hidden 704 --batch 16
         lm-bench threads --forward
       """)
 

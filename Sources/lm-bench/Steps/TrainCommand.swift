@@ -12,8 +12,9 @@ struct TrainCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "train", abstract: "Time whole training steps of a decoder.",
     discussion: """
-      The defaults are the shapes that PyTorch was measured on: 6 layers of 512. Several attentions
-      take turns, step by step, so that a slow moment of the machine meets all of them.
+      The defaults are the shapes that PyTorch was measured on: 6 layers of 512.
+      Several attentions take turns, step by step, so that a slow moment of the
+      machine meets all of them.
 
       EXAMPLES
 

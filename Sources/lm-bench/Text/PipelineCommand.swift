@@ -11,13 +11,15 @@ struct PipelineCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "pipeline", abstract: "Time text to shards: read, encode, compress, sum, write.",
     discussion: """
-      With one thread and with two, each from nothing: the model is loaded and the tables of words
-      are empty, as for spm_encode | zstd (Debian's packages sentencepiece and zstd), which runs in
-      turn where both are on the PATH. The limit is to write the shards to the disk.
+      With one thread and with two, each from nothing: the model is loaded and the
+      tables of words are empty, as for spm_encode | zstd (Debian's packages
+      sentencepiece and zstd), which runs in turn where both are on the PATH. The
+      limit is to write the shards to the disk.
 
       EXAMPLE
 
-        lm-bench pipeline --model data/1bw/tokenizer.model --text corpus.txt --megabytes 118
+        lm-bench pipeline --model data/1bw/tokenizer.model --text corpus.txt \\
+          --megabytes 118
       """)
 
   @OptionGroup var options: TextOptions

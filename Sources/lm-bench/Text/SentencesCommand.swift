@@ -13,13 +13,15 @@ struct SentencesCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "sentences", abstract: "Time training on the sentences of real shards.",
     discussion: """
-      Batches of so many sentences in the order of training, laid end to end without padding.
-      --lengths writes the lengths of every batch's sentences, one line a batch, for
-      scripts/reference/torch_decoder.py, which pads them. The first two batches are not timed.
+      Batches of so many sentences in the order of training, laid end to end without
+      padding. --lengths writes the lengths of every batch's sentences, one line a
+      batch, for scripts/reference/torch_decoder.py, which pads them. The first two
+      batches are not timed.
 
       EXAMPLE
 
-        lm-bench sentences --data data/1bw --sentences 64 --steps 8 --lengths lengths.txt
+        lm-bench sentences --data data/1bw --sentences 64 --steps 8 \\
+          --lengths lengths.txt
       """)
 
   @Option(help: "Folder of shards made by lm-tokenize.") var data: String

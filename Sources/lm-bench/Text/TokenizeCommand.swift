@@ -11,11 +11,12 @@ struct TokenizeCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "tokenize", abstract: "Time the encoding of a text, stage by stage.",
     discussion: """
-      split cuts the text into words and asks for their slots in the table; lookup encodes it with
-      words that are known; encode begins with an empty table, as spm_encode's rival. Where
-      spm_encode (Debian's package sentencepiece) is on the PATH it runs in turn with them. The limit
-      is to read the text from memory once. Rates per processor second count the time of all threads
-      and processes, user and system: they hold on a busy machine, where rates per second do not.
+      split cuts the text into words and asks for their slots in the table; lookup
+      encodes it with words that are known; encode begins with an empty table, as
+      spm_encode's rival. Where spm_encode (Debian's package sentencepiece) is on
+      the PATH it runs in turn with them. The limit is to read the text from memory
+      once. Rates per processor second count the time of all threads and processes,
+      user and system: they hold on a busy machine, where rates per second do not.
 
       EXAMPLE
 

@@ -66,7 +66,9 @@ extension LMTrain {
       }
       if let best = Self.describeBest(trainer, run: run) { Terminal.note(best) }
       Terminal.note(
-        "finished \(Format.count(config.steps, "step")); "
+        "finished \(Format.count(config.steps, "step"))"
+          + (trainer.skippedSteps > 0
+            ? ", \(Format.count(trainer.skippedSteps)) of them skipped; " : "; ")
           + NextCommand.evaluation(of: run, dataSet, config))
     case .stoppedEarly(let step):
       if let best = trainer.best {

@@ -31,12 +31,15 @@ extension RunOptions {
         "\(name) is \(value), expected "
           + (value < least ? "\(least) or more" : "\(Format.count(most)) at most"))
     }
-    try require("--rate", rate, "more than 0") { $0 > 0 }
-    try require("--embedding-rate", embeddingRate, "more than 0") { $0 > 0 }
-    try require("--ngram-rate", ngramRate, "more than 0") { $0 > 0 }
-    try require("--matrix-rate", matrixRate, "more than 0") { $0 > 0 }
+    for (name, value) in [
+      ("--rate", rate), ("--embedding-rate", embeddingRate), ("--ngram-rate", ngramRate),
+      ("--matrix-rate", matrixRate),
+    ] {
+      try require(name, value, "1e-30 to 1,000", OptimizerConfig.rates.contains)
+    }
     try require("--full-softmax-share", fullSoftmaxShare, "0 to 1") { $0 >= 0 && $0 <= 1 }
-    try require("--weight-decay", weightDecay, "0 or more") { $0 >= 0 }
+    try require(
+      "--weight-decay", weightDecay, "0 to 1,000", OptimizerConfig.decays.contains)
     try require("--dropout", dropout.map(Double.init), "0 or more and less than 1") {
       $0 >= 0 && $0 < 1
     }

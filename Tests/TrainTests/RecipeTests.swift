@@ -49,6 +49,11 @@ import Train
       $0.sampledSoftmax?.fullShare = 0.3
     },
     Change("all of them") { config in for change in changes.prefix(7) { change.apply(&config) } },
+    // Tables with fewer rows than a step has positions.
+    Change("few rows of n-grams") {
+      $0.model.bigramRows = 20
+      $0.model.trigramRows = 70
+    },
     // In place of sampled softmax.
     Change("clusters") { $0.model.cutoffs = [12, 25] },
     Change("untied clusters, and the others") { config in
@@ -240,7 +245,13 @@ import Train
   @Test(
     arguments: [
       { $0.optimizer.embeddingRate = 0 }, { $0.optimizer.matrixRate = .infinity },
-      { $0.optimizer.muonForm = .gram },
+      { $0.optimizer.rate = 1e39 }, { $0.optimizer.rate = 1e-40 },
+      { $0.optimizer.embeddingRate = 2e3 }, { $0.optimizer.weightDecay = 1e300 },
+      {
+        $0.model.bigramRows = 9
+        $0.optimizer.ngramRate = 1e38
+      }, { $0.optimizer.epsilon = 1e-50 }, { $0.optimizer.beta2 = 1 - 1e-12 },
+      { $0.optimizer.clipNorm = .infinity }, { $0.optimizer.muonForm = .gram },
       { $0.sampledSoftmax = SampledSoftmaxConfig(candidates: 1) },
       { $0.sampledSoftmax = SampledSoftmaxConfig(candidates: 61) },
       {
@@ -253,5 +264,27 @@ import Train
     try config.validate()
     change(&config)
     #expect(throws: TrainingError.self) { try config.validate() }
+  }
+
+  /// What says the same in other words is the same run; a difference is told by its key.
+  @Test func differencesAreTold() {
+    let config = Self.config()
+    var same = config
+    same.optimizer.embeddingRate = config.optimizer.rate
+    same.optimizer.matrixRate = config.optimizer.rate
+    same.optimizer.ngramRate = OptimizerConfig.defaultNgramRate
+    same.optimizer.muonForm = .standard
+    same.optimizer.freezesEmbedding = false
+    same.precision = .float32
+    #expect(config.difference(from: same, taken: 5) == nil)
+    #expect(same.difference(from: config, taken: 5) == nil)
+    var other = same
+    other.optimizer.ngramRate = 0.03
+    #expect(config.difference(from: other, taken: 5)?.found == "no optimizer.ngramRate")
+    #expect(config.difference(from: other, taken: 5)?.expected == "optimizer.ngramRate 0.03")
+    #expect(other.difference(from: config, taken: 5)?.found == "optimizer.ngramRate 0.03")
+    other = config
+    other.seed = .max
+    #expect(config.difference(from: other, taken: 5)?.expected == "seed \(UInt64.max)")
   }
 }

@@ -12,6 +12,8 @@ extension Trainer {
     } else {
       try parameters.initialize(seed: config.seed)
     }
+    try requireFiniteWeights(
+      of: config.initialWeights.map { "\($0)" } ?? "the initial weights that were drawn")
     average?.begin(at: parameters)
   }
 
@@ -47,6 +49,7 @@ extension Trainer {
           + "\(state.dataSHA256), that of \(dataSet.directory) is \(dataSet.fingerprint); give the "
           + "data of the run, or start another run")
     }
+    try requireFiniteWeights(of: store.path(step: step))
     // Which checkpoints of versions before do not have.
     state.vocabulary = dataSet.manifest.vocabulary
     return state

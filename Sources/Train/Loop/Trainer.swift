@@ -220,6 +220,7 @@ package final class Trainer {
       if isDue || isOver || asked.contains(true) { try save() }
       if asked[0] { return .interrupted(step: state.step) }
     }
+    try requireTakenStep()
     return .finished
   }
 
@@ -231,8 +232,13 @@ package final class Trainer {
     let gradients = gradient.gradients
     if step % agreementInterval == 0 { try requireAgreement(on: batch) }
     var nats = try gradient.compute(batch, step: step)
-    // What stays as it was counts neither for clipping nor for the norm that is told.
+    var areRowsAccepted = true
     if config.optimizer.freezesEmbedding == true {
+      // Rows of n-grams move with the gradient that the embeddings would have had.
+      if parameters.ngrams != nil {
+        areRowsAccepted = optimizer.accepts(gradientNorm: try gradient.norm())
+      }
+      // What stays as it was counts neither for clipping nor for the norm that is told.
       kernels.fill(gradients.embedding, with: 0)
     }
     fault(state.cursor, gradients, &nats)
@@ -246,7 +252,8 @@ package final class Trainer {
       tokens: batch.positions, natsPerToken: loss.isFinite ? loss : nil,
       gradientNorm: norm.isFinite ? norm : nil)
     switch safety.verdict(
-      loss: loss, isAccepted: optimizer.accepts(gradientNorm: norm), config.safety)
+      loss: loss, isAccepted: areRowsAccepted && optimizer.accepts(gradientNorm: norm),
+      config.safety)
     {
     case .skip:
       incident.tensors = try TensorStatistics.suspects(
@@ -335,6 +342,7 @@ package final class Trainer {
   private func save() throws {
     guard saved.step != state.step else { return }
     try requireAgreement()
+    try requireFiniteWeights()
     try communicator.together {
       // The sums of gradients are needed no more, and moments come together in their place.
       let scratch = gradient.gradients

@@ -42,7 +42,9 @@ package struct Optimizer {
 
   /// Whether a gradient of this norm leaves finite weights and moments.
   package func accepts(gradientNorm: Double) -> Bool {
-    let clipped = config.clipNorm > 0 ? min(gradientNorm, config.clipNorm) : gradientNorm
+    // Rows of n-grams move with their gradients as they are.
+    let isClipped = config.clipNorm > 0 && model.ngrams.isEmpty
+    let clipped = isClipped ? min(gradientNorm, config.clipNorm) : gradientNorm
     // The second moment holds squares in single precision, which end at 3.4e38. An infinite norm
     // clips to a number, its gradient does not.
     return gradientNorm.isFinite && clipped < 1e18

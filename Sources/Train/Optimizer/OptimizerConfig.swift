@@ -37,6 +37,43 @@ package struct OptimizerConfig: Codable, Sendable, Equatable {
 
   package init() {}
 
+  /// What rates and epsilon may be, far beyond any that train.
+  ///
+  /// Weights are moved in single precision, where a rate of 1e39 is infinite and one of 1e-50 is 0.
+  package static let rates = 1e-30...1e3
+  /// What the decay of matrices may be.
+  package static let decays = 0.0...1e3
+
+  /// Throws the first number that could not move weights, or would move them to infinity.
+  package func validate() throws(TrainingError) {
+    let factors: [(name: String, value: Double?)] = [
+      ("rate", rate), ("embeddingRate", embeddingRate), ("matrixRate", matrixRate),
+      ("ngramRate", ngramRate), ("epsilon", epsilon),
+    ]
+    for (name, value) in factors {
+      guard let value, !Self.rates.contains(value) else { continue }
+      throw .invalid("\(name) is \(value), expected 1e-30 to 1,000")
+    }
+    guard Self.decays.contains(weightDecay) else {
+      throw .invalid("weightDecay is \(weightDecay), expected 0 to 1,000")
+    }
+    for (name, share) in [("beta1", beta1), ("beta2", beta2), ("momentum", momentum)] {
+      // A share that rounds to 1 would divide the first step by 0.
+      guard share >= 0, Float(share) < 1 else {
+        throw .invalid(
+          "\(name) is \(share), expected 0 or more and less than 1 in single precision")
+      }
+    }
+    guard clipNorm >= 0, clipNorm.isFinite else {
+      throw .invalid("clipNorm is \(clipNorm), expected 0 or more")
+    }
+    guard muonForm == nil || kind == .muon else {
+      throw .invalid(
+        "muonForm goes with the optimizer muon, found \(kind.rawValue); leave out --muon-form, or give "
+          + "--optimizer muon")
+    }
+  }
+
   /// Whether a weight stays as it was.
   package func freezes(_ slot: ParameterSlot) -> Bool {
     freezesEmbedding == true && slot.offset == 0

@@ -1,7 +1,5 @@
-import Foundation
 package import LMData
 package import Model
-import Storage
 package import Tensor
 
 /// Everything that decides the result of a run; written as JSON beside its checkpoints.
@@ -48,38 +46,6 @@ package struct RunConfig: Codable, Sendable, Equatable {
     self.schedule = schedule
   }
 
-  /// The first thing that another run would compute differently, as lines of JSON, or nil.
-  ///
-  /// What is reported, and when, does not count; nor do the steps of the whole run if the learning
-  /// rates and losses of those taken do not depend on it.
-  ///
-  /// - Parameters:
-  ///   - other: The other run.
-  ///   - taken: Steps taken so far.
-  package func difference(
-    from other: RunConfig, taken: Int
-  ) -> (found: String, expected: String)? {
-    var comparable = other
-    comparable.report = report
-    if taken <= other.steps,
-      (0..<taken).allSatisfy({
-        rate(step: $0 + 1) == other.rate(step: $0 + 1)
-          && candidates(step: $0 + 1) == other.candidates(step: $0 + 1)
-      })
-    {
-      comparable.steps = steps
-    }
-    guard comparable != self else { return nil }
-    func lines(_ config: RunConfig) -> [String] {
-      let bytes = (try? JSONFile.encode(config)) ?? []
-      return String(decoding: bytes, as: UTF8.self).split(separator: "\n").map {
-        $0.trimmingCharacters(in: CharacterSet(charactersIn: " ,"))
-      }
-    }
-    let pair = zip(lines(self), lines(comparable)).first { $0 != $1 }
-    return (pair?.0 ?? "another configuration", pair?.1 ?? "this one")
-  }
-
   /// Parts into which every step is cut.
   package var shares: Int { gradientShares ?? 1 }
 
@@ -107,22 +73,11 @@ package struct RunConfig: Codable, Sendable, Equatable {
       "gradientShares is \(shares), expected a power of two up to \(1 << 12)")
     try require(
       dropout >= 0 && dropout < 1, "dropout is \(dropout), expected 0 or more and less than 1")
-    try require(
-      optimizer.rate > 0 && optimizer.rate.isFinite,
-      "the learning rate is \(optimizer.rate), expected a positive number")
-    for (name, rate) in [
-      ("embeddingRate", optimizer.embeddingRate), ("matrixRate", optimizer.matrixRate),
-      ("ngramRate", optimizer.ngramRate),
-    ] {
-      guard let rate else { continue }
-      try require(rate > 0 && rate.isFinite, "\(name) is \(rate), expected a positive number")
-    }
-    try require(
-      optimizer.muonForm == nil || optimizer.kind == .muon,
-      "muonForm goes with the optimizer muon, found \(optimizer.kind.rawValue)")
+    try optimizer.validate()
     try require(
       optimizer.ngramRate == nil || !model.ngrams.isEmpty,
-      "ngramRate goes with bigram_rows or trigram_rows, which are 0")
+      "ngramRate goes with bigram_rows or trigram_rows, which are 0; leave out --ngram-rate, or give "
+        + "--bigram-rows or --trigram-rows")
     if !model.cutoffs.isEmpty {
       try require(
         sampledSoftmax == nil,
@@ -142,21 +97,15 @@ package struct RunConfig: Codable, Sendable, Equatable {
         sampledSoftmax.fullShare >= 0 && sampledSoftmax.fullShare <= 1,
         "fullShare of sampledSoftmax is \(sampledSoftmax.fullShare), expected 0 to 1")
     }
-    try require(
-      [optimizer.beta1, optimizer.beta2, optimizer.momentum].allSatisfy((0..<1).contains),
-      "beta1, beta2 and momentum are \(optimizer.beta1), \(optimizer.beta2) and "
-        + "\(optimizer.momentum), expected 0 or more and less than 1")
-    try require(
-      optimizer.epsilon > 0 && optimizer.weightDecay >= 0 && optimizer.clipNorm >= 0,
-      "epsilon must be positive, weightDecay and clipNorm must not be negative")
     if let averageDecay {
       try require(
         averageDecay > 0 && averageDecay < 1,
         "averageDecay is \(averageDecay), expected more than 0 and less than 1")
       try require(
         model.ngrams.isEmpty,
-        "a running average of the weights (--ema) has no rows of pairs and triples; leave out --ema, or "
-          + "give --bigram-rows 0 --trigram-rows 0")
+        "a running average of the weights (--ema) has no rows of pairs and triples; leave out --ema"
+          // The model of other weights is what it is.
+          + (initialWeights == nil ? ", or give --bigram-rows 0 --trigram-rows 0" : ""))
     }
     try require(
       report.patience ?? 1 >= 1, "patience is \(report.patience ?? 0), expected 1 or more")

@@ -26,7 +26,9 @@ struct RunOptions: ParsableArguments {
 
   @Flag(
     inversion: .prefixedNo,
-    help: "Whether the embeddings, and a head that shares them, stay as --init-from has them.")
+    help: ArgumentHelp(
+      "Whether the embeddings, and a head that shares them, stay as --init-from has them; rows of pairs and "
+        + "triples are trained on."))
   var freezeEmbedding: Bool?
 
   @Option(

@@ -88,9 +88,15 @@ extension LMTrain {
       try requireSameOrigin(as: stored)
       // What is reported when may change; what is computed may not. The trainer knows whether the
       // number of steps may.
-      if let difference = options.difference(from: stored)
-        ?? stored.difference(from: changed, taken: 0)
-      {
+      var difference = options.difference(from: stored)
+      if difference == nil {
+        // Options that agree with it may stand for more than they say, as --attention does for positions.
+        changed.model = stored.model
+        changed.model.bosID = manifest.special.bos
+        changed.model.eosID = manifest.special.eos
+        difference = stored.difference(from: changed, taken: 0)
+      }
+      if let difference {
         throw TrainingError.invalid(
           "--resume goes on with \(RunFolder.configPath(output)), which has \(difference.found), not "
             + "\(difference.expected); leave out that option, or start another run")
@@ -98,11 +104,13 @@ extension LMTrain {
       return changed
     }
     var config: RunConfig
+    var small: [String] = []
     if let path = options.config {
       config = try RunFolder.givenConfig(path) { Terminal.note("lm-train: \($0)") }
     } else {
-      config = try Preset.named(options.preset ?? PlanTable.defaultPreset)
-        .config(vocabularySize: manifest.tokenizer.vocabularySize)
+      let preset = try Preset.named(options.preset ?? PlanTable.defaultPreset)
+      config = preset.config(vocabularySize: manifest.tokenizer.vocabularySize)
+      small = preset.leftOut(vocabularySize: manifest.tokenizer.vocabularySize)
       if manifest.tokenizer.modelType == ModelType.word.rawValue {
         config.model.cutoffs = ModelConfig.defaultCutoffs(
           words: manifest.tokenizer.vocabularySize)
@@ -119,10 +127,12 @@ extension LMTrain {
     try options.apply(to: &config, manifest: manifest)
     // Options that agree with it may stand for more than they say, as --attention does for positions.
     if let model { config.model = model }
-    if options.config == nil {
-      for part in config.takeOutWhatDoesNotFit(asked: options.askedParts) {
-        Terminal.note("lm-train: note: of preset \(config.preset), \(part)")
-      }
+    let fixed = options.fixedParts
+    let origin = options.config ?? "preset \(config.preset)"
+    for part in config.takeOutWhatDoesNotFit(fixed: fixed)
+      + (fixed.contains(.sampledSoftmax) ? [] : small)
+    {
+      Terminal.note("lm-train: note: of \(origin), \(part)")
     }
     try applyEpochs(to: &config, manifest, dataSet)
     return config

@@ -11,23 +11,23 @@ extension RunOptions {
     set(&config.steps, steps)
     set(&config.batchTokens, batchTokens)
     set(&config.microBatchTokens, microBatchTokens)
-    if let gradientShares { config.gradientShares = gradientShares }
+    set(&config.gradientShares, gradientShares, whereNil: 1)
     if let streamLength { config.data.streamLength = streamLength }
     set(&config.optimizer.kind, optimizer)
     set(&config.optimizer.rate, rate)
-    if let embeddingRate { config.optimizer.embeddingRate = embeddingRate }
-    if let ngramRate { config.optimizer.ngramRate = ngramRate }
-    if let matrixRate { config.optimizer.matrixRate = matrixRate }
-    if let muonForm { config.optimizer.muonForm = muonForm == .standard ? nil : muonForm }
+    set(&config.optimizer.embeddingRate, embeddingRate, whereNil: config.optimizer.rate)
+    set(&config.optimizer.ngramRate, ngramRate, whereNil: OptimizerConfig.defaultNgramRate)
+    set(&config.optimizer.matrixRate, matrixRate, whereNil: config.optimizer.rate)
+    set(&config.optimizer.muonForm, muonForm, whereNil: .standard)
     set(&config.optimizer.weightDecay, weightDecay)
     set(&config.optimizer.clipNorm, gradClip)
     set(&config.optimizer.beta1, betas?.first)
     set(&config.optimizer.beta2, betas?.second)
-    if let freezeEmbedding { config.optimizer.freezesEmbedding = freezeEmbedding ? true : nil }
+    set(&config.optimizer.freezesEmbedding, freezeEmbedding, whereNil: false)
     if let ema { config.averageDecay = ema == 0 ? nil : ema }
     try applySoftmax(to: &config)
     set(&config.dropout, dropout)
-    if let precision { config.precision = precision == .float32 ? nil : precision }
+    set(&config.precision, precision, whereNil: .float32)
     set(&config.seed, seed)
     try applySchedule(to: &config)
     set(&config.safety.skipBudget, skipBudget)
@@ -50,12 +50,19 @@ extension RunOptions {
     config.model.eosID = manifest.special.eos
   }
 
-  /// Parts of a preset's recipe that were asked for by name.
-  var askedParts: Set<RunConfig.RecipePart> {
+  /// Parts of a recipe that no other option rules out: they were asked for by name, or a file has them
+  /// beside what it says itself.
+  var fixedParts: Set<RunConfig.RecipePart> {
     var parts: Set<RunConfig.RecipePart> = []
-    if qkNorm != nil { parts.insert(.queryKeyNorm) }
-    if softmaxCandidates != nil || fullSoftmaxShare != nil { parts.insert(.sampledSoftmax) }
-    if muonForm != nil { parts.insert(.muonForm) }
+    let isFile = config != nil
+    if qkNorm != nil || (isFile && attention == nil) { parts.insert(.queryKeyNorm) }
+    if softmaxCandidates != nil || fullSoftmaxShare != nil || (isFile && cutoffs == nil) {
+      parts.insert(.sampledSoftmax)
+    }
+    if muonForm != nil || (isFile && optimizer == nil) { parts.insert(.muonForm) }
+    if ngramRate != nil || (isFile && bigramRows == nil && trigramRows == nil) {
+      parts.insert(.ngramRate)
+    }
     return parts
   }
 
@@ -66,6 +73,11 @@ extension RunOptions {
       config.sampledSoftmax = softmaxCandidates == 0 ? nil : sampled
     }
     guard let fullSoftmaxShare else { return }
+    guard softmaxCandidates != nil || config.model.cutoffs.isEmpty else {
+      throw TrainingError.invalid(
+        "--full-softmax-share goes with --softmax-candidates, but the head has clusters of the vocabulary, "
+          + "whose softmax is not sampled; leave out --full-softmax-share, or give --cutoffs none")
+    }
     guard config.sampledSoftmax != nil else {
       throw TrainingError.invalid(
         "--full-softmax-share goes with --softmax-candidates: without it all of the run is trained with "
@@ -136,5 +148,11 @@ extension RunOptions {
 
   private func set<T>(_ target: inout T, _ value: T?) {
     if let value { target = value }
+  }
+
+  /// Sets what nil stands for a value of; what says the same already stays as it is written.
+  private func set<T: Equatable>(_ target: inout T?, _ value: T?, whereNil: T) {
+    guard let value, value != target ?? whereNil else { return }
+    target = value == whereNil ? nil : value
   }
 }

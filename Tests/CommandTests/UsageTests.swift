@@ -58,7 +58,9 @@ import Testing
       ("--softmax-candidates", "-1"), ("--full-softmax-share", "1.5"), ("--embedding-rate", "0.0"),
       ("--matrix-rate", "-1.0"), ("--ngram-rate", "0.0"), ("--bigram-rows", "-1"),
       ("--trigram-rows", "1000000000"), ("--muon-form", "none"), ("--cutoffs", "9,8"),
-      ("--cutoffs", "0"), ("--cluster-factor", "0"),
+      ("--cutoffs", "0"), ("--cluster-factor", "0"), ("--rate", "1e+39"),
+      ("--ngram-rate", "1e+38"), ("--embedding-rate", "1001.0"), ("--matrix-rate", "1e-40"),
+      ("--weight-decay", "1e+300"),
     ] {
       let outcome = try runProgram("lm-train", ["--data", "x", "--output", "y", option, value])
       #expect(outcome.status == 2, "\(option) \(value): \(outcome)")
@@ -77,6 +79,11 @@ import Testing
       (["--qk-norm", "--attention", "yoso"], "leave out --qk-norm"),
       (["--cluster-factor", "2"], "--cutoffs"), (["--cutoffs", "4000"], "adaptive_cutoffs"),
       (["--cutoffs", "500", "--softmax-candidates", "100"], "leave out --softmax-candidates"),
+      (["--cutoffs", "500", "--full-softmax-share", "0.5"], "leave out --full-softmax-share"),
+      (["--muon-form", "gram"], "leave out --muon-form"),
+      (["--ngram-rate", "0.1"], "leave out --ngram-rate"),
+      (["--betas", "0.9,0.99999999999"], "beta2 is 0.99999999999"),
+      (["--epochs", "1e300"], "--epochs 1e+300 are more steps than the 4,294,967,296"),
     ] {
       let outcome = try runProgram("lm-train", plan + options)
       #expect(outcome.status == 1, "\(options): \(outcome)")
@@ -187,7 +194,10 @@ import Testing
       (["--attention", "yoso"], ["YOSO looks at their directions alone"]),
       (["--cutoffs", "2000"], ["clusters save that work"]),
       (["--attention", "yoso", "--cutoffs", "2000"], ["YOSO", "clusters"]),
-      (["--optimizer", "adamW"], []), (["--vocab-size", "4096"], []),
+      (["--optimizer", "adamW"], ["nothing is in Gram form"]),
+      (["--vocab-size", "4096"], ["so small a vocabulary"]),
+      (["--vocab-size", "4096", "--softmax-candidates", "2048"], []),
+      (["--vocab-size", "4097"], []),
     ] {
       let outcome = try runProgram("lm-train", plan + options)
       #expect(outcome.status == 0, "\(options): \(outcome.errors)")

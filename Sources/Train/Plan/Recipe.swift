@@ -9,6 +9,7 @@ extension RunConfig {
     case queryKeyNorm
     case sampledSoftmax
     case muonForm
+    case ngramRate
   }
 
   /// Turns on all options of the recipe.
@@ -30,24 +31,42 @@ extension RunConfig {
     }
   }
 
-  /// Takes out what a preset brought and what else was chosen rules out.
+  /// Takes out what a preset or a file brought and what else was chosen rules out.
   ///
-  /// - Parameter asked: What was asked for by itself: it stays, and is refused by `validate` where it
+  /// - Parameter fixed: What was asked for by itself: it stays, and is refused by `validate` where it
   ///   cannot be.
   /// - Returns: A sentence for each part that is gone.
-  package mutating func takeOutWhatDoesNotFit(asked: Set<RecipePart>) -> [String] {
+  package mutating func takeOutWhatDoesNotFit(fixed: Set<RecipePart>) -> [String] {
     var gone: [String] = []
-    if model.qkNorm, model.attention.kind == .yoso, !asked.contains(.queryKeyNorm) {
+    if model.qkNorm, model.attention.kind == .yoso, !fixed.contains(.queryKeyNorm) {
       model.qkNorm = false
       gone.append("queries and keys are not normalised: YOSO looks at their directions alone")
     }
-    if sampledSoftmax != nil, !model.cutoffs.isEmpty, !asked.contains(.sampledSoftmax) {
+    if sampledSoftmax != nil, !model.cutoffs.isEmpty, !fixed.contains(.sampledSoftmax) {
       sampledSoftmax = nil
       gone.append("the softmax is not sampled: its clusters save that work already")
     }
-    if optimizer.muonForm != nil, optimizer.kind != .muon, !asked.contains(.muonForm) {
+    if optimizer.muonForm != nil, optimizer.kind != .muon, !fixed.contains(.muonForm) {
       optimizer.muonForm = nil
+      gone.append("nothing is in Gram form: \(optimizer.kind.rawValue) makes no update orthogonal")
+    }
+    if optimizer.ngramRate != nil, model.ngrams.isEmpty, !fixed.contains(.ngramRate) {
+      optimizer.ngramRate = nil
+      gone.append("no rate of rows is left: there are no rows of pairs and triples")
     }
     return gone
+  }
+}
+
+extension Preset {
+  /// What of its recipe a preset leaves out for a vocabulary.
+  ///
+  /// - Returns: A sentence for each part.
+  package func leftOut(vocabularySize: Int) -> [String] {
+    let own = config(vocabularySize: self.vocabularySize).sampledSoftmax
+    guard own != nil, config(vocabularySize: vocabularySize).sampledSoftmax == nil else {
+      return []
+    }
+    return ["the softmax is not sampled: so small a vocabulary has little to leave out"]
   }
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A race of recipes on one track: the same text, the same list of words, word perplexity on the same
 # validation sentences; processor time (user and system) of the trainer without validation counts, not the
-# clock. Results are rows of docs/race.md.
+# clock. Results are rows of docs/lab/race-runs.md.
 #
 #   scripts/race.sh --corpus FOLDER [--track A|B|cost] [--seeds "1 2 3"] [ENTRY...]
 #
@@ -108,11 +108,11 @@ until_step() { # until_step RUN STEP SECONDS
       $1 <= step { reached = $2 } { last = $2 } END { printf "%.1f\n", all * reached / last }'
 }
 
-row() { # row ENTRY SEED OPTIONS STEPS SECONDS PERPLEXITY
+row() { # row ENTRY SEED STEPS SECONDS PERPLEXITY
   local what="track $track"
   [[ -z ${STEPS:-} ]] || what="screen, $STEPS steps${LINES:+ of $LINES lines}"
-  printf '| %s | %s | %s | %s | %s | %s | %s | %s |\n' \
-    "$1" "$what" "$2" "$4" "$5" "$6" "$commit" "\`${3# }\`" | tee -a docs/race.md
+  printf '| %s | %s | %s | %s | %s | %s | %s |\n' "$1" "$what" "$2" "$3" "$4" "$5" "$commit" |
+    tee -a docs/lab/race-runs.md
 }
 
 # A table of costs: middle of the rounds, each beside the first entry of its round.
@@ -135,13 +135,13 @@ if [[ $track == cost ]]; then
     done
   done
   printf '\n| entry | steps | processor s | beside %s, middle of %s rounds (least, most) | commit |\n' \
-    "${entries[0]}" "$rounds" | tee -a docs/race.md
-  echo "|---|---|---|---|---|" | tee -a docs/race.md
+    "${entries[0]}" "$rounds"
+  echo "|---|---|---|---|---|"
   for entry in "${entries[@]}"; do
     middle() { awk -v e="$entry" -v f="$1" '$1 == e { print $f }' "$work/costs" | sort -g; }
     pick() { sed -n "$(((rounds + 1) / 2))p"; }
     printf '| %s | %s | %s | %.3f (%.3f, %.3f) | %s |\n' "$entry" "$steps" "$(middle 2 | pick)" \
-      "$(middle 3 | pick)" "$(middle 3 | head -n 1)" "$(middle 3 | tail -n 1)" "$commit" | tee -a docs/race.md
+      "$(middle 3 | pick)" "$(middle 3 | head -n 1)" "$(middle 3 | tail -n 1)" "$commit"
   done
   exit 0
 fi
@@ -174,6 +174,6 @@ for seed in $seeds; do
     [[ $track == A && -z ${STEPS:-} ]] || best=$last
     # shellcheck disable=SC2086
     set -- ${best:-$last (not reached)}
-    row "$entry" "$seed" "$options" "$1" "$2" "${*:3}"
+    row "$entry" "$seed" "$1" "$2" "${*:3}"
   done
 done

@@ -114,7 +114,8 @@ extension CheckpointFolder {
       // The state as well, if it is there: what resume passes over is passed over here.
       let hasState = Files.exists(checkpoint + "/" + stateName)
       let names = [ModelFiles.configName, tokenizerName] + (hasState ? [stateName] : [])
-      try verify(checkpoint, only: names + (verifyingWeights ? [ModelFiles.weightsName] : []))
+      let weights = [ModelFiles.weightsName, NgramFile.name]
+      try verify(checkpoint, only: names + (verifyingWeights ? weights : []))
     }
     let config = try ModelFiles.readConfig(directory: checkpoint)
     try ModelFiles.checkWeights(config, directory: checkpoint)

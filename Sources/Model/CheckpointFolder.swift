@@ -105,9 +105,11 @@ package enum CheckpointFolder {
           path: file, problem: "its SHA-256 is \(found), expected \(line.digest)")
       }
     }
+    // Rows of n-grams are there only with some models.
+    let rows = Files.exists(path + "/" + NgramFile.name) ? [NgramFile.name] : []
     for name in [
       ModelFiles.configName, ModelFiles.weightsName, optimizerName, stateName, tokenizerName,
-    ] where !names.contains(name) {
+    ] + rows where !names.contains(name) {
       throw CheckpointError.damaged(path: sumsPath, problem: "it has no sum for \(name)")
     }
   }

@@ -48,6 +48,8 @@ package struct ReportPage: Sendable {
     let figure = run.best.map { "\(Numbers.decimal($0.wordPerplexity, 1)) per word, " } ?? ""
     return "\(Files.name(of: run.path)): \(figure)\(model.attention), "
       + "\(Numbers.short(Double(run.parameters))) parameters"
+      + (run.ngramNumbers == 0
+        ? "" : " and \(Numbers.short(Double(run.ngramNumbers))) in rows of n-grams")
   }
 
   private var subtitle: String {
@@ -85,7 +87,12 @@ package struct ReportPage: Sendable {
       cards.append(("time in steps", Numbers.duration(last.trainedSeconds), "validation apart"))
     }
     cards.append(
-      ("parameters", Numbers.short(Double(run.parameters)), Numbers.count(run.parameters)))
+      (
+        "parameters", Numbers.short(Double(run.parameters)),
+        Numbers.count(run.parameters)
+          + (run.ngramNumbers == 0
+            ? "" : " and \(Numbers.short(Double(run.ngramNumbers))) in rows of n-grams")
+      ))
     if let best = run.best {
       cards.append(
         (

@@ -7,7 +7,10 @@ package import Train
 package struct RunRecord: Sendable {
   package var path: String
   package var config: RunConfig
+  /// Without the rows of n-grams.
   package var parameters: Int
+  /// Numbers in rows of n-grams.
+  package var ngramNumbers: Int
   package var training: [Metrics]
   package var validation: [Metrics]
   /// Validations of the running average of the weights.
@@ -41,6 +44,7 @@ package struct RunRecord: Sendable {
     self.path = path
     config = try RunFolder.readConfig(path)
     parameters = ParameterLayout(config.model).count
+    ngramNumbers = config.model.ngramNumbers
     training = metrics.filter { $0.kind == "train" }
     validation = metrics.filter { $0.kind == "valid" }
     averages = metrics.filter { $0.kind == Metrics.averageKind }
@@ -68,5 +72,11 @@ package struct RunRecord: Sendable {
   /// A quantity at a step: that of the first line of training metrics from the step on, or of the last.
   package func place(of step: Int, _ figure: (Metrics) -> Double) -> Double? {
     (training.first { $0.step >= step } ?? training.last).map(figure)
+  }
+
+  /// `3.3M`, or `3.3M + 151M in rows` where there are rows of n-grams.
+  package var size: String {
+    Numbers.short(Double(parameters))
+      + (ngramNumbers == 0 ? "" : " + \(Numbers.short(Double(ngramNumbers))) in rows")
   }
 }

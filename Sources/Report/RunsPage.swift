@@ -89,7 +89,7 @@ package struct RunsPage: Sendable {
   /// Cells of the overview.
   private func row(_ index: Int) -> [String] {
     let (run, record) = (runs[index], runs[index].record)
-    var cells = [RunStyle(index).key(run.name), Numbers.short(Double(record.parameters))]
+    var cells = [RunStyle(index).key(run.name), record.size]
     if let last = record.last {
       let steps = Numbers.count(last.step)
       let all = record.config.steps

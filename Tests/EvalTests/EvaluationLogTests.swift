@@ -41,6 +41,25 @@ import Testing
     #expect(records.map { $0.paperLine.contains("products in bfloat16") } == [true, false])
   }
 
+  /// Two models that differ in rows of n-grams alone are two.
+  @Test func otherRowsAreAnotherModel() throws {
+    let folder = try TemporaryFolder()
+    for rows in ["a", "b", "a"] {
+      var record = Self.record(1)
+      (record.ngramsSHA256, record.ngramNumbers) = (rows, 32)
+      try EvaluationLog.add(record, run: folder.path)
+      let sentences = try #require(
+        SentenceRecord(record, [SentenceSum(nats: 2, units: 3), SentenceSum(nats: 1, units: 2)]))
+      #expect(sentences.belongs(to: record) && !sentences.belongs(to: Self.record(1)))
+      try sentences.add(to: folder.path)
+    }
+    let records = try EvaluationLog.read(run: folder.path)
+    #expect(records.map(\.ngramsSHA256) == ["b", "a"])
+    #expect(records[0].paperLine.contains("and 32 numbers in rows of n-grams"))
+    let sentences = try SentenceRecord.contents(run: folder.path).entries.map(\.entry)
+    #expect(sentences.map(\.ngramsSHA256) == ["b", "a"])
+  }
+
   /// Records that come at the same moment are all kept.
   @Test func manyAtOnceLoseNothing() throws {
     let folder = try TemporaryFolder()

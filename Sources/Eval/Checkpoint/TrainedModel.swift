@@ -46,11 +46,8 @@ package struct TrainedModel {
     }
     if try CheckpointFolder.hasSums(path) {
       let names = [ModelFiles.configName, CheckpointFolder.tokenizerName]
-      let weightFiles =
-        [weightsName]
-        + (Files.exists(path + "/" + NgramFile.name) ? [NgramFile.name] : [])
       try CheckpointFolder.verify(
-        path, only: names + (verifyingWeights ? weightFiles : []))
+        path, only: names + (verifyingWeights ? [weightsName, NgramFile.name] : []))
     }
     let (config, weights, hasOwnHead) = try ModelFiles.open(
       directory: path, weights: weightsName, on: kernels)

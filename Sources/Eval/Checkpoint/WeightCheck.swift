@@ -15,7 +15,7 @@ package final class WeightCheck: Sendable {
     guard (try? CheckpointFolder.hasSums(path)) == true else { return }
     DispatchQueue.global(qos: .utility).async(group: group) { [self] in
       do {
-        try CheckpointFolder.verify(path, only: [name])
+        try CheckpointFolder.verify(path, only: [name, NgramFile.name])
       } catch {
         problem.withLock { $0 = "\(error)" }
       }

@@ -52,7 +52,8 @@ package enum EvaluationLog {
 
 extension EvaluationRecord {
   fileprivate func repeats(_ other: EvaluationRecord) -> Bool {
-    weightsSHA256 == other.weightsSHA256 && textSums == other.textSums && window == other.window
+    weightsSHA256 == other.weightsSHA256 && ngramsSHA256 == other.ngramsSHA256
+      && textSums == other.textSums && window == other.window
       && stride == other.stride
       && precision == other.precision
       && outOfVocabulary?.listSHA256 == other.outOfVocabulary?.listSHA256

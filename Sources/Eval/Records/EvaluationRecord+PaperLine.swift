@@ -10,15 +10,20 @@ extension EvaluationRecord {
       figure,
       "text \(text)\(readingNote), MD5 \(textSums.md5), SHA-256 \(textSums.sha256)\(mappedNote)",
       context, rule,
-      "model of \(Self.count(parameters)) parameters, attention \(attention), "
+      "model of \(Self.count(parameters)) parameters\(rowsNote), attention \(attention), "
         + "\(Self.count(vocabularySize)) tokens (tokenizer SHA-256 \(tokenizerSHA256))"
         + (precisionName.map { ", products in \($0)" } ?? ""),
       "checkpoint \(checkpoint), \(weightsName) SHA-256 \(weightsSHA256)"
+        + (ngramsSHA256.map { ", \(NgramFile.name) SHA-256 \($0)" } ?? "")
         + (initialWeights.map { ", trained from \($0)" } ?? ""),
     ].joined(separator: "; ")
       + (provenance.map {
         "; computed by \($0.brief) on \($0.host) at \($0.time): \($0.command)"
       } ?? "")
+  }
+
+  private var rowsNote: String {
+    ngramNumbers.map { " and \(Self.count($0)) numbers in rows of n-grams" } ?? ""
   }
 
   private var weightsName: String { CheckpointFolder.splitting(checkpoint).weights }

@@ -33,7 +33,12 @@ package struct EvaluationRecord: Codable, Sendable, Equatable {
   /// What training began with, where that is weights of another; absent otherwise.
   package var initialWeights: String?
   package var weightsSHA256: String
+  /// Of the file of rows of n-grams; absent if the model has none.
+  package var ngramsSHA256: String?
+  /// Without the rows of n-grams, of which a step reads and moves a few.
   package var parameters: Int
+  /// Numbers in rows of n-grams; absent if the model has none.
+  package var ngramNumbers: Int?
   package var attention: String
   package var tokenizerSHA256: String
   /// Tokens of the tokenizer.
@@ -63,7 +68,7 @@ package struct EvaluationRecord: Codable, Sendable, Equatable {
 
   package init(
     checkpoint: String, step: Int?, initialWeights: String? = nil, weightsSHA256: String,
-    parameters: Int, attention: String,
+    ngramsSHA256: String? = nil, parameters: Int, ngramNumbers: Int? = nil, attention: String,
     tokenizerSHA256: String, vocabularySize: Int, text: String, textSums: TextSums,
     textIsMapped: Bool, textReading: String? = nil, window: Int?, stride: Int? = nil,
     precision: Precision = .float32, outOfVocabulary: OutOfVocabulary?, tally: Tally,
@@ -73,7 +78,9 @@ package struct EvaluationRecord: Codable, Sendable, Equatable {
     self.step = step
     self.initialWeights = initialWeights
     self.weightsSHA256 = weightsSHA256
+    self.ngramsSHA256 = ngramsSHA256
     self.parameters = parameters
+    self.ngramNumbers = ngramNumbers
     self.attention = attention
     self.tokenizerSHA256 = tokenizerSHA256
     self.vocabularySize = vocabularySize

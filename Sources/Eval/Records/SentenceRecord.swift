@@ -8,6 +8,8 @@ package struct SentenceRecord: Codable, Sendable, Equatable {
   package static let fileName = "sentences.jsonl"
 
   package var weightsSHA256: String
+  /// Of the file of rows of n-grams; absent if the model has none.
+  package var ngramsSHA256: String?
   package var textSums: TextSums
   package var textIsMapped: Bool
   /// The list of words, where there was one.
@@ -25,6 +27,7 @@ package struct SentenceRecord: Codable, Sendable, Equatable {
   package init?(_ record: EvaluationRecord, _ sentences: [SentenceSum]) {
     guard !sentences.isEmpty, record.window == nil else { return nil }
     weightsSHA256 = record.weightsSHA256
+    ngramsSHA256 = record.ngramsSHA256
     textSums = record.textSums
     textIsMapped = record.textIsMapped
     listSHA256 = record.outOfVocabulary?.listSHA256
@@ -35,7 +38,8 @@ package struct SentenceRecord: Codable, Sendable, Equatable {
 
   /// Whether these are the sentences of a record.
   package func belongs(to record: EvaluationRecord) -> Bool {
-    record.window == nil && weightsSHA256 == record.weightsSHA256 && textSums == record.textSums
+    record.window == nil && weightsSHA256 == record.weightsSHA256
+      && ngramsSHA256 == record.ngramsSHA256 && textSums == record.textSums
       && textIsMapped == record.textIsMapped && precision == record.precision
       && listSHA256 == record.outOfVocabulary?.listSHA256 && nats.count == words.count
   }
@@ -46,7 +50,8 @@ package struct SentenceRecord: Codable, Sendable, Equatable {
   }
 
   private func repeats(_ other: SentenceRecord) -> Bool {
-    weightsSHA256 == other.weightsSHA256 && textSums == other.textSums
+    weightsSHA256 == other.weightsSHA256 && ngramsSHA256 == other.ngramsSHA256
+      && textSums == other.textSums
       && textIsMapped == other.textIsMapped && precision == other.precision
       && listSHA256 == other.listSHA256
   }

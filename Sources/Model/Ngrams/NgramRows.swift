@@ -62,4 +62,7 @@ extension ModelConfig {
     [NgramRows(order: 2, count: bigramRows), NgramRows(order: 3, count: trigramRows)]
       .filter { $0.count > 0 }
   }
+
+  /// Numbers in the rows of all tables, which are not counted among the parameters.
+  package var ngramNumbers: Int { ngrams.reduce(0) { $0 + $1.count * width } }
 }

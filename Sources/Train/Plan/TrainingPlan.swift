@@ -5,7 +5,10 @@ package import Tensor
 
 /// What a run will need, known before its first step.
 package struct TrainingPlan: Sendable, Encodable {
+  /// Without the rows of n-grams, of which a step reads and moves a few.
   package let parameters: Int
+  /// Numbers in rows of n-grams.
+  package let ngramNumbers: Int
   /// Planned memory in all, in bytes.
   package let bytes: Int
   /// Weights, gradients of one or more shares, both moments, the running average, and rows of n-grams with
@@ -55,6 +58,7 @@ package struct TrainingPlan: Sendable, Encodable {
     let forecast = forecast ?? StepForecast(config, manifest: manifest)
     let totals = manifest.totals(of: config.data.trainSplit)
     parameters = ParameterLayout(config.model).count
+    ngramNumbers = config.model.ngramNumbers
     parameterBytes = try Self.parameterBytes(
       config, on: kernels, ranks: ranks, manifest: manifest)
     positions = Trainer.plannedPositions(config, manifest: manifest)

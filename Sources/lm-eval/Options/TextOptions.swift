@@ -63,6 +63,17 @@ struct TextOptions: ParsableArguments {
     for path in files(vocabulary: vocabulary) { _ = try PipeSpool.readable(path) }
   }
 
+  /// Whether a split or a file of these is one of the other's.
+  func overlaps(_ other: TextOptions) -> Bool {
+    if let data, let otherData = other.data {
+      return data == otherData && !Set(splits).isDisjoint(with: other.splits)
+    }
+    let files = Set(text.compactMap { try? Files.identity(of: $0) })
+    return other.text.contains { path in
+      (try? Files.identity(of: path)).map(files.contains) ?? false
+    }
+  }
+
   /// The files of text and the list of words.
   func files(vocabulary: String?) -> [String] { text + (vocabulary.map { [$0] } ?? []) }
 }

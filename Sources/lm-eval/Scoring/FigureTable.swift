@@ -42,10 +42,11 @@ enum FigureTable {
   ) -> String {
     let tally = evaluations[0].report.tally
     let hasError = evaluations.allSatisfy { $0.report.standardError != nil }
+    let hasRows = evaluations.contains { $0.record.ngramNumbers != nil }
     var rows = [
       ["checkpoint", "word ppl"] + (hasError ? ["s.e."] : []) + [
         "token ppl", "tokens", "bits/byte", "parameters",
-      ]
+      ] + (hasRows ? ["in rows of n-grams"] : [])
     ]
     for evaluation in evaluations {
       let report = evaluation.report
@@ -55,15 +56,27 @@ enum FigureTable {
           number(report.tally.tokenPerplexity, 2),
           Format.count(report.tally.tokens + report.tally.sentences),
           number(report.tally.bitsPerByte, 4), Format.count(evaluation.record.parameters),
-        ])
+        ] + (hasRows ? [Format.count(evaluation.record.ngramNumbers ?? 0)] : []))
     }
     var lines = ["text".padded(to: 18) + evaluations[0].source.name]
     if let precision = evaluations[0].record.precisionName {
       lines.append("precision".padded(to: 18) + precision)
     }
     lines.append("words".padded(to: 18) + closed(tally.words, "word", tally.sentences))
-    if let (count, meaning) = unknown(evaluations[0]) {
-      lines.append("out of vocabulary".padded(to: 18) + count + "  " + meaning)
+    let rules = evaluations.map(\.source.rule)
+    if rules.allSatisfy({ $0 == rules[0] }) {
+      if let (count, meaning) = unknown(evaluations[0]) {
+        lines.append("out of vocabulary".padded(to: 18) + count + "  " + meaning)
+      }
+    } else {
+      for evaluation in evaluations {
+        let (count, meaning) = unknown(evaluation) ?? ("none", "every word is spelt exactly")
+        lines.append(
+          "out of vocabulary".padded(to: 18) + count + "  \(meaning) (\(evaluation.model))")
+      }
+      lines.append(
+        "note".padded(to: 18) + "the models score other words as <UNK>, so their figures cannot be "
+          + "compared; give all the same list with --vocabulary")
     }
     lines += ["", Format.table(rows)]
     if let comparison { lines += [""] + describe(comparison) }

@@ -63,7 +63,10 @@ struct Scoring {
         scores.path, option: scores.option, inputs: text.files(vocabulary: vocabulary))
     }
     let ngrams = try loadNgrams()
-    let evaluations = try models.map { try evaluate($0, ngrams) }
+    var evaluations: [Evaluation] = []
+    for model in models {
+      evaluations.append(try evaluate(model, ngrams, beside: evaluations.first))
+    }
     let comparison = try isComparison ? compare(evaluations) : nil
     if figures.record {
       try communicator.onRoot { for evaluation in evaluations { try keep(evaluation) } }
@@ -84,7 +87,14 @@ struct Scoring {
   // MARK: One model
 
   /// Scores a checkpoint, or the newest good one of a run.
-  private func evaluate(_ path: String, _ ngrams: NgramModel?) throws -> Evaluation {
+  ///
+  /// - Parameters:
+  ///   - path: What the user named.
+  ///   - ngrams: Interpolated with it, if there is one.
+  ///   - first: The first of several models, once it is scored.
+  private func evaluate(
+    _ path: String, _ ngrams: NgramModel?, beside first: Evaluation?
+  ) throws -> Evaluation {
     var damaged: [String: String] = [:]
     while true {
       // The checksum of the weights is computed meanwhile; no figure is printed before it is known.
@@ -93,7 +103,7 @@ struct Scoring {
         rebuiltTokenizer: HuggingFaceTokenizer.rebuilt, note: LMEval.note)
       let weights = WeightCheck(trained)
       do {
-        return try evaluate(path, trained, weights, ngrams)
+        return try evaluate(path, trained, weights, ngrams, beside: first)
       } catch {
         // For a run, the checkpoint before a damaged one is used; one that was named is never replaced.
         // Scores on standard output cannot be taken back.
@@ -107,13 +117,15 @@ struct Scoring {
   }
 
   private func evaluate(
-    _ path: String, _ trained: TrainedModel, _ weights: WeightCheck, _ ngrams: NgramModel?
+    _ path: String, _ trained: TrainedModel, _ weights: WeightCheck, _ ngrams: NgramModel?,
+    beside first: Evaluation?
   ) throws -> Evaluation {
     var trained = trained
     let tokenizer = try LMEval.tokenizer(of: &trained)
     let source = try TextSource(
       text, vocabulary: vocabulary, window: window, stride: stride, trained: trained,
       tokenizer: tokenizer)
+    if isComparison, let first { try checkRules(first, source, of: path) }
     let tokens = tokenizer.tokenTable()
     let wordStarts =
       scores?.unit == .words || ngrams != nil
@@ -140,10 +152,10 @@ struct Scoring {
         mixture = try mixed(scored, words, ngrams) { text, words in
           let tuning = try TextSource(
             text, vocabulary: vocabulary, window: nil, trained: trained, tokenizer: tokenizer)
-          _ = try measure(
+          let report = try measure(
             tuning, scorer(expectation ?? trained.model, tokens, wordStarts),
             "scoring \(tuning.name) for the weight", words: words)
-          return tuning.name
+          return (tuning.name, report.textSums)
         } emptyWords: {
           MixedWords(ngrams, tokens: tokens, starts: wordStarts)
         }
@@ -191,20 +203,26 @@ struct Scoring {
   /// - Parameters:
   ///   - report: Of the decoder alone.
   ///   - words: Those of the text.
-  ///   - tune: Scores a text into words; returns its name.
+  ///   - tune: Scores a text into words; returns its name and sums.
   ///   - emptyWords: To be filled.
   private func mixed(
     _ report: PerplexityReport, _ words: MixedWords, _ ngrams: NgramModel,
-    tune: (TextOptions, MixedWords) throws -> String, emptyWords: () -> MixedWords
+    tune: (TextOptions, MixedWords) throws -> (name: String, sums: TextSums?),
+    emptyWords: () -> MixedWords
   ) throws -> MixtureFigures? {
     guard let mix, let file = mix.mix else { return nil }
     var (weight, origin) = (mix.mixWeight ?? 0.5, "given by --mix-weight")
     if let text = mix.tuning(text) {
       let tuning = emptyWords()
-      let name = try tune(text, tuning)
+      let (name, sums) = try tune(text, tuning)
       weight = Mixture.weight(tuning.pairs)
-      let isSame = text.data != nil && self.text.splits == text.splits
-      origin = "tuned on \(name)" + (isSame ? ", the very text that is measured" : "")
+      origin = "tuned on \(name)"
+      // Such a weight has seen what it is measured on.
+      if sums != nil && sums == report.textSums {
+        origin += ", the very text that is measured"
+      } else if text.overlaps(self.text) {
+        origin += ", and part of that is measured"
+      }
     }
     return MixtureFigures(
       file: file, order: ngrams.order, ngrams: ngrams.counts, weight: weight, origin: origin,
@@ -303,12 +321,16 @@ struct Scoring {
     // The weights are read once more only if their checksum is written somewhere.
     let isTold = printsPaperLine || figures.record
     let attention = trained.config.attention.expectation ?? trained.config.attention
+    let rows = trained.config.ngramNumbers
     return EvaluationRecord(
       checkpoint: trained.name, step: step,
       initialWeights: try InitialWeights.sentence(ofCheckpoint: trained.path),
       weightsSHA256: isTold
         ? try ModelFiles.weightsDigest(directory: trained.path, name: trained.weightsName) : "",
-      parameters: trained.model.parameters.layout.count, attention: "\(attention)",
+      ngramsSHA256: isTold && rows > 0
+        ? try SHA256.hexDigest(ofFile: trained.path + "/" + NgramFile.name) : nil,
+      parameters: trained.model.parameters.layout.count, ngramNumbers: rows > 0 ? rows : nil,
+      attention: "\(attention)",
       tokenizerSHA256: trained.tokenizerSHA256, vocabularySize: tokenizer.vocabularySize,
       text: source.name, textSums: report.textSums ?? TextSums(md5: "", sha256: ""),
       textIsMapped: source.isMapped, textReading: source.reading, window: window, stride: stride,
@@ -332,48 +354,5 @@ struct Scoring {
       try sentences.add(to: run) { LMEval.note($0) }
     }
     Terminal.note("recorded in \(run)/\(EvaluationLog.name)")
-  }
-
-  // MARK: Several models
-
-  private func compare(_ evaluations: [Evaluation]) throws -> PairedBootstrap {
-    let (first, second) = (evaluations[0].report, evaluations[1].report)
-    guard first.textSums == second.textSums,
-      first.sentences.map(\.units) == second.sentences.map(\.units)
-    else {
-      throw CommandError("the text has changed between the two models; compare them again")
-    }
-    guard let comparison = PairedBootstrap(first.sentences, second.sentences) else {
-      throw CommandError("one sentence is not enough to compare two models by")
-    }
-    return comparison
-  }
-
-  private struct Several: Encodable {
-    struct Named: Encodable {
-      let checkpoint: String
-      let parameters: Int
-      let figures: PerplexityReport
-    }
-
-    let evaluations: [Named]
-    let comparison: PairedBootstrap?
-  }
-
-  private func printJSON(_ evaluations: [Evaluation], _ comparison: PairedBootstrap?) throws {
-    let bytes =
-      if evaluations.count == 1 {
-        try JSONFile.encode(
-          MixedReport(report: evaluations[0].report, mixture: evaluations[0].mixture))
-      } else {
-        try JSONFile.encode(
-          Several(
-            evaluations: evaluations.map {
-              Several.Named(
-                checkpoint: $0.record.checkpoint, parameters: $0.record.parameters,
-                figures: $0.report)
-            }, comparison: comparison))
-      }
-    print(String(decoding: bytes, as: UTF8.self), terminator: "")
   }
 }

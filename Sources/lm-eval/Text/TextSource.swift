@@ -8,7 +8,7 @@ import Tokenize
 /// The text to be scored: splits of a data set, or files.
 struct TextSource {
   /// The list outside which words are unknown.
-  struct UnknownWordRule {
+  struct UnknownWordRule: Equatable {
     let words: Int
     let sha256: String
   }

@@ -100,6 +100,22 @@ import Testing
       #expect(table.contains("\n\(line) "), "\(table)")
     }
 
+    // So is a weight that was tuned on the text, or on a part of it, under whatever name.
+    let other = try folder.write("oak is near ash\n", to: "other")
+    for (measured, tuned, words) in [
+      ([text], [folder.path + "/./new"], ", the very text that is measured"),
+      ([text], [text, other], ", and part of that is measured"), ([text], [other], ""),
+    ] {
+      let output = try Self.succeed(
+        "lm-eval",
+        perplexity + ["--text"] + measured + ["--mix", arpa, "--json", "--mix-tune"] + tuned)
+      let mixture = try #require(Self.json(output)["mixture"] as? [String: Any])
+      let name = tuned.joined(separator: ", ")
+      #expect(mixture["weight_from"] as? String == "tuned on \(name)\(words)")
+    }
+    let splits = perplexity + ["--data", data, "--split", "valid", "test", "--mix", arpa]
+    #expect(try Self.succeed("lm-eval", splits).contains("and part of that is measured"))
+
     for (options, sentence) in [
       (["--text", text, "--mix", arpa], "--mix-tune"),
       (["--text", text, "--mix", arpa, "--mix-weight", "1.5"], "expected 0 to 1"),

@@ -35,7 +35,7 @@ extension RunOptions {
       ("--rate", rate), ("--embedding-rate", embeddingRate), ("--ngram-rate", ngramRate),
       ("--matrix-rate", matrixRate),
     ] {
-      try require(name, value, "1e-30 to 1,000", OptimizerConfig.rates.contains)
+      try require(name, value, "1e-30 to 1,000,000", OptimizerConfig.rates.contains)
     }
     try require("--full-softmax-share", fullSoftmaxShare, "0 to 1") { $0 >= 0 && $0 <= 1 }
     try require(

@@ -59,7 +59,7 @@ import Testing
       ("--matrix-rate", "-1.0"), ("--ngram-rate", "0.0"), ("--bigram-rows", "-1"),
       ("--trigram-rows", "1000000000"), ("--muon-form", "none"), ("--cutoffs", "9,8"),
       ("--cutoffs", "0"), ("--cluster-factor", "0"), ("--rate", "1e+39"),
-      ("--ngram-rate", "1e+38"), ("--embedding-rate", "1001.0"), ("--matrix-rate", "1e-40"),
+      ("--ngram-rate", "1e+38"), ("--embedding-rate", "1000001.0"), ("--matrix-rate", "1e-40"),
       ("--weight-decay", "1e+300"),
     ] {
       let outcome = try runProgram("lm-train", ["--data", "x", "--output", "y", option, value])

@@ -246,7 +246,7 @@ import Train
     arguments: [
       { $0.optimizer.embeddingRate = 0 }, { $0.optimizer.matrixRate = .infinity },
       { $0.optimizer.rate = 1e39 }, { $0.optimizer.rate = 1e-40 },
-      { $0.optimizer.embeddingRate = 2e3 }, { $0.optimizer.weightDecay = 1e300 },
+      { $0.optimizer.embeddingRate = 2e6 }, { $0.optimizer.weightDecay = 1e300 },
       {
         $0.model.bigramRows = 9
         $0.optimizer.ngramRate = 1e38

@@ -37,10 +37,10 @@ package struct OptimizerConfig: Codable, Sendable, Equatable {
 
   package init() {}
 
-  /// What rates and epsilon may be, far beyond any that train.
+  /// What rates and epsilon may be; 1e6 for both is plain gradient descent.
   ///
   /// Weights are moved in single precision, where a rate of 1e39 is infinite and one of 1e-50 is 0.
-  package static let rates = 1e-30...1e3
+  package static let rates = 1e-30...1e6
   /// What the decay of matrices may be.
   package static let decays = 0.0...1e3
 
@@ -52,7 +52,7 @@ package struct OptimizerConfig: Codable, Sendable, Equatable {
     ]
     for (name, value) in factors {
       guard let value, !Self.rates.contains(value) else { continue }
-      throw .invalid("\(name) is \(value), expected 1e-30 to 1,000")
+      throw .invalid("\(name) is \(value), expected 1e-30 to 1,000,000")
     }
     guard Self.decays.contains(weightDecay) else {
       throw .invalid("weightDecay is \(weightDecay), expected 0 to 1,000")

@@ -122,6 +122,24 @@ import Testing
     #expect(throws: ModelError.self) { try config.validate() }
   }
 
+  /// A list of any length has cutoffs that its model takes, each with words enough behind it to save time.
+  @Test(
+    arguments: [
+      (1, []), (20_000, []), (20_001, [8_000]), (23_463, [8_000]), (40_000, [8_000]),
+      (40_001, [8_000]), (50_000, [8_000]), (50_001, [8_000, 40_000]), (147_030, [8_000, 40_000]),
+      (200_000, [8_000, 40_000]), (200_001, [8_000, 60_000]), (793_474, [8_000, 60_000]),
+    ] as [(Int, [Int])])
+  func everyListHasCutoffsThatItsModelTakes(words: Int, cutoffs: [Int]) throws {
+    #expect(ModelConfig.defaultCutoffs(words: words) == cutoffs)
+    var config = ModelConfig(
+      vocabularySize: max(words, 4), width: 24, layers: 1, heads: 3, hidden: 40)
+    config.cutoffs = ModelConfig.defaultCutoffs(words: words)
+    try config.validate()
+    if let clusters = config.clusters {
+      #expect(clusters.ranges.allSatisfy { $0.count >= 8_000 })
+    }
+  }
+
   @Test func widthsAndSharesFollowTheCutoffs() throws {
     var config = ModelConfig(vocabularySize: 61, width: 24, layers: 1, heads: 3, hidden: 40)
     config.cutoffs = [20, 41]

@@ -2,7 +2,7 @@ import Foundation
 import Storage
 import Tokenize
 
-/// Reads an n-gram model in the ARPA format, plain, `.gz` or `.zst`.
+/// Reads an n-gram model in the ARPA format, plain or written by gzip or zstd.
 ///
 ///     \data\
 ///     ngram 1=4
@@ -42,7 +42,14 @@ package struct ArpaReader: ~Copyable {
 
   private mutating func next() throws -> UnsafeBufferPointer<UInt8>? {
     number += 1
-    return try lines.next()
+    guard let line = try lines.next() else { return nil }
+    guard number == 1 else { return line }
+    if let found = ByteOrderMark.otherEncoding(line.prefix(ByteOrderMark.longest)) {
+      throw TokenizerError.otherEncoding(path: path, found: found)
+    }
+    // The mark is no part of the first line.
+    let mark = line.starts(with: ByteOrderMark.utf8) ? ByteOrderMark.utf8.count : 0
+    return UnsafeBufferPointer(rebasing: line.dropFirst(mark))
   }
 
   /// The next line that is not empty, or what is missing.
@@ -91,6 +98,11 @@ package struct ArpaReader: ~Copyable {
       guard line.elementsEqual(heading.utf8) else { throw wrong(line, heading) }
       let table = NgramTable(count: count)
       for _ in 0..<count { try readEntry(of: index + 1, into: table) }
+      // Every sentence ends in it: its words would have a figure that no end of a sentence is in, or that
+      // of a word which the model has never seen. KenLM refuses such a file as well.
+      if index == 0, table.find(NgramModel.key(NgramModel.empty, .end)) == nil {
+        throw ArpaError.withoutEnd(path: path)
+      }
       tables.append(table)
       line = try nextFilled(index + 1 < counts.count ? "\\\(index + 2)-grams:" : "\\end\\")
     }
@@ -101,9 +113,8 @@ package struct ArpaReader: ~Copyable {
   /// Refuses numbers of n-grams that a file of this size cannot hold, before memory is asked for them.
   private func requireRoom(for counts: [Int]) throws {
     guard let size = Files.sizeIfRegular(path) else { return }
-    let isCompressed = path.hasSuffix(".gz") || path.hasSuffix(".zst")
     // A line has a number, a tab, a word and an end; no n-gram stands there twice, so text shrinks little.
-    let most = size / 4 * (isCompressed ? 1_000 : 1)
+    let most = size / 4 * (DecompressedFile.isCompressed(path) ? 1_000 : 1)
     let all = counts.reduce(0, +)
     guard all <= most else {
       throw ArpaError.line(

@@ -102,9 +102,53 @@ import Tokenize
     #expect(log10s(plain, sentence) == log10s(zipped, sentence))
   }
 
+  /// A name says nothing: a file of gzip or zstd is one by its first bytes.
+  @Test func compressedFilesNeedNoEnding() throws {
+    let folder = try TemporaryFolder()
+    let plain = try ArpaReader.read(try folder.write(Self.arpa, to: "m.arpa"))
+    let sentence = "the king saw the king"
+    // A frame of Zstandard with one block, stored as it is.
+    let bytes = Array(Self.arpa.utf8)
+    let block = bytes.count << 3 | 1
+    let frame =
+      [0x28, 0xB5, 0x2F, 0xFD, 0x20, UInt8(bytes.count), UInt8(block & 0xFF), UInt8(block >> 8), 0]
+      + bytes
+    try Data(frame).write(to: URL(fileURLWithPath: folder.path + "/zstd.arpa"))
+    let gzip = try runProgram("", [], shell: "cd \(folder.path) && gzip -c m.arpa > gzip.arpa")
+    #expect(gzip.status == 0)
+    for name in ["gzip.arpa", "zstd.arpa"] {
+      let zipped = try ArpaReader.read(folder.path + "/" + name)
+      #expect(log10s(plain, sentence) == log10s(zipped, sentence), "\(name)")
+    }
+  }
+
+  @Test func aByteOrderMarkIsPassedOver() throws {
+    let start = try #require(Self.arpa.range(of: "\\data\\")).lowerBound
+    let text = String(Self.arpa[start...])
+    let marked = try model("\u{FEFF}" + text)
+    #expect(marked.counts == [5, 3, 1])
+    #expect(log10s(marked, "the king") == log10s(try model(Self.arpa), "the king"))
+    let folder = try TemporaryFolder()
+    let path = folder.path + "/wide.arpa"
+    for encoding in [String.Encoding.utf16, .utf16LittleEndian, .utf16BigEndian] {
+      try #require(text.data(using: encoding)).write(to: URL(fileURLWithPath: path))
+      let error = #expect(throws: TokenizerError.self) { try ArpaReader.read(path) }
+      #expect(error?.description.contains("wide.arpa is UTF-16") == true, "\(encoding)")
+    }
+  }
+
+  /// Without it every end of a sentence would have a probability of 1e-100, with no word about it.
+  @Test func aModelWithoutEndsOfSentencesIsRefused() throws {
+    let error = #expect(throws: ArpaError.self) {
+      try model(Self.arpa.replacing("-0.75\t</s>", with: "-0.75\tqueen"))
+    }
+    #expect(error?.description.contains("m.arpa has no </s> among its words") == true)
+  }
+
   /// Lines longer than a block, and many of them.
   @Test func longLinesAndManyAreRead() throws {
-    let words = (0..<60_000).map { "word\($0)" } + [String(repeating: "x", count: 3_000_000)]
+    let words =
+      (0..<60_000).map { "word\($0)" } + [String(repeating: "x", count: 3_000_000), "</s>"]
     let lines = words.enumerated().map { "-\($0.offset % 7).\($0.offset % 1_000)\t\($0.element)" }
     let model = try model(
       "\\data\\\nngram 1=\(words.count)\n\n\\1-grams:\n" + lines.joined(separator: "\n")

@@ -1,8 +1,8 @@
 /// Marks at the beginning of a text that tell its encoding.
 package enum ByteOrderMark {
-  static let utf8: [UInt8] = [0xEF, 0xBB, 0xBF]
+  package static let utf8: [UInt8] = [0xEF, 0xBB, 0xBF]
   /// Bytes to look at.
-  static let longest = 4
+  package static let longest = 4
 
   /// Removes the mark of UTF-8 from the beginning of a text.
   ///
@@ -21,7 +21,7 @@ package enum ByteOrderMark {
 
   /// The encoding that a text declares, or shows by zeros between its first characters, if it is not
   /// UTF-8; the longer marks come first.
-  static func otherEncoding(_ beginning: some Collection<UInt8>) -> String? {
+  package static func otherEncoding(_ beginning: some Collection<UInt8>) -> String? {
     let marks: [(name: String, bytes: [UInt8])] = [
       ("UTF-32", [0xFF, 0xFE, 0, 0]), ("UTF-32", [0, 0, 0xFE, 0xFF]), ("UTF-16", [0xFF, 0xFE]),
       ("UTF-16", [0xFE, 0xFF]),

@@ -2,25 +2,32 @@ import CZstd
 import Foundation
 import Storage
 
-/// Reads a text file from front to back, decompressed where its name ends in `.gz` or `.zst`.
+/// Reads a text file from front to back, decompressed where its name ends in `.gz` or `.zst` or its first
+/// bytes say that it is compressed.
 ///
 /// One source serves one thread at a time.
 class ByteSource {
   let path: String
   fileprivate let descriptor: Int32
 
-  /// Opens a file by the ending of its name, a pipe by its first bytes.
+  /// Opens a file by the ending of its name; a pipe, and a file of another name, by its first bytes.
   ///
   /// A pipe is kept and can be opened again; see ``PipeSpool``.
   static func open(_ path: String) throws(TokenizerError) -> ByteSource {
     let place: String
     do { place = try PipeSpool.readable(path) } catch { throw .storage(error) }
-    let form = place == path ? Form(ending: path) : try Form(beginning: ByteSource(path, at: place))
-    switch form {
+    switch try form(of: path, at: place) {
     case .plain: return try ByteSource(path, at: place)
     case .gzip: return try GzipSource(path, at: place)
     case .zstd: return try ZstdSource(path, at: place)
     }
+  }
+
+  private static func form(of path: String, at place: String) throws(TokenizerError) -> Form {
+    let named = place == path ? Form(ending: path) : .plain
+    // What is no file is not to be read twice.
+    guard named == .plain, Files.sizeIfRegular(place) != nil else { return named }
+    return try Form(beginning: ByteSource(path, at: place))
   }
 
   /// How a file is compressed.
@@ -31,7 +38,7 @@ class ByteSource {
       self = path.hasSuffix(".gz") ? .gzip : path.hasSuffix(".zst") ? .zstd : .plain
     }
 
-    /// By the first bytes, as a pipe has no ending: no UTF-8 begins as compressed data do.
+    /// By the first bytes: no UTF-8 begins as compressed data do.
     init(beginning source: ByteSource) throws(TokenizerError) {
       let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 4, alignment: 4)
       defer { memory.deallocate() }
@@ -40,6 +47,12 @@ class ByteSource {
         bytes.starts(with: [0x1F, 0x8B])
         ? .gzip : bytes == [0x28, 0xB5, 0x2F, 0xFD] ? .zstd : .plain
     }
+  }
+
+  /// Whether a file or pipe was written by gzip or zstd, as far as it can be read.
+  static func isCompressed(_ path: String) -> Bool {
+    guard let place = try? PipeSpool.readable(path) else { return false }
+    return (try? form(of: path, at: place) != .plain) ?? false
   }
 
   /// - Parameters:

@@ -13,7 +13,7 @@ package struct TextLine: Sendable {
   package let ids: [Int32]
 }
 
-/// The lines of a text file in order, plain or with a name that ends in `.gz` or `.zst`.
+/// The lines of a text file in order, plain or compressed by gzip or zstd.
 ///
 /// Lines and ids are the same that a data set made of the file would hold.
 package final class TextLines {

@@ -66,15 +66,22 @@ package final class ShardReader: Sendable {
 
   /// Reads the whole file: checksum, every frame, and the counts of the manifest.
   ///
-  /// - Parameter eos: The id of `</s>`.
-  package func verify(eos: Int32) throws(ShardError) {
+  /// - Parameters:
+  ///   - eos: The id of `</s>`.
+  ///   - unknown: The id of `<UNK>` where every unknown word of the manifest has it; nil elsewhere.
+  package func verify(eos: Int32, unknown: Int32? = nil) throws(ShardError) {
     var hash = SHA256()
     hash.update(file.bytes)
     let digest = hash.finalize()
     if digest != info.sha256 {
       throw .mismatch(path: path, what: "its SHA-256", expected: info.sha256, found: digest)
     }
-    _ = try DecodedShard(reader: self, eos: eos)
+    let shard = try DecodedShard(reader: self, eos: eos)
+    guard let unknown, let expected = info.unknownWords else { return }
+    let found = shard.ids.count { $0 == unknown }
+    if found != expected {
+      throw .mismatch(path, "the number of its <UNK>", expected: expected, found: found)
+    }
   }
 
   private func decode(_ index: Int, onto ids: inout [Int32]) throws(ShardError) {

@@ -72,6 +72,20 @@ import Testing
     }
     #expect(ofShards.word_perplexity < 60)
 
+    // A list of other words is refused wherever one is given.
+    let larger = try folder.write(nouns.joined(separator: "\n") + "\nunicorn\n", to: "larger")
+    let model = data + "/tokenizer.model"
+    for (name, arguments) in [
+      ("lm-tokenize", ["--test", test, "--tokenizer", model, "--output", place + "/other"]),
+      ("lm-eval", ["perplexity", "--checkpoint", run, "--text", test]),
+      ("lm-eval", ["score", "--checkpoint", run, "--text", test]),
+      ("lm-eval", ["compare", run, run, "--text", test]),
+    ] {
+      let refused = try runProgram(name, arguments + ["--vocabulary", larger])
+      #expect(refused.status == 1 && refused.output.isEmpty, "\(refused)")
+      #expect(refused.errors.contains("\(larger) is another one, which has 1 more"), "\(refused)")
+    }
+
     let audit = try Self.succeed("lm-eval", ["audit", "--checkpoint", run, "--text", valid])
     #expect(!audit.output.contains("FAILED"))
     let scores = try Self.succeed(

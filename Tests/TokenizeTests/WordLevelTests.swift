@@ -147,6 +147,57 @@ import Tokenize
     #expect(throws: TokenizerError.self) { try more.build() }
   }
 
+  /// A word that only the list has would be counted as known and be `<UNK>` all the same.
+  @Test func aTokenizerOfWordsTakesItsOwnListAlone() throws {
+    let folder = try TemporaryFolder()
+    try folder.write("a b a c d\n", to: "train")
+    try folder.write("b d\n", to: "valid")
+    try folder.write("b\na\n<UNK>\n", to: "words.txt")
+    _ = try builder(folder, threads: 1, output: "out").build()
+    let model = folder.path + "/out/tokenizer.model"
+    for (name, words, part) in [
+      ("larger", "a\nb\nc\nd\n", "2 more and lacks 0 of these 2"),
+      ("smaller", "a\n", "0 more and lacks 1 of these 2"),
+      ("other", "a\nc\n", "1 more and lacks 1 of these 2"),
+    ] {
+      let path = try folder.write(words, to: "\(name).txt")
+      for tokenizer in [
+        DataSetBuilder.Tokenizer.file(model), .serialized(try Files.contents(of: model)),
+      ] {
+        var other = try builder(folder, threads: 1, output: name)
+        other.tokenizer = tokenizer
+        other.vocabulary = try WordList(path: path)
+        let error = #expect(throws: TokenizerError.self, "\(name)") { try other.build() }
+        #expect(
+          error?.description.contains("\(path) is another one, which has \(part)") == true,
+          "\(error)")
+      }
+    }
+    // The same words in another order and with counts are its own list.
+    let same = try folder.write("a 3\nb 1\n", to: "same.txt")
+    var more = try builder(folder, threads: 1, output: "more")
+    more.tokenizer = .file(model)
+    more.vocabulary = try WordList(path: same)
+    #expect(try more.build().totals(of: "train").unknownWords == 2)
+  }
+
+  /// A manifest that counts other unknown words than there are tokens `<UNK>`.
+  @Test func falseCountsOfUnknownWordsDoNotVerify() throws {
+    let folder = try TemporaryFolder()
+    try folder.write("a b a c d\n", to: "train")
+    try folder.write("b d\n", to: "valid")
+    try folder.write("b\na\n", to: "words.txt")
+    var manifest = try builder(folder, threads: 1, output: "out").build()
+    try DataSet(directory: folder.path + "/out").verify()
+    #expect(manifest.splits["train"]?[0].unknownWords == 2)
+    manifest.splits["train"]?[0].unknownWords = 1
+    try manifest.write(to: folder.path + "/out")
+    let error = #expect(throws: ShardError.self) {
+      try DataSet(directory: folder.path + "/out").verify()
+    }
+    #expect(error?.description.contains("the number of its <UNK> should be 1 but is 2") == true)
+  }
+
   @Test func wordsNeedAListAndTrainingText() throws {
     let folder = try TemporaryFolder()
     try folder.write("a b\n", to: "train")

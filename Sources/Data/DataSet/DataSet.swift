@@ -63,9 +63,11 @@ package struct DataSet: Sendable {
   ///
   /// - Parameter progress: Called with the size of every shard in bytes when it has been read.
   package func verify(progress: (Int) -> Void = { _ in }) throws(ShardError) {
+    // A word is one token there: what is counted as unknown is <UNK>, and nothing else is.
+    let unknown = manifest.tokenizer.isOfWholeWords ? special.unk : nil
     for name in manifest.splits.keys.sorted() {
       for shard in manifest.splits[name] ?? [] {
-        try reader(for: shard).verify(eos: special.eos)
+        try reader(for: shard).verify(eos: special.eos, unknown: unknown)
         progress(shard.compressedBytes)
       }
     }

@@ -22,6 +22,9 @@ package struct TokenizerInfo: Codable, Equatable, Sendable {
   /// `unigram`, `bpe` or, where every token is a word of the list, `word`.
   package var modelType: String
 
+  /// Whether every token but the markers is a word, and every word that is none of them `<UNK>`.
+  package var isOfWholeWords: Bool { modelType == "word" }
+
   /// Number of tokens; every id is below it.
   package var vocabularySize: Int
 

@@ -191,12 +191,22 @@ package struct DataSetBuilder: Sendable {
     for note in pipeline.notes { report(.note(note)) }
   }
 
+  /// Throws if the tokens are the words of another list than that of the builder.
+  private func requireOwnWords(_ model: SentencePieceModel, path: String) throws(TokenizerError) {
+    guard let vocabulary else { return }
+    try model.requireOwnWords(
+      vocabulary, path: path,
+      advice: "give the list that the tokenizer was made of, vocabulary.txt in its data set")
+  }
+
   private func makeModel(
     _ isCancelled: @escaping @Sendable () -> Bool, _ report: @escaping @Sendable (Phase) -> Void
   ) throws(TokenizerError) -> SentencePieceModel {
     switch tokenizer {
     case .file(let path):
-      return try SentencePieceModel(path: path, loadsLibrary: threads == 1)
+      let model = try SentencePieceModel(path: path, loadsLibrary: threads == 1)
+      try requireOwnWords(model, path: path)
+      return model
     case .words:
       guard let vocabulary else {
         throw .options(
@@ -207,7 +217,9 @@ package struct DataSetBuilder: Sendable {
         isCancelled: isCancelled, report: { report(.counting($0)) })
       return try SentencePieceModel(serialized: bytes, path: "the word-level tokenizer")
     case .serialized(let bytes):
-      return try SentencePieceModel(serialized: bytes, path: "the tokenizer")
+      let model = try SentencePieceModel(serialized: bytes, path: "the tokenizer")
+      try requireOwnWords(model, path: "the tokenizer")
+      return model
     case .train(var recipe, let limits):
       recipe.keepsUnknownWord = vocabulary != nil
       let paths = corpus.files(of: "train").map(\.path)

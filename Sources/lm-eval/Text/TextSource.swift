@@ -60,6 +60,11 @@ struct TextSource {
   ) throws {
     let trainedList = try trained.trainingVocabulary()
     var list = try vocabulary.map { try WordList(path: $0) }
+    if let list {
+      try tokenizer.requireOwnWords(
+        list, path: trained.tokenizerPath,
+        advice: "leave out --vocabulary, as a model of whole words knows its list")
+    }
     // A model of whole words knows its list: what is outside it is <UNK> without being told.
     let knownWords = list == nil && options.data == nil ? tokenizer.wordList() : nil
     list = list ?? knownWords
@@ -113,7 +118,7 @@ struct TextSource {
       name = files.map(PipeSpool.name).joined(separator: ", ")
       // Pipes must be copied to files before their size is asked for.
       let places = try files.map { try PipeSpool.readable($0) }
-      let isPlain = files.allSatisfy { !$0.hasSuffix(".gz") && !$0.hasSuffix(".zst") }
+      let isPlain = !files.contains(where: DecompressedFile.isCompressed)
       let sizes = places.map { try? Files.size(of: $0) }
       bytes = isPlain && !sizes.contains(nil) ? Double(sizes.reduce(0) { $0 + ($1 ?? 0) }) : nil
       // One for all passes: making its tables takes longer than scoring a sentence.

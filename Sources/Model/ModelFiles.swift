@@ -130,6 +130,7 @@ package enum ModelFiles {
   private static func withNgrams(
     _ weights: Parameters, _ config: ModelConfig, directory: String
   ) throws -> Parameters {
+    try NgramFile.refuseUnused(config, directory: directory)
     guard let tables = try NgramTables(config, isTrained: false, on: weights.device) else {
       return weights
     }
@@ -182,6 +183,7 @@ package enum ModelFiles {
     if config.tiedHead { try stored.checkHead() }
     try stored.check(parameters.layout.slots, tied: config.tiedHead)
     try stored.copy(into: parameters)
+    try NgramFile.refuseUnused(config, directory: directory)
     if let ngrams = parameters.ngrams {
       try NgramFile.read(into: ngrams, on: parameters.device, directory: directory)
     }

@@ -121,6 +121,42 @@ import Testing
     }
   }
 
+  /// Rows that nobody would read are not passed over, as no tensor of the weights is.
+  @Test func rowsThatTheConfigurationDoesNotHaveAreRefused() throws {
+    try withTemporaryDirectory { directory in
+      let model = try #require(Self.variant).model(on: .cpu)
+      try ModelFiles.write(model.config, model.parameters, directory: directory)
+      var without = model.config
+      (without.bigramRows, without.trigramRows) = (0, 0)
+      var half = model.config
+      half.trigramRows = 0
+      for (config, part) in [
+        (without, "bigram_rows and trigram_rows in config.json are 0"),
+        (half, "is not expected; the tables belong to another configuration"),
+      ] {
+        try JSONFile.write(config, to: directory + "/" + ModelFiles.configName)
+        for read in [
+          { _ = try ModelFiles.open(directory: directory, on: model.kernels) },
+          { _ = try ModelFiles.check(directory: directory) },
+          { try ModelFiles.checkWeights(config, directory: directory) },
+          { _ = try ModelFiles.readWeights(config, directory: directory, on: model.kernels) },
+          {
+            var parameters = try Parameters(config, on: model.kernels)
+            parameters.ngrams = try NgramTables(config, isTrained: false, on: model.kernels)
+            try ModelFiles.readWeights(into: parameters, config, directory: directory)
+          },
+        ] as [() throws -> Void] {
+          let error = #expect(throws: ModelError.self, "\(part)") { try read() }
+          #expect(error.map { "\($0)".contains(NgramFile.name) && "\($0)".contains(part) } == true)
+        }
+      }
+      // Without the file it is a model of its own.
+      try Files.remove(directory + "/" + NgramFile.name)
+      try JSONFile.write(without, to: directory + "/" + ModelFiles.configName)
+      #expect(try ModelFiles.open(directory: directory, on: model.kernels).parameters.ngrams == nil)
+    }
+  }
+
   /// Whoever does not read the rows must not go on without them.
   @Test func modelWithoutItsRowsIsRefused() throws {
     let config = try #require(Self.variant).config

@@ -36,16 +36,31 @@ package enum NgramFile {
   /// - Throws: `ModelError.file` if the file has not the tensors of the configuration.
   static func read(into tables: NgramTables, on device: any Device, directory: String) throws {
     let stored = try Stored(directory)
+    try stored.refuseOthers(than: tables.tables.map(\.ngram))
     for tensor in tensors(tables) where tensor.view.count > 0 {
       try device.write(
         stored.bytes(tensor.name, shape: tensor.shape), type: .float32, to: tensor.view)
     }
   }
 
+  /// Throws if a folder has tables of which its configuration knows nothing: they would be left out unseen.
+  static func refuseUnused(_ config: ModelConfig, directory: String) throws(ModelError) {
+    let path = directory + "/" + name
+    guard config.ngrams.isEmpty, Files.exists(path) else { return }
+    throw .file(
+      path: path,
+      problem:
+        "it has rows of n-grams, but bigram_rows and trigram_rows in \(ModelFiles.configName) are 0; "
+        + "copy the \(ModelFiles.configName) that belongs to it, or remove it to use the model without them"
+    )
+  }
+
   /// Throws unless a folder has the tables of a configuration.
   static func check(_ config: ModelConfig, directory: String) throws {
+    try refuseUnused(config, directory: directory)
     guard !config.ngrams.isEmpty else { return }
     let stored = try Stored(directory)
+    try stored.refuseOthers(than: config.ngrams)
     for ngram in config.ngrams {
       _ = try stored.bytes(ngram.name, shape: [ngram.count, config.width])
       _ = try stored.bytes(squaresName(ngram), shape: [ngram.count])
@@ -62,6 +77,15 @@ package enum NgramFile {
       path = directory + "/" + NgramFile.name
       file = try MappedFile(path: path)
       header = try SafetensorsHeader(file.bytes, path: path)
+    }
+
+    /// Throws if there is another tensor than those of the tables.
+    func refuseOthers(than ngrams: [NgramRows]) throws(ModelError) {
+      let known = Set(ngrams.flatMap { [$0.name, NgramFile.squaresName($0)] })
+      guard let other = header.entries.first(where: { !known.contains($0.name) }) else { return }
+      throw .file(
+        path: path,
+        problem: "tensor \(other.name) is not expected; the tables belong to another configuration")
     }
 
     func bytes(_ name: String, shape: [Int]) throws(ModelError) -> UnsafeRawBufferPointer {

@@ -34,6 +34,9 @@ struct GGUFFile {
     var bytes: Int { 4 * shape.reduce(1, *) }
   }
 
+  /// What a file begins with.
+  static let magic = Array("GGUF".utf8)
+
   private static let alignment = 32
   private static let float32: UInt32 = 0
 
@@ -43,7 +46,7 @@ struct GGUFFile {
   /// All that stands before the numbers, padded to where they begin.
   var header: [UInt8] {
     var bytes = GGUFBytes()
-    bytes.append("GGUF".utf8)
+    bytes.append(Self.magic)
     bytes.append(UInt32(3))
     bytes.append(UInt64(tensors.count))
     bytes.append(UInt64(metadata.count))

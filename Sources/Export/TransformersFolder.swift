@@ -11,13 +11,13 @@ package enum TransformersFolder {
   ///   - tokenizer: Its tokenizer.
   ///   - type: Of every weight but the rows of n-grams, whose file is copied as it is.
   ///   - checkpoint: The folder that the model was read from.
-  ///   - target: A folder that is not there yet, or is empty.
-  /// - Throws: `ExportError` where a weight is too large for the type.
+  ///   - place: Where the folder goes.
+  /// - Throws: `ExportError` where a weight is too large for the type, or the place may not be taken.
   package static func write(
     _ model: Transformer, tokenizer: SentencePieceModel, weights type: NumberType,
-    from checkpoint: String, to target: String
+    from checkpoint: String, to place: ExportPlace
   ) throws {
-    let directory = try AtomicDirectory(target: target)
+    let directory = try AtomicDirectory(target: place.path)
     let path = directory.path
     try ModelFiles.writeConfiguration(model.config, weights: type, directory: path)
     let rows = WeightRows(parameters: model.parameters)
@@ -40,6 +40,6 @@ package enum TransformersFolder {
       of: tokenizer, pythonClass: PythonModel.tokenizerClass(model.config))
     files[CheckpointFolder.tokenizerName] = tokenizer.serialized
     for (name, bytes) in files { try AtomicFile.write(bytes, to: path + "/" + name) }
-    try directory.commit()
+    try place.commit(directory)
   }
 }

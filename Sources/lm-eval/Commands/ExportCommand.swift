@@ -24,7 +24,9 @@ struct ExportCommand: ParsableCommand {
              smaller; of softmax attention with rotary positions only
 
       Weights are rounded to the nearest number, ties to even. Folders open here,
-      too: lm-eval perplexity --checkpoint FOLDER --text FILE.
+      too: lm-eval perplexity --checkpoint FOLDER --text FILE. What is there
+      already stays as it is: --overwrite replaces an earlier export, and nothing
+      else.
 
       EXAMPLES
 
@@ -43,30 +45,37 @@ struct ExportCommand: ParsableCommand {
     help: ArgumentHelp("New folder, or file for gguf.", valueName: "path"))
   var output: String
 
-  func run() throws { try Self.write(format, checkpoint: checkpoint, output: output) }
+  @Flag(help: "Replace what export has written to --output before, once the new one is complete.")
+  var overwrite = false
+
+  func run() throws {
+    try Self.write(format, checkpoint: checkpoint, output: output, overwrite: overwrite)
+  }
 
   /// Writes a model.
-  static func write(_ format: ExportFormat, checkpoint: String, output: String) throws {
+  static func write(
+    _ format: ExportFormat, checkpoint: String, output: String, overwrite: Bool = false
+  ) throws {
+    let place = ExportPlace(output, checkpoint: checkpoint, overwrite: overwrite)
+    if format.weights == nil {
+      try OutputFile.check(output, option: "--output", inputs: [])
+      try place.checkFile()
+    } else {
+      try place.checkFolder()
+    }
     var trained = try TrainedModel(
       checkpoint, on: Backend.ofThisProcessor, verifyingWeights: true,
       rebuiltTokenizer: HuggingFaceTokenizer.rebuilt, note: LMEval.note)
     let tokenizer = try LMEval.tokenizer(of: &trained)
     guard let type = format.weights else {
-      if Files.isDirectory(output) { throw StorageError.notAFile(path: output) }
-      try OutputFile.check(output, option: "--output", inputs: [])
       let model = try GGUFModel(
         trained.model, tokenizer: tokenizer, name: Files.name(of: checkpoint))
       try model.write(to: output)
       print("\(output): open it with llama.cpp")
       return
     }
-    let isFree =
-      try !Files.exists(output) || (Files.isDirectory(output) && Files.entries(of: output).isEmpty)
-    guard isFree else {
-      throw ValidationError("--output \(output) is there already; give a new folder")
-    }
     try TransformersFolder.write(
-      trained.model, tokenizer: tokenizer, weights: type, from: trained.path, to: output)
+      trained.model, tokenizer: tokenizer, weights: type, from: trained.path, to: place)
     print(
       "\(output): open it with AutoModelForCausalLM.from_pretrained(\"\(output)\", trust_remote_code=True)"
     )

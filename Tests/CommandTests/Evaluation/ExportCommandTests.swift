@@ -17,6 +17,23 @@ import Testing
     #expect(outcome.errors.contains(text), "\(outcome.errors)")
   }
 
+  /// Refuses in one sentence, without usage, and leaves every file as it is.
+  private static func keep(
+    _ arguments: [String], saying text: String, in folder: TemporaryFolder, _ name: String
+  ) throws {
+    let before =
+      try Files.isDirectory(folder.path + "/" + name)
+      ? folder.contents(of: name) : [name: Files.contents(of: folder.path + "/" + name)]
+    let outcome = try runProgram("lm-eval", arguments)
+    #expect(outcome.status == 1 && outcome.output.isEmpty, "\(outcome)")
+    #expect(outcome.errors.contains(text), "\(outcome.errors)")
+    #expect(outcome.errors.split(separator: "\n").count == 1, "\(outcome.errors)")
+    let after =
+      try Files.isDirectory(folder.path + "/" + name)
+      ? folder.contents(of: name) : [name: Files.contents(of: folder.path + "/" + name)]
+    #expect(before == after, "\(arguments)")
+  }
+
   /// Trains a few steps.
   private static func train(_ folder: TemporaryFolder, _ name: String, _ options: [String]) throws
     -> String
@@ -70,7 +87,19 @@ import Testing
         let names = Set(try Files.entries(of: target))
         #expect(!names.contains("optimizer.safetensors") && names.contains("tokenizer.json"))
         #expect(names.contains("decoder.py") == (name == "other"))
-        try Self.refuse(arguments, saying: "give a new folder")
+        let base = "\(name)-\(format)"
+        try Self.keep(
+          arguments, saying: "\(target) exists already; choose another --output", in: folder, base)
+        let again = ["export", format, "--checkpoint", run, "--output", target, "--overwrite"]
+        let first = try folder.contents(of: base)
+        _ = try Self.succeed("lm-eval", again)
+        #expect(try folder.contents(of: base) == first)
+        // Nothing but an export is replaced, and not the model that is read.
+        try Self.keep(
+          ["export", format, "--checkpoint", target, "--output", target, "--overwrite"],
+          saying: "it is the model that is read", in: folder, base)
+        try folder.write("kept", to: "\(base)/notes.txt")
+        try Self.keep(again, saying: "it holds notes.txt", in: folder, base)
       }
     }
     let file = folder.path + "/softmax.gguf"
@@ -79,16 +108,30 @@ import Testing
     let bytes = try Files.contents(of: file)
     #expect(
       bytes.starts(with: Array("GGUF".utf8) + [3, 0, 0, 0, 20, 0, 0, 0]) && bytes.count % 32 == 0)
-    // A file of that name is replaced; a folder is not, nor a file of a run.
-    _ = try Self.succeed("lm-eval", export + [softmax])
+    try Self.keep(
+      export + [softmax], saying: "\(file) exists already; choose another --output", in: folder,
+      "softmax.gguf")
+    _ = try Self.succeed("lm-eval", export + [softmax, "--overwrite"])
     #expect(try Files.contents(of: file) == bytes)
+    // Nothing but an export is replaced: no other file, no folder, no checkpoint, no file of a run.
+    try Self.keep(
+      ["export", "gguf", "--checkpoint", softmax, "--output", text, "--overwrite"],
+      saying: "it is no GGUF file", in: folder, "text.txt")
+    try Self.keep(
+      ["export", "bf16", "--checkpoint", softmax, "--output", file, "--overwrite"],
+      saying: "it is no folder", in: folder, "softmax.gguf")
+    let step = try #require(try Files.entries(of: softmax).first { $0.hasPrefix("step-") })
+    try Self.keep(
+      ["export", "bf16", "--checkpoint", softmax, "--output", softmax + "/" + step, "--overwrite"],
+      saying: "which no export has", in: folder, "softmax/" + step)
     try Self.refuse(
       ["export", "gguf", "--checkpoint", softmax, "--output", folder.path], saying: folder.path)
     try Self.refuse(
       ["export", "gguf", "--checkpoint", softmax, "--output", softmax + "/config.json"],
       saying: "written over a file of a training run")
-    try Self.refuse(export + [other], saying: "found hierarchical attention")
-    try Self.refuse(export + [folder.path + "/none"], saying: "none is neither a run")
+    let fresh = ["export", "gguf", "--output", folder.path + "/fresh.gguf", "--checkpoint"]
+    try Self.refuse(fresh + [other], saying: "found hierarchical attention")
+    try Self.refuse(fresh + [folder.path + "/none"], saying: "none is neither a run")
     try Self.refuse(
       ["export", "int4", "--checkpoint", softmax, "--output", file], saying: "bf16")
     try Self.refuse(

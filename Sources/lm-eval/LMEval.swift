@@ -13,7 +13,8 @@ struct LMEval: ParsableCommand {
 
   /// Every form, one a line, for the help and below a mistake.
   static let usage = """
-    lm-eval [perplexity] --checkpoint <run> ... (--data <dir> | --text <file> ...)
+    lm-eval [perplexity] --checkpoint <run> ...
+            (--data <dir> | --text <file> ...)
     lm-eval compare <run> <run> (--data <dir> | --text <file> ...)
     lm-eval score --checkpoint <run> (--data <dir> | --text <file> ...)
     lm-eval audit --checkpoint <run> [--data <dir> | --text <file> ...]

@@ -344,6 +344,6 @@ struct LMTokenize: ParsableCommand, RankedCommand {
     }
     return Format.table(rows) + "\n"
       + "tokens/word counts one </s> for each sentence on both sides\n" + unknown
-      + "\(folder): \(tokenizer.modelType), \(Format.count(tokenizer.vocabularySize)) tokens"
+      + "\(folder): \(tokenizer.modelType), \(Format.count(tokenizer.vocabularySize, "token"))"
   }
 }

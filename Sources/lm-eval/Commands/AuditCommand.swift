@@ -7,7 +7,8 @@ struct AuditCommand: ParsableCommand {
     commandName: "audit",
     abstract: "Look for ways in which the model sees the future.",
     usage: """
-      lm-eval audit --checkpoint <run> [--data <dir> [--split <split>] | --text <file> ...] [<options>]
+      lm-eval audit --checkpoint <run>
+              [--data <dir> [--split <split>] | --text <file> ...] [<options>]
       """,
     discussion: """
       Replaces later tokens, one at a time, all and some at random, and takes

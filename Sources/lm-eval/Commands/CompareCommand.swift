@@ -7,7 +7,8 @@ struct CompareCommand: ParsableCommand {
     commandName: "compare",
     abstract: "Score a text with two models and test the difference.",
     usage: """
-      lm-eval compare <run> <run> --data <dir> [--split <split> ...] [<options>]
+      lm-eval compare <run> <run> --data <dir> [--split <split> ...]
+              [<options>]
       lm-eval compare <run> <run> --text <file> ... [<options>]
       """,
     discussion: """

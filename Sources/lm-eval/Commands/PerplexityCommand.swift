@@ -7,7 +7,8 @@ struct PerplexityCommand: ParsableCommand, RankedCommand {
     commandName: "perplexity",
     abstract: "Measure the perplexity of one model or several on a text.",
     usage: """
-      lm-eval perplexity --checkpoint <run> ... --data <dir> [--split <split> ...] [<options>]
+      lm-eval perplexity --checkpoint <run> ... --data <dir>
+              [--split <split> ...] [<options>]
       lm-eval perplexity --checkpoint <run> ... --text <file> ... [<options>]
       """,
     discussion: """
@@ -94,7 +95,7 @@ struct PerplexityCommand: ParsableCommand, RankedCommand {
       SEVERAL PROCESSES
 
       Started by mpirun, mpiexec or srun, the processes score batches in turn; the
-      figures are the same bits as those of one.
+      figures are the same bits as those of one. --mix is for one process alone.
 
       FIGURES TO KEEP
 

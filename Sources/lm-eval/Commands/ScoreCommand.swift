@@ -10,7 +10,8 @@ struct ScoreCommand: ParsableCommand {
     commandName: "score",
     abstract: "Write the log-probability of every sentence, token or word.",
     usage: """
-      lm-eval score --checkpoint <run> --data <dir> [--split <split> ...] [<options>]
+      lm-eval score --checkpoint <run> --data <dir> [--split <split> ...]
+              [<options>]
       lm-eval score --checkpoint <run> --text <file> ... [<options>]
       """,
     discussion: """

@@ -185,8 +185,8 @@ package struct ModelConfig: Sendable, Equatable {
     // Far above any model, and low enough that a product of it with a width does not overflow.
     guard heads <= (1 << 30) / headWidth else {
       throw .invalid(
-        "\(heads) heads of \(headWidth) are \(heads) times \(headWidth) numbers, expected at most "
-          + "\(1 << 30); choose fewer or narrower heads")
+        "heads of \(headWidth), \(heads) of them, are too many numbers, expected at most \(1 << 30); choose "
+          + "fewer or narrower heads")
     }
     guard qkvBias || !outputBias else {
       throw .invalid(
@@ -201,7 +201,8 @@ package struct ModelConfig: Sendable, Equatable {
     }
     for id in [bosID, eosID] + otherEndIDs where !(0..<Int32(vocabularySize)).contains(id) {
       throw .invalid(
-        "the special id \(id) lies outside the vocabulary of \(vocabularySize) tokens")
+        "vocab_size is \(vocabularySize), expected more than the special id \(id), which must be 0 or more"
+      )
     }
     guard !qkNorm || attention.kind != .yoso else {
       throw .invalid(

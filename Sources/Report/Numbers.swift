@@ -11,6 +11,11 @@ enum Numbers {
     return String(digits)
   }
 
+  /// `1 layer`, `2 layers`.
+  static func count(_ value: Int, _ noun: String) -> String {
+    "\(count(value)) \(noun)\(value == 1 ? "" : "s")"
+  }
+
   /// A fixed number of decimals; scientific notation for huge numbers.
   static func decimal(_ value: Double, _ decimals: Int) -> String {
     guard value.isFinite, abs(value) < 1e9 else { return String(format: "%.3g", value) }

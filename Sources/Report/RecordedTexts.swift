@@ -56,7 +56,7 @@ struct RecordedTexts {
     let first = entries[0].record
     let units = first.tally.words + first.tally.sentences
     let rule = first.outOfVocabulary.map {
-      "\(Numbers.count($0.words)) words outside a list of \(Numbers.count($0.listWords)) as <UNK>"
+      "\(Numbers.count($0.words, "word")) outside a list of \(Numbers.count($0.listWords)) as <UNK>"
     }
     let window = first.window.map { window in
       "windows of \(Numbers.count(window))"
@@ -64,7 +64,7 @@ struct RecordedTexts {
     }
     let title =
       [
-        first.text, "\(Numbers.count(units)) words with </s>",
+        first.text, "\(Numbers.count(units, "word")) with </s>",
         "SHA-256 \(first.textSums.sha256.prefix(12))",
       ]
       + [rule, window].compactMap(\.self)

@@ -55,10 +55,10 @@ package struct ReportPage: Sendable {
   private var subtitle: String {
     let model = run.config.model
     let text =
-      "preset \(run.config.preset): \(model.layers) layers of \(model.width), "
-      + "\(model.heads) heads"
+      "preset \(run.config.preset): \(Numbers.count(model.layers, "layer")) of \(model.width), "
+      + Numbers.count(model.heads, "head")
       + (model.isGrouped ? " that share \(model.keyValueHeads) of keys and values" : "")
-      + ", \(Numbers.count(model.vocabularySize)) tokens, "
+      + ", \(Numbers.count(model.vocabularySize, "token")), "
       + "\(model.attention) with \(model.position.rawValue) positions"
     let origin = run.config.initialWeights.map {
       "<p>\(HTML.escaped("trained from \($0.sentence)"))</p>"

@@ -276,7 +276,8 @@ struct LMTrain: ParsableCommand, RankedCommand {
         bytes, on: kernels, for: "the run",
         advice:
           "choose a smaller model, fewer --micro-batch-tokens, or --stream-length N in place of "
-          + "whole sentences (the largest micro-batch has \(Format.count(plan.positions)) tokens)")
+          + "whole sentences (the largest micro-batch has \(Format.count(plan.positions, "token")))"
+      )
       if communicator.isRoot, !resume { try RunFolder.requireUnused(output ?? "") }
       try kernels.reserveWorkingMemory(need)
     }

@@ -84,6 +84,8 @@ import Testing
       (["--ngram-rate", "0.1"], "leave out --ngram-rate"),
       (["--betas", "0.9,0.99999999999"], "beta2 is 0.99999999999"),
       (["--epochs", "1e300"], "--epochs 1e+300 are more steps than the 4,294,967,296"),
+      (["--softmax-candidates", "1"], "the candidates of the loss are 1, expected 2 or more"),
+      (["--vocab-size", "1"], "vocab_size is 1, expected more than the special id"),
     ] {
       let outcome = try runProgram("lm-train", plan + options)
       #expect(outcome.status == 1, "\(options): \(outcome)")

@@ -103,6 +103,16 @@ import Train
     }
   }
 
+  @Test func oneIsNoPlural() throws {
+    let folder = try TemporaryFolder()
+    try write(1, to: folder.path)
+    var config = try Preset.named("quickstart").config(vocabularySize: 300)
+    (config.model.layers, config.model.heads) = (1, 1)
+    try JSONFile.write(config, to: folder.path + "/config.json")
+    let html = ReportPage(try RunRecord(path: folder.path), provenance: Self.provenance).html
+    #expect(html.contains("1 layer of \(config.model.width), 1 head, 300 tokens"))
+  }
+
   @Test(arguments: [1, 2, 300]) func anyNumberOfLinesMakesAPage(lines: Int) throws {
     let folder = try TemporaryFolder()
     try write(lines, to: folder.path)

@@ -326,7 +326,7 @@ package struct Auditor {
         let different = Self.differences(scores, reference[index])
         check.record(scores.count, failures: different.count) {
           "\(sequences[index].place), token \(different[0] + 1): -ln p is "
-            + "\(scores[different[0]]) with \(threads) threads, \(reference[index][different[0]]) before"
+            + "\(scores[different[0]]) with --threads \(threads), \(reference[index][different[0]]) before"
         }
       }
     }

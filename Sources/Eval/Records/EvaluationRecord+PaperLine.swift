@@ -45,9 +45,10 @@ extension EvaluationRecord {
     guard let window else { return "context: each sentence alone, from <s>" }
     let overlap =
       stride.map {
-        ", each after at least \(Self.count(window - $0)) tokens of context (stride \(Self.count($0)))"
+        ", each after at least \(Self.count(window - $0, "token")) of context (stride \(Self.count($0)))"
       } ?? ""
-    return "context: the running text in windows of \(Self.count(window)) tokens\(overlap), across "
+    return
+      "context: the running text in windows of \(Self.count(window, "token"))\(overlap), across "
       + "sentences"
   }
 

@@ -34,7 +34,7 @@ extension Incident: CustomStringConvertible {
   package var description: String {
     let place =
       "step \(step) (epoch \(cursor.epoch), shard \(cursor.shard), sequence \(cursor.sentence), "
-      + "\(tokens) tokens)"
+      + "\(tokens) \(tokens == 1 ? "token" : "tokens"))"
     let loss = natsPerToken.map { "\($0) nats per token" } ?? "a loss that is not finite"
     let norm = gradientNorm.map { "gradient norm \($0)" } ?? "a gradient norm that is not finite"
     let limit = threshold.map { ", above \($0)" } ?? ""

@@ -217,8 +217,8 @@ package struct CheckpointStore: Sendable {
       sameButSteps.steps = state.config.steps
       if state.config.difference(from: sameButSteps, taken: step) == nil {
         throw TrainingError.invalid(
-          "\(path) had the learning rates of a run of \(state.config.steps) steps, which a run of "
-            + "\(config.steps) does not have up to step \(step); give --steps "
+          "\(path) had the learning rates of a run of --steps \(state.config.steps), which a run of "
+            + "--steps \(config.steps) does not have up to step \(step); give --steps "
             + "\(state.config.steps), or start another run")
       }
       throw TrainingError.invalid(

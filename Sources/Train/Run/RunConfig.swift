@@ -91,7 +91,7 @@ package struct RunConfig: Codable, Sendable, Equatable {
     if let sampledSoftmax {
       try require(
         (2..<model.vocabularySize).contains(sampledSoftmax.candidates),
-        "the loss is over \(sampledSoftmax.candidates) candidates, expected 2 or more and fewer than the "
+        "the candidates of the loss are \(sampledSoftmax.candidates), expected 2 or more and fewer than the "
           + "\(model.vocabularySize) tokens")
       try require(
         sampledSoftmax.fullShare >= 0 && sampledSoftmax.fullShare <= 1,

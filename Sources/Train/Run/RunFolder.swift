@@ -148,7 +148,7 @@ package enum RunFolder {
         let state = try? store.state(step: last), state.config.steps != config.steps
       {
         note(
-          "\(configPath(run)) is of \(config.steps) steps, \(store.path(step: last)) was saved by a "
+          "\(configPath(run)) is of --steps \(config.steps), \(store.path(step: last)) was saved by a "
             + "run of \(state.config.steps); the run goes on to \(config.steps)")
       }
       return config
@@ -167,7 +167,7 @@ package enum RunFolder {
     let config = try store.state(step: step).config
     note(
       "\(problem); the run goes on with the configuration in \(store.path(step: step)), "
-        + "\(config.steps) steps. Changes to it are options, such as --steps and --log-every")
+        + "of --steps \(config.steps). Changes to it are options, such as --steps and --log-every")
     return config
   }
 }

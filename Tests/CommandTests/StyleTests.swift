@@ -1,5 +1,4 @@
 import CommandSupport
-import Foundation
 import TestSupport
 import Testing
 
@@ -38,28 +37,6 @@ import Testing
       let bar = Terminal.bar(share, columns: 10)
       #expect(bar.filter { $0 == "=" }.count == full && Terminal.width(of: bar) == 12)
     }
-  }
-
-  /// Help is printed for 80 columns, where a longer line would leave a word or two on one of their own.
-  @Test func helpFitsItsLines() throws {
-    let sources = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-      .deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent("Sources")
-    let files = try #require(
-      FileManager.default.enumerator(at: sources, includingPropertiesForKeys: nil))
-    var found = 0
-    for case let file as URL in files where file.pathExtension == "swift" {
-      let text = try String(contentsOf: file, encoding: .utf8)
-      for match in text.matches(of: /discussion: "{3}\n((?s).*?)\n *"{3}/) {
-        found += 1
-        let lines = match.1.split(separator: "\n", omittingEmptySubsequences: false)
-        let margin = lines.first?.prefix { $0 == " " }.count ?? 0
-        for line in lines {
-          let width = line.replacing("\\\\", with: "\\").count - margin
-          #expect(width <= 80, "\(file.lastPathComponent): \(line)")
-        }
-      }
-    }
-    #expect(found > 10)
   }
 
   /// What is piped holds no escape sequence, whatever it says.

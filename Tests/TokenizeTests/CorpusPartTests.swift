@@ -22,6 +22,16 @@ import Tokenize
     }
   }
 
+  /// `part1` and `part2` of one corpus.
+  private func makeTwoParts(_ folder: TemporaryFolder) throws {
+    try write(folder)
+    for number in 1...2 {
+      var part = try builder(folder, "part\(number)")
+      part.part = try CorpusPart(number, of: 2)
+      _ = try part.build()
+    }
+  }
+
   @Test(arguments: [1, 2, 3, 7]) func partsJoinToTheWhole(count: Int) throws {
     let folder = try TemporaryFolder()
     try write(folder)
@@ -44,12 +54,7 @@ import Tokenize
 
   @Test func onlyAllPartsOfOneCorpusAreJoined() throws {
     let folder = try TemporaryFolder()
-    try write(folder)
-    for number in 1...2 {
-      var part = try builder(folder, "part\(number)")
-      part.part = try CorpusPart(number, of: 2)
-      _ = try part.build()
-    }
+    try makeTwoParts(folder)
     _ = try builder(folder, "whole").build()
     func refused(_ parts: [String], _ words: String) {
       let error = #expect(throws: TokenizerError.self) {
@@ -77,12 +82,7 @@ import Tokenize
   /// A part that changed since it was made is not joined; a job that has just made it need not look.
   @Test func aDamagedPartIsFound() throws {
     let folder = try TemporaryFolder()
-    try write(folder)
-    for number in 1...2 {
-      var part = try builder(folder, "part\(number)")
-      part.part = try CorpusPart(number, of: 2)
-      _ = try part.build()
-    }
+    try makeTwoParts(folder)
     let shard = try #require(
       try DataSet(directory: folder.path + "/part2").manifest.splits["train"]?.first?.file)
     let path = folder.path + "/part2/" + shard

@@ -27,9 +27,10 @@ package enum Backend: Hashable, Sendable {
   /// - Parameters:
   ///   - units: The width.
   ///   - precision: Of products.
-  ///   - usesPairs: Whether products in bfloat16 may use instructions on pairs; no bit depends on it.
+  ///   - usesPairs: Whether products in bfloat16 use instructions on pairs where the processor has them;
+  ///     without this, what is faster. No bit depends on it.
   package static func kernels(
-    of units: VectorUnits, _ precision: Precision = .float32, usesPairs: Bool = true
+    of units: VectorUnits, _ precision: Precision = .float32, usesPairs: Bool? = nil
   ) -> any Kernels {
     #if arch(x86_64)
       if units == .avx512 {
@@ -39,8 +40,17 @@ package enum Backend: Hashable, Sendable {
     return CPUBackend.CPUKernels(precision, usesPairs: usesPairs)
   }
 
-  /// Whether the kernels of this process multiply pairs of bfloat16 with one instruction; without it products
-  /// in bfloat16 take as long as those in float32.
+  /// Whether the wider kernels can multiply pairs of bfloat16 with one instruction, fast or not.
+  package static var hasPairs: Bool {
+    #if arch(x86_64)
+      VectorUnits.current == .avx512 && WideCPUBackend.CPUKernels.hasPairs
+    #else
+      false
+    #endif
+  }
+
+  /// Whether the kernels of this process multiply pairs of bfloat16 with one instruction, as they do where it
+  /// is there and saves time; otherwise products in bfloat16 take as long as those in float32.
   package static var multipliesPairs: Bool {
     #if arch(x86_64)
       VectorUnits.current == .avx512 && WideCPUBackend.CPUKernels.multipliesPairs
@@ -73,7 +83,8 @@ package enum Backend: Hashable, Sendable {
     case .cpu:
       if precision == .bfloat16 && !Self.multipliesPairs {
         note(
-          "this processor has no instructions for products in bfloat16: they take as long as in float32"
+          "this processor has no instructions that make products in bfloat16 faster: they take as long "
+            + "as in float32"
         )
       }
       return Self.kernels(of: .current, precision)

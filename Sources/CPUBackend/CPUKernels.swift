@@ -11,17 +11,26 @@ package struct CPUKernels: Kernels {
   /// - Parameters:
   ///   - precision: What products of linear layers and of the head read. Their sums, and everything else,
   ///     Muon's matrices and attention too, have single precision.
-  ///   - usesPairs: Whether products in bfloat16 may use the instruction on pairs; no bit depends on it.
-  package init(_ precision: Precision = .float32, usesPairs: Bool = true) {
+  ///   - usesPairs: Whether products in bfloat16 use the instruction on pairs where the processor has it; without
+  ///     this, what is faster. No bit depends on it.
+  package init(_ precision: Precision = .float32, usesPairs: Bool? = nil) {
     form =
       switch precision {
       case .float32: .float32
-      case .bfloat16: usesPairs ? .bfloat16 : .rounded
+      case .bfloat16:
+        switch usesPairs {
+        case true?: ProductForm.hasPairs ? .pairs : .rounded
+        case false?: .rounded
+        case nil: .bfloat16
+        }
       }
   }
 
-  /// Whether products in bfloat16 have instructions of their own on this processor, and not just their
-  /// bits.
+  /// Whether the processor has the instruction on pairs, fast or not.
+  package static var hasPairs: Bool { ProductForm.hasPairs }
+
+  /// Whether products in bfloat16 have instructions of their own on this processor that save time, and not
+  /// just their bits.
   package static var multipliesPairs: Bool { ProductForm.bfloat16 == .pairs }
 
   /// Whether these are compiled for AVX-512.

@@ -220,7 +220,10 @@ private struct GEMMPass: Sendable {
   /// columns pack A more often. An element's bits are the same in any task, so this may follow the
   /// number of threads.
   func cut(threads: Int) -> Cut {
-    var columnsOfTask = 512
+    var columnsOfTask = 2_048
+    while columnsOfTask > 512 && c.rows * columns.count < 8 * threads * 96 * columnsOfTask {
+      columnsOfTask /= 2
+    }
     while columnsOfTask > 128 && c.rows * columns.count < 4 * threads * 24 * columnsOfTask {
       columnsOfTask /= 2
     }

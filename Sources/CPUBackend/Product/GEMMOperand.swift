@@ -91,9 +91,9 @@ struct GEMMOperand: Sendable {
     from first: Int, count: Int, k: Range<Int>, width: Int, form: ProductForm,
     into panel: UnsafeMutablePointer<Float>
   ) {
-    guard form != .pairs || view.hasOneBand || view.bandWidth % 2 == 0 else {
+    guard form == .float32 || view.hasOneBand || view.bandWidth % 2 == 0 else {
       // A pair may have a half in each of two bands.
-      return throughFloats(count: k.count, width: width, into: panel) {
+      return throughFloats(count: k.count, width: width, form: form, into: panel) {
         packTransposed(from: first, count: count, k: k, width: width, form: .float32, into: $0)
       }
     }
@@ -102,17 +102,11 @@ struct GEMMOperand: Sendable {
       let end = min(k.upperBound, (start / view.bandWidth + 1) * view.bandWidth)
       let from = view.start(ofColumn: start) + first * view.stride
       let to = panel + form.steps(start - k.lowerBound) * width
-      if form == .pairs {
-        packPairsAcross(
-          from, stride: view.stride, last: count - 1, k: end - start, width: width, into: to)
-      } else {
-        transposePanel(
-          from, stride: view.stride, last: count - 1, k: end - start, width: width,
-          into: panel + (start - k.lowerBound) * width)
-      }
+      packPanelAcross(
+        from, stride: view.stride, last: count - 1, k: end - start, width: width, form: form,
+        into: to)
       start = end
     }
-    if form == .rounded { roundPairs(panel, count: k.count, width: width) }
   }
 
   /// Rows `range` of one panel of an operand `[K, mn]`; the panel begins with them.
@@ -124,15 +118,11 @@ struct GEMMOperand: Sendable {
     let stride = view.stride
     if view.isInOneBand(first..<first + count) {
       let from = view.start(ofColumn: first) + range.lowerBound * stride
-      if form == .pairs {
-        return packPairsDown(
-          from, stride: stride, rows: range.count, count: count, width: width, into: panel)
-      }
-      for row in 0..<range.count {
-        copyPanelRow(from + row * stride, panel + row * width, count: count, width: width)
-      }
-    } else if form == .pairs {
-      return throughFloats(count: range.count, width: width, into: panel) {
+      packPanelDown(
+        from, stride: stride, rows: range.count, count: count, width: width, form: form, into: panel
+      )
+    } else if form != .float32 {
+      throughFloats(count: range.count, width: width, form: form, into: panel) {
         packRows(from: first, count: count, range, width: width, form: .float32, into: $0)
       }
     } else {
@@ -141,75 +131,18 @@ struct GEMMOperand: Sendable {
         for row in 0..<range.count { panel[row * width + column] = from[row * stride] }
       }
     }
-    if form == .rounded { roundPairs(panel, count: range.count, width: width) }
   }
 
-  /// A panel of pairs by way of one of floats.
+  /// A panel of another form by way of one of floats.
   private func throughFloats(
-    count: Int, width: Int, into panel: UnsafeMutablePointer<Float>,
+    count: Int, width: Int, form: ProductForm, into panel: UnsafeMutablePointer<Float>,
     _ pack: (UnsafeMutablePointer<Float>) -> Void
   ) {
     withUnsafeTemporaryAllocation(of: Float.self, capacity: count * width + 2) { floats in
       guard let base = floats.baseAddress else { return }
       pack(base)
-      packPairsDown(base, stride: width, rows: count, count: width, width: width, into: panel)
+      packPanelDown(
+        base, stride: width, rows: count, count: width, width: width, form: form, into: panel)
     }
-  }
-}
-
-/// One panel `[k, width]` out of rows of memory; those past `last` repeat it.
-@inline(__always)
-private func transposePanel(
-  _ from: UnsafePointer<Float>, stride: Int, last: Int, k: Int, width: Int,
-  into panel: UnsafeMutablePointer<Float>
-) {
-  let whole = k & ~7
-  for group in Swift.stride(from: 0, to: width, by: 8) {
-    let r0 = from + min(group, last) * stride
-    let r1 = from + min(group + 1, last) * stride
-    let r2 = from + min(group + 2, last) * stride
-    let r3 = from + min(group + 3, last) * stride
-    let r4 = from + min(group + 4, last) * stride
-    let r5 = from + min(group + 5, last) * stride
-    let r6 = from + min(group + 6, last) * stride
-    let r7 = from + min(group + 7, last) * stride
-    var to = panel + group
-    for row in Swift.stride(from: 0, to: whole, by: 8) {
-      let t = transposeEight(
-        load(r0 + row), load(r1 + row), load(r2 + row), load(r3 + row), load(r4 + row),
-        load(r5 + row), load(r6 + row), load(r7 + row))
-      // With six rows, two lanes of every vector are overwritten by the next.
-      store(t.0, to)
-      store(t.1, to + width)
-      store(t.2, to + 2 * width)
-      store(t.3, to + 3 * width)
-      store(t.4, to + 4 * width)
-      store(t.5, to + 5 * width)
-      store(t.6, to + 6 * width)
-      store(t.7, to + 7 * width)
-      to += 8 * width
-    }
-  }
-  for row in whole..<k {
-    for column in 0..<width { panel[row * width + column] = from[min(column, last) * stride + row] }
-  }
-}
-
-/// One row of a panel; what is missing becomes zero.
-@inline(__always)
-private func copyPanelRow(
-  _ from: UnsafePointer<Float>, _ to: UnsafeMutablePointer<Float>, count: Int, width: Int
-) {
-  if count < width {
-    for column in 0..<width { to[column] = column < count ? from[column] : 0 }
-  } else if width == 16 {
-    store(loadWide(from), to)
-  } else {
-    let source = UnsafeRawPointer(from)
-    let target = UnsafeMutableRawPointer(to)
-    target.storeBytes(of: source.loadUnaligned(as: SIMD4<Float>.self), as: SIMD4<Float>.self)
-    target.storeBytes(
-      of: source.loadUnaligned(fromByteOffset: 16, as: SIMD2<Float>.self), toByteOffset: 16,
-      as: SIMD2<Float>.self)
   }
 }

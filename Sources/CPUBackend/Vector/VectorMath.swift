@@ -1,3 +1,5 @@
+import CProcessor
+
 /// Eight floats, one register of AVX2: the vector of sums over lanes, whose order is theirs.
 package typealias Lanes = SIMD8<Float>
 
@@ -72,37 +74,17 @@ package func horizontalMax(_ value: Lanes) -> Float {
 /// 0, so that masked scores of -infinity vanish; above 88.37 it stays at the value there. NaN
 /// stays NaN.
 @inline(__always)
-package func exponential(_ x: WideLanes) -> WideLanes {
-  let high: Float = 88.376_26
-  let low: Float = -87.336_54
-  let clamped = x.replacing(with: high, where: x .> high)
-  let safe = clamped.replacing(with: low, where: clamped .< low)
-  let magic = WideLanes(repeating: 12_582_912)  // 1.5 · 2^23: the integer lands in the low bits
-  let shifted = magic.addingProduct(safe, WideLanes(repeating: 1.442_695_04))
-  let n = shifted - magic
-  let r = safe.addingProduct(n, WideLanes(repeating: -0.693_359_375))
-    .addingProduct(n, WideLanes(repeating: 2.121_944_4e-4))
-  var p = WideLanes(repeating: 1.398_199_95e-3).addingProduct(
-    r, WideLanes(repeating: 1.987_569_15e-4))
-  p = WideLanes(repeating: 8.333_451_9e-3).addingProduct(p, r)
-  p = WideLanes(repeating: 4.166_579_6e-2).addingProduct(p, r)
-  p = WideLanes(repeating: 1.666_666_55e-1).addingProduct(p, r)
-  p = WideLanes(repeating: 5.000_000_1e-1).addingProduct(p, r)
-  let y = (r + 1).addingProduct(p, r * r)
-  let exponent = (unsafeBitCast(shifted, to: WideIntLanes.self) &<< 23) &+ 0x3F80_0000
-  let result = y * unsafeBitCast(exponent, to: WideLanes.self)
-  return result.replacing(with: 0, where: x .< low)
-}
+package func exponential(_ x: WideLanes) -> WideLanes { cp_whole(cp_exponential(x)) }
 
 /// e to the power of one number, by the same steps as the lanes, so that a tail element gets the
 /// same bits as it would in a vector.
 @inline(__always)
 package func exponential(_ x: Float) -> Float {
-  exponential(WideLanes(repeating: x))[0]
+  cp_exponential(WideLanes(repeating: x))[0]
 }
 
 /// e to the power of eight lanes; the compiler leaves out the others, or computes them for nothing.
 @inline(__always)
 package func exponential(_ x: Lanes) -> Lanes {
-  exponential(WideLanes(lowHalf: x, highHalf: .zero)).lowHalf
+  cp_exponential(WideLanes(lowHalf: x, highHalf: .zero)).lowHalf
 }

@@ -147,14 +147,15 @@ do_cores() {
   done
 }
 
-# The model of docs/scale.md: the weights travel when nobody computes; so do the gradients of the embedding,
-# which the backward pass finishes last; all other gradients beside the backward pass.
+# The model of docs/scale.md: the weights travel when nobody computes; so do the gradients of the embedding and
+# of the first layer, which the backward pass finishes last; all others beside the backward pass.
 do_steps() {
-  echo "== a step over a link: seconds without and with it, excess, excess of the model, step / model"
-  local rate name round tokens plan weights table
+  echo "== a step over a link: seconds without and with it, excess, excess of the model, excess / model"
+  local rate name round tokens plan weights layers table
   train --threads 1 --gradient-shares 2 --dry-run
   plan=$("${train[@]}" 2>&1)
   weights=$(sed -nE 's/^parameters +([0-9,]+).*/\1/p' <<<"$plan" | tr -d ,)
+  layers=$(sed -nE 's/^model +([0-9,]+) layers.*/\1/p' <<<"$plan" | tr -d ,)
   table=$(sed -nE 's/^model .* of ([0-9,]+), .* ([0-9,]+) tokens.*/\1 \2/p' <<<"$plan" | tr -d , |
     awk '{ print $1 * $2 }')
   for rate in ${RATES:-1 10}; do
@@ -173,13 +174,15 @@ do_steps() {
       tokens=$(grep '"kind":"train"' "$work/run/metrics.jsonl" | tail -1 | number tokens)
       # 0.946 of the link is left beside the headers of Ethernet, IP and TCP.
       awk -v name="$name" -v rate="$rate" -v near="$(median <"$work/near")" -v far="$(median <"$work/far")" \
-        -v tokens="$tokens" -v steps="$steps" -v weights="$weights" -v table="$table" 'BEGIN {
+        -v tokens="$tokens" -v steps="$steps" -v weights="$weights" -v table="$table" \
+        -v layers="$layers" 'BEGIN {
           n = tokens / steps; compute = n / near; step = n / far
           bytes = 0.946 * rate * 1e9 / 8
           beside = 2 * (weights - table) / bytes - 2 / 3 * compute
-          excess = 2 * weights / bytes + 2 * table / bytes + (beside > 0 ? beside : 0)
+          first = 2 * (weights - table) / layers / bytes
+          excess = 2 * weights / bytes + 2 * table / bytes + (beside > first ? beside : first)
           printf "%s %s Gbit/s: %.4f %.4f %.4f %.4f %.3f\n", name, rate, compute, step, step - compute, excess,
-            step / (compute + excess) }'
+            (step - compute) / excess }'
     done
   done
 }

@@ -78,6 +78,11 @@ if LM_SIMD=avx512 "$here/bin/lm-bench" --version >/dev/null 2>&1; then units+=(a
 row "kernels" "" "$("$here/bin/lm-train" --list-devices | sed -n 's/^cpu *this processor, //p')"
 row "vectors" "" "$(grep -o -w -E 'avx2|avx512f|avx512_bf16|amx_bf16' /proc/cpuinfo | sort -u | tr '\n' ' ')"
 row "commit" "$(head -c 8 "$here/commit")"
+# Releases of OpenBLAS before 2024 take the newest Xeons for a processor of 2004.
+if [[ -z ${OPENBLAS_CORETYPE:-} ]] && "$here/bin/lm-bench" --version | grep -q '^ruler.* Prescott '; then
+  export OPENBLAS_CORETYPE=Haswell
+  if ((${#units[@]} > 1)); then export OPENBLAS_CORETYPE=SkylakeX; fi
+fi
 if has bits; then
   while read -r variant expected; do
     for unit in "${units[@]}"; do

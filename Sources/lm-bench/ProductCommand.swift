@@ -93,6 +93,7 @@ struct ProductCommand: ParsableCommand {
           rates.map {
             [$0.name == "ours" ? ours : "  " + $0.name, Format.short($0.flopsPerSecond) + "FLOP/s"]
           }))
+      if let advice = OpenBLAS.advice { print("note: \(advice)") }
     }
   }
 }

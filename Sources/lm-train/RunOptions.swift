@@ -206,7 +206,7 @@ struct RunOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "What products read: float32, or bfloat16 (the default on a card; fast with AVX512-BF16).",
+      "What products read: float32, or bfloat16 (the default on a card; faster on some processors).",
       valueName: "precision"))
   var precision: Precision?
 

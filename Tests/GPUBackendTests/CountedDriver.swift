@@ -28,6 +28,8 @@ final class CountedDriver: GPUDriver, @unchecked Sendable {
   private static let bandwidth = 2.7e12
   /// Of a product whose tiles of 128 x 256 keep all 132 multiprocessors busy.
   private static let rate = 700e12
+  /// In single precision, with tiles of 128 x 128.
+  private static let singleRate = 51e12
   /// From the end of a kernel to the beginning of the next, and the time in which a card fills and empties.
   private static let launch = 2e-6
 
@@ -48,7 +50,8 @@ final class CountedDriver: GPUDriver, @unchecked Sendable {
     "swiglu_backward": "wwwrrr", "rotate_heads": "m-", "cross_entropy": "wm",
     "embedding_forward": "m-", "embedding_shares": "wr", "embedding_owners": "-m",
     "adamw": "mmmr", "move_average": "mr", "copy_matrix": "wr", "fill_matrix": "w",
-    "square_shares": "r",
+    "square_shares": "r", "muon_momentum": "wmr", "muon_normalize": "m", "muon_polynomial": "mr",
+    "muon_move": "mr",
     "add_rows": "mr", "add_products": "mrrr", "residual_add": "mr", "dropout": "m",
   ]
 
@@ -96,14 +99,16 @@ final class CountedDriver: GPUDriver, @unchecked Sendable {
     func tiles(_ high: Int, _ wide: Int) -> Int {
       parts * ((product.rows + high - 1) / high) * ((c.columns + wide - 1) / wide)
     }
-    let blocks = Double(min(tiles(128, 256), tiles(256, 128)))
+    let isSingle = product.a.view.buffer.type == .float32
+    let blocks = Double(isSingle ? tiles(128, 128) : min(tiles(128, 256), tiles(256, 128)))
     let busy = blocks / (132 * (blocks / 132).rounded(.up))
     let name =
       "product\(parts > 1 ? " \(parts) of" : "") [\(product.rows), \(product.depth)]"
       + "\(product.a.isTransposed ? "ᵀ" : "") [\(product.depth), \(c.columns)]"
     count(
       name, bytes: bytes, flops: flops,
-      seconds: max(bytes / Self.bandwidth, flops / (Self.rate * busy)))
+      seconds: max(
+        bytes / Self.bandwidth, flops / ((isSingle ? Self.singleRate : Self.rate) * busy)))
   }
 
   func fill(_ address: UnsafeMutableRawPointer, word: UInt32, count items: Int) {

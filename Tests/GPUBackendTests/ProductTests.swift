@@ -179,6 +179,34 @@ import Testing
     #expect(driver.algorithms == ["[any, 24] × [24, 40]ᵀ, F32 to F32": 8])
   }
 
+  /// One algorithm computes the products of one matrix and of many of its shape, with the same bits.
+  @Test func partsShareAnAlgorithm() throws {
+    let sandbox = try CUDASandbox("algorithms=2:9:4:8")
+    let driver = try sandbox.driver()
+    let kernels = GPUKernels(driver)
+    func matrix(_ seed: UInt64) throws -> MuonMatrix {
+      let views = try (0..<3).map { place in
+        let view = try kernels.makeView(rows: 24, columns: 24)
+        let numbers = CounterRandom(seed: seed, UInt64(place)).gaussians(0..<576, deviation: 1)
+        try kernels.write(numbers, to: view)
+        return view
+      }
+      return MuonMatrix(parameters: views[0], gradients: views[1], momentum: views[2])
+    }
+    let step = MuonStep(rate: 0.1, beta: 0.9, decay: 0.1, gradientScale: 1, form: .gram)
+    var moved: [[[Float]]] = []
+    for together in [[1, 2, 3], [1], [2, 3, 4, 5]] {
+      let matrices = try together.map { try matrix(UInt64($0)) }
+      kernels.muon(matrices, step)
+      moved.append(try matrices.map { try kernels.numbers(of: $0.parameters) })
+    }
+    #expect(moved[1][0] == moved[0][0] && Array(moved[2][..<2]) == Array(moved[0][1...]))
+    #expect(moved[0][0] != moved[0][1])
+    #expect(Set(driver.algorithms.values) == [8])
+    // Squares of x, and of squares: two kinds, whatever their number.
+    #expect(sandbox.count("cublasLtMatmulAlgoGetHeuristic") == 2)
+  }
+
   /// Gradients of weights need the same bits from run to run alone; batches of about one size share an
   /// algorithm.
   @Test func gradientsOfWeightsAreRepeatable() throws {

@@ -35,14 +35,16 @@ import Train
     return starts
   }
 
-  /// One step of AdamW after one batch.
-  private func step(_ config: ModelConfig) throws -> CountedDriver {
+  /// One step of an optimizer after one batch.
+  private func step(
+    _ config: ModelConfig, _ optimizer: OptimizerConfig = OptimizerConfig()
+  ) throws -> CountedDriver {
     let driver = CountedDriver()
     let kernels = GPUKernels(driver, precision: .bfloat16)
     let parameters = try Parameters(config, on: kernels)
     let gradients = try Parameters(config, on: kernels)
     let model = try Transformer(config, parameters: parameters, kernels: kernels)
-    let optimizer = try Optimizer(OptimizerConfig(), model: config, on: kernels)
+    let optimizer = try Optimizer(optimizer, model: config, on: kernels)
     let starts = Self.sentences()
     let ids = (0..<Self.positions).map { Int32($0 * 7_919 % config.vocabularySize) }
     for round in 0..<2 {
@@ -128,5 +130,34 @@ import Train
     #expect(
       driver.work.keys.contains { $0.hasPrefix("product 3 of [\(2 * example.config.hidden)") })
     #expect(driver.mostBytes < example.bytes)
+  }
+
+  /// Muon moves matrices of one shape together: one by one they would take as long as all the rest of a step.
+  @Test(arguments: MuonForm.allCases) func muonIsASmallPartOfAStep(form: MuonForm) throws {
+    let config = Self.cases[1].config
+    var muon = OptimizerConfig()
+    muon.kind = .muon
+    muon.muonForm = form == .standard ? nil : form
+    let (plain, moved) = (try step(config), try step(config, muon))
+    func sums(_ driver: CountedDriver) -> (seconds: Double, launches: Int) {
+      driver.work.values.reduce((0, 0)) { ($0.0 + $1.seconds, $0.1 + $1.launches) }
+    }
+    let (without, with) = (sums(plain), sums(moved))
+    #expect(with.seconds - without.seconds < 8e-3)
+    #expect(with.launches - without.launches < 400)
+    #expect(moved.mostBytes <= plain.mostBytes)
+  }
+
+  /// Matrices of one shape go together, in groups whose memory is bounded.
+  @Test func muonGroupsMatricesOfOneShape() {
+    let shapes = [(8, 8), (8, 16), (8, 8), (16, 8), (8, 8), (8, 16)].map {
+      (rows: $0.0, columns: $0.1)
+    }
+    #expect(
+      GPUKernels.muonGroups(shapes, form: .standard) == [[0, 2, 4], [1, 5], [3]])
+    let large = Array(repeating: (rows: 2_048, columns: 2_048), count: 3)
+    #expect(GPUKernels.muonGroups(large, form: .standard) == [[0], [1, 2]])
+    let middle = Array(repeating: (rows: 512, columns: 512), count: 24)
+    #expect(GPUKernels.muonGroups(middle, form: .gram).map(\.count) == [12, 12])
   }
 }

@@ -15,25 +15,26 @@ KERNEL(256, muon_momentum, Matrix update, Matrix momentum, Matrix gradient, floa
   storeEight(momentum, row, column, m), storeEight(update, row, column, u);
 }
 
-/// x = x / max(sqrt(squares), 1e-30), the sum of its squares being there in double.
-KERNEL(256, muon_normalize, Matrix x, const double *squares) {
+/// x = x / max(sqrt(squares), 1e-30) for matrices of so many rows, one below the other, the sums of their
+/// squares being there in double.
+KERNEL(256, muon_normalize, Matrix x, const double *squares, int rows) {
   int row, column;
   if (!ownEight(x, row, column)) return;
-  float scale = (float)(1 / max(sqrt(*squares), 1e-30)), v[8];
+  float scale = (float)(1 / max(sqrt(squares[row / rows]), 1e-30)), v[8];
   loadEight(v, x, row, column);
   for (int e = 0; e < 8; e++) v[e] *= scale;
   storeEight(x, row, column, v);
 }
 
-/// square = a I + b linear + c square.
-KERNEL(256, muon_polynomial, Matrix square, Matrix linear, float a, float b, float c) {
+/// square = a I + b linear + c square, for matrices of so many rows, one below the other.
+KERNEL(256, muon_polynomial, Matrix square, Matrix linear, float a, float b, float c, int rows) {
   int row, column;
   if (!ownEight(square, row, column)) return;
   float s[8], l[8];
   loadEight(s, square, row, column), loadEight(l, linear, row, column);
   for (int e = 0; e < 8; e++) {
     s[e] = fmaf(c, s[e], b * l[e]);
-    if (column + e == row) s[e] += a;
+    if (column + e == row % rows) s[e] += a;
   }
   storeEight(square, row, column, s);
 }

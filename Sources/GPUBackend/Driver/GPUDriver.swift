@@ -124,7 +124,8 @@ package struct GPUGrid: Sendable, Equatable {
 ///
 /// A row of `c` has the same bits whatever rows are computed with it, if `rowsAreIndependent`. Where there
 /// are several parts, each of the three holds so many matrices of one shape, one below the other, and
-/// every part is a product of its own.
+/// every part is a product of its own; it has the same bits however many there are, if
+/// `partsAreIndependent`.
 package struct GPUProduct: Sendable {
   package struct Operand: Sendable {
     package let view: View
@@ -142,6 +143,7 @@ package struct GPUProduct: Sendable {
   package let accumulate: Bool
   package let rowsAreIndependent: Bool
   package let parts: Int
+  package let partsAreIndependent: Bool
   /// Rows of a part of `c`, M.
   package let rows: Int
   /// The summed dimension, K.
@@ -149,7 +151,7 @@ package struct GPUProduct: Sendable {
 
   package init(
     _ c: View, _ a: Operand, _ b: Operand, accumulate: Bool, rowsAreIndependent: Bool,
-    parts: Int = 1
+    parts: Int = 1, partsAreIndependent: Bool = false
   ) {
     precondition(
       parts >= 1 && [a.view, b.view, c].allSatisfy { $0.rows % parts == 0 },
@@ -162,6 +164,7 @@ package struct GPUProduct: Sendable {
       "\(parts) of [\(rows), \(depth)] times [\(depthOfB), \(columns)] are not "
         + "[\(c.rows), \(c.columns)]")
     self.parts = parts
+    self.partsAreIndependent = partsAreIndependent
     self.rows = rows
     self.a = a
     self.b = b

@@ -19,11 +19,11 @@ extension GPUKernels {
   /// Bytes of the piece that operations borrow.
   private func borrowedBytes(_ plan: WorkPlan) -> Int {
     let embedding = max(plan.positions, plan.candidates) * (4 + 8 + 16 + 4 * plan.width)
-    let muon = plan.muon.map { shape in
-      Self.muonShapes(rows: shape.rows, columns: shape.columns, form: plan.muonForm).reduce(8 * 513)
-      {
-        $0 + 4 * $1.rows * $1.columns
-      }
+    let muon = Self.muonGroups(plan.muon, form: plan.muonForm).map { group in
+      let shape = plan.muon[group[0]]
+      return Self.muonShapes(
+        rows: shape.rows, columns: shape.columns, count: group.count, form: plan.muonForm
+      ).reduce(8 * 513 * group.count) { $0 + 4 * $1.rows * $1.columns }
     }
     func slices(_ product: WorkPlan.Product, positions: Int) -> Int {
       let (rows, columns) = (product.outputs, product.inputs)
@@ -52,17 +52,28 @@ extension GPUKernels {
     let compute = type(for: .compute)
     let head = WorkPlan.Product(outputs: plan.vocabulary, inputs: plan.width)
     let logits = LogitsPlan(vocabulary: plan.vocabulary, type: compute)
-    return (plan.products + [head]).flatMap { shape in
-      let isHead = shape.outputs == head.outputs
-      let positions = isHead ? min(plan.positions, logits.blockRows) : plan.positions
-      let slices = DepthSlices(rows: shape.outputs, columns: shape.inputs, depth: positions)
-      return [
-        GPUProductSize(.max, shape.outputs, depth: shape.inputs, compute, .float32),
-        GPUProductSize(positions, shape.inputs, depth: shape.outputs, compute, compute),
-        GPUProductSize(
-          shape.outputs, shape.inputs, depth: slices.depth, compute, .float32,
-          isOverPositions: true, parts: slices.count),
-      ]
+    return muonProducts(plan)
+      + (plan.products + [head]).flatMap { shape in
+        let isHead = shape.outputs == head.outputs
+        let positions = isHead ? min(plan.positions, logits.blockRows) : plan.positions
+        let slices = DepthSlices(rows: shape.outputs, columns: shape.inputs, depth: positions)
+        return [
+          GPUProductSize(.max, shape.outputs, depth: shape.inputs, compute, .float32),
+          GPUProductSize(positions, shape.inputs, depth: shape.outputs, compute, compute),
+          GPUProductSize(
+            shape.outputs, shape.inputs, depth: slices.depth, compute, .float32,
+            isOverPositions: true, parts: slices.count),
+        ]
+      }
+  }
+
+  /// The products of Muon, as they are tested.
+  private func muonProducts(_ plan: WorkPlan) -> [GPUProductSize] {
+    plan.muon.flatMap { shape in
+      let (short, long) = (min(shape.rows, shape.columns), max(shape.rows, shape.columns))
+      return [(short, short, long), (short, short, short), (shape.rows, shape.columns, short)].map {
+        GPUProductSize($0.0, $0.1, depth: $0.2, .float32, .float32, parts: ProductTest.parts)
+      }
     }
   }
 

@@ -12,7 +12,7 @@ extension GPUKernels {
   private func sumOfSquares(row: View) throws(DeviceError) -> Double {
     var sum = Double.nan
     var fault: DeviceError?
-    withSumOfSquares(row) { total in
+    withSumsOfSquares(of: row) { total in
       // Where only memory is counted, there may be none to copy from.
       guard GPUScratch.recorder == nil else { return }
       withUnsafeMutableBytes(of: &sum) { target in
@@ -28,14 +28,15 @@ extension GPUKernels {
     return sum
   }
 
-  /// Calls `body` with the address of the sum, a Double on the card.
-  func withSumOfSquares(_ row: View, _ body: (UnsafeMutableRawPointer) -> Void) {
-    scratch.lend([8, 8 * 512]) { parts in
+  /// Calls `body` with the address of the sums of the rows, a Double on the card for each.
+  func withSumsOfSquares(of rows: View, _ body: (UnsafeMutableRawPointer) -> Void) {
+    scratch.lend([8 * rows.rows, 8 * 512 * rows.rows]) { parts in
       driver.launch(
-        GPUKernel("sum_of_squares", "square_shares"), grid: GPUGrid(512), parts[1], row.matrix)
+        GPUKernel("sum_of_squares", "square_shares"), grid: GPUGrid(512, rows.rows), parts[1],
+        rows.matrix)
       driver.launch(
-        GPUKernel("sum_of_squares", "square_total"), grid: GPUGrid(1), block: 512, parts[0],
-        parts[1])
+        GPUKernel("sum_of_squares", "square_total"), grid: GPUGrid(rows.rows), block: 512,
+        parts[0], parts[1])
       body(parts[0])
     }
   }

@@ -23,7 +23,7 @@ struct WorkOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "What products read: float32, or bfloat16, which rounds (faster on a card or with AVX512-BF16).",
+      "What products read: float32, or bfloat16, which rounds (faster on a card and on some processors).",
       valueName: "precision"))
   var precision = Precision.float32
 

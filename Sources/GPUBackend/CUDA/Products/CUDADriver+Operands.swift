@@ -39,7 +39,8 @@ extension CUDADriver {
       GPUProduct(
         fittingC, .init(fittingA, isTransposed: a.isTransposed),
         .init(fittingB, isTransposed: b.isTransposed), accumulate: product.accumulate,
-        rowsAreIndependent: product.rowsAreIndependent, parts: product.parts))
+        rowsAreIndependent: product.rowsAreIndependent, parts: product.parts,
+        partsAreIndependent: product.partsAreIndependent))
     if hasOwnC { copy(fittingC, to: c) }
   }
 

@@ -3,7 +3,8 @@ import Tensor
 /// Products that one algorithm is pinned for.
 ///
 /// Where rows are to be independent, that is all products of one width and depth, whatever their number
-/// of rows: a row's bits then cannot depend on how many are computed with it. Elsewhere the size that
+/// of rows: a row's bits then cannot depend on how many are computed with it. Where parts are to be, all
+/// numbers of them are one kind. Elsewhere the size that
 /// follows from a batch is rounded up to a power of two, so that a batch of another length does not
 /// mean another choice each time.
 struct ProductKind: Hashable, CustomStringConvertible {
@@ -17,11 +18,14 @@ struct ProductKind: Hashable, CustomStringConvertible {
   let input: NumberType
   let output: NumberType
   let rowsAreIndependent: Bool
-  /// Products of these sizes that are computed at once.
+  /// Products of these sizes that are computed at once, and that the algorithm is chosen for.
   let parts: Int
+  let partsAreIndependent: Bool
 
   /// So many rows stand for many.
   static let manyRows = 1 << 16
+  /// So many parts stand for any number.
+  static let manyParts = 8
 
   init(_ product: GPUProduct) {
     let (rows, depth) = (product.rows, product.depth)
@@ -36,7 +40,8 @@ struct ProductKind: Hashable, CustomStringConvertible {
     input = product.a.view.buffer.type
     output = product.c.buffer.type
     rowsAreIndependent = product.rowsAreIndependent
-    parts = product.parts
+    partsAreIndependent = product.partsAreIndependent
+    parts = partsAreIndependent ? Self.manyParts : product.parts
   }
 
   /// The next power of two, from 16.
@@ -50,7 +55,7 @@ struct ProductKind: Hashable, CustomStringConvertible {
     let types = "\(input.rawValue) to \(output.rawValue)"
     let (a, b) = (aIsTransposed ? "ᵀ" : "", bIsTransposed ? "ᵀ" : "")
     return
-      (parts > 1 ? "\(parts) of " : "")
+      (partsAreIndependent ? "any number of " : parts > 1 ? "\(parts) of " : "")
       + "[\(rowsAreIndependent ? "any" : "\(rows)"), \(depth)]\(a) × [\(depth), \(columns)]\(b), "
       + types
   }

@@ -114,7 +114,9 @@ final class ProductLibrary: @unchecked Sendable {
     set(CUBLASLT_MATMUL_PREF_IMPL_MASK, implementations)
     var results = [Candidate](repeating: Candidate(), count: 24)
     var found: Int32 = 0
-    let status = withLayouts(kind, rows: kind.rows, depth: kind.depth) { a, b, c in
+    let status = withLayouts(
+      kind, rows: kind.rows, depth: kind.depth, parts: kind.parts
+    ) { a, b, c in
       functions.cublasLtMatmulAlgoGetHeuristic(
         handle, description(kind), b, a, c, c, preference, Int32(results.count), &results, &found)
     }
@@ -138,11 +140,13 @@ final class ProductLibrary: @unchecked Sendable {
   }
 
   /// Whether an algorithm computes products of other sizes too.
-  func accepts(_ candidate: Candidate, _ kind: ProductKind, rows: Int, depth: Int) -> Bool {
+  func accepts(
+    _ candidate: Candidate, _ kind: ProductKind, rows: Int, depth: Int, parts: Int
+  ) -> Bool {
     context.enter()
     var algorithm = candidate.algo
     var result = Candidate()
-    let status = withLayouts(kind, rows: rows, depth: depth) { a, b, c in
+    let status = withLayouts(kind, rows: rows, depth: depth, parts: parts) { a, b, c in
       functions.cublasLtMatmulAlgoCheck(
         handle, description(kind), b, a, c, c, &algorithm, &result)
     }
@@ -181,14 +185,14 @@ final class ProductLibrary: @unchecked Sendable {
 
   /// Calls `body` with layouts of `a`, `b` and `c` whose rows follow one another, on 16 bytes.
   private func withLayouts(
-    _ kind: ProductKind, rows: Int, depth: Int,
+    _ kind: ProductKind, rows: Int, depth: Int, parts: Int,
     _ body: (cublasLtMatrixLayout_t, cublasLtMatrixLayout_t, cublasLtMatrixLayout_t) ->
       cublasStatus_t
   ) -> cublasStatus_t {
     func operand(_ shape: (rows: Int, columns: Int), _ type: NumberType) -> Operand {
       Operand(
         address: workspace, type: type, rows: shape.rows, columns: shape.columns,
-        stride: Self.stride(shape.columns, type), parts: kind.parts)
+        stride: Self.stride(shape.columns, type), parts: parts)
     }
     return withLayout(operand(kind.shapeOfA(rows: rows, depth: depth), kind.input)) { a in
       withLayout(operand(kind.shapeOfB(depth: depth), kind.input)) { b in

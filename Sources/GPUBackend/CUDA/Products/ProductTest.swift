@@ -1,8 +1,8 @@
 import Foundation
 import Tensor
 
-/// Shows that an algorithm keeps its bits: the same every time, and of a row whatever rows are computed
-/// with it.
+/// Shows that an algorithm keeps its bits: the same every time, of a row whatever rows are computed with
+/// it, and of a part however many there are.
 ///
 /// The library promises neither.
 struct ProductTest {
@@ -12,6 +12,8 @@ struct ProductTest {
   /// Rows of the test; more than any tile has, and no multiple of one.
   private static let rows = 333
   private static let depth = 2_048
+  /// Parts of the test, where any number of them is one kind.
+  static let parts = 3
 
   /// Bytes of a card that the test of a product takes, at most.
   static func bytes(_ size: GPUProductSize) -> Int {
@@ -32,9 +34,13 @@ struct ProductTest {
   func passes(_ candidate: ProductLibrary.Candidate) throws(DeviceError) -> Bool {
     let rows = min(kind.rows, Self.rows)
     let depth = kind.aIsTransposed ? min(kind.depth, Self.depth) : kind.depth
+    let parts = kind.partsAreIndependent ? Self.parts : kind.parts
     let sizes = kind.rowsAreIndependent ? [1, 2, 63, rows] : [rows]
-    guard sizes.allSatisfy({ library.accepts(candidate, kind, rows: $0, depth: depth) }) else {
-      return false
+    let numbers = kind.partsAreIndependent ? [1, parts, kind.parts] : [parts]
+    for (rows, parts) in sizes.map({ ($0, parts) }) + numbers.map({ (rows, $0) }) {
+      guard library.accepts(candidate, kind, rows: rows, depth: depth, parts: parts) else {
+        return false
+      }
     }
     var taken: [(UnsafeMutableRawPointer, Int)] = []
     defer { for (address, bytes) in taken { transfer.memory.free(address, bytes: bytes) } }
@@ -42,12 +48,12 @@ struct ProductTest {
       _ shape: (rows: Int, columns: Int), _ type: NumberType
     ) throws(DeviceError) -> ProductLibrary.Operand {
       let stride = ProductLibrary.stride(shape.columns, type)
-      let bytes = kind.parts * shape.rows * stride * type.bytes
+      let bytes = parts * shape.rows * stride * type.bytes
       let address = try transfer.memory.allocate(bytes: bytes)
       taken.append((address, bytes))
       return ProductLibrary.Operand(
         address: address, type: type, rows: shape.rows, columns: shape.columns, stride: stride,
-        parts: kind.parts)
+        parts: parts)
     }
     let a = try place(kind.shapeOfA(rows: rows, depth: depth), kind.input)
     let b = try place(kind.shapeOfB(depth: depth), kind.input)
@@ -64,6 +70,18 @@ struct ProductTest {
     for _ in 0..<2 {
       guard try compute(candidate, c, a, b, into: again), Self.areEqual(again, together) else {
         return false
+      }
+    }
+    if kind.partsAreIndependent {
+      for part in 0..<parts {
+        let bytes = c.rows * c.stride * c.type.bytes
+        let expected = UnsafeMutableRawBufferPointer(
+          rebasing: together[part * bytes..<(part + 1) * bytes])
+        let alone = UnsafeMutableRawBufferPointer(rebasing: again[..<bytes])
+        guard
+          try compute(candidate, one(c, part), one(a, part), one(b, part), into: alone),
+          Self.areEqual(alone, expected)
+        else { return false }
       }
     }
     guard kind.rowsAreIndependent, !kind.aIsTransposed else { return true }
@@ -96,6 +114,13 @@ struct ProductTest {
     ProductLibrary.Operand(
       address: x.address + range.lowerBound * x.stride * x.type.bytes, type: x.type,
       rows: range.count, columns: x.columns, stride: x.stride)
+  }
+
+  /// One of several matrices.
+  private func one(_ x: ProductLibrary.Operand, _ part: Int) -> ProductLibrary.Operand {
+    ProductLibrary.Operand(
+      address: x.address + part * x.rows * x.stride * x.type.bytes, type: x.type, rows: x.rows,
+      columns: x.columns, stride: x.stride)
   }
 
   /// Reads the bytes of a product, gaps between rows included.

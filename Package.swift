@@ -42,7 +42,8 @@ let emulatesWide = Context.environment["EMULATE_AVX512"] != nil
   let wide: [Target] = [
     .target(
       name: "WideCPUBackend", dependencies: ["CProcessor", "Deterministic", "Host", "Tensor"],
-      swiftSettings: strict + [.define("AVX512")] + (emulatesWide ? [.define("EMULATE_AVX512")] : [])
+      swiftSettings: strict + [.define("AVX512")]
+        + (emulatesWide ? [.define("EMULATE_AVX512")] : [])
         + vectors(emulatesWide ? "x86-64-v3" : "x86-64-v4"))
   ]
 #else

@@ -27,8 +27,9 @@ import Testing
     }
   }
 
-  /// The check of the bits of instructions on pairs passes where there are any. Whether they are used is a
-  /// matter of time: they are slow on some processors.
+  /// The check of the bits of instructions on pairs passes where there are any.
+  ///
+  /// Whether they are used is a matter of time: they are slow on some processors.
   @Test func pairsHaveTheirBits() {
     #expect(Backend.hasPairs == (VectorUnits.current == .avx512 && cp_has_bfloat16_pairs() != 0))
     #expect(!Backend.multipliesPairs || Backend.hasPairs)

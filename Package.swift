@@ -188,7 +188,10 @@ let package = Package(
         "LMData", "Tokenize", "Storage",
       ],
       swiftSettings: strict),
-    .target(name: "CProcessor"),
+    // Products are its loops: without optimisation tests in debug builds would spend minutes in them.
+    .target(
+      name: "CProcessor",
+      cSettings: [.unsafeFlags(["-O2"], .when(configuration: .debug))]),
     .target(
       name: "CommandSupport",
       dependencies: ["CProcessor", "Communication", "Machine", "Provenance", argumentParser],

@@ -10,6 +10,7 @@ set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
+unset OPENBLAS_CORETYPE
 qemu=$(command -v qemu-x86_64-static || command -v qemu-x86_64 || true)
 if [[ -z $qemu ]]; then
   mkdir emulator
@@ -19,9 +20,10 @@ if [[ -z $qemu ]]; then
   }
   qemu=$work/emulator/usr/bin/qemu-x86_64-static
 fi
+python3 -m venv venv
 python=$(python3 -c 'import os, sys; print(os.path.realpath(sys.executable))')
 for release in 1.26.4 2.3.5; do
-  python3 -m pip download -q --no-deps --only-binary=:all: --python-version 3.11 --implementation cp \
+  venv/bin/pip download -q --no-deps --only-binary=:all: --python-version 3.11 --implementation cp \
     --abi cp311 --platform manylinux2014_x86_64 --platform manylinux_2_28_x86_64 -d wheels "numpy==$release"
   python3 -m zipfile -e wheels/numpy-$release-*.whl "$release"
 done
@@ -48,7 +50,7 @@ kernels() { # kernels RELEASE MODEL: what OpenBLAS takes on an emulated processo
 failed=0
 expect() { # expect RELEASE MODEL WHAT KERNELS
   local found
-  found=$(kernels "$1" "$2")
+  found=$(kernels "$1" "$2") || found="nothing: the emulator ended with an error"
   echo "numpy $1 on model $2, $3, with AVX2: kernels for $found"
   if [[ $found != "$4" ]]; then
     echo "no longer so: expected kernels for $4" >&2

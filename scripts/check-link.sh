@@ -155,7 +155,7 @@ do_steps() {
   train --threads 1 --gradient-shares 2 --dry-run
   plan=$("${train[@]}" 2>&1)
   weights=$(sed -nE 's/^parameters +([0-9,]+).*/\1/p' <<<"$plan" | tr -d ,)
-  layers=$(sed -nE 's/^model +([0-9,]+) layers.*/\1/p' <<<"$plan" | tr -d ,)
+  layers=$(sed -nE 's/^model +([0-9,]+) layers?.*/\1/p' <<<"$plan" | tr -d ,)
   table=$(sed -nE 's/^model .* of ([0-9,]+), .* ([0-9,]+) tokens.*/\1 \2/p' <<<"$plan" | tr -d , |
     awk '{ print $1 * $2 }')
   for rate in ${RATES:-1 10}; do

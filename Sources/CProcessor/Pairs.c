@@ -93,6 +93,12 @@ WITH_PAIRS void cp_pack_pairs_across(
 WITHIN_PAIRS void multiply(
     float *c, long stride, const unsigned *a, const unsigned *b, long pairs, const int tall,
     const int broad, int accumulate) {
+  // As in Tile.c: C is not fetched by itself.
+#pragma unroll
+  for (int row = 0; row < 6 + 6 * tall; row++) {
+    __builtin_prefetch(c + row * stride);
+    if (broad) __builtin_prefetch(c + row * stride + 16);
+  }
   __m512 sums[2][6][2];
 #pragma unroll
   for (int i = 0; i < 6; i++)

@@ -179,9 +179,11 @@ import Testing
     #expect(driver.algorithms == ["[any, 24] × [24, 40]ᵀ, F32 to F32": 8])
   }
 
-  /// One algorithm computes the products of one matrix and of many of its shape, with the same bits.
-  @Test func partsShareAnAlgorithm() throws {
-    let sandbox = try CUDASandbox("algorithms=2:9:4:8")
+  /// One algorithm computes the products of one matrix and of many of its shape, with the same bits; where there
+  /// is none, each is computed by itself.
+  @Test(arguments: [("2:9:4:8", 2, 8), ("2:4:9", 4, 9)])
+  func partsShareAnAlgorithm(algorithms: String, asked: Int, pinned: Int) throws {
+    let sandbox = try CUDASandbox("algorithms=\(algorithms)")
     let driver = try sandbox.driver()
     let kernels = GPUKernels(driver)
     func matrix(_ seed: UInt64) throws -> MuonMatrix {
@@ -202,9 +204,9 @@ import Testing
     }
     #expect(moved[1][0] == moved[0][0] && Array(moved[2][..<2]) == Array(moved[0][1...]))
     #expect(moved[0][0] != moved[0][1])
-    #expect(Set(driver.algorithms.values) == [8])
-    // Squares of x, and of squares: two kinds, whatever their number.
-    #expect(sandbox.count("cublasLtMatmulAlgoGetHeuristic") == 2)
+    #expect(Set(driver.algorithms.values) == [pinned])
+    // Squares of x, and of squares: two kinds, whatever their number, or each of them alone as well.
+    #expect(sandbox.count("cublasLtMatmulAlgoGetHeuristic") == asked)
   }
 
   /// Gradients of weights need the same bits from run to run alone; batches of about one size share an

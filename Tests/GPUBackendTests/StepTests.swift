@@ -155,7 +155,7 @@ import Train
     }
     #expect(
       GPUKernels.muonGroups(shapes, form: .standard) == [[0, 2, 4], [1, 5], [3]])
-    let large = Array(repeating: (rows: 2_048, columns: 2_048), count: 3)
+    let large = Array(repeating: (rows: 2_000, columns: 2_000), count: 3)
     #expect(GPUKernels.muonGroups(large, form: .standard) == [[0], [1, 2]])
     let middle = Array(repeating: (rows: 512, columns: 512), count: 24)
     #expect(GPUKernels.muonGroups(middle, form: .gram).map(\.count) == [12, 12])

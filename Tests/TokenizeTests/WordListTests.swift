@@ -263,4 +263,22 @@ import Tokenize
         ["the con", "the <UNK>"], ["", ""], ["none of the", "<UNK> of the"], ["last", "<UNK>"],
       ])
   }
+
+  /// A list is the same one, by its checksum too, whether it lies compressed or not.
+  @Test func aCompressedListIsTheSame() throws {
+    let folder = try TemporaryFolder()
+    let text = Array("the\t3\nking\n<S>\nhis\n".utf8)
+    let plain = try WordList(path: folder.write(text, to: "words.txt"))
+    #expect(plain.count == 3)
+    for (name, bytes) in [
+      ("words.txt.zst", StoredArchives.zstd(text)), ("words.txt.gz", StoredArchives.gzip(text)),
+      ("unnamed", StoredArchives.zstd(text)),
+    ] {
+      let list = try WordList(path: folder.write(bytes, to: name))
+      #expect(list.count == 3 && list.sha256 == plain.sha256 && list.contents == text, "\(name)")
+    }
+    let cut = Array(StoredArchives.zstd(text).dropLast(3))
+    let path = try folder.write(cut, to: "cut.zst")
+    #expect(throws: TokenizerError.self) { try WordList(path: path) }
+  }
 }

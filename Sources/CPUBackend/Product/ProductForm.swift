@@ -6,8 +6,7 @@ import CProcessor
 /// rounded to nearest, ties to even; a sum takes of each pair of terms the second, then the first, each
 /// product exact and each sum rounded to a float; and what is below 2⁻¹²⁶ is zero. A processor without that
 /// instruction gets them by fused multiply-adds of rounded floats, at the speed of float32, and so does one
-/// where the instruction is slower than these: on Sapphire and Emerald Rapids it does a quarter of the work
-/// of two fused multiply-adds in their time.
+/// where the instruction is slower than these: on Emerald Rapids it does half of their work in the same time.
 enum ProductForm: Sendable {
   /// Floats as they are.
   case float32

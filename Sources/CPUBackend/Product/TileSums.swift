@@ -1,6 +1,6 @@
-/// The sums of six rows and sixteen columns of a product: what every matrix product keeps in registers.
+/// The sums of six rows and sixteen columns of a product whose operands are read where they lie.
 ///
-/// A row of sums is one register of AVX-512 or two of AVX2. Of these, twelve sums, two vectors of B and
+/// They stay in registers; the tile of packed panels is in `Tile.c`. A row of sums is one register of AVX-512 or two of AVX2. Of these, twelve sums, two vectors of B and
 /// one number of A take fifteen of sixteen; AVX-512 has room for four times as many sums, in 24 of 32.
 /// Everything is always inlined, since a call in an innermost loop would spill them all. The loops
 /// around it differ by where A and B lie.
@@ -62,22 +62,6 @@ struct TileSums {
     store(s3, c + 3 * stride)
     store(s4, c + 4 * stride)
     store(s5, c + 5 * stride)
-  }
-
-  /// Adds the sums to the rows of C.
-  @inline(__always)
-  func join(_ c: UnsafeMutablePointer<Float>, stride: Int) {
-    join(s0, c)
-    join(s1, c + stride)
-    join(s2, c + 2 * stride)
-    join(s3, c + 3 * stride)
-    join(s4, c + 4 * stride)
-    join(s5, c + 5 * stride)
-  }
-
-  @inline(__always)
-  private func join(_ sums: WideLanes, _ c: UnsafeMutablePointer<Float>) {
-    store(loadWide(c) + sums, c)
   }
 }
 

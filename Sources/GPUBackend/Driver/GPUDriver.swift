@@ -175,6 +175,20 @@ package struct GPUProduct: Sendable {
   }
 }
 
+extension GPUProduct {
+  /// One of the parts as a product by itself.
+  func alone(_ part: Int) -> GPUProduct {
+    func one(_ view: View) -> View {
+      let rows = view.rows / parts
+      return view.rows(part * rows..<(part + 1) * rows)
+    }
+    return GPUProduct(
+      one(c), Operand(one(a.view), isTransposed: a.isTransposed),
+      Operand(one(b.view), isTransposed: b.isTransposed), accumulate: accumulate,
+      rowsAreIndependent: rowsAreIndependent)
+  }
+}
+
 /// The size of a product, as far as a driver's own memory follows from it.
 package struct GPUProductSize: Sendable {
   /// Of the result, at most.

@@ -19,11 +19,14 @@ extension GPUKernels {
   /// Bytes of the piece that operations borrow.
   private func borrowedBytes(_ plan: WorkPlan) -> Int {
     let embedding = max(plan.positions, plan.candidates) * (4 + 8 + 16 + 4 * plan.width)
-    let muon = Self.muonGroups(plan.muon, form: plan.muonForm).map { group in
-      let shape = plan.muon[group[0]]
+    // Of several ranks each moves some of the matrices, in other groups.
+    let muon = plan.muon.map { shape in
+      let equal = plan.muon.count { $0 == shape }
+      let count = min(
+        equal, Self.mostMuonMatrices(rows: shape.rows, columns: shape.columns, form: plan.muonForm))
       return Self.muonShapes(
-        rows: shape.rows, columns: shape.columns, count: group.count, form: plan.muonForm
-      ).reduce(8 * 513 * group.count) { $0 + 4 * $1.rows * $1.columns }
+        rows: shape.rows, columns: shape.columns, count: count, form: plan.muonForm
+      ).reduce(8 * 513 * count) { $0 + 4 * $1.rows * $1.columns }
     }
     func slices(_ product: WorkPlan.Product, positions: Int) -> Int {
       let (rows, columns) = (product.outputs, product.inputs)
@@ -72,7 +75,10 @@ extension GPUKernels {
     plan.muon.flatMap { shape in
       let (short, long) = (min(shape.rows, shape.columns), max(shape.rows, shape.columns))
       return [(short, short, long), (short, short, short), (shape.rows, shape.columns, short)].map {
-        GPUProductSize($0.0, $0.1, depth: $0.2, .float32, .float32, parts: ProductTest.parts)
+        // The depth of a transposed operand is rounded up in the test, whatever it is.
+        GPUProductSize(
+          $0.0, $0.1, depth: $0.2, .float32, .float32,
+          isOverPositions: shape.rows > shape.columns && $0.2 == long, parts: ProductTest.parts)
       }
     }
   }

@@ -54,14 +54,19 @@ extension GPUKernels {
     }
     return ofShape.flatMap { indices in
       let (rows, columns) = shapes[indices[0]]
-      let own = muonShapes(rows: rows, columns: columns, count: 1, form: form)
-        .reduce(0) { $0 + 4 * $1.rows * $1.columns }
-      let most = max(1, (128 << 20) / max(own, 1))
+      let most = mostMuonMatrices(rows: rows, columns: columns, form: form)
       let groups = (indices.count + most - 1) / most
       return (0..<groups).map {
         Array(indices[indices.count * $0 / groups..<indices.count * ($0 + 1) / groups])
       }
     }
+  }
+
+  /// Matrices of a shape that are moved together at most.
+  static func mostMuonMatrices(rows: Int, columns: Int, form: MuonForm) -> Int {
+    let own = muonShapes(rows: rows, columns: columns, count: 1, form: form)
+      .reduce(8 * 513) { $0 + 4 * $1.rows * $1.columns }
+    return max(1, (128 << 20) / own)
   }
 
   /// Of so many matrices the updates and spares of their shape, and two squares each of the short side, or

@@ -11,7 +11,7 @@ import Storage
 package final class WordList: @unchecked Sendable {
   package let path: String
 
-  /// The file as it is.
+  /// The file as it is, or was before it was compressed.
   package let contents: [UInt8]
 
   /// Names the list in reports: two figures are of one rule only if these are equal.
@@ -30,13 +30,16 @@ package final class WordList: @unchecked Sendable {
     var length = 0
   }
 
-  /// Reads a list.
+  /// Reads a list, written by gzip or zstd or plain: the list is the same, and so is its checksum.
   package convenience init(path: String) throws(TokenizerError) {
-    let contents: [UInt8]
-    do {
-      contents = try Files.contents(of: PipeSpool.readable(path))
-    } catch {
-      throw .storage(error)
+    let file = try DecompressedFile(path: path)
+    let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 18, alignment: 16)
+    defer { memory.deallocate() }
+    var contents: [UInt8] = []
+    while true {
+      let count = try file.read(into: memory)
+      if count == 0 { break }
+      contents.append(contentsOf: memory[..<count])
     }
     try self.init(contents: contents, path: PipeSpool.name(of: path))
   }

@@ -9,6 +9,7 @@ final class CUDAProducts: @unchecked Sendable {
   private let lock = NSLock()
   // Touched under `lock` alone.
   private var pinned: [ProductKind: ProductLibrary.Candidate] = [:]
+  private var oneByOne: Set<ProductKind> = []
 
   init(_ transfer: CUDATransfer, _ functions: CUBLASLtFunctions) throws(DeviceError) {
     self.transfer = transfer
@@ -37,7 +38,11 @@ final class CUDAProducts: @unchecked Sendable {
   /// Computes a product of two matrices of one type, all of whose rows begin on 16 bytes.
   func multiply(_ product: GPUProduct) throws(DeviceError) {
     let kind = ProductKind(product)
-    let algorithm = try algorithm(kind, product)
+    guard let algorithm = try algorithm(kind) else {
+      // None computes any number of parts with the same bits: each is a product by itself, always.
+      for part in 0..<product.parts { try multiply(product.alone(part)) }
+      return
+    }
     let context = transfer.context
     let status = library.multiply(
       kind, algorithm, c: Self.operand(product.c, product.parts),
@@ -61,12 +66,14 @@ final class CUDAProducts: @unchecked Sendable {
       parts: parts)
   }
 
+  /// - Returns: Nil for parts that no algorithm keeps independent of each other.
   private func algorithm(
-    _ kind: ProductKind, _ product: GPUProduct
-  ) throws(DeviceError) -> ProductLibrary.Candidate {
+    _ kind: ProductKind
+  ) throws(DeviceError) -> ProductLibrary.Candidate? {
     lock.lock()
     defer { lock.unlock() }
     if let known = pinned[kind] { return known }
+    if oneByOne.contains(kind) { return nil }
     let test = ProductTest(library: library, transfer: transfer, kind: kind)
     let candidates = library.candidates(kind)
     for candidate in candidates where try test.passes(candidate) {
@@ -74,6 +81,10 @@ final class CUDAProducts: @unchecked Sendable {
       return candidate
     }
     try transfer.context.check()
+    if kind.partsAreIndependent {
+      oneByOne.insert(kind)
+      return nil
+    }
     let found =
       candidates.isEmpty
       ? "proposes no algorithm for"

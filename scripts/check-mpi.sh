@@ -124,8 +124,9 @@ do_runs() { # whole runs
 
 do_resume() { # stopped on 4, gone on with 2, 3 and 1
   echo "== stopped and gone on with another number"
+  rm -rf "$work/one" "$work/parts"
   train "$work/one" --attention softmax --steps 120 --checkpoint-every 0 --validate-every 0
-  "${train[@]}" >/dev/null 2>&1
+  "${train[@]}" >/dev/null 2>&1 || fail "one process did not end its run"
   local one name count status
   one=$(digest "$work/one")
   for name in $libraries; do
@@ -151,8 +152,9 @@ do_resume() { # stopped on 4, gone on with 2, 3 and 1
 
 do_kills() { # SIGKILL to any rank or the launcher
   echo "== killed"
+  rm -rf "$work/one" "$work/parts"
   train "$work/one" --attention softmax --steps 120 --checkpoint-every 5 --validate-every 0
-  "${train[@]}" >/dev/null 2>&1
+  "${train[@]}" >/dev/null 2>&1 || fail "one process did not end its run"
   local one done_kills=0 begun longest=0 pid victim status took list
   one=$(digest "$work/one")
   read -ra list <<<"$libraries"

@@ -2,6 +2,8 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "CMPI.h"
+
 /// A handle of any interface. They differ in width, so every call exists for both.
 typedef union {
   int integer;    // MPICH
@@ -18,8 +20,8 @@ struct cmpi_state {
   atomic_bool is_started;
   int rank;
   cmpi_handle world, byte, real, errors_return;
-  /// The exchange that was begun.
-  cmpi_handle request;
+  /// The exchanges that were begun, by their places.
+  cmpi_handle requests[CMPI_PLACES];
   void *status_ignore;
   /// The level at which one thread at a time may call.
   int serialized;

@@ -17,7 +17,10 @@ package protocol Communicator: Sendable {
   ///   - incoming: Where that of each rank goes, as long as it is.
   func exchange(_ outgoing: Outgoing, into incoming: Incoming) throws(CommunicationError)
 
-  /// The same beside a thread that computes, to which the processor is left while there is nothing to do.
+  /// Several exchanges, of which a later one need not wait for an earlier one.
+  func exchange(_ all: [(outgoing: Outgoing, incoming: Incoming)]) throws(CommunicationError)
+
+  /// The same as one beside a thread that computes, to which the processor is left while there is nothing to do.
   ///
   /// - Parameters:
   ///   - outgoing: What each rank gets.
@@ -38,6 +41,12 @@ extension Communicator {
     _ outgoing: Outgoing, into incoming: Incoming, isShared: () -> Bool
   ) throws(CommunicationError) {
     try exchange(outgoing, into: incoming)
+  }
+
+  package func exchange(
+    _ all: [(outgoing: Outgoing, incoming: Incoming)]
+  ) throws(CommunicationError) {
+    for (outgoing, incoming) in all { try exchange(outgoing, into: incoming) }
   }
 }
 

@@ -29,15 +29,21 @@ int cmpi_exchange(
     int width, const void *send, const int *send_counts, const int *send_offsets, void *receive,
     const int *receive_counts, const int *receive_offsets);
 
+/// Exchanges that can be under way at once.
+#define CMPI_PLACES 4
+
 /// The same without waiting for its end; nothing given may be touched before `cmpi_test` has said so.
+///
+/// - `place`: From 0, which no exchange under way has.
 int cmpi_begin(
-    int width, const void *send, const int *send_counts, const int *send_offsets, void *receive,
+    int place, int width, const void *send, const int *send_counts, const int *send_offsets, void *receive,
     const int *receive_counts, const int *receive_offsets);
 
 /// Goes on with what was begun.
 ///
+/// - `place`: What `cmpi_begin` was given.
 /// - `done`: 1 once all of it is sent and received.
-int cmpi_test(int *done);
+int cmpi_test(int place, int *done);
 
 /// Ends all ranks with this exit code. Returns only where the library was never started.
 void cmpi_abort(int code);

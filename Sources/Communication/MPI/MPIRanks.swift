@@ -52,7 +52,7 @@ package final class MPIRanks: Communicator {
     watch.begin()
     defer { watch.end() }
     let code = cmpi_exchange(
-      parts.width, outgoing.base, parts.sent.counts, parts.sent.offsets, incoming.base,
+      parts.width, parts.send, parts.sent.counts, parts.sent.offsets, parts.receive,
       parts.received.counts, parts.received.offsets)
     guard code == 0 else { throw .unusable(Self.message) }
   }
@@ -62,25 +62,61 @@ package final class MPIRanks: Communicator {
   ) throws(CommunicationError) {
     // Not the call that waits, even where nobody computes here: somebody may elsewhere, and the two calls
     // never meet.
+    try exchange([(outgoing, incoming)], isShared: isShared)
+  }
+
+  package func exchange(
+    _ all: [(outgoing: Outgoing, incoming: Incoming)]
+  ) throws(CommunicationError) {
+    try exchange(all) { false }
+  }
+
+  /// A few at once, so that a link is not idle between the end of one and the beginning of the next.
+  private func exchange(
+    _ all: [(outgoing: Outgoing, incoming: Incoming)], isShared: () -> Bool
+  ) throws(CommunicationError) {
+    watch.begin()
+    defer { watch.end() }
+    /// Of the exchanges under way, by place.
+    var numbers = [UnsafeMutablePointer<Int32>?](repeating: nil, count: Int(CMPI_PLACES))
+    var (begun, left) = (0, all.count)
+    while left > 0 {
+      var isIdle = true
+      for place in numbers.indices {
+        if let kept = numbers[place] {
+          var isDone: Int32 = 0
+          guard cmpi_test(Int32(place), &isDone) == 0 else { throw .unusable(Self.message) }
+          guard isDone != 0 else { continue }
+          kept.deallocate()
+          numbers[place] = nil
+          left -= 1
+        } else if begun < all.count {
+          numbers[place] = try begin(all[begun].outgoing, all[begun].incoming, place: place)
+          begun += 1
+        } else {
+          continue
+        }
+        isIdle = false
+      }
+      if isIdle { if isShared() { usleep(100) } else { sched_yield() } }
+    }
+  }
+
+  /// Begins an exchange; returns the counts and offsets that the library reads until it is done.
+  private func begin(
+    _ outgoing: Outgoing, _ incoming: Incoming, place: Int
+  ) throws(CommunicationError) -> UnsafeMutablePointer<Int32> {
     let parts = try Parts(outgoing, incoming, own: rank)
-    // The library reads counts and offsets until the exchange is done.
     let numbers = [
       parts.sent.counts, parts.sent.offsets, parts.received.counts, parts.received.offsets,
     ].flatMap { $0 }
     let kept = UnsafeMutablePointer<Int32>.allocate(capacity: numbers.count)
     kept.initialize(from: numbers, count: numbers.count)
-    defer { kept.deallocate() }
-    watch.begin()
-    defer { watch.end() }
-    var code = cmpi_begin(
-      parts.width, outgoing.base, kept, kept + size, incoming.base, kept + 2 * size,
+    let code = cmpi_begin(
+      Int32(place), parts.width, parts.send, kept, kept + size, parts.receive, kept + 2 * size,
       kept + 3 * size)
-    var isDone: Int32 = 0
-    while code == 0, isDone == 0 {
-      code = cmpi_test(&isDone)
-      if isDone == 0 { if isShared() { usleep(100) } else { sched_yield() } }
-    }
     guard code == 0 else { throw .unusable(Self.message) }
+    return kept
   }
 
   package func waiting<Result>(_ body: () throws -> Result) throws -> Result {
@@ -90,11 +126,17 @@ package final class MPIRanks: Communicator {
   }
 
   /// An exchange as the library takes it; the rank's own part is copied here and left out.
+  ///
+  /// Each side begins with the first byte that it has. Two sides of one address, of which ours often are, MPI
+  /// does not allow, and Open MPI takes them for `MPI_IN_PLACE`, whatever their counts.
   private struct Parts {
+    typealias Numbers = (counts: [Int32], offsets: [Int32])
     /// Bytes of an element.
     let width: Int32
-    let sent: (counts: [Int32], offsets: [Int32])
-    let received: (counts: [Int32], offsets: [Int32])
+    let send: UnsafeRawPointer
+    let sent: Numbers
+    let receive: UnsafeMutableRawPointer
+    let received: Numbers
 
     init(_ outgoing: Outgoing, _ incoming: Incoming, own: Int) throws(CommunicationError) {
       let (part, place) = (outgoing.parts[own], incoming.parts[own])
@@ -104,20 +146,39 @@ package final class MPIRanks: Communicator {
         $0.lowerBound % 4 == 0 && $0.count % 4 == 0
       }
       let width = isOfWords ? 4 : 1
-      func numbers(_ parts: [Range<Int>]) throws(CommunicationError) -> ([Int32], [Int32]) {
-        var (counts, offsets): ([Int32], [Int32]) = ([], [])
-        for (rank, part) in parts.enumerated() {
-          guard let end = Int32(exactly: part.upperBound / width) else {
-            throw .unusable("an exchange of \(part.upperBound) bytes is beyond what MPI counts")
-          }
-          counts.append(rank == own ? 0 : Int32(part.count / width))
-          offsets.append(rank == own ? 0 : end - Int32(part.count / width))
-        }
-        return (counts, offsets)
-      }
+      let (sent, received) = (
+        Self.first(outgoing.parts, own: own), Self.first(incoming.parts, own: own)
+      )
       self.width = Int32(width)
-      sent = try numbers(outgoing.parts)
-      received = try numbers(incoming.parts)
+      self.sent = try Self.numbers(outgoing.parts, from: sent ?? 0, width: width, own: own)
+      self.received = try Self.numbers(incoming.parts, from: received ?? 0, width: width, own: own)
+      receive = received.map { incoming.base + $0 } ?? Self.nowhere
+      send = sent.map { outgoing.base + $0 } ?? UnsafeRawPointer(Self.nowhere + 4)
+    }
+
+    /// An address of a side that has nothing.
+    nonisolated(unsafe) private static let nowhere = UnsafeMutableRawPointer.allocate(
+      byteCount: 8, alignment: 8)
+
+    private static func first(_ parts: [Range<Int>], own: Int) -> Int? {
+      parts.enumerated().filter { $0.offset != own && !$0.element.isEmpty }
+        .map(\.element.lowerBound).min()
+    }
+
+    private static func numbers(
+      _ parts: [Range<Int>], from first: Int, width: Int, own: Int
+    ) throws(CommunicationError) -> Numbers {
+      var (counts, offsets): Numbers = ([], [])
+      for (rank, part) in parts.enumerated() {
+        let isEmpty = rank == own || part.isEmpty
+        let (begin, end) = isEmpty ? (0, 0) : (part.lowerBound - first, part.upperBound - first)
+        guard Int32(exactly: end / width) != nil else {
+          throw .unusable("an exchange of \(end) bytes is beyond what MPI counts")
+        }
+        counts.append(Int32((end - begin) / width))
+        offsets.append(Int32(begin / width))
+      }
+      return (counts, offsets)
     }
   }
 

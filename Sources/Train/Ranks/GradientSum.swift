@@ -138,22 +138,31 @@ package final class GradientSum {
     beside.follow(try kernels.mark())
     let own = communicator.rank
     let ranks = 0..<communicator.size
-    for segment in partition.segments {
+    let parts = partition.segments.map { segment in
       func part(from rank: Int, to other: Int) -> Range<Int> {
         rank != other && target ?? other == other ? segment.owned(by: rank) : 0..<0
       }
-      let (outgoing, incoming) = (
-        ranks.map { part(from: own, to: $0) }, ranks.map { part(from: $0, to: own) }
+      return (
+        outgoing: ranks.map { part(from: own, to: $0) },
+        incoming: ranks.map { part(from: $0, to: own) }
       )
-      if let link {
+    }
+    if let link {
+      for (outgoing, incoming) in parts {
         try link.exchange(all, outgoing, into: all, incoming) { false }
-        continue
       }
-      try beside.withMutableFloats(of: all, reading: outgoing, writing: incoming) { memory in
+    } else {
+      try beside.withMutableFloats(
+        of: all, reading: parts.flatMap(\.outgoing), writing: parts.flatMap(\.incoming)
+      ) { memory in
         guard let base = memory.baseAddress else { return }
         try communicator.exchange(
-          Outgoing(UnsafeRawPointer(base), outgoing.map(bytes)),
-          into: Incoming(base, incoming.map(bytes)))
+          parts.map { outgoing, incoming in
+            (
+              Outgoing(UnsafeRawPointer(base), outgoing.map(bytes)),
+              Incoming(base, incoming.map(bytes))
+            )
+          })
       }
     }
     try beside.synchronize()

@@ -57,6 +57,10 @@ network() { # network GBIT: two namespaces and the link between them
     ip -n lm-$host link set lo up
     ip netns exec lm-$host tc qdisc add dev eth0 root tbf rate "$1gbit" burst "$((128 * $1))kb" latency 10ms
   done
+  # UCX knows no device that is not up yet, which it is some time after it has been told to be.
+  for host in a b; do
+    until ip -n lm-$host link show eth0 | grep -q "state UP"; do sleep 0.1; done
+  done
 }
 
 over() { # over LIBRARY COMMAND...: two ranks, one in each namespace

@@ -60,13 +60,8 @@ static int check(int code, const char *what) {
 int cmpi_start(int *rank, int *size) {
   // Over TCP Open MPI, and UCX below MPICH, send a long message as one "put". Two ranks that exchange 16 MB
   // then take turns, and UCX hides nothing of it behind the computing; as fragments both directions run
-  // at once. Open MPI lets the kernel hold megabytes that are not sent yet, behind which its own answer waits
-  // to a rank that was later, so that two ranks take turns again: 1.1 to 2.1 times the bound of a link without
-  // the second setting, 1.1 to 1.2 with it. What a user has set stays.
-  if (cmpi.interface == CMPI_OPEN_MPI) {
-    setenv("OMPI_MCA_btl_tcp_flags", "send", 0);
-    setenv("OMPI_MCA_btl_tcp_sndbuf", "65536", 0);
-  }
+  // at once. What a user has set stays.
+  if (cmpi.interface == CMPI_OPEN_MPI) setenv("OMPI_MCA_btl_tcp_flags", "send", 0);
   if (cmpi.interface != CMPI_OPEN_MPI) setenv("UCX_TCP_PUT_ENABLE", "n", 0);
   int level = -1;
   int code = ((int (*)(int *, char ***, int, int *))cmpi_functions.Init_thread)(

@@ -1,4 +1,5 @@
 import CPUBackend
+import Deterministic
 import Host
 import OracleBackend
 import Tensor
@@ -107,6 +108,20 @@ private let kernels = CPUKernels()
           y, whole.rows(first..<first + count), "rows \(first)+\(count) accumulate \(accumulate)")
       }
     }
+  }
+
+  /// Tasks of a product, which end together only if there are as many for one thread as for another.
+  @Test(arguments: [(2_048, 512), (2_048, 1_536), (1_000, 700), (512, 512)], [2, 3, 4, 16])
+  func tasksAreSharedOutEvenly(shape: (rows: Int, outputs: Int), threads: Int) throws {
+    let x = randomView(rows: shape.rows, columns: 24, seed: 1)
+    let w = randomView(rows: shape.outputs, columns: 24, seed: 2)
+    let y = filledView(rows: shape.rows, columns: shape.outputs, value: 0)
+    let trace = LoopTrace.record(threads: threads, times: 1) {
+      kernels.linearForward(y: y, x: x, w: w, accumulate: false)
+    }
+    // The loop before it packs B.
+    let tasks = try #require(trace.loops.last).pieces.count
+    #expect(trace.loops.count == 2 && tasks >= threads && tasks % threads == 0, "\(tasks) tasks")
   }
 
   @Test func noRowsAreNoWork() {

@@ -209,12 +209,12 @@ private struct GEMMPass: Sendable {
 
   /// Tasks of a product.
   struct Cut: Sendable {
-    let rows: Partition
+    let rows: EvenPartition
     let columns: Partition
     var count: Int { rows.count * columns.count }
   }
 
-  /// Some eight tasks a thread.
+  /// Some eight tasks a thread, as many for one thread as for another.
   ///
   /// They keep all threads busy to the end, but tasks of fewer rows read B more often and those of fewer
   /// columns pack A more often. An element's bits are the same in any task, so this may follow the
@@ -231,7 +231,9 @@ private struct GEMMPass: Sendable {
       columns.count, near: columnsOfTask, multipleOf: MicroKernel.tileColumns)
     let rowsOfTask = min(96, max(24, c.rows * columnBlocks.count / (8 * threads)))
     return Cut(
-      rows: Partition(c.rows, near: rowsOfTask, multipleOf: MicroKernel.tileRows),
+      rows: EvenPartition(
+        c.rows, near: rowsOfTask, multipleOf: MicroKernel.tileRows,
+        times: columnBlocks.count, over: threads),
       columns: columnBlocks)
   }
 

@@ -116,8 +116,11 @@ private let kernels = CPUKernels()
     let x = randomView(rows: shape.rows, columns: 24, seed: 1)
     let w = randomView(rows: shape.outputs, columns: 24, seed: 2)
     let y = filledView(rows: shape.rows, columns: shape.outputs, value: 0)
-    let trace = LoopTrace.record(threads: threads, times: 1) {
-      kernels.linearForward(y: y, x: x, w: w, accumulate: false)
+    // One trace at a time.
+    let trace = withThreads(2) {
+      LoopTrace.record(threads: threads, times: 1) {
+        kernels.linearForward(y: y, x: x, w: w, accumulate: false)
+      }
     }
     // The loop before it packs B.
     let tasks = try #require(trace.loops.last).pieces.count
